@@ -18,7 +18,7 @@ create table public.visitors (
   first_seen_at timestamptz not null default now(),
   last_seen_at timestamptz not null default now(),
   constraint visitors_visitor_id_is_short check (length(visitor_id) between 1 and 64),
-  constraint visitors_gclid_is_a_click_id check (gclid ~ '^[A-Za-z0-9_-]{1,512}$'),
+  constraint visitors_gclid_is_a_click_id check (gclid ~ '^[A-Za-z0-9_-]+$' and length(gclid) <= 512),
   constraint visitors_ip_hash_is_a_hash check (ip_hash ~ '^[0-9a-f]{64}$'),
   constraint visitors_were_seen_first_before_last check (first_seen_at <= last_seen_at)
 );

@@ -1,6 +1,9 @@
 -- A conversion is a deal that reached a stage worth telling the ad platforms about, matched to its lead.
 -- Attribution is copied from the lead, so that what was decided stays decided.
 
+-- The reference to leads locks the site's table.
+set local lock_timeout = '5s';
+
 create table public.conversions (
   id uuid primary key default gen_random_uuid(),
   lead_id uuid not null constraint conversions_lead_id_fkey references public.leads (id) on delete cascade,
@@ -22,7 +25,7 @@ create table public.conversions (
   constraint conversions_value_has_a_currency check (value is null or currency is not null),
   constraint conversions_currency_is_iso_4217 check (currency ~ '^[A-Z]{3}$'),
   constraint conversions_key_names_its_type check (idempotency_key like '%_:' || conversion_type),
-  constraint conversions_gclid_is_a_click_id check (gclid ~ '^[A-Za-z0-9_-]{1,512}$'),
+  constraint conversions_gclid_is_a_click_id check (gclid ~ '^[A-Za-z0-9_-]+$' and length(gclid) <= 512),
   constraint conversions_email_hash_is_a_hash check (email_hash ~ '^[0-9a-f]{64}$')
 );
 

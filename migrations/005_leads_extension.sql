@@ -25,10 +25,11 @@ alter table public.leads
     check (conversion_status in ('new', 'qualified', 'closed', 'lost')),
   add constraint leads_email_hash_is_a_hash check (email_hash ~ '^[0-9a-f]{64}$');
 
-create index leads_email_hash_idx on public.leads (email_hash) where email_hash is not null;
-create index leads_visitor_id_idx on public.leads (visitor_id) where visitor_id is not null;
+create index if not exists leads_email_hash_idx on public.leads (email_hash) where email_hash is not null;
+create index if not exists leads_visitor_id_idx on public.leads (visitor_id) where visitor_id is not null;
 
-create function public.set_updated_at() returns trigger
+-- Named for its table: many sites have a set_updated_at() of their own.
+create function public.leads_set_updated_at() returns trigger
 language plpgsql
 set search_path = ''
 as $$
@@ -37,11 +38,12 @@ begin
   return new;
 end
 $$;
-revoke all on function public.set_updated_at() from public, anon, authenticated;
+revoke all on function public.leads_set_updated_at() from public, anon, authenticated;
 
+-- *<> compares the bytes: the site may have a column whose type has no equality, such as json.
 create trigger leads_set_updated_at
   before update on public.leads
-  for each row execute function public.set_updated_at();
+  for each row when (old.* *<> new.*) execute function public.leads_set_updated_at();
 
 alter table public.leads enable row level security;
 revoke all on table public.leads from public, anon, authenticated;

@@ -14,10 +14,16 @@ alter table public.visitors
   add column click_at timestamptz,
   add column ad_user_data text not null default 'unknown',
   add column ad_personalization text not null default 'unknown',
-  add column consent_recorded_at timestamptz,
-  add constraint visitors_gbraid_is_a_click_id check (gbraid ~ '^[A-Za-z0-9_-]{1,512}$'),
-  add constraint visitors_wbraid_is_a_click_id check (wbraid ~ '^[A-Za-z0-9_-]{1,512}$'),
-  add constraint visitors_click_has_a_time check (coalesce(gclid, gbraid, wbraid) is null or click_at is not null) not valid,
+  add column consent_recorded_at timestamptz;
+
+-- Rows from before this migration: the latest the click can have been. Too late costs a refused upload, too early
+-- would give up a click that still counts.
+update public.visitors set click_at = last_seen_at where gclid is not null;
+
+alter table public.visitors
+  add constraint visitors_gbraid_is_a_click_id check (gbraid ~ '^[A-Za-z0-9_-]+$' and length(gbraid) <= 512),
+  add constraint visitors_wbraid_is_a_click_id check (wbraid ~ '^[A-Za-z0-9_-]+$' and length(wbraid) <= 512),
+  add constraint visitors_click_has_a_time check (coalesce(gclid, gbraid, wbraid) is null or click_at is not null),
   add constraint visitors_consent_is_three_valued check (
     ad_user_data in ('granted', 'denied', 'unknown') and ad_personalization in ('granted', 'denied', 'unknown')
   );
@@ -47,20 +53,48 @@ alter table public.leads
   add column if not exists transaction_id text,
   add column if not exists payload_hash text;
 
+-- Until now a lead's click was its visitor's.
+update public.leads l
+set gclid = v.gclid, click_at = least(v.click_at, l.created_at)
+from public.visitors v
+where v.visitor_id = l.visitor_id and v.gclid is not null and l.gclid is null;
+
+-- No check on the click ids: a site with a gclid column of its own may well write '' there, and the lead must go in.
 alter table public.leads
   add constraint leads_transaction_id_key unique (transaction_id),
-  add constraint leads_gclid_is_a_click_id check (gclid ~ '^[A-Za-z0-9_-]{1,512}$') not valid,
-  add constraint leads_gbraid_is_a_click_id check (gbraid ~ '^[A-Za-z0-9_-]{1,512}$') not valid,
-  add constraint leads_wbraid_is_a_click_id check (wbraid ~ '^[A-Za-z0-9_-]{1,512}$') not valid,
-  add constraint leads_google_email_hash_is_a_hash check (email_hash_google ~ '^[0-9a-f]{64}$') not valid,
-  add constraint leads_phone_hash_is_a_hash check (phone_hash ~ '^[0-9a-f]{64}$') not valid,
+  add constraint leads_google_email_hash_is_a_hash check (email_hash_google ~ '^[0-9a-f]{64}$'),
+  add constraint leads_phone_hash_is_a_hash check (phone_hash ~ '^[0-9a-f]{64}$'),
   add constraint leads_consent_is_three_valued check (
     ad_user_data in ('granted', 'denied', 'unknown') and ad_personalization in ('granted', 'denied', 'unknown')
   ),
   add constraint leads_consent_source_is_known check (consent_source in ('form', 'visit', 'gpc'));
 
-create index leads_phone_hash_idx on public.leads (phone_hash) where phone_hash is not null;
-create index leads_created_at_idx on public.leads (created_at);
+-- Leads from before Adtrail: hash their addresses, so that their deals find them. Gmail takes no notice of dots and
+-- +tags, and Google hashes accordingly.
+with address as (
+  select id, lower(regexp_replace(email, '\s', '', 'g')) as plain
+  from public.leads
+  where (email_hash is null or email_hash_google is null) and email ~ '^[^@]+@[^@]+$'
+),
+hashed as (
+  select
+    id,
+    plain,
+    case
+      when split_part(plain, '@', 2) in ('gmail.com', 'googlemail.com')
+        then replace(split_part(split_part(plain, '@', 1), '+', 1), '.', '') || '@' || split_part(plain, '@', 2)
+      else plain
+    end as google
+  from address
+)
+update public.leads l
+set email_hash = coalesce(l.email_hash, encode(sha256(convert_to(h.plain, 'UTF8')), 'hex')),
+    email_hash_google = coalesce(l.email_hash_google, encode(sha256(convert_to(h.google, 'UTF8')), 'hex'))
+from hashed h
+where l.id = h.id;
+
+create index if not exists leads_phone_hash_idx on public.leads (phone_hash) where phone_hash is not null;
+create index if not exists leads_created_at_idx on public.leads (created_at);
 create index tracking_events_created_at_idx on public.tracking_events (created_at);
 
 -- Conversions ---------------------------------------------------------------------------------------------------
@@ -97,14 +131,14 @@ alter table public.conversions
   add constraint conversions_transaction_id_has_a_letter check (transaction_id ~ '[A-Za-z]'),
   add constraint conversions_key_is_deal_and_type check (idempotency_key = crm_deal_id || ':' || conversion_type),
   add constraint conversions_matched_by_is_known check (matched_by in ('lead_id', 'email', 'phone')),
-  add constraint conversions_gbraid_is_a_click_id check (gbraid ~ '^[A-Za-z0-9_-]{1,512}$'),
-  add constraint conversions_wbraid_is_a_click_id check (wbraid ~ '^[A-Za-z0-9_-]{1,512}$'),
+  add constraint conversions_gbraid_is_a_click_id check (gbraid ~ '^[A-Za-z0-9_-]+$' and length(gbraid) <= 512),
+  add constraint conversions_wbraid_is_a_click_id check (wbraid ~ '^[A-Za-z0-9_-]+$' and length(wbraid) <= 512),
   add constraint conversions_google_email_hash_is_a_hash check (email_hash_google ~ '^[0-9a-f]{64}$'),
   add constraint conversions_phone_hash_is_a_hash check (phone_hash ~ '^[0-9a-f]{64}$'),
   add constraint conversions_consent_is_three_valued check (
     ad_user_data in ('granted', 'denied', 'unknown') and ad_personalization in ('granted', 'denied', 'unknown')
   ),
-  add constraint conversions_denied_consent_is_skipped check (ad_user_data <> 'denied' or skip_reason is not null) not valid;
+  add constraint conversions_denied_consent_is_skipped check (ad_user_data <> 'denied' or skip_reason is not null);
 
 -- Queue ---------------------------------------------------------------------------------------------------------
 
@@ -125,6 +159,7 @@ alter table public.conversion_queue
   -- The platform's verdict: processed.
   add column confirmed_at timestamptz,
   add column last_error_code text,
+  add column dead_lettered_at timestamptz,
   add constraint conversion_queue_lease_is_whole check ((locked_until is null) = (lock_token is null)),
   add constraint conversion_queue_only_open_rows_are_leased check (lock_token is null or status in ('pending', 'failed')),
   add constraint conversion_queue_confirmed_was_uploaded check (confirmed_at is null or status = 'uploaded'),

@@ -1,1 +1,112 @@
-//! stub
+//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the CRM
+//! reported before they came.
+
+use lambda_http::http::{Method, StatusCode};
+use serde::Serialize;
+use shared::App;
+use shared::attribution::{Attribution, Click, ClickId, UTM_LIMIT, Utm};
+use shared::consent::{Consent, ConsentStatus};
+use shared::conversions::record_matches;
+use shared::db::DbError;
+use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, cookies, denies_by_gpc, json};
+use shared::identity::{Email, Phone};
+use shared::inbox::Waiting;
+use shared::leads::{self, Created, NewLead};
+use uuid::Uuid;
+
+/// Where it answers.
+pub const ENDPOINT: Endpoint = Endpoint {
+    method: Method::POST,
+    path: "/api/leads",
+    caller: Caller::Browser,
+    body_limit: 32 * 1024,
+    requires: &["ALLOWED_ORIGINS"],
+};
+
+#[derive(Serialize)]
+struct Answer {
+    lead_id: Uuid,
+    transaction_id: String,
+    status: &'static str,
+}
+
+/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
+///
+/// # Errors
+/// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+    let lead = parse(app, &request)?;
+    let created = app
+        .db
+        .tx(async |tx| -> Result<_, DbError> {
+            let created = leads::create(tx, &lead).await?;
+            if let Created::New(_) = created {
+                record_matches(tx, app, Waiting::Of(&lead.email, lead.phone.as_ref())).await?;
+            }
+            Ok(created)
+        })
+        .await?;
+    let (code, lead_id, status) = match created {
+        Created::New(id) => (StatusCode::CREATED, id, "created"),
+        Created::Duplicate(id) => (StatusCode::OK, id, "duplicate"),
+        Created::Conflict => {
+            return Err(Problem::conflict(
+                "This transaction_id was used with another form. Make a new one for every form that is sent.",
+            ));
+        }
+    };
+    Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status }))
+}
+
+fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
+    let body = Body::parse(request.body())?;
+    let fields = body.fields();
+    let email = fields.required_text("email", Email::parse);
+    let phone = fields.optional_text("phone", Phone::parse);
+    let name = fields.optional_text("name", text_up_to(200));
+    let message = fields.optional_text("message", text_up_to(5_000));
+    let transaction_id = fields.optional_text("transaction_id", shared_id);
+    let consent = fields.object("consent");
+    let consent_marketing = consent.optional("marketing", boolean);
+    let consent_data_processing = consent.optional("data_processing", boolean);
+    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
+    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
+    let attribution = attribution(app, &fields);
+    body.check()?;
+    Ok(NewLead {
+        transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
+        email: email?,
+        phone: phone?,
+        name: name?,
+        message: message?,
+        consent_marketing: consent_marketing?,
+        consent_data_processing: consent_data_processing?,
+        consent: Consent {
+            ad_user_data: ad_user_data?.unwrap_or_default(),
+            ad_personalization: ad_personalization?.unwrap_or_default(),
+        },
+        gpc: denies_by_gpc(request),
+        visitor_id: cookies::visitor(request),
+        cookie: cookies::attribution(request),
+        body: attribution?,
+        at: app.clock.now(),
+    })
+}
+
+/// What the form itself says about where it was reached from. Its click has no time of its own: now is the latest it
+/// can have been.
+fn attribution(app: &App, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
+    let click_id = |name| fields.optional_text(name, ClickId::parse);
+    let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));
+    let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));
+    let (source, medium, campaign) = (utm("utm_source"), utm("utm_medium"), utm("utm_campaign"));
+    let (term, content) = (utm("utm_term"), utm("utm_content"));
+    let (gclid, gbraid, wbraid) = (gclid?, gbraid?, wbraid?);
+    let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
+    let (gad_source, gad_campaignid) = (None, None);
+    Ok(Attribution {
+        utm: Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? },
+        click: clicked.then(|| Click { gclid, gbraid, wbraid, gad_source, gad_campaignid, at: app.clock.now() }),
+    })
+}

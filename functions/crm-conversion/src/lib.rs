@@ -1,1 +1,121 @@
-//! stub
+//! `POST /api/webhooks/crm-conversion`: the CRM says that a deal reached a stage. Stored before anything else, matched to
+//! its lead, recorded as a conversion and queued for the ad platforms, all in one transaction.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lambda_http::http::{Method, StatusCode};
+use serde::Serialize;
+use shared::App;
+use shared::conversions::{ConversionType, Money, SkipReason, record_matches};
+use shared::db::DbError;
+use shared::http::body::{Body, text_up_to};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
+use shared::identity::{Email, Hash, Phone};
+use shared::inbox::{self, Deal, Waiting};
+use uuid::Uuid;
+
+/// Where it answers.
+pub const ENDPOINT: Endpoint = Endpoint {
+    method: Method::POST,
+    path: "/api/webhooks/crm-conversion",
+    caller: Caller::Server,
+    body_limit: 256 * 1024,
+    requires: &["WEBHOOK_SECRET"],
+};
+
+/// How far a CRM's clock may be ahead of ours.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(10);
+
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum Answer {
+    Queued { conversion_id: Uuid, platforms: Vec<&'static str> },
+    Duplicate { conversion_id: Uuid },
+    Skipped { conversion_id: Uuid, reason: SkipReason },
+    AwaitingLead,
+}
+
+/// Takes the deal, once per deal and type, and says what became of it. A deal without a lead is kept and waits.
+///
+/// # Errors
+/// 401 when the signature isn't right, 400 when the body is wrong, 503 when the database is away.
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+    if !signature::is_signed(&request, &app.config.webhook_secrets) {
+        return Err(Problem::unauthorized(
+            "Send X-Webhook-Signature: sha256=<hex HMAC-SHA-256 of the raw body with the webhook secret>, or the secret \
+             itself as Authorization: Bearer.",
+        ));
+    }
+    let deal = parse(&request, app.clock.now())?;
+    let answer = app
+        .db
+        .tx(async |tx| -> Result<_, DbError> {
+            let received = inbox::receive(tx, &deal, app.clock.now()).await?;
+            if let Some(conversion_id) = received.conversion_id {
+                return Ok(Answer::Duplicate { conversion_id });
+            }
+            let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
+            Ok(recorded.map_or(Answer::AwaitingLead, |recorded| match recorded.skip_reason {
+                Some(reason) => Answer::Skipped { conversion_id: recorded.conversion_id, reason },
+                None => Answer::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+            }))
+        })
+        .await?;
+    let code = if matches!(answer, Answer::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(json(code, &answer))
+}
+
+fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
+    let body = Body::parse(request.body())?;
+    let fields = body.fields();
+    // CRMs number their deals and send the number as one.
+    let crm_deal_id = fields
+        .optional("crm_deal_id", |value| match (value.as_str().map(str::trim), value.as_u64()) {
+            (Some(text), _) if !text.is_empty() => text_up_to(200)(text),
+            (_, Some(number)) => Ok(number.to_string()),
+            _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
+        })
+        .and_then(|id| id.ok_or_else(|| fields.refuse("crm_deal_id", "is required")));
+    let conversion_type = fields.required_text("conversion_type", ConversionType::parse);
+    let email = fields.optional_text("email", Email::parse);
+    let phone = fields.optional_text("phone", Phone::parse);
+    let lead_id = fields.optional_text("lead_id", |text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into()));
+    if matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
+        fields.refuse("email", "is required, unless there is a phone or a lead_id");
+    }
+    // A number without its country names nobody: it can neither be matched nor be guessed at.
+    if let (Ok(None), Ok(Some(phone)), Ok(None)) = (&email, &phone, &lead_id)
+        && phone.hash().is_none()
+    {
+        fields.refuse("phone", "must start with + and the country code when it is all there is, such as +49 30 901820");
+    }
+    let value = fields.optional("value", Money::value_from);
+    let currency = fields.optional_text("currency", Money::currency_from);
+    if matches!((&value, &currency), (Ok(Some(_)), Ok(None))) {
+        fields.refuse("currency", "is required when there is a value");
+    }
+    let occurred_at = fields.optional_text("occurred_at", |text| occurred_at(text, now));
+    body.check()?;
+    Ok(Deal {
+        crm_deal_id: crm_deal_id?,
+        conversion_type: conversion_type?,
+        money: value?.zip(currency?).map(|(value, currency)| Money::new(value, currency)),
+        occurred_at: occurred_at?.unwrap_or(now),
+        lead_id: lead_id?,
+        email: email?,
+        phone: phone?,
+        payload_hash: Hash::of(request.body()),
+    })
+}
+
+fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    let at = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "must be a time with its zone as in RFC 3339, such as 2026-11-20T14:03:11+01:00")?
+        .to_utc();
+    if at > now + CLOCK_SKEW {
+        Err("must not be in the future".into())
+    } else if at < DateTime::from_timestamp(946_684_800, 0).unwrap_or_default() {
+        Err("must not be before the year 2000".into())
+    } else {
+        Ok(at)
+    }
+}

@@ -1,2 +1,6 @@
-//! stub
-fn main() {}
+//! The Lambda function `crm-conversion`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::serve(&crm_conversion::ENDPOINT, crm_conversion::handle).await
+}

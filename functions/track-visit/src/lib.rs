@@ -1,1 +1,87 @@
-//! stub
+//! `POST /api/track/visit`: a page was loaded. Keeps where the visitor came from, in two cookies and one row.
+
+use lambda_http::http::{Method, StatusCode, header};
+use serde::Serialize;
+use shared::App;
+use shared::attribution::Attribution;
+use shared::consent::{Consent, ConsentStatus};
+use shared::http::body::Body;
+use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
+use shared::identity::ip_hash;
+use shared::visitors::{self, Visit, VisitorId};
+use url::Url;
+
+/// Where it answers.
+pub const ENDPOINT: Endpoint = Endpoint {
+    method: Method::POST,
+    path: "/api/track/visit",
+    caller: Caller::Browser,
+    body_limit: 16 * 1024,
+    requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
+};
+
+const URL_LIMIT: usize = 8_192;
+/// Of what is stored for people to read, in characters. What is longer is cut.
+const STORED_LIMIT: usize = 2_048;
+const USER_AGENT_LIMIT: usize = 512;
+
+#[derive(Serialize)]
+struct Answer {
+    visitor_id: String,
+    returning: bool,
+}
+
+/// Stores the visit and sets both cookies, also when the database is away: they carry the attribution.
+///
+/// # Errors
+/// 400 when the body is wrong.
+pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+    let visit = parse(app, &request)?;
+    let recorded = app.db.tx(async |tx| visitors::record(tx, &visit).await).await;
+    let (mut response, attribution) = match recorded {
+        Ok(recorded) => {
+            let answer = Answer { visitor_id: visit.visitor_id.to_string(), returning: recorded.returning };
+            (json(StatusCode::OK, &answer), recorded.attribution)
+        }
+        Err(error) => (Problem::from(error).into_response(), visit.attribution),
+    };
+    cookies::set(&mut response, app.config.cookie_domain.as_deref(), visit.visitor_id, &attribution);
+    Ok(response)
+}
+
+fn parse(app: &App, request: &Request) -> Result<Visit, Problem> {
+    let body = Body::parse(request.body())?;
+    let fields = body.fields();
+    let url = fields.required_text("url", page_url);
+    let referrer = fields.optional_text("referrer", |text| Ok(cut(text, STORED_LIMIT)));
+    let consent = fields.object("consent");
+    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
+    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
+    body.check()?;
+
+    let (url, at) = (url?, app.clock.now());
+    let consent = Consent {
+        ad_user_data: ad_user_data?.unwrap_or_default(),
+        ad_personalization: ad_personalization?.unwrap_or_default(),
+    };
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Ok(Visit {
+        visitor_id: cookies::visitor(request).unwrap_or_else(VisitorId::mint),
+        attribution: Attribution::from_url(&url, at).after(cookies::attribution(request)),
+        landing_page: cut(url.as_str(), STORED_LIMIT),
+        referrer: referrer?,
+        user_agent: user_agent.map(|text| cut(text, USER_AGENT_LIMIT)),
+        ip_hash: address(request).zip(app.config.ip_hash_key.as_ref()).map(|(ip, key)| ip_hash(ip, key)),
+        consent: if denies_by_gpc(request) { Consent::DENIED } else { consent },
+        at,
+    })
+}
+
+fn page_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && text.len() <= URL_LIMIT);
+    url.ok_or_else(|| format!("must be the whole address of the page, https:// and all, at most {URL_LIMIT} characters"))
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(limit).collect()
+}

@@ -1,0 +1,67 @@
+//! The advertiser's account that the sandbox stands for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The one Google Ads account that exists in the sandbox, and who may write to it.
+#[derive(Clone, Debug)]
+pub struct GoogleAccount {
+    /// Ten digits without hyphens: the only `operatingAccount.accountId` that is let in.
+    pub customer_id: String,
+    /// The manager account through which the credentials reach the customer, ten digits. With
+    /// `None` they have direct access, and a manager in `loginAccount` is refused.
+    pub login_customer_id: Option<String>,
+    /// The numeric ids that are valid as `productDestinationId`.
+    pub conversion_actions: BTreeSet<String>,
+    /// What the `refresh_token` grant must present.
+    pub refresh_token: RefreshTokenCredentials,
+    /// Who may sign a `jwt-bearer` assertion. With `None` no service account is known.
+    pub service_account: Option<ServiceAccount>,
+}
+
+/// An OAuth client and the refresh token that was minted for it.
+#[derive(Clone)]
+pub struct RefreshTokenCredentials {
+    /// The OAuth client.
+    pub client_id: String,
+    /// The OAuth client's secret.
+    pub client_secret: String,
+    /// The only refresh token that has not been revoked.
+    pub refresh_token: String,
+}
+
+impl fmt::Debug for RefreshTokenCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshTokenCredentials")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A service account as Google knows it: by name and public key.
+#[derive(Clone, Debug)]
+pub struct ServiceAccount {
+    /// The `iss` claim of its assertions.
+    pub client_email: String,
+    /// Its RSA public key of 2048 to 8192 bits, as a PKCS#1 `RSAPublicKey` in DER: what ring's
+    /// `RsaKeyPair::public()` yields.
+    pub public_key_der: Vec<u8>,
+}
+
+impl GoogleAccount {
+    /// The account of local development: fixed values that nobody takes for real ones.
+    #[must_use]
+    pub fn dev() -> Self {
+        Self {
+            customer_id: "1234567890".to_owned(),
+            login_customer_id: None,
+            conversion_actions: ["987654320", "987654321"].map(str::to_owned).into(),
+            refresh_token: RefreshTokenCredentials {
+                client_id: "dev-client-id".to_owned(),
+                client_secret: "dev-client-secret".to_owned(),
+                refresh_token: "dev-refresh-token".to_owned(),
+            },
+            service_account: None,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a function has at hand.
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::db::Db;
+use crate::platforms::{Platform, REGISTRY};
+
+/// Made once per sandbox, lent to every invocation.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Clock,
+    /// The platforms we have credentials for; they keep their access tokens. Only the uploader has any.
+    pub platforms: Vec<Box<dyn Platform>>,
+}
+
+impl App {
+    /// An app with at most so many database connections.
+    ///
+    /// # Errors
+    /// When a platform's credentials are no credentials.
+    pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
+        let connected = REGISTRY.iter().filter_map(|entry| (entry.connect)(&config, &clock).transpose());
+        let platforms = connected.collect::<Result<_, _>>().map_err(|problem| ConfigError::new(&problem))?;
+        Ok(Self { db: Db::new(config.database.clone(), connections), config, clock, platforms })
+    }
+
+    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't answer
+    /// now is asked again by the first request.
+    ///
+    /// # Errors
+    /// When settings are missing or wrong.
+    pub async fn init(required: &[&str]) -> Result<Self, ConfigError> {
+        let app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
+        if let Err(error) = app.db.warm().await {
+            tracing::warn!(%error, "no database connection yet");
+        }
+        Ok(app)
+    }
+}

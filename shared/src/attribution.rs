@@ -1,0 +1,272 @@
+//! Where a visitor came from: first-touch UTMs and the newest click on an ad.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The longest UTM kept, in characters. What is longer is cut.
+pub const UTM_LIMIT: usize = 512;
+
+/// A click id (gclid, gbraid, wbraid) exactly as the platform gave it: changed by one byte it is worth nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(try_from = "String")]
+#[sqlx(transparent)]
+pub struct ClickId(String);
+
+impl ClickId {
+    /// # Errors
+    /// What a click id consists of.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+        if (1..=512).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.into()))
+        } else {
+            Err("must be 1 to 512 letters, digits, hyphens or underscores".into())
+        }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ClickId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+/// One click on an ad. At least one id is there, or it was no click.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Click {
+    /// Google's click id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gclid: Option<ClickId>,
+    /// Google's click id for clicks from the web into an app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gbraid: Option<ClickId>,
+    /// Google's click id for clicks from an app into the web.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wbraid: Option<ClickId>,
+    /// Google's hint at the network that showed the ad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gad_source: Option<String>,
+    /// Google's campaign id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gad_campaignid: Option<String>,
+    /// When it was first seen.
+    pub at: DateTime<Utc>,
+}
+
+impl Click {
+    /// Is it the click of these ids, whenever it was seen?
+    #[must_use]
+    pub fn is_same_click(&self, other: &Self) -> bool {
+        (&self.gclid, &self.gbraid, &self.wbraid) == (&other.gclid, &other.gbraid, &other.wbraid)
+    }
+}
+
+/// The five UTMs of one touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Utm {
+    /// `utm_source`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// `utm_medium`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<String>,
+    /// `utm_campaign`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
+    /// `utm_term`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<String>,
+    /// `utm_content`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+impl Utm {
+    /// Is none of them set?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is known of where a visitor came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attribution {
+    /// The first UTMs seen; later ones don't replace them.
+    #[serde(skip_serializing_if = "Utm::is_empty")]
+    pub utm: Utm,
+    /// The newest click.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub click: Option<Click>,
+}
+
+impl Attribution {
+    /// Reads a landing page's address. A click id that can't be one is left out: the visitor didn't write it.
+    #[must_use]
+    pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {
+        let first = |name: &str| {
+            let found = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
+            let clean: String = found.chars().filter(|c| !c.is_control()).take(UTM_LIMIT).collect();
+            (!clean.is_empty()).then_some(clean)
+        };
+        // Byte-exact: a click id holds no character that a query string would encode, so anything else isn't one.
+        let click_id = |name: &str| {
+            let value = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
+            ClickId::parse(&value).ok()
+        };
+        let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));
+        let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
+        Self {
+            utm: Utm {
+                source: first("utm_source"),
+                medium: first("utm_medium"),
+                campaign: first("utm_campaign"),
+                term: first("utm_term"),
+                content: first("utm_content"),
+            },
+            click: clicked.then(|| Click {
+                gclid,
+                gbraid,
+                wbraid,
+                gad_source: first("gad_source"),
+                gad_campaignid: first("gad_campaignid"),
+                at: now,
+            }),
+        }
+    }
+
+    /// This touch after an earlier one: the earlier UTMs stay, the newer click wins. The same click seen again (a reload)
+    /// keeps its first time, which is the one its age is counted from.
+    #[must_use]
+    pub fn after(self, earlier: Self) -> Self {
+        let click = match (self.click, earlier.click) {
+            (Some(new), Some(old)) if new.is_same_click(&old) => Some(old),
+            (Some(new), Some(old)) => Some(if new.at >= old.at { new } else { old }),
+            (new, old) => new.or(old),
+        };
+        Self { utm: if earlier.utm.is_empty() { self.utm } else { earlier.utm }, click }
+    }
+
+    /// As a cookie value. UTMs that would make it longer than browsers keep are left to the database.
+    #[must_use]
+    pub fn to_cookie(&self) -> String {
+        let encode = |it: &Self| URL_SAFE_NO_PAD.encode(serde_json::to_vec(it).unwrap_or_default());
+        let whole = encode(self);
+        if whole.len() <= 3_500 { whole } else { encode(&Self { utm: Utm::default(), click: self.click.clone() }) }
+    }
+
+    /// From a cookie value; nothing when somebody tampered with it.
+    #[must_use]
+    pub fn from_cookie(value: &str) -> Self {
+        let decoded = URL_SAFE_NO_PAD.decode(value).ok();
+        let read: Option<Self> = decoded.and_then(|json| serde_json::from_slice(&json).ok());
+        read.filter(Self::is_plausible).unwrap_or_default()
+    }
+
+    fn is_plausible(&self) -> bool {
+        let Utm { source, medium, campaign, term, content } = &self.utm;
+        let click = self.click.as_ref();
+        let texts = [source, medium, campaign, term, content]
+            .into_iter()
+            .chain(click.map(|c| &c.gad_source))
+            .chain(click.map(|c| &c.gad_campaignid))
+            .flatten();
+        texts.into_iter().all(|text| text.chars().count() <= UTM_LIMIT && !text.chars().any(char::is_control))
+            && click.is_none_or(|c| c.gclid.is_some() || c.gbraid.is_some() || c.wbraid.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+    }
+
+    fn touch(query: &str, minute: i64) -> Attribution {
+        Attribution::from_url(&Url::parse(&format!("https://www.example.com/lp?{query}")).unwrap(), at(minute))
+    }
+
+    #[test]
+    fn reads_click_ids_and_utms() {
+        let it = touch("gclid=EAIa-Q_1&gad_source=1&utm_source=google&utm_campaign=m%C3%BCnchen+nord&utm_term=", 0);
+        assert_eq!(it.utm.source.as_deref(), Some("google"));
+        assert_eq!(it.utm.campaign.as_deref(), Some("münchen nord"));
+        assert_eq!(it.utm.term, None);
+        let click = it.click.unwrap();
+        assert_eq!(click.gclid.unwrap().as_str(), "EAIa-Q_1");
+        assert_eq!(click.gad_source.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_click_id_is_left_out() {
+        let long = "a".repeat(513);
+        for junk in ["gclid=%00", "gclid=a%20b", "gclid=", "gclid={gclid}", &format!("gclid={long}")] {
+            assert_eq!(touch(junk, 0).click, None, "{junk}");
+        }
+        assert!(touch(&format!("gclid={}", "a".repeat(512)), 0).click.is_some());
+    }
+
+    #[test]
+    fn the_first_utms_stay_and_the_newest_click_wins() {
+        let first = touch("gclid=one&utm_source=google", 0);
+        let later = touch("gbraid=two&utm_source=bing", 5).after(first.clone());
+        assert_eq!(later.utm.source.as_deref(), Some("google"));
+        let click = later.click.clone().unwrap();
+        assert_eq!((click.gclid, click.gbraid.unwrap().as_str()), (None, "two"));
+        assert_eq!(touch("page=2", 9).after(later.clone()), later);
+        assert_eq!(touch("utm_source=bing", 1).after(touch("gclid=one", 0)).utm.source.as_deref(), Some("bing"));
+    }
+
+    #[test]
+    fn a_reload_does_not_make_a_click_younger() {
+        let reloaded = touch("gclid=one", 60).after(touch("gclid=one", 0));
+        assert_eq!(reloaded.click.unwrap().at, at(0));
+    }
+
+    #[test]
+    fn the_cookie_brings_back_what_was_put_in() {
+        let it = touch("gclid=one&utm_source=google&gad_campaignid=7", 3);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie()), it);
+    }
+
+    #[test]
+    fn a_cookie_somebody_tampered_with_is_no_attribution() {
+        let forged = |json: &str| Attribution::from_cookie(&URL_SAFE_NO_PAD.encode(json));
+        for json in [
+            r#"{"click":{"gclid":"a b","at":"2026-01-01T00:00:00Z"}}"#,
+            r#"{"click":{"at":"2026-01-01T00:00:00Z"}}"#,
+            r#"{"utm":{"source":"a\u0000b"}}"#,
+            r#"{"utm":{"source":7}}"#,
+            "{",
+        ] {
+            assert_eq!(forged(json), Attribution::default(), "{json}");
+        }
+        assert_eq!(Attribution::from_cookie("%%%"), Attribution::default());
+    }
+
+    #[test]
+    fn the_cookie_stays_below_what_browsers_keep() {
+        let long = "x".repeat(UTM_LIMIT);
+        let query: String = ["source", "medium", "campaign", "term", "content"].map(|n| format!("utm_{n}={long}&")).concat();
+        let it = touch(&format!("{query}gclid={}", "g".repeat(512)), 0);
+        assert!(it.to_cookie().len() < 3_600);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie()).click, it.click);
+    }
+}

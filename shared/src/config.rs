@@ -1,0 +1,418 @@
+//! The settings: environment variables, and one JSON object in AWS Secrets Manager for what is secret. Everything that
+//! is missing or wrong is reported at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use lambda_http::http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::conversions::ConversionType;
+use crate::platforms::google_ads::{Credentials, GoogleAds};
+
+/// Where the secret is: its name or ARN.
+const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
+
+/// Names and values, whatever they came from.
+pub type Values = BTreeMap<String, SecretString>;
+
+/// The settings, checked. It has no `Debug`: it holds secrets.
+pub struct Config {
+    /// How to reach Postgres.
+    pub database: PgConnectOptions,
+    /// Websites whose pages may call, as `https://www.example.com`.
+    pub allowed_origins: Vec<String>,
+    /// The domain of the cookies, when they are to be shared by several hosts.
+    pub cookie_domain: Option<String>,
+    /// Keys the hash of visitors' addresses.
+    pub ip_hash_key: Option<SecretString>,
+    /// The webhook's live secrets: the current one and, while it is being replaced, the previous one.
+    pub webhook_secrets: Vec<SecretString>,
+    /// Opens the health endpoint.
+    pub health_key: Option<SecretString>,
+    /// What happens to conversions of people who were not asked for consent.
+    pub consent_unknown: UnknownConsent,
+    /// When things happen.
+    pub timing: Timing,
+    /// Google Ads; none when no account is set.
+    pub google_ads: Option<GoogleAds>,
+}
+
+/// What happens to a conversion while consent to use its data for ads is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownConsent {
+    /// It waits.
+    #[default]
+    Hold,
+    /// It is sent without a statement on consent; for where the law doesn't ask for one.
+    Send,
+}
+
+/// Waiting times.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// From a click to the first upload: Google refuses younger clicks.
+    pub click_hold: TimeDelta,
+    /// From an upload to the first question for its verdict; doubles up to twelve hours.
+    pub confirm_after: TimeDelta,
+    /// From a platform's pause to the next try.
+    pub probe_after: TimeDelta,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            click_hold: TimeDelta::hours(6),
+            confirm_after: TimeDelta::minutes(30),
+            probe_after: TimeDelta::minutes(30),
+        }
+    }
+}
+
+/// Everything that is wrong with the settings, and how to put it right.
+#[derive(Debug, thiserror::Error)]
+#[error("Adtrail can't start.{report}")]
+pub struct ConfigError {
+    report: String,
+}
+
+impl ConfigError {
+    /// Of a sentence that says the fix.
+    #[must_use]
+    pub fn new(problem: &str) -> Self {
+        Self { report: format!(" {problem}.") }
+    }
+}
+
+impl Config {
+    /// On Lambda: from the environment and, where ADTRAIL_SECRET_ID names one, the secret. The environment wins.
+    ///
+    /// # Errors
+    /// Everything missing or wrong at once, and secrets that belong to `make dev`.
+    pub async fn load(required: &[&str]) -> Result<Self, ConfigError> {
+        let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
+        let mut values = match environment.get(SECRET_ID) {
+            Some(id) => fetch_secret(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
+            None => Values::new(),
+        };
+        values.extend(environment);
+        let problems = development_secrets(&values);
+        Self::read(&values, required, problems)
+    }
+
+    /// From these values, for `make dev` and tests.
+    ///
+    /// # Errors
+    /// Everything missing or wrong at once.
+    pub fn from_values(values: &Values, required: &[&str]) -> Result<Self, ConfigError> {
+        Self::read(values, required, Vec::new())
+    }
+
+    fn read(values: &Values, required: &[&str], problems: Vec<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings { values, problems };
+        let missing: Vec<_> = std::iter::once(&"DATABASE_URL")
+            .chain(required)
+            .filter(|name| settings.text(name).is_none())
+            // Either kind of credentials will do.
+            .filter(|name| **name != "GOOGLE_SERVICE_ACCOUNT_KEY" || settings.text("GOOGLE_REFRESH_TOKEN").is_none())
+            .copied()
+            .collect();
+        let database = database(&mut settings);
+        let config = Self {
+            database: database.unwrap_or_else(PgConnectOptions::new_without_pgpass),
+            allowed_origins: origins(&mut settings),
+            cookie_domain: settings.parsed("COOKIE_DOMAIN", cookie_domain),
+            ip_hash_key: settings.secret("IP_HASH_KEY"),
+            webhook_secrets: ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"]
+                .into_iter()
+                .filter_map(|name| settings.secret(name))
+                .collect(),
+            health_key: settings.secret("HEALTH_KEY"),
+            consent_unknown: settings
+                .parsed("CONSENT_UNKNOWN", |text| match text {
+                    "hold" => Ok(UnknownConsent::Hold),
+                    "send" => Ok(UnknownConsent::Send),
+                    _ => Err("must be hold or send".into()),
+                })
+                .unwrap_or_default(),
+            timing: Timing {
+                click_hold: settings.parsed("CLICK_HOLD_SECONDS", seconds).unwrap_or(Timing::default().click_hold),
+                ..Timing::default()
+            },
+            google_ads: google_ads(&mut settings),
+        };
+        let mut report = String::new();
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            let _ = write!(report, " Missing settings: {names}. Set them in the environment or in the secret {SECRET_ID} names.");
+        }
+        for problem in settings.problems {
+            let _ = write!(report, " {problem}.");
+        }
+        if report.is_empty() { Ok(config) } else { Err(ConfigError { report }) }
+    }
+
+    /// Is this origin on the list?
+    #[must_use]
+    pub fn allows_origin(&self, origin: &HeaderValue) -> bool {
+        self.allowed_origins.iter().any(|allowed| origin == allowed.as_str())
+    }
+}
+
+struct Settings<'a> {
+    values: &'a Values,
+    problems: Vec<String>,
+}
+
+impl Settings<'_> {
+    /// An empty value counts as none: templates can't leave a variable out.
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        self.values.get(name).filter(|value| !value.expose_secret().trim().is_empty()).cloned()
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.secret(name).map(|value| value.expose_secret().trim().to_owned())
+    }
+
+    fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match parse(&self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problems.push(format!("{name} {problem}"));
+                None
+            }
+        }
+    }
+}
+
+fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
+    let authority = settings.text("DATABASE_CA_PEM");
+    settings.parsed("DATABASE_URL", |url| {
+        // The parser's own message may quote the password.
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded")?;
+        Ok(match authority {
+            Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
+            None => options,
+        })
+    })
+}
+
+fn origins(settings: &mut Settings) -> Vec<String> {
+    let parse = |list: &str| {
+        list.split(',')
+            .map(|origin| {
+                let url = url::Url::parse(origin.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+                url.filter(|url| url.origin().ascii_serialization() == origin.trim().trim_end_matches('/'))
+                    .map(|url| url.origin().ascii_serialization())
+                    .ok_or_else(|| "must list origins such as https://www.example.com, separated by commas".to_owned())
+            })
+            .collect()
+    };
+    settings.parsed("ALLOWED_ORIGINS", parse).unwrap_or_default()
+}
+
+fn cookie_domain(text: &str) -> Result<String, String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if text.chars().all(known) && text.contains('.') {
+        Ok(text.trim_start_matches('.').to_owned())
+    } else {
+        Err("must be a domain such as example.com".into())
+    }
+}
+
+fn seconds(text: &str) -> Result<TimeDelta, String> {
+    let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 7 * 24 * 60 * 60);
+    seconds.map(|seconds| TimeDelta::seconds(seconds.into())).ok_or_else(|| "must be whole seconds, at most 604800".into())
+}
+
+fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
+    let endpoint = |text: &str| {
+        let url = url::Url::parse(text).map_err(|_| "must be a URL")?;
+        let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+        let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+        if secure { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with https://".to_owned()) }
+    };
+    let customer_id = settings.parsed("GOOGLE_ADS_CUSTOMER_ID", customer_id);
+    let login_customer_id = settings.parsed("GOOGLE_ADS_LOGIN_CUSTOMER_ID", self::customer_id);
+    let conversion_actions = ConversionType::ALL
+        .into_iter()
+        .filter_map(|kind| {
+            let name = format!("GOOGLE_ADS_CONVERSION_ACTION_{}", kind.as_str().to_uppercase());
+            Some((kind, settings.parsed(&name, conversion_action)?))
+        })
+        .collect();
+    let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
+    let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
+    let service_account = settings.parsed("GOOGLE_SERVICE_ACCOUNT_KEY", |text| {
+        serde_json::from_str(text).map_err(|_| "must be the JSON key file of a service account".into())
+    });
+    let user = (
+        settings.secret("GOOGLE_CLIENT_ID"),
+        settings.secret("GOOGLE_CLIENT_SECRET"),
+        settings.secret("GOOGLE_REFRESH_TOKEN"),
+    );
+    let credentials = match (service_account, user) {
+        (Some(key), _) => Some(Credentials::ServiceAccount(key)),
+        (None, (Some(client_id), Some(client_secret), Some(refresh_token))) => {
+            Some(Credentials::RefreshToken { client_id, client_secret, refresh_token })
+        }
+        (None, (None, None, None)) => None,
+        _ => {
+            let problem = "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
+            settings.problems.push(problem.into());
+            None
+        }
+    };
+    Some(GoogleAds {
+        customer_id: customer_id?,
+        login_customer_id,
+        conversion_actions,
+        data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
+        token_url,
+        credentials,
+    })
+}
+
+/// Google writes it with hyphens in the interface and wants it without.
+fn customer_id(text: &str) -> Result<String, String> {
+    let digits = text.replace('-', "");
+    if digits.len() == 10 && digits.bytes().all(|c| c.is_ascii_digit()) {
+        Ok(digits)
+    } else {
+        Err("must be the ten digits of a Google Ads account, such as 123-456-7890".into())
+    }
+}
+
+/// The number of a conversion action, or its resource name.
+fn conversion_action(text: &str) -> Result<String, String> {
+    let id = match text.strip_prefix("customers/") {
+        Some(rest) => rest.split_once("/conversionActions/").map_or("", |(_, id)| id),
+        None => text,
+    };
+    if (1..=20).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_digit()) {
+        Ok(id.into())
+    } else {
+        Err("must be the number of a conversion action (ctId in its address in Google Ads)".into())
+    }
+}
+
+/// `make dev` prints its secrets, so outside of it they are no secrets.
+fn development_secrets(values: &Values) -> Vec<String> {
+    ["IP_HASH_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "HEALTH_KEY"]
+        .into_iter()
+        .filter_map(|name| {
+            let value = values.get(name)?.expose_secret();
+            let weak = !value.is_empty() && (value.starts_with("dev-") || value.len() < 16);
+            weak.then(|| format!("{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32"))
+        })
+        .collect()
+}
+
+async fn fetch_secret(id: &str) -> Result<Values, String> {
+    use aws_smithy_http_client::{Builder, tls};
+    let https = Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
+    let answer = aws_sdk_secretsmanager::Client::new(&aws)
+        .get_secret_value()
+        .secret_id(id)
+        .send()
+        .await
+        .map_err(|error| {
+            let error = error.into_service_error();
+            let code = aws_sdk_secretsmanager::error::ProvideErrorMetadata::code(&error).unwrap_or("no answer").to_owned();
+            format!(" The secret {id} can't be read ({code}): check its name and region, and that the function's role may call secretsmanager:GetSecretValue on it.")
+        })?;
+    let object: BTreeMap<String, serde_json::Value> = serde_json::from_str(answer.secret_string().unwrap_or_default())
+        .map_err(|_| format!(" The secret {id} must be a JSON object of names and texts."))?;
+    Ok(object
+        .into_iter()
+        .map(|(name, value)| {
+            // A service account's key may be pasted as an object of its own.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (name, SecretString::from(text))
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
+    }
+
+    const URL: (&str, &str) = ("DATABASE_URL", "postgresql://app:pw@db.example.com:6543/postgres");
+
+    fn error(pairs: &[(&str, &str)], required: &[&str]) -> String {
+        Config::from_values(&values(pairs), required).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn everything_missing_and_wrong_is_reported_at_once() {
+        let report = error(
+            &[("CONSENT_UNKNOWN", "maybe"), ("GOOGLE_ADS_CUSTOMER_ID", "12"), ("HEALTH_KEY", " ")],
+            &["HEALTH_KEY", "ALLOWED_ORIGINS"],
+        );
+        for part in ["DATABASE_URL, HEALTH_KEY, ALLOWED_ORIGINS", "CONSENT_UNKNOWN must", "GOOGLE_ADS_CUSTOMER_ID must"] {
+            assert!(report.contains(part), "{part} in {report}");
+        }
+    }
+
+    #[test]
+    fn no_secret_shows_in_an_error() {
+        let report = error(&[("DATABASE_URL", "postgresql://app:s3cret@[bad"), ("GOOGLE_CLIENT_SECRET", "hush")], &[]);
+        assert!(!report.contains("s3cret") && !report.contains("hush"), "{report}");
+    }
+
+    #[test]
+    fn google_ids_are_taken_as_people_copy_them() {
+        let config = Config::from_values(
+            &values(&[
+                URL,
+                ("GOOGLE_ADS_CUSTOMER_ID", "123-456-7890"),
+                ("GOOGLE_ADS_CONVERSION_ACTION_CLOSED", "customers/1234567890/conversionActions/987654321"),
+            ]),
+            &[],
+        );
+        let google = config.ok().and_then(|config| config.google_ads).unwrap();
+        assert_eq!(google.customer_id, "1234567890");
+        assert_eq!(google.conversion_actions[&ConversionType::Closed], "987654321");
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        let google = ("GOOGLE_ADS_CUSTOMER_ID", "1234567890");
+        assert!(error(&[URL, google, ("GOOGLE_DATA_MANAGER_URL", "http://example.com")], &[]).contains("https://"));
+        let local = values(&[URL, google, ("GOOGLE_DATA_MANAGER_URL", "http://127.0.0.1:9/")]);
+        assert!(Config::from_values(&local, &[]).is_ok());
+    }
+
+    #[test]
+    fn an_origin_is_compared_as_a_whole() {
+        let config = Config::from_values(&values(&[URL, ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3000/")]), &[]);
+        let config = config.ok().unwrap();
+        let allows = |origin: &'static str| config.allows_origin(&HeaderValue::from_static(origin));
+        assert!(allows("https://a.example") && allows("http://localhost:3000"));
+        for other in ["http://a.example", "https://a.example.evil.example", "https://a.example:8443", "null"] {
+            assert!(!allows(other), "{other}");
+        }
+        assert!(error(&[URL, ("ALLOWED_ORIGINS", "*")], &[]).contains("ALLOWED_ORIGINS must"));
+    }
+
+    #[test]
+    fn secrets_of_make_dev_are_refused_elsewhere() {
+        let problems = development_secrets(&values(&[
+            ("WEBHOOK_SECRET", "dev-webhook-secret"),
+            ("HEALTH_KEY", "short"),
+            ("IP_HASH_KEY", "0123456789abcdef"),
+        ]));
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+}

@@ -1,0 +1,50 @@
+//! Consent in three values, for each of the two purposes Google asks about.
+
+use serde::{Deserialize, Serialize};
+
+/// What a person said about one purpose. Silence is not an answer: it is never taken for granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ConsentStatus {
+    /// Yes.
+    Granted,
+    /// No.
+    Denied,
+    /// Not asked, or not answered.
+    #[default]
+    Unknown,
+}
+
+impl ConsentStatus {
+    /// # Errors
+    /// The values allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "granted" => Ok(Self::Granted),
+            "denied" => Ok(Self::Denied),
+            "unknown" => Ok(Self::Unknown),
+            _ => Err("must be granted, denied or unknown".into()),
+        }
+    }
+}
+
+/// Google's two purposes (Consent Mode v2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// May data about this person be sent to Google for advertising?
+    pub ad_user_data: ConsentStatus,
+    /// May it be used to personalise what they are shown?
+    pub ad_personalization: ConsentStatus,
+}
+
+impl Consent {
+    /// Both denied: what the browser's Global Privacy Control says.
+    pub const DENIED: Self = Self { ad_user_data: ConsentStatus::Denied, ad_personalization: ConsentStatus::Denied };
+
+    /// Was either purpose answered?
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self != Self::default()
+    }
+}

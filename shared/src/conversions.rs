@@ -1,0 +1,307 @@
+//! Conversions: deals that reached a stage worth telling the ad platforms, matched to their leads.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::consent::ConsentStatus;
+use crate::db::{DbError, Tx};
+use crate::identity::Hash;
+use crate::inbox::{self, Match, Waiting};
+use crate::platforms;
+
+/// The stage a deal reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum ConversionType {
+    /// Sales took it up.
+    Qualified,
+    /// It was won.
+    Closed,
+}
+
+impl ConversionType {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Qualified, Self::Closed];
+
+    /// As it is written everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Qualified => "qualified",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// # Errors
+    /// The types there are.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text).ok_or_else(|| "must be qualified or closed".into())
+    }
+}
+
+/// The rule that found a deal's lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum MatchedBy {
+    /// The CRM echoed our lead id.
+    LeadId,
+    /// The e-mail hashes are the same.
+    Email,
+    /// The phone hashes are the same.
+    Phone,
+}
+
+/// An amount in a currency.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Money {
+    value: f64,
+    currency: String,
+}
+
+impl Money {
+    /// An amount of 0 to 10^12 with at most six decimals, and a currency code of ISO 4217.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn value_from(value: &serde_json::Value) -> Result<f64, String> {
+        let number = value.as_f64().filter(|number| (0.0..=1e12).contains(number));
+        let exact = number.filter(|number| {
+            // 15 digits are exact in a float: six decimals below a billion, fewer above.
+            let scaled = number * 1e6;
+            (scaled - scaled.round()).abs() <= scaled.abs() * 1e-15 + 1e-9
+        });
+        exact.ok_or_else(|| "must be a number from 0 to 1000000000000 with at most six decimals".into())
+    }
+
+    /// # Errors
+    /// What is allowed.
+    pub fn currency_from(text: &str) -> Result<String, String> {
+        if ISO_4217.split_ascii_whitespace().any(|code| code == text) {
+            Ok(text.into())
+        } else {
+            Err("must be a currency code of ISO 4217 in capital letters, such as EUR".into())
+        }
+    }
+
+    /// Of parts that were checked.
+    #[must_use]
+    pub fn new(value: f64, currency: String) -> Self {
+        Self { value, currency }
+    }
+
+    /// The amount, in units of the currency.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+
+    /// The currency.
+    #[must_use]
+    pub fn currency(&self) -> &str {
+        &self.currency
+    }
+}
+
+/// ISO 4217, active codes of currencies (list one), without funds, metals and tests.
+const ISO_4217: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN \
+    BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ \
+    GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \
+    LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN \
+    PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD \
+    TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+/// Why no platform hears of a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// The person said no.
+    ConsentDenied,
+    /// Neither click id nor hashed e-mail or phone.
+    NoAttribution,
+    /// No platform has a conversion action for this type.
+    NoConversionAction,
+}
+
+/// What became of a deal whose lead was found.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The conversion.
+    pub conversion_id: Uuid,
+    /// The platforms that will hear of it.
+    pub platforms: Vec<&'static str>,
+    /// Why none will.
+    pub skip_reason: Option<SkipReason>,
+}
+
+/// What platforms recognise a conversion by: the same for the same deal and type, for ever, without personal data and
+/// never all digits. 128 bits of a SHA-256.
+#[must_use]
+pub fn transaction_id(idempotency_key: &str) -> String {
+    format!("adtrail-{}", &Hash::of(idempotency_key).as_str()[..32])
+}
+
+/// Matches waiting deals to leads and records what they become: a conversion each, and a queue row for every platform
+/// that accepts it. All in the caller's transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record_matches(tx: &mut Tx, app: &App, waiting: Waiting<'_>) -> Result<Vec<Recorded>, DbError> {
+    let matches = inbox::find_leads(tx, waiting).await?;
+    if matches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let decisions: Vec<_> = matches.iter().map(|found| Decision::on(app, found)).collect();
+    let mut rows = record(tx, &decisions, app.clock.now()).await?;
+    Ok(decisions
+        .iter()
+        .filter_map(|decision| {
+            let at = rows.iter().position(|(inbox_id, _)| *inbox_id == decision.inbox_id)?;
+            Some(Recorded {
+                conversion_id: rows.swap_remove(at).1,
+                platforms: decision.platforms.clone(),
+                skip_reason: decision.skip_reason,
+            })
+        })
+        .collect())
+}
+
+/// What to record for a match. Names are the SQL's.
+#[derive(Debug, Serialize)]
+struct Decision {
+    inbox_id: Uuid,
+    lead_id: Uuid,
+    matched_by: MatchedBy,
+    idempotency_key: String,
+    transaction_id: String,
+    platforms: Vec<&'static str>,
+    skip_reason: Option<SkipReason>,
+    due_at: Option<DateTime<Utc>>,
+    expires_at: DateTime<Utc>,
+}
+
+impl Decision {
+    fn on(app: &App, found: &Match) -> Self {
+        let platforms = platforms::accepting(&app.config, found.conversion_type);
+        let skip_reason = if found.ad_user_data == ConsentStatus::Denied {
+            Some(SkipReason::ConsentDenied)
+        } else if !found.has_click_id && !found.has_user_data {
+            Some(SkipReason::NoAttribution)
+        } else if platforms.is_empty() {
+            Some(SkipReason::NoConversionAction)
+        } else {
+            None
+        };
+        let idempotency_key = format!("{}:{}", found.crm_deal_id, found.conversion_type.as_str());
+        let clicked_at = found.click_at.filter(|_| found.has_click_id);
+        Self {
+            inbox_id: found.inbox_id,
+            lead_id: found.lead_id,
+            matched_by: found.matched_by,
+            transaction_id: transaction_id(&idempotency_key),
+            idempotency_key,
+            platforms: if skip_reason.is_none() { platforms } else { Vec::new() },
+            skip_reason,
+            due_at: clicked_at.map(|at| at + app.config.timing.click_hold),
+            // Click ids count for 90 days, hashed user data for 63 (Google Ads Help, "About enhanced conversions for
+            // leads"); the hash was taken when the lead came.
+            expires_at: clicked_at.map_or(found.lead_at + TimeDelta::days(63), |at| at + TimeDelta::days(90)),
+        }
+    }
+}
+
+async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Result<Vec<(Uuid, Uuid)>, DbError> {
+    let rows = sqlx::query!(
+        r#"-- conversions::record
+        with decision as (
+            select *
+            from jsonb_to_recordset($1) as d (
+                inbox_id uuid, lead_id uuid, matched_by text, idempotency_key text, transaction_id text,
+                platforms text[], skip_reason text, due_at timestamptz, expires_at timestamptz
+            )
+        ),
+        recorded as (
+            insert into public.conversions (
+                lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
+                gclid, gbraid, wbraid, click_at, email_hash, email_hash_google, phone_hash,
+                utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+                ad_user_data, ad_personalization, matched_by, skip_reason, created_at
+            )
+            select
+                l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
+                d.transaction_id,
+                -- The site may have had a gclid of its own, with whatever in it.
+                case when l.gclid ~ '^[A-Za-z0-9_-]+$' and length(l.gclid) <= 512 then l.gclid end,
+                l.gbraid, l.wbraid, l.click_at,
+                -- The address of the form is the one the click belongs to.
+                coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
+                coalesce(l.phone_hash, i.phone_hash),
+                l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
+                l.ad_user_data, l.ad_personalization, d.matched_by, d.skip_reason, $2
+            from decision d
+            join public.inbox i on i.id = d.inbox_id
+            join public.leads l on l.id = d.lead_id
+            on conflict (idempotency_key) do update set idempotency_key = excluded.idempotency_key
+            returning id, idempotency_key, lead_id, conversion_type
+        ),
+        queued as (
+            insert into public.conversion_queue (conversion_id, platform, next_retry_at, expires_at, created_at)
+            select r.id, platform, d.due_at, d.expires_at, $2
+            from recorded r
+            join decision d using (idempotency_key)
+            cross join unnest(d.platforms) as platform
+            on conflict (conversion_id, platform) do nothing
+        ),
+        advanced as (
+            update public.leads l
+            set conversion_status = r.furthest
+            -- 'closed' is further than 'qualified', and first in the alphabet.
+            from (select lead_id, min(conversion_type) as furthest from recorded group by lead_id) r
+            where l.id = r.lead_id and l.conversion_status <> 'closed' and l.conversion_status <> r.furthest
+        )
+        update public.inbox i
+        set state = 'matched', conversion_id = r.id, matched_at = $2
+        from recorded r
+        join decision d using (idempotency_key)
+        where i.id = d.inbox_id
+        returning i.id as inbox_id, r.id as conversion_id"#,
+        serde_json::to_value(decisions).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))?,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.inbox_id, row.conversion_id)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_id_is_stable_and_has_a_letter() {
+        let id = transaction_id("1042:closed");
+        assert_eq!(id, transaction_id("1042:closed"));
+        assert_ne!(id, transaction_id("1042:qualified"));
+        assert!(id.starts_with("adtrail-") && id.len() == 40, "{id}");
+        assert!(!transaction_id("jane@example.com:closed").contains('@'));
+    }
+
+    #[test]
+    fn amounts_outside_what_can_be_stored_are_refused() {
+        for good in [json!(0), json!(6000), json!(0.1), json!(1_499.95), json!(0.000_001), json!(1e12), json!(999_999_999.99)] {
+            assert!(Money::value_from(&good).is_ok(), "{good}");
+        }
+        for bad in [json!(-1), json!(1e13), json!(1e300), json!(0.000_000_1), json!("6000"), json!(true), json!([])] {
+            assert!(Money::value_from(&bad).is_err(), "{bad}");
+        }
+        assert!(Money::currency_from("EUR").is_ok());
+        for bad in ["eur", "EURO", "XXX", "ABC", ""] {
+            assert!(Money::currency_from(bad).is_err(), "{bad}");
+        }
+    }
+}

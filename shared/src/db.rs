@@ -1,0 +1,236 @@
+//! The database door: the only way to a statement is [`Db::tx`].
+//!
+//! A pooler in transaction mode (Supabase's port 6543, PgBouncer) may give every transaction another server connection.
+//! sqlx parses a statement in one round trip and runs it in the next; outside a transaction the pooler may switch
+//! servers between the two, and the second half then runs somebody else's statement, silently. A statement that is
+//! unnamed *and* inside an explicit transaction can't be torn apart. [`Tx`] makes both the only possibility.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo, Postgres,
+};
+use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// One round trip. The server gives up before the client does, so that a stuck statement frees its server connection.
+const BEGIN: &str = "begin; set local statement_timeout = '8s'; set local lock_timeout = '5s'; \
+                     set local idle_in_transaction_session_timeout = '10s'";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A socket that died while the sandbox was frozen may swallow the request without a word.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why the database didn't do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// It can't be reached, is shutting down or too busy. Nothing was stored, or it is unknown whether: ask again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// It refused a value that passed our own checks (SQLSTATE 22xxx or 54xxx).
+    #[error("the database refused a value (SQLSTATE {0})")]
+    Value(String),
+    /// A defect of ours.
+    #[error("{0}")]
+    Defect(sqlx::Error),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(sqlstate) = error.as_database_error().and_then(|e| e.code().map(String::from)) else {
+            return match error {
+                sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolClosed => {
+                    Self::Unavailable(error.to_string())
+                }
+                other => Self::Defect(other),
+            };
+        };
+        match sqlstate.get(..2) {
+            Some("22" | "54") => Self::Value(sqlstate),
+            // Connection, login, resources, operator intervention, and what a second try settles: serialisation,
+            // deadlock, lock timeout. PgBouncer's own refusals come as 08xxx.
+            Some("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => {
+                Self::Unavailable(format!("SQLSTATE {sqlstate}"))
+            }
+            _ => Self::Defect(error),
+        }
+    }
+}
+
+/// A handful of connections to one Postgres; in a Lambda sandbox, one.
+///
+/// Not sqlx's pool: that one pings a connection when it comes back, from a background task. Here a connection is idle
+/// only after COMMIT or ROLLBACK was answered, so a frozen sandbox never holds a transaction, and one that broke in the
+/// meantime is replaced once, on first use.
+pub struct Db {
+    options: PgConnectOptions,
+    idle: Mutex<Vec<PgConnection>>,
+    free: Semaphore,
+}
+
+impl Db {
+    /// Opens nothing yet. `connections` is the most that are open at once.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, connections: usize) -> Self {
+        let options = options
+            // PgBouncer refuses this start-up parameter.
+            .extra_float_digits(None)
+            .statement_cache_capacity(0)
+            .application_name("adtrail")
+            // Statements can't leak into the log, nor their timing into the reader's nerves.
+            .disable_statement_logging();
+        Self { options: verified(options), idle: Mutex::default(), free: Semaphore::new(connections) }
+    }
+
+    /// Connects ahead of the first request.
+    ///
+    /// # Errors
+    /// When Postgres can't be reached. The next [`Db::tx`] tries again.
+    pub async fn warm(&self) -> Result<(), DbError> {
+        let connection = self.connect().await?;
+        self.idle().push(connection);
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction. COMMIT, or ROLLBACK when `work` fails, has been answered when this returns, so
+    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved.
+    ///
+    /// # Errors
+    /// What `work` returns, or the [`DbError`] of beginning and committing.
+    pub async fn tx<T, E>(&self, work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<DbError>,
+    {
+        let _permit = timeout(TRANSACTION_TIMEOUT, self.free.acquire())
+            .await
+            .map_err(|_| DbError::Unavailable("every connection is in use".into()))?
+            .map_err(|_| DbError::Unavailable("closed".into()))?;
+        let mut tx = self.begin().await?;
+        // Dropping the connection on a timeout closes the socket; Postgres rolls back.
+        let done = timeout(TRANSACTION_TIMEOUT, async {
+            let outcome = work(&mut tx).await;
+            let end = if outcome.is_ok() { "commit" } else { "rollback" };
+            (outcome, tx.connection.execute(end).await)
+        })
+        .await
+        .map_err(|_| DbError::Unavailable("the transaction took too long".into()))?;
+        match done {
+            (Ok(value), Ok(_)) => {
+                self.idle().push(tx.connection);
+                Ok(value)
+            }
+            (Ok(_), Err(error)) => Err(DbError::from(error).into()),
+            (Err(error), ended) => {
+                if ended.is_ok() {
+                    self.idle().push(tx.connection);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Tx, DbError> {
+        let idle = self.idle().pop();
+        if let Some(mut connection) = idle
+            && let Ok(Ok(_)) = timeout(BEGIN_TIMEOUT, connection.execute(BEGIN)).await
+        {
+            return Ok(Tx { connection });
+        }
+        let mut connection = self.connect().await?;
+        connection.execute(BEGIN).await?;
+        Ok(Tx { connection })
+    }
+
+    async fn connect(&self) -> Result<PgConnection, DbError> {
+        timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options))
+            .await
+            .map_err(|_| DbError::Unavailable("no answer to the connection attempt".into()))?
+            .map_err(|error| match DbError::from(error) {
+                // Whatever goes wrong before the first statement is not about a request.
+                DbError::Defect(error) => DbError::Unavailable(error.to_string()),
+                other => other,
+            })
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Beyond this machine the server must prove who it is. sqlx's default would fall back to plain text without a word.
+fn verified(options: PgConnectOptions) -> PgConnectOptions {
+    let local = options.get_socket().is_some()
+        || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
+        || options.get_host().starts_with('/');
+    if local { options } else { options.ssl_mode(PgSslMode::VerifyFull) }
+}
+
+/// An open transaction. Give `&mut *tx` to a query.
+#[derive(Debug)]
+pub struct Tx {
+    connection: PgConnection,
+}
+
+/// Passes a query on as unnamed.
+struct Unnamed<E>(E);
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
+    fn sql(&self) -> &'q str {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement<'q>> {
+        self.0.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, sqlx::error::BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Tx {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.connection.fetch_many(Unnamed(query))
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        self.connection.fetch_optional(Unnamed(query))
+    }
+
+    fn prepare_with<'e, 'q: 'e>(
+        self,
+        sql: &'q str,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement<'q>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.connection.prepare_with(sql, parameters)
+    }
+
+    fn describe<'e, 'q: 'e>(self, sql: &'q str) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        self.connection.describe(sql)
+    }
+}

@@ -1,0 +1,79 @@
+//! Events the website reports, named by GA4's rules.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::db::{DbError, Tx};
+use crate::visitors::VisitorId;
+
+/// The most parameters of an event (GA4 Measurement Protocol, "Limitations").
+pub const PARAM_LIMIT: usize = 25;
+
+/// A name of an event or of a parameter: a letter, then letters, digits and underscores, at most 40 in all.
+///
+/// # Errors
+/// The rule.
+pub fn name(text: &str) -> Result<String, String> {
+    let known = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
+    let starts = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic());
+    if starts && text.len() <= 40 && text.bytes().all(known) {
+        Ok(text.into())
+    } else {
+        Err("must start with a letter and have at most 40 letters, digits and underscores, such as generate_lead".into())
+    }
+}
+
+/// The parameters of an event: an object of at most 25, each named by [`name`].
+///
+/// # Errors
+/// The rule.
+pub fn params(value: &Value) -> Result<Value, String> {
+    let object = value.as_object().ok_or("must be an object")?;
+    if object.len() > PARAM_LIMIT {
+        return Err(format!("must have at most {PARAM_LIMIT} parameters"));
+    }
+    match object.keys().find(|key| name(key).is_err()) {
+        Some(_) => Err("has a parameter whose name doesn't start with a letter or isn't at most 40 letters, digits and underscores".into()),
+        None => Ok(value.clone()),
+    }
+}
+
+/// An event as it was reported.
+#[derive(Debug)]
+pub struct Event {
+    /// Shared with the browser's own tag.
+    pub event_id: String,
+    /// Its name.
+    pub event_name: String,
+    /// Whose it is, if the cookie says so.
+    pub visitor_id: Option<VisitorId>,
+    /// Its parameters.
+    pub params: Value,
+    /// The page it happened on.
+    pub page_url: Option<String>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Stores an event, once per id. `true` when it was new. A visitor nobody knows is left out.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record(tx: &mut Tx, event: &Event) -> Result<bool, DbError> {
+    let row = sqlx::query!(
+        r#"-- events::record
+        insert into public.tracking_events (event_id, event_name, visitor_id, params, page_url, created_at)
+        values ($1, $2, (select visitor_id from public.visitors where visitor_id = $3), $4, $5, $6)
+        on conflict (event_id) do update set event_id = excluded.event_id
+        returning (xmax = 0) as "new!""#,
+        event.event_id,
+        event.event_name,
+        event.visitor_id.map(|id| id.to_string()),
+        event.params,
+        event.page_url.as_deref(),
+        event.at,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(row.new)
+}

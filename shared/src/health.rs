@@ -1,0 +1,179 @@
+//! Is everything on its way? Answers for people and for monitors.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::config::{Config, UnknownConsent};
+use crate::db::{DbError, Tx};
+use crate::platforms;
+
+/// Two runs of the schedule and some: a row that waits longer has been passed over.
+const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
+
+/// The whole answer of `GET /api/health/tracking`.
+#[derive(Debug, Serialize)]
+pub struct Health {
+    /// The sum of it.
+    pub status: Status,
+    /// The queue, in numbers.
+    pub queue: Queue,
+    /// The inbox, in numbers.
+    pub inbox: Inbox,
+    /// Every platform that is set up.
+    pub platforms: Vec<Platform>,
+    /// When something last happened.
+    pub last: Last,
+}
+
+/// The sum of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing to do.
+    Healthy,
+    /// Somebody should look: a row waits too long, was given up in the last day, or a platform is paused.
+    Degraded,
+    /// Nothing can be delivered: every platform is paused, and rows are due.
+    Critical,
+}
+
+/// The queue, in numbers of rows.
+#[derive(Debug, Serialize)]
+pub struct Queue {
+    /// Not sent yet.
+    pub pending: i64,
+    /// Accepted by the platform.
+    pub uploaded: i64,
+    /// Refused, to be tried again.
+    pub failed: i64,
+    /// Given up.
+    pub dead_letter: i64,
+    /// Of the pending: until the click is old enough, or consent known.
+    pub held: i64,
+    /// Of the uploaded: processed by the platform.
+    pub confirmed: i64,
+    /// How long the longest waiting row has been due.
+    pub oldest_due_seconds: Option<i64>,
+}
+
+/// The inbox, in numbers of deals.
+#[derive(Debug, Serialize)]
+pub struct Inbox {
+    /// Their lead isn't known yet.
+    pub awaiting_lead: i64,
+}
+
+/// One platform.
+#[derive(Debug, Serialize)]
+pub struct Platform {
+    /// Which.
+    pub platform: String,
+    /// `active` or `paused`.
+    pub state: String,
+    /// Why it is paused and what to do.
+    pub reason: Option<String>,
+}
+
+/// When something last happened.
+#[derive(Debug, Serialize)]
+pub struct Last {
+    /// A visit.
+    pub visit: Option<DateTime<Utc>>,
+    /// A lead.
+    pub lead: Option<DateTime<Utc>>,
+    /// An event.
+    pub event: Option<DateTime<Utc>>,
+    /// A deal from the CRM.
+    pub webhook: Option<DateTime<Utc>>,
+    /// A platform accepted something.
+    pub upload: Option<DateTime<Utc>>,
+}
+
+/// Asks the database.
+///
+/// # Errors
+/// Those of the database.
+pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<Health, DbError> {
+    let configured: Vec<String> = platforms::configured(config).into_iter().map(Into::into).collect();
+    let row = sqlx::query!(
+        r#"-- health::check
+        with row as (
+            select
+                q.status, q.confirmed_at, q.dead_lettered_at,
+                q.status in ('pending', 'failed') as open,
+                greatest(q.next_retry_at, q.created_at) as due_at,
+                c.ad_user_data = 'unknown' and not $1 as awaits_consent
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+        )
+        select
+            count(*) filter (where status = 'pending') as "pending!",
+            count(*) filter (where status = 'uploaded') as "uploaded!",
+            count(*) filter (where status = 'failed') as "failed!",
+            count(*) filter (where status = 'dead_letter') as "dead_letter!",
+            count(*) filter (where status = 'pending' and (due_at > $2 or awaits_consent)) as "held!",
+            count(confirmed_at) as "confirmed!",
+            min(due_at) filter (where open and not awaits_consent and due_at <= $2) as oldest_due_at,
+            coalesce(bool_or(dead_lettered_at > $2 - interval '1 day'), false) as "gave_up_lately!",
+            (select count(*) from public.inbox where state = 'awaiting_lead') as "awaiting_lead!",
+            (select max(last_seen_at) from public.visitors) as last_visit,
+            (select max(created_at) from public.leads) as last_lead,
+            (select max(created_at) from public.tracking_events) as last_event,
+            (select max(received_at) from public.inbox) as last_webhook,
+            (select max(last_accepted_at) from public.platform_state) as last_upload,
+            (
+                select jsonb_agg(jsonb_build_object('platform', id, 'state', p.state, 'reason', p.reason) order by id)
+                from unnest($3::text[]) as id
+                left join public.platform_state p on p.platform = id
+            ) as platforms
+        from row"#,
+        config.consent_unknown == UnknownConsent::Send,
+        now,
+        &configured,
+    )
+    .fetch_one(tx)
+    .await?;
+    let platforms: Vec<Platform> = row
+        .platforms
+        .as_ref()
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|it| Platform {
+            platform: it["platform"].as_str().unwrap_or_default().to_owned(),
+            // A platform nobody has used yet has no row.
+            state: it["state"].as_str().unwrap_or("active").to_owned(),
+            reason: it["reason"].as_str().map(str::to_owned),
+        })
+        .collect();
+    let waited = row.oldest_due_at.map(|at| now - at);
+    let paused = platforms.iter().filter(|platform| platform.state == "paused").count();
+    let status = if paused > 0 && paused == platforms.len() && waited.is_some() {
+        Status::Critical
+    } else if paused > 0 || row.gave_up_lately || waited.is_some_and(|waited| waited > WAITS_TOO_LONG) {
+        Status::Degraded
+    } else {
+        Status::Healthy
+    };
+    Ok(Health {
+        status,
+        queue: Queue {
+            pending: row.pending,
+            uploaded: row.uploaded,
+            failed: row.failed,
+            dead_letter: row.dead_letter,
+            held: row.held,
+            confirmed: row.confirmed,
+            oldest_due_seconds: waited.map(|waited| waited.num_seconds()),
+        },
+        inbox: Inbox { awaiting_lead: row.awaiting_lead },
+        platforms,
+        last: Last {
+            visit: row.last_visit,
+            lead: row.last_lead,
+            event: row.last_event,
+            webhook: row.last_webhook,
+            upload: row.last_upload,
+        },
+    })
+}

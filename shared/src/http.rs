@@ -1,0 +1,141 @@
+//! One way from a request to an answer, the same on Lambda, under `make dev` and in tests: [`answer`].
+
+pub mod body;
+pub mod cookies;
+pub mod cors;
+pub mod problem;
+pub mod signature;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use lambda_http::http::{HeaderValue, Method, StatusCode, header};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, RequestExt};
+use serde::Serialize;
+
+pub use lambda_http::Request;
+pub use problem::Problem;
+
+use crate::app::App;
+
+/// What every handler answers with.
+pub type Response = lambda_http::Response<Body>;
+
+/// One endpoint of the HTTP contract (docs/openapi.yaml).
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its method.
+    pub method: Method,
+    /// Its path.
+    pub path: &'static str,
+    /// Who calls it.
+    pub caller: Caller,
+    /// The largest body, in bytes after base64 decoding.
+    pub body_limit: usize,
+    /// The names of the settings it can't do without.
+    pub requires: &'static [&'static str],
+}
+
+/// Who calls an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A page on one of the listed websites: CORS applies.
+    Browser,
+    /// Another system. It authenticates.
+    Server,
+}
+
+impl Endpoint {
+    fn allow(&self) -> &'static str {
+        match (self.caller, self.method == Method::GET) {
+            (Caller::Browser, _) => "POST, OPTIONS",
+            (Caller::Server, true) => "GET",
+            (Caller::Server, false) => "POST",
+        }
+    }
+}
+
+/// Checks what is the same for every endpoint, calls the handler, and turns whatever comes of it into an answer.
+/// Writes one log line. Never fails and never panics.
+pub async fn answer<'a, H, F>(app: &'a App, endpoint: &Endpoint, request: Request, handle: H) -> Response
+where
+    H: FnOnce(&'a App, Request) -> F,
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let started = Instant::now();
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match admit(app, endpoint, &request) {
+        Err(problem) => problem.into_response(),
+        Ok(Admitted::Preflight) => cors::preflight(endpoint.method.as_str()),
+        Ok(Admitted::Request) => match AssertUnwindSafe(async { handle(app, request).await }).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(problem)) => problem.into_response(),
+            // The panic hook has logged where; the message might quote a value.
+            Err(_) => Problem::internal("the handler panicked").into_response(),
+        },
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if endpoint.caller == Caller::Browser {
+        cors::allow(&mut response, origin.filter(|origin| app.config.allows_origin(origin)));
+    }
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(endpoint = endpoint.path, status = response.status().as_u16(), duration_ms, "answered");
+    response
+}
+
+enum Admitted {
+    Request,
+    Preflight,
+}
+
+fn admit(app: &App, endpoint: &Endpoint, request: &Request) -> Result<Admitted, Problem> {
+    let browser = endpoint.caller == Caller::Browser;
+    // CORS only hides answers; a request that must not happen has to be refused.
+    if browser && request.headers().get(header::ORIGIN).is_some_and(|origin| !app.config.allows_origin(origin)) {
+        return Err(Problem::origin_not_allowed());
+    }
+    if browser && request.method() == Method::OPTIONS {
+        return Ok(Admitted::Preflight);
+    }
+    if request.method() != endpoint.method {
+        return Err(Problem::method_not_allowed(endpoint.allow()));
+    }
+    if request.body().len() > endpoint.body_limit {
+        return Err(Problem::body_too_large(endpoint.body_limit));
+    }
+    Ok(Admitted::Request)
+}
+
+/// A JSON answer.
+#[must_use]
+pub fn json(status: StatusCode, document: &impl Serialize) -> Response {
+    let (status, text) = match serde_json::to_string(document) {
+        Ok(text) => (status, text),
+        Err(error) => {
+            tracing::error!(%error, "an answer can't be written as JSON");
+            (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+        }
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The caller's address, as API Gateway saw it. Forwarded-for headers are the caller's own words.
+#[must_use]
+pub fn address(request: &Request) -> Option<IpAddr> {
+    match request.request_context_ref()? {
+        RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Does the browser send Global Privacy Control?
+#[must_use]
+pub fn denies_by_gpc(request: &Request) -> bool {
+    request.headers().get("sec-gpc").is_some_and(|value| value == "1")
+}

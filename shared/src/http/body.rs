@@ -1,0 +1,237 @@
+//! Reads a JSON body field by field and reports everything that is wrong with it at once.
+
+use std::cell::RefCell;
+
+use serde_json::{Map, Value};
+
+use super::problem::{FieldError, Problem};
+
+const MAX_DEPTH: usize = 16;
+
+/// A JSON object sent to us. Its content type is not looked at: beacons can only send `text/plain`.
+#[derive(Debug)]
+pub struct Body {
+    object: Map<String, Value>,
+    errors: RefCell<Vec<FieldError>>,
+}
+
+/// A field that couldn't be used; why is kept for [`Body::check`], which comes before anything is made of the fields.
+#[derive(Debug)]
+pub struct Invalid;
+
+impl From<Invalid> for Problem {
+    fn from(_: Invalid) -> Self {
+        Self::unreadable_body("A field can't be used.")
+    }
+}
+
+impl Body {
+    /// # Errors
+    /// 400 when the bytes are no JSON object, nest too deep, or hold U+0000, which Postgres can't store.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            // serde_json's message can quote the body; its position can't.
+            let (line, column) = (error.line(), error.column());
+            Problem::unreadable_body(format!("must be JSON in UTF-8; it goes wrong at line {line}, column {column}."))
+        })?;
+        if let Err((pointer, detail)) = inspect(&value, &mut String::new(), 0) {
+            return Err(Problem::invalid_body(vec![FieldError { pointer, detail: detail.into() }]));
+        }
+        match value {
+            Value::Object(object) => Ok(Self { object, errors: RefCell::default() }),
+            _ => Err(Problem::unreadable_body("must be a JSON object.")),
+        }
+    }
+
+    /// The fields of the body itself.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields { object: Some(&self.object), path: String::new(), errors: &self.errors }
+    }
+
+    /// # Errors
+    /// 400 with every field that was wrong so far.
+    pub fn check(&self) -> Result<(), Problem> {
+        let errors = self.errors.take();
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
+    }
+}
+
+/// The fields of one object, possibly one that isn't there.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    object: Option<&'a Map<String, Value>>,
+    path: String,
+    errors: &'a RefCell<Vec<FieldError>>,
+}
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.object?.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Notes that this field is wrong.
+    pub fn refuse(&self, name: &str, detail: impl Into<String>) -> Invalid {
+        self.errors.borrow_mut().push(FieldError { pointer: format!("{}/{name}", self.path), detail: detail.into() });
+        Invalid
+    }
+
+    /// A field that may be absent or null, of any type.
+    ///
+    /// # Errors
+    /// What `parse` says.
+    pub fn optional<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<Option<T>, Invalid> {
+        self.get(name).map(|value| parse(value).map_err(|detail| self.refuse(name, detail))).transpose()
+    }
+
+    /// A text that may be absent, null or empty: templates of CRMs send empty texts for what they don't know.
+    ///
+    /// # Errors
+    /// When it is no text, and what `parse` says.
+    pub fn optional_text<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Invalid> {
+        let parsed = self.optional(name, |value| match value.as_str().map(str::trim) {
+            None => Err("must be a text".to_owned()),
+            Some("") => Ok(None),
+            Some(text) => parse(text).map(Some),
+        })?;
+        Ok(parsed.flatten())
+    }
+
+    /// A text that must be there.
+    ///
+    /// # Errors
+    /// When it is missing, and as [`Fields::optional_text`].
+    pub fn required_text<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Invalid> {
+        self.optional_text(name, parse)?.ok_or_else(|| self.refuse(name, "is required"))
+    }
+
+    /// The fields of an object inside; of an empty one when it is absent.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Fields<'a> {
+        let object = self.get(name).and_then(|value| {
+            if value.is_object() {
+                value.as_object()
+            } else {
+                self.refuse(name, "must be an object");
+                None
+            }
+        });
+        Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
+    }
+}
+
+/// A text of at most `limit` characters, without control characters but line breaks and tabs.
+///
+/// # Errors
+/// The limit.
+pub fn text_up_to(limit: usize) -> impl Fn(&str) -> Result<String, String> {
+    move |text| {
+        if text.chars().count() > limit {
+            Err(format!("must be at most {limit} characters"))
+        } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            Err("must not contain control characters".into())
+        } else {
+            Ok(text.into())
+        }
+    }
+}
+
+/// An id that travels between systems: 1 to 128 letters, digits and `_ . : -`.
+///
+/// # Errors
+/// What is allowed.
+pub fn shared_id(text: &str) -> Result<String, String> {
+    let known = |c: u8| c.is_ascii_alphanumeric() || b"_.:-".contains(&c);
+    if text.len() <= 128 && text.bytes().all(known) {
+        Ok(text.into())
+    } else {
+        Err("must be at most 128 letters, digits, underscores, dots, colons or hyphens".into())
+    }
+}
+
+/// A boolean.
+///
+/// # Errors
+/// When it is none.
+pub fn boolean(value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| "must be true or false".into())
+}
+
+fn inspect(value: &Value, path: &mut String, depth: usize) -> Result<(), (String, &'static str)> {
+    const NUL: &str = "must not contain U+0000";
+    if depth > MAX_DEPTH {
+        return Err((String::new(), "must not nest deeper than 16 levels."));
+    }
+    let inside = |key: &str, value: &Value, path: &mut String| {
+        let length = path.len();
+        path.push('/');
+        path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        inspect(value, path, depth + 1)?;
+        path.truncate(length);
+        Ok(())
+    };
+    match value {
+        Value::String(text) if text.contains('\0') => Err((path.clone(), NUL)),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(i, item)| inside(&i.to_string(), item, path)),
+        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
+            if key.contains('\0') { Err((path.clone(), NUL)) } else { inside(key, value, path) }
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(body: &[u8]) -> Value {
+        let problem = Body::parse(body).unwrap_err();
+        serde_json::from_slice(problem.into_response().body()).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_refused() {
+        for body in [&b""[..], b"{", b"[]", b"7", b"\"\xff\"", b"{\"a\":1e999}", b"<html>", b"a=b"] {
+            assert_eq!(refusal(body)["status"], 400, "{}", String::from_utf8_lossy(body));
+        }
+        let deep = format!("{}{}", "[".repeat(17), "]".repeat(17));
+        assert_eq!(refusal(format!("{{\"a\":{deep}}}").as_bytes())["status"], 400);
+        let bottomless = "[".repeat(100_000);
+        assert_eq!(refusal(bottomless.as_bytes())["status"], 400);
+    }
+
+    #[test]
+    fn u0000_is_refused_where_it_stands() {
+        assert_eq!(refusal(br#"{"a":{"b":["x","\u0000"]}}"#)["errors"][0]["pointer"], "/a/b/1");
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let body = Body::parse(br#"{"a":1,"c":{"d":"no"},"e":[]}"#).unwrap();
+        let fields = body.fields();
+        let _ = fields.required_text("a", text_up_to(3));
+        let _ = fields.required_text("b", text_up_to(3));
+        let _ = fields.object("c").optional("d", boolean);
+        let _ = fields.object("e").optional("f", boolean);
+        let document: Value = serde_json::from_slice(body.check().unwrap_err().into_response().body()).unwrap();
+        let pointers: Vec<_> = document["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
+        assert_eq!(pointers, ["/a", "/b", "/c/d", "/e"]);
+    }
+
+    #[test]
+    fn absent_null_and_empty_are_the_same() {
+        let body = Body::parse(br#"{"a":null,"b":"  "}"#).unwrap();
+        for name in ["a", "b", "c"] {
+            assert_eq!(body.fields().optional_text(name, text_up_to(3)).unwrap(), None);
+        }
+        body.check().unwrap();
+    }
+}

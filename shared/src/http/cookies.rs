@@ -1,0 +1,46 @@
+//! The two cookies Adtrail sets, both HttpOnly: who the visitor is, and where they came from.
+
+use lambda_http::Request;
+use lambda_http::http::{HeaderValue, header};
+
+use super::Response;
+use crate::attribution::Attribution;
+use crate::visitors::VisitorId;
+
+/// Holds the visitor id.
+pub const VISITOR: &str = "adtrail_visitor";
+/// Holds the attribution, so that it survives a database that is away.
+pub const ATTRIBUTION: &str = "adtrail_attribution";
+
+const DAY: u32 = 24 * 60 * 60;
+
+/// The visitor id of the request; none when it is absent or not one of ours.
+#[must_use]
+pub fn visitor(request: &Request) -> Option<VisitorId> {
+    find(request, VISITOR).and_then(VisitorId::parse)
+}
+
+/// The attribution of the request, empty when it is absent or was tampered with.
+#[must_use]
+pub fn attribution(request: &Request) -> Attribution {
+    find(request, ATTRIBUTION).map(Attribution::from_cookie).unwrap_or_default()
+}
+
+/// Sets both: the id for 400 days, the longest browsers allow, the attribution for the 90 days a click counts.
+pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, attribution: &Attribution) {
+    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    for (name, value, days) in [(VISITOR, visitor.to_string(), 400), (ATTRIBUTION, attribution.to_cookie(), 90)] {
+        let max_age = days * DAY;
+        let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; Secure; SameSite=Lax{domain}");
+        // Both values and the configured domain are plain ASCII.
+        if let Ok(cookie) = HeaderValue::try_from(cookie) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+fn find<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let headers = request.headers().get_all(header::COOKIE);
+    let pairs = headers.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}

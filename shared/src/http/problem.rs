@@ -1,0 +1,193 @@
+//! The only error a handler returns: a problem document (RFC 9457).
+
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::Response;
+use crate::db::DbError;
+
+/// What went wrong, for the caller. 5xx problems carry no detail: that goes to the log.
+#[derive(Debug)]
+pub struct Problem {
+    kind: Kind,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    header: Option<(HeaderName, HeaderValue)>,
+    cause: Option<String>,
+}
+
+/// What is wrong with one field of the body.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON Pointer (RFC 6901) to the field; empty for the whole body.
+    pub pointer: String,
+    /// What is allowed.
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    InvalidBody,
+    Unauthorized,
+    OriginNotAllowed,
+    NotFound,
+    MethodNotAllowed,
+    Conflict,
+    BodyTooLarge,
+    Internal,
+    Unavailable,
+}
+
+impl Kind {
+    /// Type, status, title: the table in docs/openapi.yaml.
+    fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::InvalidBody => ("/problems/invalid-body", StatusCode::BAD_REQUEST, "The body can't be used"),
+            Self::Unauthorized => ("/problems/unauthorized", StatusCode::UNAUTHORIZED, "The caller is not known"),
+            Self::OriginNotAllowed => {
+                ("/problems/origin-not-allowed", StatusCode::FORBIDDEN, "This website may not call")
+            }
+            Self::NotFound => ("/problems/not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
+            Self::MethodNotAllowed => {
+                ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
+            }
+            Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT, "This was used for something else"),
+            Self::BodyTooLarge => {
+                ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
+            }
+            Self::Internal => {
+                ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
+            }
+            Self::Unavailable => {
+                ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE, "Not available just now, please try again")
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn new(kind: Kind) -> Self {
+        Self { kind, detail: None, errors: Vec::new(), header: None, cause: None }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// 400: these fields are wrong.
+    #[must_use]
+    pub fn invalid_body(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] if one.pointer.is_empty() => one.detail.clone(),
+            [one] => format!("{} {}", one.pointer, one.detail),
+            many => format!("{} fields can't be used; errors says which and why.", many.len()),
+        };
+        Self { errors, ..Self::new(Kind::InvalidBody).detail(detail) }
+    }
+
+    /// 400: the body as such is wrong.
+    #[must_use]
+    pub fn unreadable_body(detail: impl Into<String>) -> Self {
+        Self::invalid_body(vec![FieldError { pointer: String::new(), detail: detail.into() }])
+    }
+
+    /// 401, saying how to authenticate.
+    #[must_use]
+    pub fn unauthorized(detail: &'static str) -> Self {
+        Self::new(Kind::Unauthorized).detail(detail).header(header::WWW_AUTHENTICATE, "Bearer realm=\"adtrail\"")
+    }
+
+    /// 403: a website that isn't listed.
+    #[must_use]
+    pub fn origin_not_allowed() -> Self {
+        Self::new(Kind::OriginNotAllowed)
+            .detail("The operator lists the websites that may call in the setting ALLOWED_ORIGINS.")
+    }
+
+    /// 404.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Kind::NotFound)
+    }
+
+    /// 405, naming the methods that are.
+    #[must_use]
+    pub fn method_not_allowed(allowed: &'static str) -> Self {
+        Self::new(Kind::MethodNotAllowed).detail(format!("Allowed: {allowed}.")).header(header::ALLOW, allowed)
+    }
+
+    /// 409.
+    #[must_use]
+    pub fn conflict(detail: &'static str) -> Self {
+        Self::new(Kind::Conflict).detail(detail)
+    }
+
+    /// 413.
+    #[must_use]
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(Kind::BodyTooLarge).detail(format!("At most {limit} bytes."))
+    }
+
+    /// 500. The cause goes to the log only.
+    #[must_use]
+    pub fn internal(cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal) }
+    }
+
+    /// 503: nothing was stored, ask again. The cause goes to the log only.
+    #[must_use]
+    pub fn unavailable(cause: impl Into<String>) -> Self {
+        let problem = Self::new(Kind::Unavailable).header(header::RETRY_AFTER, "5");
+        Self { cause: Some(cause.into()), ..problem }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind.parts().1
+    }
+
+    /// The answer. Logs the cause, where the caller isn't told it.
+    #[must_use]
+    pub fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            r#type: &'a str,
+            title: &'a str,
+            status: u16,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            detail: Option<&'a str>,
+            #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+            errors: &'a [FieldError],
+        }
+        if let Some(cause) = &self.cause {
+            tracing::error!(error = %cause, status = self.status().as_u16(), "request failed");
+        }
+        let (kind, status, title) = self.kind.parts();
+        let document =
+            Document { r#type: kind, title, status: status.as_u16(), detail: self.detail.as_deref(), errors: &self.errors };
+        let mut response = super::json(status, &document);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(_) => Self::unavailable(error.to_string()),
+            DbError::Value(_) => Self::unreadable_body("A value is outside what can be stored."),
+            DbError::Defect(_) => Self::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The inbox: every deal the CRM reported, whether or not its lead is known yet, and the search for that lead.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::conversions::{ConversionType, MatchedBy, Money};
+use crate::db::{DbError, Tx};
+use crate::identity::{Email, Hash, Phone};
+
+/// A deal as the CRM reported it.
+#[derive(Debug)]
+pub struct Deal {
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// The stage it reached.
+    pub conversion_type: ConversionType,
+    /// What it is worth.
+    pub money: Option<Money>,
+    /// When it reached the stage.
+    pub occurred_at: DateTime<Utc>,
+    /// Our id of the lead, when the CRM echoes it.
+    pub lead_id: Option<Uuid>,
+    /// The person's address.
+    pub email: Option<Email>,
+    /// The person's number.
+    pub phone: Option<Phone>,
+    /// SHA-256 of the body.
+    pub payload_hash: Hash,
+}
+
+/// Locks on a person, named by hash, until the transaction ends. A lead and a deal that arrive at the same moment take
+/// the same locks, so that the second of them sees the first.
+#[derive(Debug)]
+pub struct PersonLocks {
+    /// Sorted, so that nobody waits in a circle.
+    pub(crate) keys: Vec<i64>,
+}
+
+impl PersonLocks {
+    /// The locks of these hashes.
+    #[must_use]
+    pub fn of(email_hash: Option<&Hash>, phone_hash: Option<&Hash>) -> Self {
+        let mut keys: Vec<_> = [email_hash, phone_hash]
+            .into_iter()
+            .flatten()
+            .map(|hash| {
+                let digest = Sha256::digest(hash.as_str());
+                digest.iter().take(8).fold(0_i64, |key, byte| key << 8 | i64::from(*byte))
+            })
+            .collect();
+        keys.sort_unstable();
+        Self { keys }
+    }
+}
+
+/// Where a deal stands after it was received.
+#[derive(Debug)]
+pub struct Received {
+    /// Its place in the inbox.
+    pub inbox_id: Uuid,
+    /// The conversion it became, when it was received before and has found its lead.
+    pub conversion_id: Option<Uuid>,
+}
+
+/// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person until the transaction
+/// ends. Of a deal received again, the first report stands.
+///
+/// # Errors
+/// Those of the database.
+pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Received, DbError> {
+    let (email_hash, phone_hash) = (deal.email.as_ref().map(Email::hash), deal.phone.as_ref().and_then(Phone::hash));
+    let locks = PersonLocks::of(email_hash.as_ref(), phone_hash.as_ref());
+    let row = sqlx::query!(
+        r#"-- inbox::receive
+        with locked as materialized (
+            select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
+        ),
+        -- The insert reads the gate, so the locks are taken first: whoever waits for one holds nothing.
+        gate as materialized (
+            select count(*) from locked
+        )
+        insert into public.inbox as i (
+            source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
+            email_hash, email_hash_google, phone_hash, payload_hash, received_at
+        )
+        select 'crm-conversion', $2, $3, $4::float8, $5, $6, $7, $8, $9, $10, $11, $12 from gate
+        on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
+        returning id, conversion_id"#,
+        &locks.keys,
+        deal.crm_deal_id,
+        deal.conversion_type as ConversionType,
+        deal.money.as_ref().map(Money::value),
+        deal.money.as_ref().map(Money::currency),
+        deal.occurred_at,
+        deal.lead_id,
+        email_hash.as_ref().map(Hash::as_str),
+        deal.email.as_ref().map(|email| email.google_hash().as_str().to_owned()),
+        phone_hash.as_ref().map(Hash::as_str),
+        deal.payload_hash.as_str(),
+        now,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id })
+}
+
+/// Which waiting deals to look at.
+#[derive(Clone, Copy, Debug)]
+pub enum Waiting<'a> {
+    /// This one.
+    Deal(Uuid),
+    /// Those of this person.
+    Of(&'a Email, Option<&'a Phone>),
+    /// Any, the longest waiting first, at most so many.
+    Any(u16),
+}
+
+/// A waiting deal and the lead it belongs to.
+#[derive(Debug)]
+pub struct Match {
+    /// The deal's place in the inbox.
+    pub inbox_id: Uuid,
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// The stage it reached.
+    pub conversion_type: ConversionType,
+    /// When it reached the stage.
+    pub occurred_at: DateTime<Utc>,
+    /// Its lead.
+    pub lead_id: Uuid,
+    /// The rule that found the lead.
+    pub matched_by: MatchedBy,
+    /// When the lead's click happened.
+    pub click_at: Option<DateTime<Utc>>,
+    /// Has the lead a click id?
+    pub has_click_id: bool,
+    /// Has the lead or the deal a hashed e-mail or phone?
+    pub has_user_data: bool,
+    /// When the lead filled in the form.
+    pub lead_at: DateTime<Utc>,
+    /// May its data be sent to Google for advertising?
+    pub ad_user_data: crate::consent::ConsentStatus,
+}
+
+/// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
+///
+/// A lead is found by our own id, else by e-mail, else by phone. Among several: the newest from before the deal that
+/// has a click id, else the newest from before the deal, else the first from after it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
+    let (deal, email_hash, phone_hash, limit) = match waiting {
+        Waiting::Deal(id) => (Some(id), None, None, 1),
+        Waiting::Of(email, phone) => (None, Some(email.hash()), phone.and_then(Phone::hash), i64::MAX),
+        Waiting::Any(limit) => (None, None, None, limit.into()),
+    };
+    let matches = sqlx::query_as!(
+        Match,
+        r#"-- inbox::find_leads
+        select
+            i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: ConversionType", i.occurred_at,
+            l.id as lead_id, rule.matched_by as "matched_by!: MatchedBy",
+            l.click_at, coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null as "has_click_id!",
+            coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
+            coalesce(l.created_at, i.received_at) as "lead_at!", l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
+        from public.inbox i
+        cross join lateral (
+            select l.*
+            from public.leads l
+            where l.id = i.lead_id or l.email_hash = i.email_hash or l.phone_hash = i.phone_hash
+            order by
+                coalesce(l.id = i.lead_id, false) desc,
+                coalesce(l.email_hash = i.email_hash, false) desc,
+                coalesce(l.created_at <= i.occurred_at, false) desc,
+                coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null desc,
+                case when l.created_at <= i.occurred_at then l.created_at end desc nulls last,
+                l.created_at
+            limit 1
+        ) l
+        cross join lateral (
+            select case
+                when l.id = i.lead_id then 'lead_id'
+                when l.email_hash = i.email_hash then 'email'
+                else 'phone'
+            end as matched_by
+        ) rule
+        where i.state = 'awaiting_lead'
+            and ($1::uuid is null or i.id = $1)
+            and ($2::text is null or i.email_hash = $2 or i.phone_hash = $3)
+        order by i.received_at
+        limit $4
+        for update of i skip locked"#,
+        deal,
+        email_hash.as_ref().map(Hash::as_str),
+        phone_hash.as_ref().map(Hash::as_str),
+        limit,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(matches)
+}
+
+/// Gives up on deals that have waited 90 days: no click would still count. They stay visible as `expired`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
+    let done = sqlx::query!(
+        "-- inbox::expire
+        update public.inbox set state = 'expired'
+        where state = 'awaiting_lead' and received_at < $1::timestamptz - interval '90 days'",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,167 @@
+//! Leads: people who filled in a form.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::attribution::{Attribution, Click, ClickId};
+use crate::consent::{Consent, ConsentStatus};
+use crate::db::{DbError, Tx};
+use crate::identity::{Email, Hash, Phone};
+use crate::inbox::PersonLocks;
+use crate::visitors::VisitorId;
+
+/// A lead as the form sent it.
+#[derive(Debug)]
+pub struct NewLead {
+    /// Idempotency key; the browser's tag reports the same.
+    pub transaction_id: String,
+    /// The person's address.
+    pub email: Email,
+    /// The person's number.
+    pub phone: Option<Phone>,
+    /// The person's name.
+    pub name: Option<String>,
+    /// What they wrote.
+    pub message: Option<String>,
+    /// May we write to them?
+    pub consent_marketing: Option<bool>,
+    /// May we keep their data?
+    pub consent_data_processing: Option<bool>,
+    /// What the form says about ads.
+    pub consent: Consent,
+    /// The browser sends Global Privacy Control: that is a no, whatever the form says.
+    pub gpc: bool,
+    /// Whose cookie came along.
+    pub visitor_id: Option<VisitorId>,
+    /// What the attribution cookie says. It may have seen a click that the visitor's row has not.
+    pub cookie: Attribution,
+    /// What the body says, for want of anything better.
+    pub body: Attribution,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl NewLead {
+    /// Tells a repetition of a form from another form under the same transaction id.
+    fn payload_hash(&self) -> Hash {
+        let told = serde_json::json!([
+            self.email.as_str(),
+            self.phone.as_ref().map(Phone::as_str),
+            self.name,
+            self.message,
+            self.consent_marketing,
+            self.consent_data_processing,
+            self.consent,
+        ]);
+        Hash::of(told.to_string())
+    }
+}
+
+/// What became of a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// A new lead.
+    New(Uuid),
+    /// The same form again.
+    Duplicate(Uuid),
+    /// The transaction id was used by another form.
+    Conflict,
+}
+
+/// Stores a lead with the attribution of its visitor, and holds back deals of the same person until the transaction
+/// ends, so that a deal and its lead can't miss each other.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
+    let payload_hash = lead.payload_hash();
+    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(Phone::hash));
+    let email_hash_google = lead.email.google_hash();
+    let locks = PersonLocks::of(Some(&email_hash), phone_hash.as_ref());
+    let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
+    let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
+    let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
+    let click_id = |id: fn(&Click) -> &Option<ClickId>| click.and_then(|c| id(c).as_ref()).map(ClickId::as_str);
+    let said_something =
+        consent.is_known() || lead.consent_marketing.is_some() || lead.consent_data_processing.is_some();
+    let row = sqlx::query!(
+        r#"-- leads::create
+        with locked as materialized (
+            select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
+        ),
+        gate as materialized (
+            select count(*) from locked
+        )
+        insert into public.leads (
+            transaction_id, payload_hash, email, email_hash, email_hash_google, phone, phone_hash, name, message,
+            consent_marketing, consent_data_processing, consent_recorded_at,
+            ad_user_data, ad_personalization, consent_source,
+            visitor_id, gclid, gbraid, wbraid, click_at,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content, created_at
+        )
+        select
+            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+            case when $14 <> 'unknown' then $14 else coalesce(v.ad_user_data, 'unknown') end,
+            case when $15 <> 'unknown' then $15 else coalesce(v.ad_personalization, 'unknown') end,
+            case
+                when $16::text is not null then $16::text
+                when v.ad_user_data <> 'unknown' or v.ad_personalization <> 'unknown' then 'visit'
+            end,
+            v.visitor_id,
+            -- All ids of one click: the visitor's, unless the cookie has seen a newer one.
+            case when own then v.gclid else $17 end,
+            case when own then v.gbraid else $18 end,
+            case when own then v.wbraid else $19 end,
+            case when own then v.click_at else $20 end,
+            case when utm then v.utm_source else $21 end,
+            case when utm then v.utm_medium else $22 end,
+            case when utm then v.utm_campaign else $23 end,
+            case when utm then v.utm_term else $24 end,
+            case when utm then v.utm_content else $25 end,
+            $26
+        from gate
+        left join public.visitors v on v.visitor_id = $27
+        cross join lateral (
+            select
+                coalesce(v.click_at >= $28, v.click_at is not null) as own,
+                coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
+        ) as known
+        on conflict (transaction_id) do update set transaction_id = excluded.transaction_id
+        returning id, payload_hash, (xmax = 0) as "new!""#,
+        &locks.keys,
+        lead.transaction_id,
+        payload_hash.as_str(),
+        lead.email.as_str(),
+        email_hash.as_str(),
+        email_hash_google.as_str(),
+        lead.phone.as_ref().map(Phone::as_str),
+        phone_hash.as_ref().map(Hash::as_str),
+        lead.name.as_deref(),
+        lead.message.as_deref(),
+        lead.consent_marketing,
+        lead.consent_data_processing,
+        said_something.then_some(lead.at),
+        consent.ad_user_data as ConsentStatus,
+        consent.ad_personalization as ConsentStatus,
+        if lead.gpc { Some("gpc") } else { consent.is_known().then_some("form") },
+        click_id(|c| &c.gclid),
+        click_id(|c| &c.gbraid),
+        click_id(|c| &c.wbraid),
+        click.map(|c| c.at),
+        utm.source.as_deref(),
+        utm.medium.as_deref(),
+        utm.campaign.as_deref(),
+        utm.term.as_deref(),
+        utm.content.as_deref(),
+        lead.at,
+        lead.visitor_id.map(|id| id.to_string()),
+        lead.cookie.click.as_ref().map(|c| c.at),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(match row.payload_hash {
+        _ if row.new => Created::New(row.id),
+        Some(stored) if stored == payload_hash.as_str() => Created::Duplicate(row.id),
+        _ => Created::Conflict,
+    })
+}

@@ -1,0 +1,388 @@
+//! The queue: one row for each conversion and platform that is to hear of it.
+//!
+//! A row in flight keeps its status and carries a lease instead. The lease is taken by Postgres' clock, so that no two
+//! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
+//! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::attribution::ClickId;
+use crate::config::{Config, UnknownConsent};
+use crate::consent::ConsentStatus;
+use crate::conversions::{ConversionType, Money};
+use crate::db::{DbError, Tx};
+use crate::identity::Hash;
+use crate::platforms::{Attempt, Conversion, Exchange, Outcome, Reason, Verdict};
+
+/// How long a claimed row is nobody else's, in seconds. Longer than an uploader can live: its Lambda ends after 120.
+pub const LEASE_SECONDS: i32 = 300;
+
+/// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
+const RETRY_DELAYS: [TimeDelta; 4] =
+    [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)];
+/// How long it waits after the request failed: 15 min, 30 min, then 1 h for as long as it takes.
+const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
+const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
+
+/// Rows claimed together.
+#[derive(Debug)]
+pub struct Claim {
+    token: Uuid,
+    /// What to send.
+    pub conversions: Vec<Conversion>,
+    counters: Vec<Counters>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    retry_count: i32,
+    max_retries: i32,
+    transport_failures: i32,
+}
+
+/// Claims due rows of a platform, those nearest to the end of their click first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(
+    tx: &mut Tx,
+    config: &Config,
+    platform: &str,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<Claim, DbError> {
+    let token = Uuid::new_v4();
+    let rows = sqlx::query!(
+        r#"-- queue::claim
+        with due as materialized (
+            select q.id
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+            where q.platform = $1
+                and q.status in ('pending', 'failed')
+                and (q.next_retry_at is null or q.next_retry_at <= $2)
+                and (q.locked_until is null or q.locked_until <= now())
+                and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
+            order by q.expires_at, q.created_at
+            limit $4
+            for update of q skip locked
+        )
+        update public.conversion_queue q
+        set locked_until = now() + make_interval(secs => $5), lock_token = $6, claims = q.claims + 1
+        from due, public.conversions c
+        where q.id = due.id and c.id = q.conversion_id
+        returning
+            q.id, q.retry_count, q.max_retries, q.transport_failures,
+            c.transaction_id, c.conversion_type as "conversion_type: ConversionType", c.occurred_at,
+            c.value::float8 as value, c.currency,
+            c.gclid as "gclid: ClickId", c.gbraid as "gbraid: ClickId", c.wbraid as "wbraid: ClickId", c.click_at,
+            c.email_hash_google as "email_hash_google: Hash", c.phone_hash as "phone_hash: Hash",
+            c.ad_user_data as "ad_user_data: ConsentStatus",
+            c.ad_personalization as "ad_personalization: ConsentStatus""#,
+        platform,
+        now,
+        config.consent_unknown == UnknownConsent::Send,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+        f64::from(LEASE_SECONDS),
+        token,
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut claim = Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::with_capacity(rows.len()) };
+    for row in rows {
+        claim.counters.push(Counters {
+            retry_count: row.retry_count,
+            max_retries: row.max_retries,
+            transport_failures: row.transport_failures,
+        });
+        claim.conversions.push(Conversion {
+            queue_id: row.id,
+            transaction_id: row.transaction_id,
+            conversion_type: row.conversion_type,
+            occurred_at: row.occurred_at,
+            money: row.value.zip(row.currency).map(|(value, currency)| Money::new(value, currency)),
+            gclid: row.gclid,
+            gbraid: row.gbraid,
+            wbraid: row.wbraid,
+            click_at: row.click_at,
+            email_hash_google: row.email_hash_google,
+            phone_hash: row.phone_hash,
+            ad_user_data: row.ad_user_data,
+            ad_personalization: row.ad_personalization,
+        });
+    }
+    Ok(claim)
+}
+
+/// What a row becomes. Names are the SQL's; an absent value leaves the column as it is.
+#[derive(Debug, Default, Serialize)]
+struct Settlement<'a> {
+    id: Uuid,
+    status: &'a str,
+    retry_count: i32,
+    transport_failures: i32,
+    next_retry_at: Option<DateTime<Utc>>,
+    request_id: Option<&'a str>,
+    next_status_check_at: Option<DateTime<Utc>>,
+    reason_code: Option<&'a str>,
+    reason: Option<&'a str>,
+    /// For the log of attempts; none when there was no attempt.
+    outcome: Option<&'static str>,
+    http_status: Option<u16>,
+    duration_ms: u64,
+}
+
+impl<'a> Settlement<'a> {
+    fn of(conversion: &Conversion, before: Counters, attempt: &'a Attempt, now: DateTime<Utc>, config: &Config) -> Self {
+        let open = if before.retry_count > 0 { "failed" } else { "pending" };
+        let this = Self {
+            id: conversion.queue_id,
+            status: open,
+            retry_count: before.retry_count,
+            transport_failures: before.transport_failures,
+            http_status: attempt.exchange.http_status,
+            duration_ms: u64::try_from(attempt.exchange.duration.as_millis()).unwrap_or(u64::MAX),
+            ..Self::default()
+        };
+        let because = |reason: &'a Reason, outcome| Self {
+            reason_code: Some(&reason.code),
+            reason: Some(&reason.message),
+            outcome: Some(outcome),
+            ..this
+        };
+        match &attempt.outcome {
+            Outcome::Accepted { request_id } => Self {
+                status: "uploaded",
+                request_id: Some(request_id),
+                next_status_check_at: Some(now + config.timing.confirm_after),
+                outcome: Some("accepted"),
+                ..this
+            },
+            Outcome::AlreadyDone(reason) => Self { status: "uploaded", ..because(reason, "already_done") },
+            Outcome::Later(at, reason) => Self { next_retry_at: Some(*at), ..because(reason, "later") },
+            Outcome::Rejected(reason) => Self { status: "dead_letter", ..because(reason, "rejected") },
+            Outcome::Retry(reason) => {
+                let refusals = before.retry_count + 1;
+                let delay = usize::try_from(before.retry_count).ok().and_then(|nth| RETRY_DELAYS.get(nth));
+                let (status, next_retry_at) = match delay.filter(|_| refusals < before.max_retries) {
+                    Some(delay) => ("failed", Some(now + jittered(*delay, conversion.queue_id))),
+                    None => ("dead_letter", None),
+                };
+                Self { status, retry_count: refusals, next_retry_at, ..because(reason, "retry") }
+            }
+            Outcome::Unavailable(reason, wait) => {
+                let nth = usize::try_from(before.transport_failures).unwrap_or(usize::MAX);
+                let delay = TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)];
+                Self {
+                    transport_failures: before.transport_failures + 1,
+                    next_retry_at: Some(now + wait.unwrap_or_else(|| jittered(delay, conversion.queue_id))),
+                    ..because(reason, "unavailable")
+                }
+            }
+            // The platform waits as a whole, not the row.
+            Outcome::Paused(reason) => because(reason, "paused"),
+            Outcome::Unsent => this,
+        }
+    }
+}
+
+/// ± 10 %, so that rows refused together don't come back together. Drawn from the row's random id.
+fn jittered(delay: TimeDelta, id: Uuid) -> TimeDelta {
+    let draw = i32::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]) % 201) - 100;
+    delay + delay * draw / 1000
+}
+
+/// Writes what came of a claim, one attempt for each conversion in their order, and logs the attempts. Answers how many
+/// rows were still ours to write.
+///
+/// # Errors
+/// Those of the database.
+pub async fn settle(
+    tx: &mut Tx,
+    config: &Config,
+    platform: &str,
+    claim: &Claim,
+    attempts: &[Attempt],
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let settlements: Vec<_> = claim
+        .conversions
+        .iter()
+        .zip(&claim.counters)
+        .zip(attempts)
+        .map(|((conversion, counters), attempt)| Settlement::of(conversion, *counters, attempt, now, config))
+        .collect();
+    let row = sqlx::query!(
+        r#"-- queue::settle
+        with settlement as materialized (
+            select *
+            from jsonb_to_recordset($1) as s (
+                id uuid, status text, retry_count integer, transport_failures integer, next_retry_at timestamptz,
+                request_id text, next_status_check_at timestamptz, reason_code text, reason text,
+                outcome text, http_status smallint, duration_ms integer
+            )
+        ),
+        settled as (
+            update public.conversion_queue q
+            set status = s.status,
+                retry_count = s.retry_count,
+                transport_failures = s.transport_failures,
+                next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
+                request_id = coalesce(s.request_id, q.request_id),
+                uploaded_at = case when s.status = 'uploaded' then $2::timestamptz else q.uploaded_at end,
+                -- What the platform has had before was processed before.
+                confirmed_at = case when s.outcome = 'already_done' then $2 end,
+                next_status_check_at = s.next_status_check_at,
+                status_checks = 0,
+                last_error = case when s.status = 'uploaded' then null else coalesce(s.reason, q.last_error) end,
+                last_error_code = case when s.status = 'uploaded' then null else coalesce(s.reason_code, q.last_error_code) end,
+                dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
+                locked_until = null,
+                lock_token = null
+            from settlement s
+            where q.id = s.id and q.lock_token = $3 and q.status in ('pending', 'failed')
+            returning q.id, s.outcome
+        ),
+        logged as (
+            insert into public.upload_attempts (
+                platform, operation, queue_ids, attempted_at, duration_ms, http_status, request_id, outcome,
+                reason_code, reason
+            )
+            select $4, 'upload', array[id], $2, duration_ms, http_status, request_id, outcome, reason_code, reason
+            from settlement
+            where outcome is not null
+        ),
+        state as (
+            insert into public.platform_state as p (platform, last_accepted_at)
+            select $4, $2
+            where exists (select from settled where outcome in ('accepted', 'already_done'))
+            on conflict (platform) do update
+            set last_accepted_at = excluded.last_accepted_at,
+                state = 'active', reason = null, paused_at = null, next_probe_at = null
+        )
+        select count(*) as "settled!" from settled"#,
+        json(&settlements)?,
+        now,
+        claim.token,
+        platform,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(row.settled.try_into().unwrap_or(0))
+}
+
+/// A receipt whose verdict is due, and the rows that wait for it.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The receipt.
+    pub request_id: String,
+    queue_ids: Vec<Uuid>,
+    status_checks: i32,
+}
+
+/// Receipts of a platform whose verdict is due, the longest waiting first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unconfirmed(
+    tx: &mut Tx,
+    platform: &str,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<Vec<Receipt>, DbError> {
+    let receipts = sqlx::query_as!(
+        Receipt,
+        r#"-- queue::unconfirmed
+        select request_id as "request_id!", array_agg(id) as "queue_ids!", max(status_checks) as "status_checks!"
+        from public.conversion_queue
+        where platform = $1
+            and status = 'uploaded'
+            and confirmed_at is null
+            and request_id is not null
+            and next_status_check_at <= $2
+        group by request_id
+        order by min(next_status_check_at)
+        limit $3"#,
+        platform,
+        now,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(receipts)
+}
+
+/// Writes what became of a receipt. A row that was refused after all is open again, or a dead letter.
+///
+/// # Errors
+/// Those of the database.
+pub async fn conclude(
+    tx: &mut Tx,
+    config: &Config,
+    platform: &str,
+    receipt: &Receipt,
+    (verdict, exchange): &(Verdict, Exchange),
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let (outcome, refusal, reason) = match verdict {
+        Verdict::Confirmed => ("confirmed", None, None),
+        Verdict::Processing => ("processing", None, None),
+        Verdict::Unanswered(reason) => ("unanswered", None, Some(reason)),
+        Verdict::Refused(Outcome::Later(at, reason)) => ("later", Some(("pending", Some(*at))), Some(reason)),
+        Verdict::Refused(Outcome::Retry(reason)) => {
+            ("retry", Some(("failed", Some(now + RETRY_DELAYS[0]))), Some(reason))
+        }
+        Verdict::Refused(Outcome::Rejected(reason)) => ("rejected", Some(("dead_letter", None)), Some(reason)),
+        // No platform refuses a receipt in any other way.
+        Verdict::Refused(_) => ("processing", None, None),
+    };
+    let (status, next_retry_at) = refusal.unwrap_or(("uploaded", None));
+    let doublings = receipt.status_checks.clamp(0, 10).cast_unsigned();
+    let next_check = now + (config.timing.confirm_after * (1 << doublings)).min(LONGEST_STATUS_DELAY);
+    sqlx::query!(
+        r#"-- queue::conclude
+        with concluded as (
+            update public.conversion_queue q
+            set status = case
+                    when $5 = 'failed' and q.retry_count + 1 >= q.max_retries then 'dead_letter'
+                    else $5
+                end,
+                retry_count = q.retry_count + ($5 = 'failed')::integer,
+                next_retry_at = $6,
+                confirmed_at = case when $4 = 'confirmed' then $3::timestamptz end,
+                status_checks = q.status_checks + 1,
+                next_status_check_at = case when $5 = 'uploaded' and $4 <> 'confirmed' then $7::timestamptz end,
+                dead_lettered_at = case
+                    when $5 = 'dead_letter' or ($5 = 'failed' and q.retry_count + 1 >= q.max_retries) then $3::timestamptz
+                end,
+                last_error = case when $4 in ('confirmed', 'processing') then null else coalesce($9, q.last_error) end,
+                last_error_code = case when $4 in ('confirmed', 'processing') then null else coalesce($8, q.last_error_code) end
+            where q.id = any($1) and q.request_id = $2 and q.status = 'uploaded' and q.confirmed_at is null
+        )
+        insert into public.upload_attempts (
+            platform, operation, queue_ids, attempted_at, duration_ms, http_status, request_id, outcome, reason_code, reason
+        )
+        values ($10, 'status', $1, $3, $11, $12, $2, $4, $8, $9)"#,
+        &receipt.queue_ids,
+        receipt.request_id,
+        now,
+        outcome,
+        status,
+        next_retry_at,
+        next_check,
+        reason.map(|reason| reason.code.as_str()),
+        reason.map(|reason| reason.message.as_str()),
+        platform,
+        i32::try_from(exchange.duration.as_millis()).unwrap_or(i32::MAX),
+        exchange.http_status.and_then(|status| i16::try_from(status).ok()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn json(settlements: &[Settlement<'_>]) -> Result<serde_json::Value, DbError> {
+    serde_json::to_value(settlements).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))
+}

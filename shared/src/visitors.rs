@@ -1,0 +1,169 @@
+//! Visitors: browsers that came by.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::attribution::{Attribution, Click, ClickId, Utm};
+use crate::consent::{Consent, ConsentStatus};
+use crate::db::{DbError, Tx};
+use crate::identity::Hash;
+
+/// A visitor's id. Minted here, kept in an HttpOnly cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisitorId(Uuid);
+
+impl VisitorId {
+    /// A new one: 122 random bits.
+    #[must_use]
+    pub fn mint() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Reads the cookie. What isn't exactly as we write it is no id of ours.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Uuid::try_parse(text).ok().filter(|id| id.get_version_num() == 4)?;
+        (id.hyphenated().to_string() == text).then_some(Self(id))
+    }
+}
+
+impl fmt::Display for VisitorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// One page load.
+#[derive(Debug)]
+pub struct Visit {
+    /// Whose.
+    pub visitor_id: VisitorId,
+    /// Of this page, over what the cookie remembers.
+    pub attribution: Attribution,
+    /// The page.
+    pub landing_page: String,
+    /// Where the visitor came from.
+    pub referrer: Option<String>,
+    /// The browser's name for itself.
+    pub user_agent: Option<String>,
+    /// The keyed hash of the address.
+    pub ip_hash: Option<Hash>,
+    /// What the page's consent banner says.
+    pub consent: Consent,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// What is known of the visitor now.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Was the visitor known before?
+    pub returning: bool,
+    /// First UTMs, newest click.
+    pub attribution: Attribution,
+}
+
+/// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
+/// keeps its time; an answer on consent replaces the one before.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
+    let Attribution { utm, click } = &visit.attribution;
+    let click_id = |id: fn(&Click) -> &Option<ClickId>| click.as_ref().and_then(|c| id(c).as_ref()).map(ClickId::as_str);
+    let row = sqlx::query!(
+        r#"-- visitors::record
+        insert into public.visitors as v (
+            visitor_id, gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+            ip_hash, user_agent, landing_page, referrer,
+            ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+        on conflict (visitor_id) do update set
+            (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at) = (
+                select gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at
+                from (
+                    values
+                        (v.gclid, v.gbraid, v.wbraid, v.gad_source, v.gad_campaignid, v.click_at, 1),
+                        (
+                            excluded.gclid, excluded.gbraid, excluded.wbraid, excluded.gad_source,
+                            excluded.gad_campaignid,
+                            case
+                                when (excluded.gclid, excluded.gbraid, excluded.wbraid)
+                                    is distinct from (v.gclid, v.gbraid, v.wbraid) then excluded.click_at
+                            end,
+                            2
+                        )
+                ) as touch (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at, n)
+                order by click_at desc nulls last, n
+                limit 1
+            ),
+            (utm_source, utm_medium, utm_campaign, utm_term, utm_content) = (
+                select utm_source, utm_medium, utm_campaign, utm_term, utm_content
+                from (
+                    values
+                        (v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content, 1),
+                        (
+                            excluded.utm_source, excluded.utm_medium, excluded.utm_campaign, excluded.utm_term,
+                            excluded.utm_content, 2
+                        )
+                ) as touch (utm_source, utm_medium, utm_campaign, utm_term, utm_content, n)
+                order by coalesce(utm_source, utm_medium, utm_campaign, utm_term, utm_content) is null, n
+                limit 1
+            ),
+            ip_hash = coalesce(excluded.ip_hash, v.ip_hash),
+            user_agent = coalesce(excluded.user_agent, v.user_agent),
+            ad_user_data = coalesce(nullif(excluded.ad_user_data, 'unknown'), v.ad_user_data),
+            ad_personalization = coalesce(nullif(excluded.ad_personalization, 'unknown'), v.ad_personalization),
+            consent_recorded_at = coalesce(excluded.consent_recorded_at, v.consent_recorded_at),
+            last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at)
+        returning
+            (xmax <> 0) as "returning!", gclid as "gclid: ClickId", gbraid as "gbraid: ClickId",
+            wbraid as "wbraid: ClickId", gad_source, gad_campaignid, click_at,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content"#,
+        visit.visitor_id.to_string(),
+        click_id(|c| &c.gclid),
+        click_id(|c| &c.gbraid),
+        click_id(|c| &c.wbraid),
+        click.as_ref().and_then(|c| c.gad_source.as_deref()),
+        click.as_ref().and_then(|c| c.gad_campaignid.as_deref()),
+        click.as_ref().map(|c| c.at),
+        utm.source.as_deref(),
+        utm.medium.as_deref(),
+        utm.campaign.as_deref(),
+        utm.term.as_deref(),
+        utm.content.as_deref(),
+        visit.ip_hash.as_ref().map(Hash::as_str),
+        visit.user_agent.as_deref(),
+        visit.landing_page,
+        visit.referrer.as_deref(),
+        visit.consent.ad_user_data as ConsentStatus,
+        visit.consent.ad_personalization as ConsentStatus,
+        visit.consent.is_known().then_some(visit.at),
+        visit.at,
+    )
+    .fetch_one(tx)
+    .await?;
+    let (gclid, gbraid, wbraid) = (row.gclid, row.gbraid, row.wbraid);
+    let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
+    let (gad_source, gad_campaignid) = (row.gad_source, row.gad_campaignid);
+    Ok(Recorded {
+        returning: row.returning,
+        attribution: Attribution {
+            utm: Utm {
+                source: row.utm_source,
+                medium: row.utm_medium,
+                campaign: row.utm_campaign,
+                term: row.utm_term,
+                content: row.utm_content,
+            },
+            click: row
+                .click_at
+                .filter(|_| clicked)
+                .map(|at| Click { gclid, gbraid, wbraid, gad_source, gad_campaignid, at }),
+        },
+    })
+}
