@@ -73,39 +73,20 @@ impl GoogleSandbox {
     /// A sandbox that lives by `clock`. An uploader under test should share it.
     #[must_use]
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
-        Self(Arc::new(Sandbox {
-            account,
-            clock,
-            memory: Mutex::default(),
-            arrivals: watch::Sender::new(()),
-        }))
+        Self(Arc::new(Sandbox { account, clock, memory: Mutex::default(), arrivals: watch::Sender::new(()) }))
     }
 
     /// The routes, at the paths that Google has them.
     pub fn router(&self) -> Router {
         let attended = |endpoint| from_fn_with_state((self.clone(), endpoint), endpoint::attend);
         Router::new()
-            .route(
-                "/token",
-                post(token::grant).route_layer(attended(Endpoint::Token)),
-            )
-            .route(
-                "/v1/events:ingest",
-                post(ingest::ingest).route_layer(attended(Endpoint::Ingest)),
-            )
-            .route(
-                "/v1/requestStatus:retrieve",
-                get(status::retrieve).route_layer(attended(Endpoint::Status)),
-            )
-            .route(
-                "/sandbox/google/events",
-                get(control::list_events).delete(control::forget_events),
-            )
+            .route("/token", post(token::grant).route_layer(attended(Endpoint::Token)))
+            .route("/v1/events:ingest", post(ingest::ingest).route_layer(attended(Endpoint::Ingest)))
+            .route("/v1/requestStatus:retrieve", get(status::retrieve).route_layer(attended(Endpoint::Status)))
+            .route("/sandbox/google/events", get(control::list_events).delete(control::forget_events))
             .route(
                 "/sandbox/google/faults",
-                get(control::list_faults)
-                    .post(control::script_fault)
-                    .delete(control::clear_faults),
+                get(control::list_faults).post(control::script_fault).delete(control::clear_faults),
             )
             // The endpoints have a limit of their own, which is higher.
             .layer(DefaultBodyLimit::disable())
@@ -176,8 +157,6 @@ impl GoogleSandbox {
 
 /// Nobody shall take an answer for one of Google's.
 async fn mark(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
+    response.headers_mut().insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
     response
 }

@@ -1,2 +1,122 @@
-//! stub
-fn main() {}
+//! `dev`, the command behind the Makefile.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use dev::google::{GoogleAccount, GoogleSandbox};
+use dev::postgres::Postgres;
+use dev::{MIGRATIONS, demo, server, services, settings, supabase_roles, with_services};
+use lambda_http::tracing::subscriber;
+use shared::App;
+use shared::clock::Clock;
+use sqlx::Connection;
+use tokio::net::TcpListener;
+
+const HELP: &str = "\
+Adtrail on one machine.
+
+  dev serve                 every endpoint, the schedule and a sandbox Google (make dev)
+  dev demo                  plays the whole story against a running `dev serve` (make demo)
+  dev with-postgres CMD …   runs a command with DATABASE_URL set to a throwaway Postgres (make test)
+  dev migrate               applies the migrations to DATABASE_URL
+
+  PORT                      the port of serve and demo, 8080 by default
+  DATABASE_URL              for serve: this Postgres instead of a private one
+  CLICK_HOLD_SECONDS        for serve: how old a click must be before its conversion is sent, 0 by default
+  CONSENT_UNKNOWN           for serve: send or hold conversions without an answer on consent, send by default
+  ALLOWED_ORIGINS           for serve: websites that may call, this server's own by default
+  RUST_LOG                  what is logged
+";
+
+/// As often as somebody watching is patient.
+const SCHEDULE: Duration = Duration::from_secs(5);
+const CONNECTIONS: usize = 16;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve"] => serve().await.map(|()| ExitCode::SUCCESS),
+        ["demo"] => demo::play(settings::port()?).await.map(|()| ExitCode::SUCCESS),
+        ["with-postgres", _, ..] => with_services::run(&arguments[1..]).await,
+        ["migrate"] => {
+            let url = settings::environment("DATABASE_URL").context("set DATABASE_URL to the database to migrate")?;
+            migrate(&url).await.map(|()| ExitCode::SUCCESS)
+        }
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprint!("{HELP}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+async fn serve() -> anyhow::Result<()> {
+    let filter = settings::environment("RUST_LOG").unwrap_or_else(|| "info,upload_conversions=warn,sqlx=warn".into());
+    subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    let port = settings::port()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("port {port} is taken; choose another one, such as PORT={} make dev", port ^ 1))?;
+    let (postgres, database_url) = match settings::environment("DATABASE_URL") {
+        Some(url) => (None, url),
+        None => {
+            let postgres = Postgres::kept(&services::private_folder()?).await?;
+            let url = postgres.url("postgres");
+            (Some(postgres), url)
+        }
+    };
+    supabase_roles::create_supabase_roles(&database_url).await?;
+    migrate(&database_url).await?;
+
+    let config = settings::config(&settings::from_environment(&database_url, port))?;
+    let hold = config.timing.click_hold.num_seconds();
+    // Lives as long as the process, as on Lambda.
+    let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
+    let google = GoogleSandbox::new(GoogleAccount::dev());
+    let router = server::router(app, &google).into_make_service_with_connect_info::<SocketAddr>();
+    println!(
+        "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"
+    );
+    println!("  webhook secret  {}", settings::WEBHOOK_SECRET);
+    println!("  health key      {}", settings::HEALTH_KEY);
+    println!("  click hold      {hold} s (CLICK_HOLD_SECONDS)");
+    println!("  database        {}", if postgres.is_some() { &database_url } else { "yours (DATABASE_URL)" });
+    println!("  Google          a sandbox: GET /sandbox/google/events, POST /sandbox/google/faults");
+    println!("  uploader        every {} s, and now by POST /dev/tick", SCHEDULE.as_secs());
+    println!("  rows            GET /dev/rows");
+
+    tokio::select! {
+        served = axum::serve(listener, router) => served?,
+        () = server::schedule(app, SCHEDULE) => {}
+        () = stopped() => {}
+    }
+    match postgres {
+        Some(postgres) => postgres.stop().await,
+        None => Ok(()),
+    }
+}
+
+/// Ctrl-C, or the polite kill.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn migrate(url: &str) -> anyhow::Result<()> {
+    let mut connection = sqlx::PgConnection::connect(url)
+        .await
+        .context("DATABASE_URL: no connection; for migrations it must be a direct or session connection (port 5432)")?;
+    MIGRATIONS.run(&mut connection).await.context("the migrations failed")?;
+    Ok(connection.close().await?)
+}

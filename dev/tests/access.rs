@@ -28,9 +28,7 @@ const OUT_OF_REACH: &[&str] = &[
 const PERMISSION_DENIED: &str = "42501";
 
 #[sqlx::test(migrations = false)]
-async fn anon_and_authenticated_get_nothing(
-    mut owner: PoolConnection<Postgres>,
-) -> anyhow::Result<()> {
+async fn anon_and_authenticated_get_nothing(mut owner: PoolConnection<Postgres>) -> anyhow::Result<()> {
     migrate_as_on_supabase(&mut owner).await?;
 
     let leaks = leaks(&mut owner).await?;
@@ -62,31 +60,16 @@ async fn every_kind_of_leak_is_reported(mut owner: PoolConnection<Postgres>) -> 
         ),
         (
             "grant select on public.leads to anon",
-            &[
-                "table leads: anon may select",
-                "table leads: select as anon went through",
-            ],
+            &["table leads: anon may select", "table leads: select as anon went through"],
         ),
-        (
-            "grant update (email) on public.leads to authenticated",
-            &["table leads: authenticated may update"],
-        ),
-        (
-            "grant references on public.visitors to public",
-            &["table visitors: anon may references"],
-        ),
-        (
-            "alter table public.inbox disable row level security",
-            &["table inbox: row level security is off"],
-        ),
+        ("grant update (email) on public.leads to authenticated", &["table leads: authenticated may update"]),
+        ("grant references on public.visitors to public", &["table visitors: anon may references"]),
+        ("alter table public.inbox disable row level security", &["table inbox: row level security is off"]),
         (
             "create policy open on public.leads for insert to anon with check (true)",
             &["table leads: policy open lets anon in"],
         ),
-        (
-            "create policy open on public.leads for select using (true)",
-            &["table leads: policy open lets public in"],
-        ),
+        ("create policy open on public.leads for select using (true)", &["table leads: policy open lets public in"]),
         (
             "alter view public.conversion_metrics reset (security_invoker)",
             &["view conversion_metrics: runs as its owner, past row level security"],
@@ -101,10 +84,7 @@ async fn every_kind_of_leak_is_reported(mut owner: PoolConnection<Postgres>) -> 
         ),
         (
             "create function public.spy() returns text language sql as 'select email from public.leads'",
-            &[
-                "function spy(): has no line in OUT_OF_REACH",
-                "function spy(): anon may execute",
-            ],
+            &["function spy(): has no line in OUT_OF_REACH", "function spy(): anon may execute"],
         ),
     ];
 
@@ -145,13 +125,10 @@ async fn migrate_as_on_supabase(connection: &mut PgConnection) -> anyhow::Result
     .execute(&mut *connection)
     .await?;
     // Read when the test runs: `migrate!` wouldn't notice a new file without a rebuild.
-    Migrator::new(Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../migrations"
-    )))
-    .await?
-    .run_direct(connection)
-    .await?;
+    Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations")))
+        .await?
+        .run_direct(connection)
+        .await?;
     Ok(())
 }
 
@@ -166,17 +143,14 @@ async fn leaks(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
 
 /// Objects without a line, and lines without an object.
 async fn surprises(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    let objects: Vec<String> = sqlx::query_scalar(&format!(
-        "{OBJECTS} select kind || ' ' || name from object order by 1"
-    ))
-    .fetch_all(connection)
-    .await?;
+    let objects: Vec<String> =
+        sqlx::query_scalar(&format!("{OBJECTS} select kind || ' ' || name from object order by 1"))
+            .fetch_all(connection)
+            .await?;
     let unlisted = objects
         .iter()
         .filter(|object| !OUT_OF_REACH.contains(&object.as_str()))
-        .map(|object| {
-            format!("{object}: has no line in OUT_OF_REACH; add it, and a revoke to its migration")
-        });
+        .map(|object| format!("{object}: has no line in OUT_OF_REACH; add it, and a revoke to its migration"));
     let missing = OUT_OF_REACH
         .iter()
         .filter(|line| !objects.iter().any(|object| object == *line))
@@ -213,9 +187,7 @@ async fn grants(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     Ok(held
         .into_iter()
         .map(|(object, role, verb)| {
-            format!(
-                "{object}: {role} may {verb}; revoke all on it from public, anon and authenticated"
-            )
+            format!("{object}: {role} may {verb}; revoke all on it from public, anon and authenticated")
         })
         .collect())
 }
@@ -246,18 +218,14 @@ async fn trespasses(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> 
     let mut found = Vec::new();
     for (object, role, verb, statement) in attempts {
         let mut attempt = connection.begin().await?;
-        sqlx::raw_sql(&format!("set local role {role}"))
-            .execute(&mut *attempt)
-            .await?;
+        sqlx::raw_sql(&format!("set local role {role}")).execute(&mut *attempt).await?;
         let outcome = sqlx::raw_sql(&statement).execute(&mut *attempt).await;
         attempt.rollback().await?;
         match outcome {
             Ok(_) => found.push(format!("{object}: {verb} as {role} went through")),
             Err(sqlx::Error::Database(error)) => {
                 if error.code().as_deref() != Some(PERMISSION_DENIED) {
-                    found.push(format!(
-                        "{object}: {verb} as {role} wasn't refused but failed: {error}"
-                    ));
+                    found.push(format!("{object}: {verb} as {role} wasn't refused but failed: {error}"));
                 }
             }
             Err(error) => return Err(error),

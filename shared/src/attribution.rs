@@ -264,7 +264,8 @@ mod tests {
     #[test]
     fn the_cookie_stays_below_what_browsers_keep() {
         let long = "x".repeat(UTM_LIMIT);
-        let query: String = ["source", "medium", "campaign", "term", "content"].map(|n| format!("utm_{n}={long}&")).concat();
+        let query: String =
+            ["source", "medium", "campaign", "term", "content"].map(|n| format!("utm_{n}={long}&")).concat();
         let it = touch(&format!("{query}gclid={}", "g".repeat(512)), 0);
         assert!(it.to_cookie().len() < 3_600);
         assert_eq!(Attribution::from_cookie(&it.to_cookie()).click, it.click);

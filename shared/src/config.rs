@@ -147,7 +147,10 @@ impl Config {
         let mut report = String::new();
         if !missing.is_empty() {
             let names = missing.join(", ");
-            let _ = write!(report, " Missing settings: {names}. Set them in the environment or in the secret {SECRET_ID} names.");
+            let _ = write!(
+                report,
+                " Missing settings: {names}. Set them in the environment or in the secret {SECRET_ID} names."
+            );
         }
         for problem in settings.problems {
             let _ = write!(report, " {problem}.");
@@ -192,8 +195,9 @@ fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
     let authority = settings.text("DATABASE_CA_PEM");
     settings.parsed("DATABASE_URL", |url| {
         // The parser's own message may quote the password.
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded")?;
+        let options = PgConnectOptions::from_str(url).map_err(
+            |_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded",
+        )?;
         Ok(match authority {
             Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
             None => options,
@@ -226,7 +230,9 @@ fn cookie_domain(text: &str) -> Result<String, String> {
 
 fn seconds(text: &str) -> Result<TimeDelta, String> {
     let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 7 * 24 * 60 * 60);
-    seconds.map(|seconds| TimeDelta::seconds(seconds.into())).ok_or_else(|| "must be whole seconds, at most 604800".into())
+    seconds
+        .map(|seconds| TimeDelta::seconds(seconds.into()))
+        .ok_or_else(|| "must be whole seconds, at most 604800".into())
 }
 
 fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
@@ -262,7 +268,8 @@ fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
         }
         (None, (None, None, None)) => None,
         _ => {
-            let problem = "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
+            let problem =
+                "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
             settings.problems.push(problem.into());
             None
         }
@@ -307,16 +314,17 @@ fn development_secrets(values: &Values) -> Vec<String> {
         .filter_map(|name| {
             let value = values.get(name)?.expose_secret();
             let weak = !value.is_empty() && (value.starts_with("dev-") || value.len() < 16);
-            weak.then(|| format!("{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32"))
+            weak.then(|| {
+                format!("{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32")
+            })
         })
         .collect()
 }
 
 async fn fetch_secret(id: &str) -> Result<Values, String> {
     use aws_smithy_http_client::{Builder, tls};
-    let https = Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
+    let https =
+        Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
     let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
     let answer = aws_sdk_secretsmanager::Client::new(&aws)
         .get_secret_value()
@@ -360,7 +368,8 @@ mod tests {
             &[("CONSENT_UNKNOWN", "maybe"), ("GOOGLE_ADS_CUSTOMER_ID", "12"), ("HEALTH_KEY", " ")],
             &["HEALTH_KEY", "ALLOWED_ORIGINS"],
         );
-        for part in ["DATABASE_URL, HEALTH_KEY, ALLOWED_ORIGINS", "CONSENT_UNKNOWN must", "GOOGLE_ADS_CUSTOMER_ID must"] {
+        for part in ["DATABASE_URL, HEALTH_KEY, ALLOWED_ORIGINS", "CONSENT_UNKNOWN must", "GOOGLE_ADS_CUSTOMER_ID must"]
+        {
             assert!(report.contains(part), "{part} in {report}");
         }
     }
@@ -396,7 +405,8 @@ mod tests {
 
     #[test]
     fn an_origin_is_compared_as_a_whole() {
-        let config = Config::from_values(&values(&[URL, ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3000/")]), &[]);
+        let config =
+            Config::from_values(&values(&[URL, ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3000/")]), &[]);
         let config = config.ok().unwrap();
         let allows = |origin: &'static str| config.allows_origin(&HeaderValue::from_static(origin));
         assert!(allows("https://a.example") && allows("http://localhost:3000"));

@@ -293,7 +293,9 @@ mod tests {
 
     #[test]
     fn amounts_outside_what_can_be_stored_are_refused() {
-        for good in [json!(0), json!(6000), json!(0.1), json!(1_499.95), json!(0.000_001), json!(1e12), json!(999_999_999.99)] {
+        for good in
+            [json!(0), json!(6000), json!(0.1), json!(1_499.95), json!(0.000_001), json!(1e12), json!(999_999_999.99)]
+        {
             assert!(Money::value_from(&good).is_ok(), "{good}");
         }
         for bad in [json!(-1), json!(1e13), json!(1e300), json!(0.000_000_1), json!("6000"), json!(true), json!([])] {

@@ -19,7 +19,8 @@ pub fn name(text: &str) -> Result<String, String> {
     if starts && text.len() <= 40 && text.bytes().all(known) {
         Ok(text.into())
     } else {
-        Err("must start with a letter and have at most 40 letters, digits and underscores, such as generate_lead".into())
+        Err("must start with a letter and have at most 40 letters, digits and underscores, such as generate_lead"
+            .into())
     }
 }
 

@@ -185,7 +185,8 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "jane", "jane@", "@example.com", "a@b", "a@b..c", "a@b@example.com", "a\0@example.com", &long] {
+        for text in ["", "jane", "jane@", "@example.com", "a@b", "a@b..c", "a@b@example.com", "a\0@example.com", &long]
+        {
             assert!(Email::parse(text).is_err(), "{text}");
         }
     }

@@ -90,7 +90,8 @@ pub async fn claim(
     )
     .fetch_all(tx)
     .await?;
-    let mut claim = Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::with_capacity(rows.len()) };
+    let mut claim =
+        Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::with_capacity(rows.len()) };
     for row in rows {
         claim.counters.push(Counters {
             retry_count: row.retry_count,
@@ -135,7 +136,13 @@ struct Settlement<'a> {
 }
 
 impl<'a> Settlement<'a> {
-    fn of(conversion: &Conversion, before: Counters, attempt: &'a Attempt, now: DateTime<Utc>, config: &Config) -> Self {
+    fn of(
+        conversion: &Conversion,
+        before: Counters,
+        attempt: &'a Attempt,
+        now: DateTime<Utc>,
+        config: &Config,
+    ) -> Self {
         let open = if before.retry_count > 0 { "failed" } else { "pending" };
         let this = Self {
             id: conversion.queue_id,

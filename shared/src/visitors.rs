@@ -72,7 +72,8 @@ pub struct Recorded {
 /// Those of the database.
 pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
     let Attribution { utm, click } = &visit.attribution;
-    let click_id = |id: fn(&Click) -> &Option<ClickId>| click.as_ref().and_then(|c| id(c).as_ref()).map(ClickId::as_str);
+    let click_id =
+        |id: fn(&Click) -> &Option<ClickId>| click.as_ref().and_then(|c| id(c).as_ref()).map(ClickId::as_str);
     let row = sqlx::query!(
         r#"-- visitors::record
         insert into public.visitors as v (
@@ -160,10 +161,14 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
                 term: row.utm_term,
                 content: row.utm_content,
             },
-            click: row
-                .click_at
-                .filter(|_| clicked)
-                .map(|at| Click { gclid, gbraid, wbraid, gad_source, gad_campaignid, at }),
+            click: row.click_at.filter(|_| clicked).map(|at| Click {
+                gclid,
+                gbraid,
+                wbraid,
+                gad_source,
+                gad_campaignid,
+                at,
+            }),
         },
     })
 }

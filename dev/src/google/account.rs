@@ -32,9 +32,7 @@ pub struct RefreshTokenCredentials {
 
 impl fmt::Debug for RefreshTokenCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshTokenCredentials")
-            .field("client_id", &self.client_id)
-            .finish_non_exhaustive()
+        f.debug_struct("RefreshTokenCredentials").field("client_id", &self.client_id).finish_non_exhaustive()
     }
 }
 

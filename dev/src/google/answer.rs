@@ -24,11 +24,7 @@ pub(super) struct Violation {
 
 impl Violation {
     pub(super) fn new(field: impl Into<String>, reason: &str, description: &str) -> Self {
-        Self {
-            field: field.into(),
-            reason: reason.to_owned(),
-            description: description.to_owned(),
-        }
+        Self { field: field.into(), reason: reason.to_owned(), description: description.to_owned() }
     }
 }
 
@@ -64,11 +60,8 @@ impl Refusal {
 
     /// The fast failure: the request is well-formed, and nothing of it was processed.
     pub(super) fn fast_failure(violations: &[Violation]) -> Self {
-        let mut refusal = Self::new(
-            StatusCode::BAD_REQUEST,
-            "INVALID_ARGUMENT",
-            "There was a problem with the request.",
-        );
+        let mut refusal =
+            Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "There was a problem with the request.");
         if !violations.is_empty() {
             refusal.details.push(bad_request(violations));
         }
@@ -108,15 +101,9 @@ impl Refusal {
             401 => return Self::unauthenticated(reason.unwrap_or("ACCESS_TOKEN_EXPIRED")),
             403 => ("PERMISSION_DENIED", "The caller does not have permission"),
             404 => ("NOT_FOUND", "Requested entity was not found."),
-            429 => (
-                "RESOURCE_EXHAUSTED",
-                "Resource has been exhausted (e.g. check quota).",
-            ),
+            429 => ("RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
             503 => ("INTERNAL_ERROR", "The service is currently unavailable."),
-            504 => (
-                "DEADLINE_EXCEEDED",
-                "Deadline expired before operation could complete.",
-            ),
+            504 => ("DEADLINE_EXCEEDED", "Deadline expired before operation could complete."),
             500.. => ("INTERNAL_ERROR", "Internal error encountered."),
             _ => ("INVALID_ARGUMENT", "There was a problem with the request."),
         };
@@ -142,9 +129,7 @@ impl IntoResponse for Refusal {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(
                 WWW_AUTHENTICATE,
-                HeaderValue::from_static(
-                    r#"Bearer realm="https://accounts.google.com/", error="invalid_token""#,
-                ),
+                HeaderValue::from_static(r#"Bearer realm="https://accounts.google.com/", error="invalid_token""#),
             );
         }
         response
@@ -153,9 +138,7 @@ impl IntoResponse for Refusal {
 
 /// Asks the client to wait `seconds`.
 pub(super) fn retry_after(mut response: Response, seconds: u32) -> Response {
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

@@ -26,10 +26,7 @@ pub(super) async fn list_faults(State(sandbox): State<GoogleSandbox>) -> Json<Va
 }
 
 /// `POST /sandbox/google/faults`: scripts one fault.
-pub(super) async fn script_fault(
-    State(sandbox): State<GoogleSandbox>,
-    document: String,
-) -> (StatusCode, Json<Value>) {
+pub(super) async fn script_fault(State(sandbox): State<GoogleSandbox>, document: String) -> (StatusCode, Json<Value>) {
     match Fault::from_json(&document).and_then(|fault| sandbox.script(fault)) {
         Ok(()) => (StatusCode::OK, Json(armed(&sandbox))),
         Err(refused) => (StatusCode::BAD_REQUEST, Json(refused.json())),

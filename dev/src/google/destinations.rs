@@ -15,19 +15,11 @@ pub(super) fn violations(destinations: &[Destination]) -> Vec<Violation> {
     let mut found = Vec::new();
     if destinations.is_empty() {
         let problem = "At least one destination is required.";
-        found.push(Violation::new(
-            "destinations",
-            "REQUIRED_FIELD_MISSING",
-            problem,
-        ));
+        found.push(Violation::new("destinations", "REQUIRED_FIELD_MISSING", problem));
     }
     if destinations.len() > MOST_DESTINATIONS {
         let problem = "A request takes at most 10 destinations.";
-        found.push(Violation::new(
-            "destinations",
-            "TOO_MANY_DESTINATIONS",
-            problem,
-        ));
+        found.push(Violation::new("destinations", "TOO_MANY_DESTINATIONS", problem));
     }
     let mut references = HashSet::new();
     for (index, destination) in destinations.iter().enumerate() {
@@ -76,16 +68,8 @@ fn check_account(account: &ProductAccount, path: &str, found: &mut Vec<Violation
             "INVALID_DESTINATION",
             "The sandbox has accounts of type GOOGLE_ADS only.",
         )),
-        Some(_) => found.push(Violation::new(
-            field,
-            "INVALID_ENUM_VALUE",
-            "Not an account type.",
-        )),
-        None => found.push(Violation::new(
-            field,
-            "REQUIRED_FIELD_MISSING",
-            "The account type is required.",
-        )),
+        Some(_) => found.push(Violation::new(field, "INVALID_ENUM_VALUE", "Not an account type.")),
+        None => found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", "The account type is required.")),
     }
     let id = account.account_id.as_str();
     if id.len() != 10 || !is_digits(id) {
@@ -104,11 +88,7 @@ fn check_action(id: &str, path: &str, found: &mut Vec<Violation>) {
         found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", problem));
     } else if !is_digits(id) {
         let problem = "A conversion action's id is a number, not a resource name.";
-        found.push(Violation::new(
-            field,
-            "INVALID_CONVERSION_ACTION_ID",
-            problem,
-        ));
+        found.push(Violation::new(field, "INVALID_CONVERSION_ACTION_ID", problem));
     }
 }
 
@@ -118,25 +98,15 @@ fn is_digits(text: &str) -> bool {
 
 /// Whether the caller, who holds the account's credentials, may write to every destination. The
 /// login account defaults to the operating account.
-pub(super) fn check_access(
-    account: &GoogleAccount,
-    destinations: &[Destination],
-) -> Result<(), Refusal> {
-    let entrance = account
-        .login_customer_id
-        .as_ref()
-        .unwrap_or(&account.customer_id);
+pub(super) fn check_access(account: &GoogleAccount, destinations: &[Destination]) -> Result<(), Refusal> {
+    let entrance = account.login_customer_id.as_ref().unwrap_or(&account.customer_id);
     let may_write = destinations.iter().all(|destination| {
         let operating = destination.operating_account.as_ref();
         let login = destination.login_account.as_ref().or(operating);
         operating.is_some_and(|operating| operating.account_id == account.customer_id)
             && login.is_some_and(|login| login.account_id == *entrance)
     });
-    if may_write {
-        Ok(())
-    } else {
-        Err(Refusal::usual(StatusCode::FORBIDDEN, None))
-    }
+    if may_write { Ok(()) } else { Err(Refusal::usual(StatusCode::FORBIDDEN, None)) }
 }
 
 #[cfg(test)]
@@ -179,12 +149,7 @@ mod tests {
     #[test]
     fn a_bad_destination_is_named() {
         for (pointer, value, field, reason) in [
-            (
-                "/0/operatingAccount",
-                Value::Null,
-                "operating_account",
-                "REQUIRED_FIELD_MISSING",
-            ),
+            ("/0/operatingAccount", Value::Null, "operating_account", "REQUIRED_FIELD_MISSING"),
             (
                 "/0/operatingAccount/accountType",
                 Value::Null,
@@ -209,12 +174,7 @@ mod tests {
                 "product_destination_id",
                 "INVALID_CONVERSION_ACTION_ID",
             ),
-            (
-                "/0/productDestinationId",
-                json!(""),
-                "product_destination_id",
-                "REQUIRED_FIELD_MISSING",
-            ),
+            ("/0/productDestinationId", json!(""), "product_destination_id", "REQUIRED_FIELD_MISSING"),
         ] {
             let expected = (format!("destinations[0].{field}"), reason.to_owned());
             assert_eq!(violation(pointer, value), expected);
@@ -230,10 +190,7 @@ mod tests {
         };
         assert_eq!(reason(0).as_deref(), Some("REQUIRED_FIELD_MISSING"));
         assert_eq!(reason(1), None);
-        assert_eq!(
-            reason(2).as_deref(),
-            Some("DUPLICATE_DESTINATION_REFERENCE")
-        );
+        assert_eq!(reason(2).as_deref(), Some("DUPLICATE_DESTINATION_REFERENCE"));
         let eleven: Vec<Value> = (0..11)
             .map(|index| {
                 let mut destination = destination();

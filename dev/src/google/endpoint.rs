@@ -76,24 +76,13 @@ pub(super) async fn attend(
     let mut request = Request::from_parts(head, Body::from(body));
     match fault {
         None => next.run(request).await,
-        Some(FaultKind::Http {
-            status,
-            retry_after,
-            reason,
-            body,
-        }) => error_answer(status, retry_after, reason.as_deref(), body),
-        Some(FaultKind::RejectEvent {
-            index,
-            reason,
-            field_style,
-        }) => rejection(index, &reason, field_style),
-        Some(FaultKind::OAuth { error, description }) => {
-            OAuthError::new(&error, &description).into_response()
+        Some(FaultKind::Http { status, retry_after, reason, body }) => {
+            error_answer(status, retry_after, reason.as_deref(), body)
         }
+        Some(FaultKind::RejectEvent { index, reason, field_style }) => rejection(index, &reason, field_style),
+        Some(FaultKind::OAuth { error, description }) => OAuthError::new(&error, &description).into_response(),
         Some(FaultKind::Drop {}) => broken_connection(),
-        Some(FaultKind::Html {}) => {
-            Html("<!doctype html><title>Sandbox</title><p>Not Google.").into_response()
-        }
+        Some(FaultKind::Html {}) => Html("<!doctype html><title>Sandbox</title><p>Not Google.").into_response(),
         Some(FaultKind::ReplyLost {}) => {
             next.run(request).await;
             broken_connection()
@@ -119,12 +108,7 @@ pub(super) async fn attend(
     }
 }
 
-fn error_answer(
-    status: u16,
-    seconds: Option<u32>,
-    reason: Option<&str>,
-    body: Option<Value>,
-) -> Response {
+fn error_answer(status: u16, seconds: Option<u32>, reason: Option<&str>, body: Option<Value>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let response = match body {
         Some(body) => (status, Json(body)).into_response(),

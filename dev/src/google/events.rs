@@ -23,11 +23,7 @@ const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BH
     TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
 /// What Google rejects in the events of `request`, received at `now`.
-pub(super) fn violations(
-    request: &IngestEventsRequest,
-    account: &GoogleAccount,
-    now: DateTime<Utc>,
-) -> Vec<Violation> {
+pub(super) fn violations(request: &IngestEventsRequest, account: &GoogleAccount, now: DateTime<Utc>) -> Vec<Violation> {
     let mut found = Vec::new();
     if request.events.is_empty() {
         let problem = "At least one event is required.";
@@ -42,45 +38,25 @@ pub(super) fn violations(
     for (index, event) in request.events.iter().enumerate() {
         let path = format!("events.events[{index}]");
         check_references(event, request, account, &path, &mut found);
-        check_transaction_id(
-            &event.transaction_id,
-            request.validate_only,
-            &path,
-            &mut found,
-        );
+        check_transaction_id(&event.transaction_id, request.validate_only, &path, &mut found);
         check_time(event.event_timestamp, now, &path, &mut found);
         check_source(event.event_source.as_ref(), &path, &mut found);
         check_value(event, &path, &mut found);
         identifiers::check(event, encoding, &path, &mut found);
-        check_consent(
-            event.consent.as_ref(),
-            &format!("{path}.consent"),
-            &mut found,
-        );
+        check_consent(event.consent.as_ref(), &format!("{path}.consent"), &mut found);
     }
     found
 }
 
-fn check_encoding(
-    request: &IngestEventsRequest,
-    found: &mut Vec<Violation>,
-) -> Option<HashEncoding> {
+fn check_encoding(request: &IngestEventsRequest, found: &mut Vec<Violation>) -> Option<HashEncoding> {
     if request.encryption_info.is_some() {
         let problem = "The sandbox cannot decrypt user identifiers.";
-        found.push(Violation::new(
-            "encryption_info",
-            "INVALID_ARGUMENT",
-            problem,
-        ));
+        found.push(Violation::new("encryption_info", "INVALID_ARGUMENT", problem));
     }
     let Some(encoding) = &request.encoding else {
         if request.events.iter().any(|event| event.user_data.is_some()) {
             let problem = "The encoding is required when user identifiers are sent.";
-            found.push(Violation::new(
-                "encoding",
-                "REQUIRED_FIELD_MISSING",
-                problem,
-            ));
+            found.push(Violation::new("encoding", "REQUIRED_FIELD_MISSING", problem));
         }
         return None;
     };
@@ -110,11 +86,9 @@ fn check_references(
             found.push(Violation::new(field, "INVALID_DESTINATION", problem));
         }
     }
-    let is_missing = event.targets(&request.destinations).any(|(_, target)| {
-        !account
-            .conversion_actions
-            .contains(&target.product_destination_id)
-    });
+    let is_missing = event
+        .targets(&request.destinations)
+        .any(|(_, target)| !account.conversion_actions.contains(&target.product_destination_id));
     if is_missing {
         found.push(Violation::new(path, "NOT_FOUND", "Resource not found."));
     }
@@ -141,12 +115,7 @@ fn check_transaction_id(id: &str, validate_only: bool, path: &str, found: &mut V
     }
 }
 
-fn check_time(
-    time: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-    path: &str,
-    found: &mut Vec<Violation>,
-) {
+fn check_time(time: Option<DateTime<Utc>>, now: DateTime<Utc>, path: &str, found: &mut Vec<Violation>) {
     let field = format!("{path}.event_timestamp");
     match time {
         None => {
@@ -202,16 +171,8 @@ fn check_value(event: &Event, path: &str, found: &mut Vec<Violation>) {
 fn check_consent(consent: Option<&Consent>, path: &str, found: &mut Vec<Violation>) {
     let Some(consent) = consent else { return };
     let ad_personalization = consent.ad_personalization.as_ref();
-    check_enum(
-        consent.ad_user_data.as_ref(),
-        format!("{path}.ad_user_data"),
-        found,
-    );
-    check_enum(
-        ad_personalization,
-        format!("{path}.ad_personalization"),
-        found,
-    );
+    check_enum(consent.ad_user_data.as_ref(), format!("{path}.ad_user_data"), found);
+    check_enum(ad_personalization, format!("{path}.ad_personalization"), found);
 }
 
 fn check_enum(value: Option<&EnumValue>, field: String, found: &mut Vec<Violation>) {
@@ -272,14 +233,8 @@ mod tests {
     fn a_good_event_passes() {
         assert_eq!(found(request()), []);
         assert_eq!(found_with("conversionValue", json!(0)), []);
-        assert_eq!(
-            found_with("eventTimestamp", json!("2026-11-22T12:00:00Z")),
-            []
-        );
-        assert_eq!(
-            found_with("eventTimestamp", json!("2026-08-25T12:00:00Z")),
-            []
-        );
+        assert_eq!(found_with("eventTimestamp", json!("2026-11-22T12:00:00Z")), []);
+        assert_eq!(found_with("eventTimestamp", json!("2026-08-25T12:00:00Z")), []);
         assert_eq!(found_with("transactionId", json!("x".repeat(64))), []);
     }
 
@@ -308,64 +263,30 @@ mod tests {
         };
         check(Value::Null, ".event_timestamp", "REQUIRED_FIELD_MISSING");
         check(json!("2026-11-22T12:00:01Z"), "", "INVALID_ARGUMENT");
-        check(
-            json!("2026-08-24T11:59:59Z"),
-            ".event_timestamp",
-            "EVENT_TIME_INVALID",
-        );
+        check(json!("2026-08-24T11:59:59Z"), ".event_timestamp", "EVENT_TIME_INVALID");
     }
 
     #[test]
     fn a_bad_value_or_currency_is_named() {
         for value in [json!("NaN"), json!("Infinity"), json!(-0.01)] {
-            assert_found(
-                "conversionValue",
-                value,
-                ".conversion_value",
-                "INVALID_NUMBER_FORMAT",
-            );
+            assert_found("conversionValue", value, ".conversion_value", "INVALID_NUMBER_FORMAT");
         }
         assert_found("currency", json!(""), ".currency", "REQUIRED_FIELD_MISSING");
         for currency in ["uah", "XYZ", "UAH USD", "980"] {
-            assert_found(
-                "currency",
-                json!(currency),
-                ".currency",
-                "INVALID_CURRENCY_CODE",
-            );
+            assert_found("currency", json!(currency), ".currency", "INVALID_CURRENCY_CODE");
         }
     }
 
     #[test]
     fn a_bad_field_is_named() {
-        assert_found(
-            "eventSource",
-            Value::Null,
-            ".event_source",
-            "REQUIRED_FIELD_MISSING",
-        );
-        assert_found(
-            "eventSource",
-            json!(77),
-            ".event_source",
-            "INVALID_ENUM_VALUE",
-        );
+        assert_found("eventSource", Value::Null, ".event_source", "REQUIRED_FIELD_MISSING");
+        assert_found("eventSource", json!(77), ".event_source", "INVALID_ENUM_VALUE");
         let consent = json!({"adUserData": 9});
-        assert_found(
-            "consent",
-            consent,
-            ".consent.ad_user_data",
-            "INVALID_ENUM_VALUE",
-        );
+        assert_found("consent", consent, ".consent.ad_user_data", "INVALID_ENUM_VALUE");
         assert_found("adIdentifiers", json!({}), "", "NO_IDENTIFIERS_PROVIDED");
         let references = json!(["won", "lost"]);
         let place = ".destination_references[1]";
-        assert_found(
-            "destinationReferences",
-            references,
-            place,
-            "INVALID_DESTINATION",
-        );
+        assert_found("destinationReferences", references, place, "INVALID_DESTINATION");
     }
 
     #[test]

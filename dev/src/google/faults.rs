@@ -110,12 +110,7 @@ impl Fault {
     /// A fault for the next request that reaches `on`.
     #[must_use]
     pub fn once(on: Endpoint, kind: FaultKind) -> Self {
-        Self {
-            on,
-            times: one(),
-            after: 0,
-            kind,
-        }
+        Self { on, times: one(), after: 0, kind }
     }
 
     /// The same fault for `times` requests in a row.
@@ -145,9 +140,7 @@ impl Fault {
         let problem = match (&self.kind, place) {
             _ if self.times == 0 => "times is 1 or more",
             (_, Some(place)) if place != self.on => "this kind of fault does not exist there",
-            (FaultKind::Http { status, .. }, _) if !(400..600).contains(status) => {
-                "status is 400 to 599"
-            }
+            (FaultKind::Http { status, .. }, _) if !(400..600).contains(status) => "status is 400 to 599",
             (FaultKind::Slow { seconds }, _) if *seconds > 600 => "seconds is at most 600",
             _ => return Ok(()),
         };
@@ -258,23 +251,11 @@ mod tests {
     #[test]
     fn every_kind_can_be_written_as_json() {
         for (on, fault) in [
-            (
-                "token",
-                r#"{"kind":"http","status":503,"retry_after":2,"reason":"X","body":{}}"#,
-            ),
+            ("token", r#"{"kind":"http","status":503,"retry_after":2,"reason":"X","body":{}}"#),
             ("ingest", r#"{"kind":"http","status":429}"#),
-            (
-                "ingest",
-                r#"{"kind":"reject_event","reason":"INVALID_EVENT"}"#,
-            ),
-            (
-                "ingest",
-                r#"{"kind":"reject_event","index":1,"reason":"X","field_style":"none"}"#,
-            ),
-            (
-                "token",
-                r#"{"kind":"oauth","error":"invalid_grant","description":"gone"}"#,
-            ),
+            ("ingest", r#"{"kind":"reject_event","reason":"INVALID_EVENT"}"#),
+            ("ingest", r#"{"kind":"reject_event","index":1,"reason":"X","field_style":"none"}"#),
+            ("token", r#"{"kind":"oauth","error":"invalid_grant","description":"gone"}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
             ("status", r#"{"kind":"drop"}"#),
@@ -283,10 +264,7 @@ mod tests {
             ("ingest", r#"{"kind":"truncated"}"#),
             ("ingest", r#"{"kind":"slow","seconds":3}"#),
             ("status", r#"{"kind":"verdict","status":"PROCESSING"}"#),
-            (
-                "status",
-                r#"{"kind":"verdict","status":"FAILED","reason":"NEW","record_count":2}"#,
-            ),
+            ("status", r#"{"kind":"verdict","status":"FAILED","reason":"NEW","record_count":2}"#),
         ] {
             let document = format!(r#"{{"on":"{on}","fault":{fault}}}"#);
             let read = Fault::from_json(&document).expect(&document);
@@ -300,52 +278,20 @@ mod tests {
         for (document, hint) in [
             (r#"{"fault":{"kind":"drop"}}"#, "`on`"),
             (r#"{"on":"ads","fault":{"kind":"drop"}}"#, "`ingest`"),
-            (
-                r#"{"on":"token","fault":{"kind":"explode"}}"#,
-                "`reply_lost`",
-            ),
+            (r#"{"on":"token","fault":{"kind":"explode"}}"#, "`reply_lost`"),
             (r#"{"on":"token","fault":{"status":503}}"#, "`kind`"),
-            (
-                r#"{"on":"token","time":2,"fault":{"kind":"drop"}}"#,
-                "`times`",
-            ),
-            (
-                r#"{"on":"token","times":0,"fault":{"kind":"drop"}}"#,
-                "1 or more",
-            ),
-            (
-                r#"{"on":"token","fault":{"kind":"http","status":200}}"#,
-                "400 to 599",
-            ),
-            (
-                r#"{"on":"token","fault":{"kind":"http","code":500}}"#,
-                "`status`",
-            ),
-            (
-                r#"{"on":"token","fault":{"kind":"drop","status":1}}"#,
-                "status",
-            ),
-            (
-                r#"{"on":"status","fault":{"kind":"slow","seconds":601}}"#,
-                "at most 600",
-            ),
-            (
-                r#"{"on":"ingest","fault":{"kind":"oauth","error":"x"}}"#,
-                "does not exist there",
-            ),
-            (
-                r#"{"on":"status","fault":{"kind":"verdict","status":"DONE"}}"#,
-                "`PARTIAL_SUCCESS`",
-            ),
-            (
-                r#"{"on":"status","fault":{"kind":"verdict","status":"FAILED","why":1}}"#,
-                "`record_count`",
-            ),
+            (r#"{"on":"token","time":2,"fault":{"kind":"drop"}}"#, "`times`"),
+            (r#"{"on":"token","times":0,"fault":{"kind":"drop"}}"#, "1 or more"),
+            (r#"{"on":"token","fault":{"kind":"http","status":200}}"#, "400 to 599"),
+            (r#"{"on":"token","fault":{"kind":"http","code":500}}"#, "`status`"),
+            (r#"{"on":"token","fault":{"kind":"drop","status":1}}"#, "status"),
+            (r#"{"on":"status","fault":{"kind":"slow","seconds":601}}"#, "at most 600"),
+            (r#"{"on":"ingest","fault":{"kind":"oauth","error":"x"}}"#, "does not exist there"),
+            (r#"{"on":"status","fault":{"kind":"verdict","status":"DONE"}}"#, "`PARTIAL_SUCCESS`"),
+            (r#"{"on":"status","fault":{"kind":"verdict","status":"FAILED","why":1}}"#, "`record_count`"),
         ] {
-            let refused = Fault::from_json(document)
-                .and_then(|fault| Script::default().arm(fault))
-                .expect_err(document)
-                .json();
+            let refused =
+                Fault::from_json(document).and_then(|fault| Script::default().arm(fault)).expect_err(document).json();
             let error = refused["error"].to_string();
             assert!(error.contains(hint), "{document}: {error}");
             assert_eq!(refused["allowed"]["on"][1], "ingest");

@@ -29,39 +29,23 @@ impl HashEncoding {
     fn flaw_of(self, text: &str) -> Option<(&'static str, &'static str)> {
         let length = match self {
             Self::Hex => {
-                let is_hex = text
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
                 (is_hex && text.len().is_multiple_of(2)).then_some(text.len() / 2)
             }
             Self::Base64 => STANDARD.decode(text).ok().map(|bytes| bytes.len()),
         };
         match (length, self) {
             (Some(32), _) => None,
-            (Some(_), _) => Some((
-                "INVALID_SHA256_FORMAT",
-                "The value is not a SHA-256 digest.",
-            )),
-            (None, Self::Hex) => Some((
-                "INVALID_HEX_ENCODING",
-                "The HEX encoded value is malformed.",
-            )),
-            (None, Self::Base64) => Some((
-                "INVALID_BASE64_ENCODING",
-                "The BASE64 encoded value is malformed.",
-            )),
+            (Some(_), _) => Some(("INVALID_SHA256_FORMAT", "The value is not a SHA-256 digest.")),
+            (None, Self::Hex) => Some(("INVALID_HEX_ENCODING", "The HEX encoded value is malformed.")),
+            (None, Self::Base64) => Some(("INVALID_BASE64_ENCODING", "The BASE64 encoded value is malformed.")),
         }
     }
 }
 
 /// What Google rejects in the identifiers of `event`, which is at `path`. Without an `encoding`
 /// the hashes go unread: its absence is the request's own violation.
-pub(super) fn check(
-    event: &Event,
-    encoding: Option<HashEncoding>,
-    path: &str,
-    found: &mut Vec<Violation>,
-) {
+pub(super) fn check(event: &Event, encoding: Option<HashEncoding>, path: &str, found: &mut Vec<Violation>) {
     check_click_ids(&event.ad_identifiers, path, found);
     let Some(user_data) = &event.user_data else {
         if !has_any(&event.ad_identifiers) {
@@ -87,22 +71,11 @@ pub(super) fn check(
 
 fn check_click_ids(ids: &AdIdentifiers, path: &str, found: &mut Vec<Violation>) {
     let path = format!("{path}.ad_identifiers");
-    let click_ids = [
-        ("gclid", &ids.gclid),
-        ("gbraid", &ids.gbraid),
-        ("wbraid", &ids.wbraid),
-    ];
+    let click_ids = [("gclid", &ids.gclid), ("gbraid", &ids.gbraid), ("wbraid", &ids.wbraid)];
     for (name, id) in click_ids {
-        if !id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-        {
+        if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) {
             let problem = "A click id has only letters, digits, '_' and '-'.";
-            found.push(Violation::new(
-                format!("{path}.{name}"),
-                "INVALID_FORMAT",
-                problem,
-            ));
+            found.push(Violation::new(format!("{path}.{name}"), "INVALID_FORMAT", problem));
         }
     }
     if !ids.gbraid.is_empty() && !ids.wbraid.is_empty() {
@@ -132,10 +105,7 @@ fn check_identifier(
     path: &str,
     found: &mut Vec<Violation>,
 ) {
-    let hashed = identifier
-        .email_address
-        .as_ref()
-        .or(identifier.phone_number.as_ref());
+    let hashed = identifier.email_address.as_ref().or(identifier.phone_number.as_ref());
     match (hashed, &identifier.address) {
         (Some(hash), _) => check_hash(hash, encoding, path, found),
         (None, Some(address)) => check_address(address, encoding, path, found),
@@ -152,12 +122,7 @@ fn check_hash(hash: &str, encoding: Option<HashEncoding>, path: &str, found: &mu
     }
 }
 
-fn check_address(
-    address: &AddressInfo,
-    encoding: Option<HashEncoding>,
-    path: &str,
-    found: &mut Vec<Violation>,
-) {
+fn check_address(address: &AddressInfo, encoding: Option<HashEncoding>, path: &str, found: &mut Vec<Violation>) {
     let path = format!("{path}.address");
     for (field, value) in [
         ("given_name", &address.given_name),
@@ -168,11 +133,7 @@ fn check_address(
         let field_path = format!("{path}.{field}");
         if value.is_empty() {
             let problem = "An address needs this field.";
-            found.push(Violation::new(
-                field_path,
-                "REQUIRED_FIELD_MISSING",
-                problem,
-            ));
+            found.push(Violation::new(field_path, "REQUIRED_FIELD_MISSING", problem));
         } else if field.ends_with("name") {
             check_hash(value, encoding, &field_path, found);
         } else if field == "region_code" && !is_region(value) {
@@ -199,10 +160,7 @@ mod tests {
         let event: Event = serde_json::from_value(event).expect("an event");
         let mut found = Vec::new();
         check(&event, Some(encoding), "event", &mut found);
-        found
-            .into_iter()
-            .map(|violation| (violation.field, violation.reason))
-            .collect()
+        found.into_iter().map(|violation| (violation.field, violation.reason)).collect()
     }
 
     fn one(field: &str, reason: &str) -> Vec<(String, String)> {
@@ -215,19 +173,10 @@ mod tests {
 
     #[test]
     fn a_click_id_or_user_data_alone_is_enough() {
-        assert_eq!(
-            found(
-                json!({"adIdentifiers": {"gclid": "EAIaIQ_-9"}}),
-                HashEncoding::Hex
-            ),
-            []
-        );
+        assert_eq!(found(json!({"adIdentifiers": {"gclid": "EAIaIQ_-9"}}), HashEncoding::Hex), []);
         assert_eq!(found(with_email(HEX), HashEncoding::Hex), []);
         assert_eq!(found(with_email(BASE64), HashEncoding::Base64), []);
-        assert_eq!(
-            found(json!({}), HashEncoding::Hex),
-            one("event", "NO_IDENTIFIERS_PROVIDED")
-        );
+        assert_eq!(found(json!({}), HashEncoding::Hex), one("event", "NO_IDENTIFIERS_PROVIDED"));
     }
 
     #[test]
@@ -244,31 +193,15 @@ mod tests {
     fn a_hash_is_a_sha256_in_the_declared_encoding() {
         let place = "event.user_data.user_identifiers[0]";
         for (encoding, text, reason) in [
-            (
-                HashEncoding::Hex,
-                "alexz@example.com",
-                "INVALID_HEX_ENCODING",
-            ),
-            (
-                HashEncoding::Hex,
-                &HEX.to_uppercase(),
-                "INVALID_HEX_ENCODING",
-            ),
+            (HashEncoding::Hex, "alexz@example.com", "INVALID_HEX_ENCODING"),
+            (HashEncoding::Hex, &HEX.to_uppercase(), "INVALID_HEX_ENCODING"),
             (HashEncoding::Hex, &HEX[..63], "INVALID_HEX_ENCODING"),
             (HashEncoding::Hex, &HEX[..62], "INVALID_SHA256_FORMAT"),
             (HashEncoding::Hex, "", "INVALID_SHA256_FORMAT"),
-            (
-                HashEncoding::Base64,
-                "alexz@example.com",
-                "INVALID_BASE64_ENCODING",
-            ),
+            (HashEncoding::Base64, "alexz@example.com", "INVALID_BASE64_ENCODING"),
             (HashEncoding::Base64, HEX, "INVALID_SHA256_FORMAT"),
         ] {
-            assert_eq!(
-                found(with_email(text), encoding),
-                one(place, reason),
-                "{text}"
-            );
+            assert_eq!(found(with_email(text), encoding), one(place, reason), "{text}");
         }
     }
 
@@ -276,20 +209,14 @@ mod tests {
     fn user_data_has_one_to_ten_identifiers() {
         let with = |count: usize| {
             let identifiers = vec![json!({"phoneNumber": HEX}); count];
-            found(
-                json!({"userData": {"userIdentifiers": identifiers}}),
-                HashEncoding::Hex,
-            )
+            found(json!({"userData": {"userIdentifiers": identifiers}}), HashEncoding::Hex)
         };
         let place = "event.user_data.user_identifiers";
         assert_eq!(with(0), one(place, "REQUIRED_FIELD_MISSING"));
         assert_eq!(with(10), []);
         assert_eq!(with(11), one(place, "TOO_MANY_USER_IDENTIFIERS"));
         let empty = json!({"userData": {"userIdentifiers": [{}]}});
-        let expected = one(
-            "event.user_data.user_identifiers[0]",
-            "REQUIRED_FIELD_MISSING",
-        );
+        let expected = one("event.user_data.user_identifiers[0]", "REQUIRED_FIELD_MISSING");
         assert_eq!(found(empty, HashEncoding::Hex), expected);
     }
 
@@ -299,16 +226,11 @@ mod tests {
             let user_data = json!({"userIdentifiers": [{"address": address}]});
             found(json!({"userData": user_data}), HashEncoding::Hex)
         };
-        let good =
-            json!({"givenName": HEX, "familyName": HEX, "regionCode": "UA", "postalCode": "1"});
+        let good = json!({"givenName": HEX, "familyName": HEX, "regionCode": "UA", "postalCode": "1"});
         assert_eq!(with(good), []);
         let bad = json!({"givenName": "Alex", "familyName": HEX, "regionCode": "UKR"});
         let reasons: Vec<String> = with(bad).into_iter().map(|(_, reason)| reason).collect();
-        let expected = [
-            "INVALID_HEX_ENCODING",
-            "INVALID_REGION_CODE",
-            "REQUIRED_FIELD_MISSING",
-        ];
+        let expected = ["INVALID_HEX_ENCODING", "INVALID_REGION_CODE", "REQUIRED_FIELD_MISSING"];
         assert_eq!(reasons, expected);
     }
 }

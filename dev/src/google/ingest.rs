@@ -30,10 +30,7 @@ pub(super) async fn ingest(
     let request_id = Uuid::new_v4().to_string();
     if !request.validate_only {
         let raw = serde_json::from_str(body).unwrap_or_default();
-        sandbox
-            .memory()
-            .ledger
-            .accept(&request_id, &request, &raw, now);
+        sandbox.memory().ledger.accept(&request_id, &request, &raw, now);
         sandbox.announce();
         let events = request.events.len();
         tracing::info!(request_id, events, "the sandbox Google accepted events");
@@ -47,20 +44,9 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
-    if is_json {
-        Ok(())
-    } else {
-        Err(Refusal::malformed(
-            "",
-            "The Content-Type is not application/json.",
-        ))
-    }
+    if is_json { Ok(()) } else { Err(Refusal::malformed("", "The Content-Type is not application/json.")) }
 }
 
 fn refuse_if_any(violations: &[Violation]) -> Result<(), Refusal> {
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::fast_failure(violations))
-    }
+    if violations.is_empty() { Ok(()) } else { Err(Refusal::fast_failure(violations)) }
 }

@@ -49,13 +49,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Books a request that passed every check. `raw` is the same request as it was written.
-    pub(super) fn accept(
-        &mut self,
-        request_id: &str,
-        request: &IngestEventsRequest,
-        raw: &Value,
-        now: DateTime<Utc>,
-    ) {
+    pub(super) fn accept(&mut self, request_id: &str, request: &IngestEventsRequest, raw: &Value, now: DateTime<Utc>) {
         let mut submissions: Vec<Submission> = (0..request.destinations.len())
             .map(|index| Submission {
                 destination: raw["destinations"][index].clone(),

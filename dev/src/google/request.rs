@@ -119,8 +119,7 @@ impl Event {
         destinations: &'a [Destination],
     ) -> impl Iterator<Item = (usize, &'a Destination)> {
         destinations.iter().enumerate().filter(|(_, destination)| {
-            self.destination_references.is_empty()
-                || self.destination_references.contains(&destination.reference)
+            self.destination_references.is_empty() || self.destination_references.contains(&destination.reference)
         })
     }
 }

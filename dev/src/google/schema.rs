@@ -27,8 +27,7 @@ fn descriptor(message: &str) -> MessageDescriptor {
 pub(super) fn parse(message: &str, json: &str) -> Result<DynamicMessage, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let strict = DeserializeOptions::new().deny_unknown_fields(true);
-    let parsed =
-        DynamicMessage::deserialize_with_options(descriptor(message), &mut deserializer, &strict)?;
+    let parsed = DynamicMessage::deserialize_with_options(descriptor(message), &mut deserializer, &strict)?;
     deserializer.end()?;
     Ok(parsed)
 }

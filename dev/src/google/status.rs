@@ -63,14 +63,11 @@ pub(super) async fn retrieve(
         let missing = Violation::new("request_id", "REQUIRED_FIELD_MISSING", problem);
         return Err(Refusal::fast_failure(&[missing]));
     }
-    let submissions = memory
-        .ledger
-        .submissions(&query.request_id)
-        .ok_or_else(|| {
-            let problem = "No accepted request has this id.";
-            let unknown = Violation::new("request_id", "INVALID_REQUEST_ID", problem);
-            Refusal::fast_failure(&[unknown])
-        })?;
+    let submissions = memory.ledger.submissions(&query.request_id).ok_or_else(|| {
+        let problem = "No accepted request has this id.";
+        let unknown = Violation::new("request_id", "INVALID_REQUEST_ID", problem);
+        Refusal::fast_failure(&[unknown])
+    })?;
     let statuses: Vec<Value> = submissions
         .iter_mut()
         .map(|submission| {

@@ -52,19 +52,12 @@ impl Trial {
             sandbox,
             clock,
             url: format!("http://{address}"),
-            client: Client::builder()
-                .timeout(PATIENCE)
-                .build()
-                .expect("a client"),
+            client: Client::builder().timeout(PATIENCE).build().expect("a client"),
         }
     }
 
     async fn ask_token(&self, form: &[(&str, &str)]) -> reqwest::Result<Response> {
-        self.client
-            .post(format!("{}/token", self.url))
-            .form(form)
-            .send()
-            .await
+        self.client.post(format!("{}/token", self.url)).form(form).send().await
     }
 
     async fn token(&self) -> String {
@@ -75,21 +68,13 @@ impl Trial {
     }
 
     async fn ingest(&self, token: &str, body: &Value) -> reqwest::Result<Response> {
-        self.client
-            .post(format!("{}/v1/events:ingest", self.url))
-            .bearer_auth(token)
-            .json(body)
-            .send()
-            .await
+        self.client.post(format!("{}/v1/events:ingest", self.url)).bearer_auth(token).json(body).send().await
     }
 
     async fn status(&self, token: &str, request_id: &str) -> (u16, Value) {
         let response = self
             .client
-            .get(format!(
-                "{}/v1/requestStatus:retrieve?requestId={request_id}",
-                self.url
-            ))
+            .get(format!("{}/v1/requestStatus:retrieve?requestId={request_id}", self.url))
             .bearer_auth(token)
             .send()
             .await;
@@ -151,9 +136,7 @@ fn event(transaction_id: &str) -> Value {
 fn detail(body: &Value, kind: &str) -> Value {
     let kind = format!("type.googleapis.com/google.rpc.{kind}");
     let details = body["error"]["details"].as_array().expect("details");
-    let found = details
-        .iter()
-        .find(|detail| detail["@type"] == kind.as_str());
+    let found = details.iter().find(|detail| detail["@type"] == kind.as_str());
     found.expect(&kind).clone()
 }
 
@@ -202,11 +185,7 @@ async fn the_same_transaction_id_is_one_conversion_per_action() {
     let (status, body) = read(trial.ingest(&token, &request).await).await;
     assert_eq!(status, 200, "{body}");
 
-    let shown = trial
-        .client
-        .get(format!("{}/sandbox/google/events", trial.url))
-        .send()
-        .await;
+    let shown = trial.client.get(format!("{}/sandbox/google/events", trial.url)).send().await;
     let (_, events) = read(shown).await;
     assert_eq!(events.as_array().map(Vec::len), Some(2));
     assert_eq!(events[0]["transactionId"], "deal-9182-won");
@@ -214,10 +193,7 @@ async fn the_same_transaction_id_is_one_conversion_per_action() {
     assert_eq!(events[0]["event"]["conversionValue"], 900);
     assert_eq!(events[0]["request_id"], body["requestId"]);
     assert_eq!(events[1]["received"], 1);
-    assert_eq!(
-        events[1]["destination"]["productDestinationId"],
-        "987654320"
-    );
+    assert_eq!(events[1]["destination"]["productDestinationId"], "987654320");
 }
 
 #[tokio::test]
@@ -231,17 +207,11 @@ async fn nothing_of_a_request_with_one_bad_event_is_processed() {
     assert_eq!(status, 400);
     assert_eq!(body["error"]["status"], "INVALID_ARGUMENT");
     let violation = &detail(&body, "BadRequest")["fieldViolations"][0];
-    assert_eq!(
-        violation["field"],
-        "events.events[1].user_data.user_identifiers[0]"
-    );
+    assert_eq!(violation["field"], "events.events[1].user_data.user_identifiers[0]");
     assert_eq!(violation["reason"], "INVALID_HEX_ENCODING");
     let info = detail(&body, "ErrorInfo");
     assert_eq!(info["domain"], "datamanager.googleapis.com");
-    assert_eq!(
-        info["metadata"]["requestId"],
-        detail(&body, "RequestInfo")["requestId"]
-    );
+    assert_eq!(info["metadata"]["requestId"], detail(&body, "RequestInfo")["requestId"]);
     assert!(trial.sandbox.events().is_empty());
 }
 
@@ -257,17 +227,9 @@ async fn what_is_not_google_s_json_is_refused() {
     assert_eq!(violation["field"], "events[0]");
 
     let url = format!("{}/v1/events:ingest", trial.url);
-    let plain = trial
-        .client
-        .post(&url)
-        .bearer_auth(&token)
-        .body(request().to_string());
+    let plain = trial.client.post(&url).bearer_auth(&token).body(request().to_string());
     assert_eq!(read(plain.send().await).await.0, 400);
-    let huge = trial
-        .client
-        .post(&url)
-        .bearer_auth(&token)
-        .body(vec![b' '; 11 << 20]);
+    let huge = trial.client.post(&url).bearer_auth(&token).body(vec![b' '; 11 << 20]);
     assert_eq!(read(huge.send().await).await.0, 400);
     assert!(trial.sandbox.events().is_empty());
 }
@@ -291,8 +253,7 @@ async fn credentials_of_a_manager_must_say_so() {
     let through_manager = Trial::with(account).await;
     let directly = Trial::start().await;
     let mut with_login = request();
-    with_login["destinations"][0]["loginAccount"] =
-        json!({"accountType": "GOOGLE_ADS", "accountId": "9876543210"});
+    with_login["destinations"][0]["loginAccount"] = json!({"accountType": "GOOGLE_ADS", "accountId": "9876543210"});
     for (trial, request, status) in [
         (&through_manager, &with_login, 200),
         (&through_manager, &request(), 403),
@@ -332,10 +293,7 @@ async fn only_a_token_from_here_and_of_this_hour_opens_the_api() {
     let without = trial.client.post(&url).json(&request()).send().await;
     assert_eq!(reason(read(without).await), "CREDENTIALS_MISSING");
     let invented = trial.ingest("invented", &request()).await;
-    assert_eq!(
-        reason(read(invented).await),
-        "ACCESS_TOKEN_TYPE_UNSUPPORTED"
-    );
+    assert_eq!(reason(read(invented).await), "ACCESS_TOKEN_TYPE_UNSUPPORTED");
 
     let token = trial.token().await;
     trial.clock.advance(TimeDelta::seconds(3598));
@@ -343,10 +301,7 @@ async fn only_a_token_from_here_and_of_this_hour_opens_the_api() {
     trial.clock.advance(TimeDelta::seconds(1));
     let expired = trial.ingest(&token, &request()).await;
     assert_eq!(reason(read(expired).await), "ACCESS_TOKEN_EXPIRED");
-    assert_eq!(
-        reason(trial.status(&token, "any").await),
-        "ACCESS_TOKEN_EXPIRED"
-    );
+    assert_eq!(reason(trial.status(&token, "any").await), "ACCESS_TOKEN_EXPIRED");
 }
 
 #[tokio::test]
@@ -374,14 +329,8 @@ async fn a_refresh_token_is_exchanged_as_google_does() {
         assert!(body["error_description"].is_string());
     }
     let url = format!("{}/token", trial.url);
-    let as_json = trial
-        .client
-        .post(url)
-        .json(&json!({"grant_type": "refresh_token"}));
-    assert_eq!(
-        read(as_json.send().await).await.1["error"],
-        "invalid_request"
-    );
+    let as_json = trial.client.post(url).json(&json!({"grant_type": "refresh_token"}));
+    assert_eq!(read(as_json.send().await).await.1["error"], "invalid_request");
 }
 
 /// Made once: finding the primes takes a while.
@@ -409,24 +358,15 @@ fn assertion(header: &Value, claims: &Value) -> String {
     let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     let message = format!("{header}.{claims}");
     let mut signature = vec![0; key().public().modulus_len()];
-    key()
-        .sign(
-            &RSA_PKCS1_SHA256,
-            &SystemRandom::new(),
-            message.as_bytes(),
-            &mut signature,
-        )
-        .expect("a signature");
+    key().sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).expect("a signature");
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 #[tokio::test]
 async fn a_service_account_s_assertion_is_verified() {
     let mut account = GoogleAccount::dev();
-    account.service_account = Some(ServiceAccount {
-        client_email: SIGNER.to_owned(),
-        public_key_der: key().public().as_ref().to_vec(),
-    });
+    account.service_account =
+        Some(ServiceAccount { client_email: SIGNER.to_owned(), public_key_der: key().public().as_ref().to_vec() });
     let trial = Trial::with(account).await;
     let ask = async |assertion: &str| {
         let grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -446,20 +386,12 @@ async fn a_service_account_s_assertion_is_verified() {
         ("aud", json!("https://example.com/"), "invalid_grant"),
         ("exp", json!(now + 3700), "invalid_grant"),
         ("iat", json!(now + 400), "invalid_grant"),
-        (
-            "scope",
-            json!("https://www.googleapis.com/auth/adwords"),
-            "invalid_scope",
-        ),
+        ("scope", json!("https://www.googleapis.com/auth/adwords"), "invalid_scope"),
     ] {
         let mut claims = claims();
         claims[claim] = value;
         let (status, body) = ask(&assertion(&header, &claims)).await;
-        assert_eq!(
-            (status, body["error"].as_str()),
-            (400, Some(error)),
-            "{claim}: {body}"
-        );
+        assert_eq!((status, body["error"].as_str()), (400, Some(error)), "{claim}: {body}");
     }
     let unsigned = assertion(&json!({"alg": "none"}), &claims());
     assert_eq!(ask(&unsigned).await.1["error"], "invalid_grant");
@@ -482,14 +414,8 @@ async fn a_lost_reply_breaks_the_connection_after_the_event_was_accepted() {
     let trial = Trial::start().await;
     let token = trial.token().await;
     trial.next(Endpoint::Ingest, FaultKind::ReplyLost {});
-    let error = trial
-        .ingest(&token, &request())
-        .await
-        .expect_err("no answer");
-    assert!(
-        !error.is_timeout() && !error.is_connect() && !error.is_status(),
-        "{error:?}"
-    );
+    let error = trial.ingest(&token, &request()).await.expect_err("no answer");
+    assert!(!error.is_timeout() && !error.is_connect() && !error.is_status(), "{error:?}");
     assert_eq!(trial.sandbox.events()[0].received, 1);
 
     assert_eq!(read(trial.ingest(&token, &request()).await).await.0, 200);
@@ -502,14 +428,8 @@ async fn a_dropped_connection_means_that_nothing_was_processed() {
     let token = trial.token().await;
     trial.next(Endpoint::Ingest, FaultKind::Drop {});
     trial.next(Endpoint::Token, FaultKind::Drop {});
-    trial
-        .ingest(&token, &request())
-        .await
-        .expect_err("no answer");
-    trial
-        .ask_token(&refresh_token_form())
-        .await
-        .expect_err("no answer");
+    trial.ingest(&token, &request()).await.expect_err("no answer");
+    trial.ask_token(&refresh_token_form()).await.expect_err("no answer");
     assert!(trial.sandbox.events().is_empty());
     assert_eq!(trial.sandbox.requests().ingest.len(), 1);
 }
@@ -554,11 +474,7 @@ async fn answers_can_be_spoiled() {
         assert_eq!(answer.headers()["x-adtrail-sandbox"], "google");
         answer.text().await.expect("a body")
     };
-    assert!(
-        spoiled(FaultKind::Html {})
-            .await
-            .starts_with("<!doctype html>")
-    );
+    assert!(spoiled(FaultKind::Html {}).await.starts_with("<!doctype html>"));
     assert!(trial.sandbox.events().is_empty());
     assert_eq!(spoiled(FaultKind::Empty {}).await, "");
     assert_eq!(trial.sandbox.events()[0].received, 1);
@@ -579,15 +495,7 @@ async fn error_statuses_have_google_s_shape() {
         (500, "INTERNAL", "INTERNAL_ERROR"),
         (503, "UNAVAILABLE", "INTERNAL_ERROR"),
     ] {
-        trial.next(
-            Endpoint::Ingest,
-            FaultKind::Http {
-                status,
-                retry_after: Some(7),
-                reason: None,
-                body: None,
-            },
-        );
+        trial.next(Endpoint::Ingest, FaultKind::Http { status, retry_after: Some(7), reason: None, body: None });
         let answer = trial.ingest(&token, &request()).await.expect("an answer");
         assert_eq!(answer.headers()["retry-after"], "7");
         let (seen, body) = read(Ok(answer)).await;
@@ -598,12 +506,7 @@ async fn error_statuses_have_google_s_shape() {
     }
     trial.next(
         Endpoint::Status,
-        FaultKind::Http {
-            status: 403,
-            retry_after: None,
-            reason: Some("SERVICE_DISABLED".to_owned()),
-            body: None,
-        },
+        FaultKind::Http { status: 403, retry_after: None, reason: Some("SERVICE_DISABLED".to_owned()), body: None },
     );
     let (_, body) = trial.status(&token, "any").await;
     assert_eq!(detail(&body, "ErrorInfo")["reason"], "SERVICE_DISABLED");
@@ -616,20 +519,13 @@ async fn an_event_is_rejected_in_every_style() {
     let rejected = async |field_style: FieldStyle| {
         trial.next(
             Endpoint::Ingest,
-            FaultKind::RejectEvent {
-                index: 1,
-                reason: "INVALID_EVENT".to_owned(),
-                field_style,
-            },
+            FaultKind::RejectEvent { index: 1, reason: "INVALID_EVENT".to_owned(), field_style },
         );
         let (status, body) = read(trial.ingest(&token, &request()).await).await;
         assert_eq!(status, 400);
         body
     };
-    for (style, field) in [
-        (FieldStyle::EventsEvents, "events.events[1]"),
-        (FieldStyle::Events, "events[1]"),
-    ] {
+    for (style, field) in [(FieldStyle::EventsEvents, "events.events[1]"), (FieldStyle::Events, "events[1]")] {
         let violations = detail(&rejected(style).await, "BadRequest");
         assert_eq!(violations["fieldViolations"][0]["field"], field);
         assert_eq!(violations["fieldViolations"][0]["reason"], "INVALID_EVENT");
@@ -646,11 +542,7 @@ async fn a_verdict_is_final_unless_it_is_processing() {
     let (_, body) = read(trial.ingest(&token, &request()).await).await;
     let request_id = body["requestId"].as_str().expect("a request id");
     let verdict = |status, reason: Option<&str>| {
-        FaultKind::Verdict(Verdict {
-            status,
-            reason: reason.map(str::to_owned),
-            record_count: None,
-        })
+        FaultKind::Verdict(Verdict { status, reason: reason.map(str::to_owned), record_count: None })
     };
     let ask = async || {
         let (_, body) = trial.status(&token, request_id).await;
@@ -659,10 +551,7 @@ async fn a_verdict_is_final_unless_it_is_processing() {
     };
     trial.next(Endpoint::Status, verdict(RequestStatus::Processing, None));
     let too_recent = "PROCESSING_ERROR_REASON_TOO_RECENT_CLICK";
-    trial.next(
-        Endpoint::Status,
-        verdict(RequestStatus::Failed, Some(too_recent)),
-    );
+    trial.next(Endpoint::Status, verdict(RequestStatus::Failed, Some(too_recent)));
     assert_eq!(ask().await["requestStatus"], "PROCESSING");
     for _ in 0..2 {
         let answer = ask().await;
@@ -685,10 +574,7 @@ async fn faults_are_scripted_over_http() {
     assert_eq!(body["armed"][0]["fault"]["kind"], "oauth");
 
     let (status, body) = read(trial.ask_token(&refresh_token_form()).await).await;
-    assert_eq!(
-        (status, body["error"].as_str()),
-        (400, Some("invalid_grant"))
-    );
+    assert_eq!((status, body["error"].as_str()), (400, Some("invalid_grant")));
     let (_, body) = read(trial.client.get(&url).send().await).await;
     assert_eq!(body["armed"][0]["times"], 1);
 
@@ -705,10 +591,7 @@ async fn faults_are_scripted_over_http() {
 async fn clearing_forgets_events_but_answers_for_them() {
     let trial = Trial::start().await;
     let token = trial.token().await;
-    let processing = FaultKind::Verdict(Verdict {
-        status: RequestStatus::Processing,
-        ..Verdict::default()
-    });
+    let processing = FaultKind::Verdict(Verdict { status: RequestStatus::Processing, ..Verdict::default() });
     let fault = Fault::once(Endpoint::Status, processing).times(2);
     trial.sandbox.script(fault).expect("a playable fault");
     trial.sandbox.clear_faults();
@@ -721,10 +604,7 @@ async fn clearing_forgets_events_but_answers_for_them() {
     assert!(trial.sandbox.events().is_empty());
     assert!(trial.sandbox.requests().ingest.is_empty());
     let (_, body) = trial.status(&token, request_id).await;
-    assert_eq!(
-        body["requestStatusPerDestination"][0]["requestStatus"],
-        "SUCCESS"
-    );
+    assert_eq!(body["requestStatusPerDestination"][0]["requestStatus"], "SUCCESS");
     read(trial.ingest(&token, &request()).await).await;
     assert_eq!(trial.sandbox.events()[0].received, 1);
 }

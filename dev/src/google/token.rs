@@ -43,9 +43,8 @@ impl AccessTokens {
 
     /// Lets a call in only with a token from here that has not expired.
     pub(super) fn authorize(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let presented = headers
-            .get(header::AUTHORIZATION)
-            .ok_or_else(|| Refusal::unauthenticated("CREDENTIALS_MISSING"))?;
+        let presented =
+            headers.get(header::AUTHORIZATION).ok_or_else(|| Refusal::unauthenticated("CREDENTIALS_MISSING"))?;
         let expires_at = presented
             .to_str()
             .ok()
@@ -79,10 +78,7 @@ pub(super) struct OAuthError {
 
 impl OAuthError {
     pub(super) fn new(error: &str, description: &str) -> Self {
-        Self {
-            error: error.to_owned(),
-            description: description.to_owned(),
-        }
+        Self { error: error.to_owned(), description: description.to_owned() }
     }
 
     fn invalid_grant(description: &str) -> Self {
@@ -106,8 +102,7 @@ pub(super) async fn grant(
     State(sandbox): State<GoogleSandbox>,
     form: Result<Form<TokenRequest>, FormRejection>,
 ) -> Result<Response, OAuthError> {
-    let Form(request) =
-        form.map_err(|rejection| OAuthError::new("invalid_request", &rejection.body_text()))?;
+    let Form(request) = form.map_err(|rejection| OAuthError::new("invalid_request", &rejection.body_text()))?;
     let now = sandbox.now();
     let account = sandbox.account();
     match request.grant_type.as_str() {
@@ -168,13 +163,8 @@ struct Claims {
     scope: String,
 }
 
-fn check_assertion(
-    account: &GoogleAccount,
-    assertion: &str,
-    now: DateTime<Utc>,
-) -> Result<(), OAuthError> {
-    let malformed =
-        || OAuthError::invalid_grant("Invalid JWT: it has no readable header or claims.");
+fn check_assertion(account: &GoogleAccount, assertion: &str, now: DateTime<Utc>) -> Result<(), OAuthError> {
+    let malformed = || OAuthError::invalid_grant("Invalid JWT: it has no readable header or claims.");
     let (message, signature) = assertion.rsplit_once('.').ok_or_else(malformed)?;
     let (header, claims) = message.split_once('.').ok_or_else(malformed)?;
     let header: JwtHeader = decode(header).ok_or_else(malformed)?;
@@ -215,7 +205,5 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
 
 fn is_signed_by(signer: &ServiceAccount, message: &str, signature: &str) -> bool {
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &signer.public_key_der);
-    URL_SAFE_NO_PAD
-        .decode(signature)
-        .is_ok_and(|signature| key.verify(message.as_bytes(), &signature).is_ok())
+    URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| key.verify(message.as_bytes(), &signature).is_ok())
 }

@@ -121,7 +121,9 @@ fn count<'a>(attempts: &'a [Attempt], summary: &mut Summary) -> Option<&'a Reaso
                 summary.postponed += 1;
                 paused = Some(reason);
             }
-            Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) | Outcome::Unsent => summary.postponed += 1,
+            Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) | Outcome::Unsent => {
+                summary.postponed += 1
+            }
         }
     }
     paused

@@ -52,9 +52,7 @@ impl Kind {
                 ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
             }
             Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT, "This was used for something else"),
-            Self::BodyTooLarge => {
-                ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
-            }
+            Self::BodyTooLarge => ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::Internal => {
                 ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
             }
@@ -170,8 +168,13 @@ impl Problem {
             tracing::error!(error = %cause, status = self.status().as_u16(), "request failed");
         }
         let (kind, status, title) = self.kind.parts();
-        let document =
-            Document { r#type: kind, title, status: status.as_u16(), detail: self.detail.as_deref(), errors: &self.errors };
+        let document = Document {
+            r#type: kind,
+            title,
+            status: status.as_u16(),
+            detail: self.detail.as_deref(),
+            errors: &self.errors,
+        };
         let mut response = super::json(status, &document);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

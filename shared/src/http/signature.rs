@@ -93,7 +93,9 @@ mod tests {
         let secret = SecretString::from("secret");
         let good = sign(b"", &secret);
         assert!(is_signed(&request(HEADER, &good, ""), std::slice::from_ref(&secret)));
-        for bad in ["", "sha256=", &good[7..], &good[..70], &format!("{good}0"), &good.replace("sha256", "sha1"), "sha256=+"] {
+        for bad in
+            ["", "sha256=", &good[7..], &good[..70], &format!("{good}0"), &good.replace("sha256", "sha1"), "sha256=+"]
+        {
             assert!(!is_signed(&request(HEADER, bad, ""), std::slice::from_ref(&secret)), "{bad}");
         }
     }

@@ -21,7 +21,9 @@ const ID: &str = "google_ads";
 /// Google Ads' line in the registry.
 pub const ENTRY: Entry = Entry {
     id: ID,
-    accepts: |config, kind| config.google_ads.as_ref().is_some_and(|google| google.conversion_actions.contains_key(&kind)),
+    accepts: |config, kind| {
+        config.google_ads.as_ref().is_some_and(|google| google.conversion_actions.contains_key(&kind))
+    },
     connect: |config, clock| {
         let Some(google) = &config.google_ads else { return Ok(None) };
         let Some(credentials) = &google.credentials else { return Ok(None) };

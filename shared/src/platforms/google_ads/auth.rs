@@ -95,18 +95,22 @@ impl TokenSource {
                 let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
                 self.http.post(&self.token_url).form(&[("grant_type", grant), ("assertion", &assertion)])
             }
-            Grant::RefreshToken { client_id, client_secret, refresh_token } => {
-                self.http.post(&self.token_url).form(&[
-                    ("grant_type", "refresh_token"),
-                    ("client_id", client_id.expose_secret()),
-                    ("client_secret", client_secret.expose_secret()),
-                    ("refresh_token", refresh_token.expose_secret()),
-                ])
-            }
+            Grant::RefreshToken { client_id, client_secret, refresh_token } => self.http.post(&self.token_url).form(&[
+                ("grant_type", "refresh_token"),
+                ("client_id", client_id.expose_secret()),
+                ("client_secret", client_secret.expose_secret()),
+                ("refresh_token", refresh_token.expose_secret()),
+            ]),
         };
         let unreachable = |error: reqwest::Error| {
             let what = error.without_url();
-            Outcome::Unavailable(Reason::new("token_endpoint_unreachable", format!("Google's token endpoint can't be reached ({what}). Adtrail tries again by itself.")), None)
+            Outcome::Unavailable(
+                Reason::new(
+                    "token_endpoint_unreachable",
+                    format!("Google's token endpoint can't be reached ({what}). Adtrail tries again by itself."),
+                ),
+                None,
+            )
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -116,7 +120,10 @@ impl TokenSource {
         }
         let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
             Outcome::Unavailable(
-                Reason::new("token_unreadable", "Google's token endpoint answered something that is no token. Adtrail tries again by itself."),
+                Reason::new(
+                    "token_unreadable",
+                    "Google's token endpoint answered something that is no token. Adtrail tries again by itself.",
+                ),
                 None,
             )
         })?;
@@ -141,14 +148,16 @@ impl TokenSource {
             "iat": now.timestamp(),
             "exp": now.timestamp() + 3600,
         });
-        let signed = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header.to_string()),
-            URL_SAFE_NO_PAD.encode(claims.to_string())
-        );
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let mut signature = vec![0; pair.public().modulus_len()];
         pair.sign(&RSA_PKCS1_SHA256, &ring::rand::SystemRandom::new(), signed.as_bytes(), &mut signature).map_err(
-            |_| Outcome::Paused(Reason::new("service_account_key", "The service account's key can't sign. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY.")),
+            |_| {
+                Outcome::Paused(Reason::new(
+                    "service_account_key",
+                    "The service account's key can't sign. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY.",
+                ))
+            },
         )?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
@@ -180,7 +189,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> Outcome {
         "invalid_scope" | "access_denied" | "admin_policy_enforced" => {
             "The credentials may not use the Data Manager API. Agree to the scope datamanager, or ask the administrator"
         }
-        _ => "The credentials were refused. Check GOOGLE_SERVICE_ACCOUNT_KEY, or the three settings of the refresh token",
+        _ => {
+            "The credentials were refused. Check GOOGLE_SERVICE_ACCOUNT_KEY, or the three settings of the refresh token"
+        }
     };
     let code = if error.is_empty() { format!("http_{}", status.as_u16()) } else { error };
     Outcome::Paused(Reason::new(code, format!("{fix}. Google said: {error_description}")))
@@ -195,7 +206,10 @@ mod tests {
         let is_paused = |status: u16, body: &str| {
             matches!(refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()), Outcome::Paused(_))
         };
-        assert!(is_paused(400, r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#));
+        assert!(is_paused(
+            400,
+            r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#
+        ));
         assert!(is_paused(401, r#"{"error":"invalid_client"}"#));
         assert!(is_paused(403, "<html>"));
         assert!(!is_paused(503, "<html>") && !is_paused(429, "") && !is_paused(500, "{}"));

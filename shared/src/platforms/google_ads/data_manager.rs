@@ -88,10 +88,8 @@ impl Platform for DataManager {
                     break;
                 }
             }
-            attempts.resize_with(conversions.len(), || Attempt {
-                outcome: Outcome::Unsent,
-                exchange: Exchange::default(),
-            });
+            attempts
+                .resize_with(conversions.len(), || Attempt { outcome: Outcome::Unsent, exchange: Exchange::default() });
             attempts
         })
     }
@@ -116,7 +114,8 @@ async fn exchange(request: reqwest::RequestBuilder, token: &SecretString) -> Res
     let failed = |error: reqwest::Error| {
         let code = if error.is_timeout() { "timeout" } else { "connection_failed" };
         let what = error.without_url();
-        let message = format!("Google can't be reached ({what}). Adtrail sends it again by itself; it will count once.");
+        let message =
+            format!("Google can't be reached ({what}). Adtrail sends it again by itself; it will count once.");
         Outcome::Unavailable(Reason::new(code, message), None)
     };
     let response = request.bearer_auth(token.expose_secret()).send().await.map_err(failed)?;
@@ -146,7 +145,8 @@ fn event(google: &GoogleAds, conversion: &Conversion, now: DateTime<Utc>) -> Res
     .flatten()
     .collect();
     if ad_identifiers.is_empty() && user_identifiers.is_empty() {
-        let message = "The click is older than 90 days and there is neither e-mail nor phone: Google can't attribute it.";
+        let message =
+            "The click is older than 90 days and there is neither e-mail nor phone: Google can't attribute it.";
         return Err(Outcome::Rejected(Reason::new("expired", message)));
     }
 

@@ -57,7 +57,10 @@ pub(super) fn of_ingest(answer: &Answer<'_>, now: DateTime<Utc>) -> Outcome {
         return match serde_json::from_slice(answer.body) {
             Ok(Receipt { request_id }) if !request_id.is_empty() => Outcome::Accepted { request_id },
             _ => Outcome::Unavailable(
-                Reason::new("unreadable_answer", "Google answered 200 without a receipt. Adtrail sends it again by itself; it will count once."),
+                Reason::new(
+                    "unreadable_answer",
+                    "Google answered 200 without a receipt. Adtrail sends it again by itself; it will count once.",
+                ),
                 answer.retry_after,
             ),
         };
@@ -77,19 +80,23 @@ pub(super) fn of_ingest(answer: &Answer<'_>, now: DateTime<Utc>) -> Outcome {
 fn classify(answer: &Answer<'_>, code: &str, said: &str, now: DateTime<Utc>) -> Outcome {
     let reason = |advice: &str| {
         let code = if code.is_empty() { format!("http_{}", answer.status) } else { code.to_owned() };
-        let said = if said.is_empty() { format!("Google answered {}", answer.status) } else { format!("Google said: {said}") };
+        let said =
+            if said.is_empty() { format!("Google answered {}", answer.status) } else { format!("Google said: {said}") };
         Reason::new(code, format!("{advice}. {said}"))
     };
     match code {
         "ALREADY_EXISTS" => Outcome::AlreadyDone(reason("Google has it already")),
-        "CONVERSION_ACTION_TOO_RECENTLY_CREATED" => {
-            Outcome::Later(now + TimeDelta::hours(6), reason("A new conversion action takes conversions after six hours"))
-        }
+        "CONVERSION_ACTION_TOO_RECENTLY_CREATED" => Outcome::Later(
+            now + TimeDelta::hours(6),
+            reason("A new conversion action takes conversions after six hours"),
+        ),
         "RESOURCE_EXHAUSTED" => {
             Outcome::Unavailable(reason("The quota is used up; Adtrail goes on when there is more"), answer.retry_after)
         }
         "TERMS_AND_CONDITIONS_NOT_SIGNED" | "DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED" => {
-            Outcome::Paused(reason("Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms"))
+            Outcome::Paused(reason(
+                "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms",
+            ))
         }
         "DESTINATION_ACCOUNT_NOT_ENABLED_ENHANCED_CONVERSIONS_FOR_LEADS"
         | "DESTINATION_ACCOUNT_DATA_POLICY_PROHIBITS_ENHANCED_CONVERSIONS" => {
@@ -99,19 +106,24 @@ fn classify(answer: &Answer<'_>, code: &str, said: &str, now: DateTime<Utc>) -> 
             "The conversion action isn't there, or was made minutes ago, or isn't of the type for imports from clicks. Check \
              GOOGLE_ADS_CONVERSION_ACTION_CLOSED, GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED and GOOGLE_ADS_CUSTOMER_ID",
         )),
-        "PERMISSION_DENIED" | "INVALID_DESTINATION" | "OPERATING_ACCOUNT_LOGIN_ACCOUNT_MISMATCH" | "NOT_ALLOWLISTED"
-        | "LINKED_ACCOUNT_ONLY_ALLOWED_WITH_DATA_PARTNER_LOGIN_ACCOUNT" | "DESTINATION_ACCOUNT_TYPE_MISMATCH" => {
-            Outcome::Paused(reason(
-                "The credentials have no access to this account. Add the service account as a user in Google Ads (Admin, \
+        "PERMISSION_DENIED"
+        | "INVALID_DESTINATION"
+        | "OPERATING_ACCOUNT_LOGIN_ACCOUNT_MISMATCH"
+        | "NOT_ALLOWLISTED"
+        | "LINKED_ACCOUNT_ONLY_ALLOWED_WITH_DATA_PARTNER_LOGIN_ACCOUNT"
+        | "DESTINATION_ACCOUNT_TYPE_MISMATCH" => Outcome::Paused(reason(
+            "The credentials have no access to this account. Add the service account as a user in Google Ads (Admin, \
                  Access and security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID only if access \
                  goes through a manager account",
-            ))
-        }
+        )),
         "SERVICE_DISABLED" | "ACCESS_TOKEN_SCOPE_INSUFFICIENT" => Outcome::Paused(reason(
             "The Data Manager API isn't enabled for the Google Cloud project, or the credentials lack the scope datamanager",
         )),
-        "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED" | "EVENT_SOURCE_AND_DESTINATION_MISMATCH"
-        | "CUSTOM_VARIABLE_NOT_ENABLED" | "CUSTOM_VARIABLE_NOT_FOUND" | "REQUIRED_PREREQUISITE_LINK_MISSING" => {
+        "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED"
+        | "EVENT_SOURCE_AND_DESTINATION_MISMATCH"
+        | "CUSTOM_VARIABLE_NOT_ENABLED"
+        | "CUSTOM_VARIABLE_NOT_FOUND"
+        | "REQUIRED_PREREQUISITE_LINK_MISSING" => {
             Outcome::Paused(reason("The Google Ads account isn't set up for this"))
         }
         "INTERNAL_ERROR" | "INTERNAL" | "DEADLINE_EXCEEDED" | "UNAVAILABLE" => {
@@ -121,9 +133,10 @@ fn classify(answer: &Answer<'_>, code: &str, said: &str, now: DateTime<Utc>) -> 
             // The request was one conversion, so what is wrong with the request is wrong with it.
             400 if !said.is_empty() => Outcome::Rejected(reason("Google refuses this conversion")),
             401 => Outcome::Paused(reason("Google doesn't take our access token; check the credentials")),
-            408 | 429 | 500..=599 => {
-                Outcome::Unavailable(reason("Google isn't available; Adtrail sends it again by itself"), answer.retry_after)
-            }
+            408 | 429 | 500..=599 => Outcome::Unavailable(
+                reason("Google isn't available; Adtrail sends it again by itself"),
+                answer.retry_after,
+            ),
             403 | 404 => Outcome::Paused(reason("Google refuses us; check the account and the credentials")),
             _ => Outcome::Retry(reason("Google answered what Adtrail doesn't know")),
         },
@@ -184,9 +197,13 @@ fn refused(code: &str, now: DateTime<Utc>) -> Verdict {
             Outcome::Later(now + TimeDelta::hours(6), reason("Google wants it when the click is six hours old"))
         }
         "" | "UNSPECIFIED" | "INTERNAL_ERROR" => Outcome::Retry(reason("Google couldn't process it")),
-        "NO_CONSENT" | "DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED" | "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER"
-        | "INVALID_OPERATING_ACCOUNT_FOR_CLICK" | "ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID"
-        | "EXTERNAL_ATTRIBUTION_DATA_MISSING" | "CUSTOM_VARIABLE_NOT_ENABLED" => {
+        "NO_CONSENT"
+        | "DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED"
+        | "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER"
+        | "INVALID_OPERATING_ACCOUNT_FOR_CLICK"
+        | "ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID"
+        | "EXTERNAL_ATTRIBUTION_DATA_MISSING"
+        | "CUSTOM_VARIABLE_NOT_ENABLED" => {
             Outcome::Retry(reason("Google refused it because of how the account is set up; check the account"))
         }
         _ => Outcome::Rejected(reason("Google refused it after processing")),
@@ -210,7 +227,9 @@ mod tests {
         let violations = if violation.is_empty() {
             String::new()
         } else {
-            format!(r#",{{"fieldViolations":[{{"field":"events.events[0].currency","description":"no","reason":"{violation}"}}]}}"#)
+            format!(
+                r#",{{"fieldViolations":[{{"field":"events.events[0].currency","description":"no","reason":"{violation}"}}]}}"#
+            )
         };
         format!(r#"{{"error":{{"code":{status},"message":"m","details":[{{"reason":"{reason}"}}{violations}]}}}}"#)
     }
@@ -234,7 +253,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_us_pauses_and_says_what_to_do() {
-        for (status, code) in [(403, "PERMISSION_DENIED"), (400, "NOT_FOUND"), (403, "SERVICE_DISABLED"), (400, "NOT_ALLOWLISTED")] {
+        for (status, code) in
+            [(403, "PERMISSION_DENIED"), (400, "NOT_FOUND"), (403, "SERVICE_DISABLED"), (400, "NOT_ALLOWLISTED")]
+        {
             assert!(matches!(ingest(status, &error(status, code, "")), Outcome::Paused(_)), "{code}");
         }
         assert!(matches!(ingest(401, ""), Outcome::Paused(_)));
@@ -252,9 +273,12 @@ mod tests {
     #[test]
     fn a_verdict_is_read_in_every_spelling() {
         let said = |word: &str, reason: &str| {
-            status(200, &format!(
-                r#"{{"requestStatusPerDestination":[{{"requestStatus":"{word}","errorInfo":{{"errorCounts":[{{"recordCount":"1","reason":"{reason}"}}]}}}}]}}"#
-            ))
+            status(
+                200,
+                &format!(
+                    r#"{{"requestStatusPerDestination":[{{"requestStatus":"{word}","errorInfo":{{"errorCounts":[{{"recordCount":"1","reason":"{reason}"}}]}}}}]}}"#
+                ),
+            )
         };
         assert_eq!(said("SUCCESS", ""), Verdict::Confirmed);
         assert_eq!(said("PROCESSING", ""), Verdict::Processing);

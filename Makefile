@@ -1,0 +1,39 @@
+# Every target sets up what it needs. Rust, gcc, git and make are enough; PostgreSQL is taken where it lies or fetched.
+
+.PHONY: help dev demo test check queries prepare bench build
+.DEFAULT_GOAL := help
+
+DEV := cargo run --quiet --package dev --
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: ## Everything on this machine: endpoints, schedule, database, a sandbox Google (PORT=8080)
+	@sh dev/install-services.sh postgres
+	@$(DEV) serve
+
+demo: ## Plays the whole story against a running `make dev`
+	@$(DEV) demo
+
+test: ## All tests, against a real Postgres and a real PgBouncer
+	@sh dev/install-services.sh postgres pgbouncer
+	@$(DEV) with-postgres cargo test --workspace
+
+check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory queries
+
+queries:
+	@sh dev/describe-queries.sh target/described-queries
+	@diff -r shared/.sqlx target/described-queries || { echo 'shared/.sqlx is out of date: run make prepare'; exit 1; }
+
+prepare: ## Renews shared/.sqlx after a query or a migration changed
+	@sh dev/describe-queries.sh shared/.sqlx
+
+bench: ## Round trips, latencies and memory
+	@sh dev/install-services.sh postgres pgbouncer
+	@cargo run --quiet --release --package dev -- with-postgres sh -c '"$$0" bench' target/release/dev
+
+build: ## The six functions as zips for Lambda (needs cargo-lambda)
+	cargo lambda build --release --output-format zip

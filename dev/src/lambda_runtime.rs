@@ -1,0 +1,103 @@
+//! The Lambda Runtime API on this machine, so that tests can run a function's real binary: one invocation at a time, as
+//! in a sandbox.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::{Mutex, mpsc};
+
+/// A Runtime API for one binary.
+pub struct LambdaRuntime {
+    address: SocketAddr,
+    invocations: mpsc::UnboundedSender<Value>,
+    results: Mutex<mpsc::UnboundedReceiver<Result<Value, Value>>>,
+}
+
+struct Shared {
+    invocations: Mutex<mpsc::UnboundedReceiver<Value>>,
+    results: mpsc::UnboundedSender<Result<Value, Value>>,
+}
+
+impl LambdaRuntime {
+    /// Listens on a free port of this machine.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn start() -> anyhow::Result<Self> {
+        let (invocations, queued) = mpsc::unbounded_channel();
+        let (results, collected) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { invocations: Mutex::new(queued), results });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .with_state(shared);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { address, invocations, results: Mutex::new(collected) })
+    }
+
+    /// The command that runs this binary here, with the environment Lambda gives it.
+    #[must_use]
+    pub fn command(&self, binary: &std::path::Path) -> Command {
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", self.address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_LOG_LEVEL", "ERROR")
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Queues an invocation.
+    pub fn invoke(&self, event: Value) {
+        // The receiver lives as long as the server task.
+        let _ = self.invocations.send(event);
+    }
+
+    /// What the next invocation to finish returned: its response, or its error.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub async fn result(&self) -> anyhow::Result<Result<Value, Value>> {
+        self.results.lock().await.recv().await.ok_or_else(|| anyhow::anyhow!("the Runtime API has ended"))
+    }
+}
+
+async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, Vec<u8>) {
+    let event = shared.invocations.lock().await.recv().await.unwrap_or_default();
+    let deadline = shared::clock::Clock::system().now() + chrono::TimeDelta::seconds(120);
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("lambda-runtime-aws-request-id", &uuid::Uuid::new_v4().to_string());
+    set("lambda-runtime-deadline-ms", &deadline.timestamp_millis().to_string());
+    set("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:123456789012:function:function");
+    set("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Sampled=0");
+    (headers, event.to_string().into_bytes())
+}
+
+async fn response(State(shared): State<Arc<Shared>>, Path(_): Path<String>, body: Bytes) -> StatusCode {
+    let _ = shared.results.send(Ok(serde_json::from_slice(&body).unwrap_or_default()));
+    StatusCode::ACCEPTED
+}
+
+async fn error(State(shared): State<Arc<Shared>>, Path(_): Path<String>, body: Bytes) -> StatusCode {
+    let _ = shared.results.send(Err(serde_json::from_slice(&body).unwrap_or_default()));
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,110 @@
+//! Every endpoint through the same `handle` functions that run on Lambda, the schedule, and the sandbox Google.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request as AxumRequest};
+use axum::response::{Html, IntoResponse, Response as AxumResponse};
+use axum::routing::{any, get, post};
+use chrono::TimeDelta;
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequestContext, ApiGatewayV2httpRequestContextHttpDescription,
+};
+use lambda_http::http::StatusCode;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, RequestExt};
+use shared::App;
+use shared::http::{Endpoint, Problem, Request, Response, answer, json};
+
+use crate::google::GoogleSandbox;
+use crate::rows;
+
+/// What API Gateway lets through; a function's own limit comes after.
+const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;
+/// What a run may take, as the function's timeout on Lambda.
+const RUN: TimeDelta = TimeDelta::seconds(120);
+const INDEX: &str = include_str!("index.html");
+
+/// All of it.
+pub fn router(app: &'static App, google: &GoogleSandbox) -> Router {
+    api(app)
+        .route("/", get(async || Html(INDEX)))
+        .route("/dev/tick", post(async move || tick(app).await))
+        .route(
+            "/dev/rows",
+            get(async move || match rows::newest(app).await {
+                Ok(rows) => to_axum(json(StatusCode::OK, &rows)),
+                Err(error) => to_axum(Problem::from(error).into_response()),
+            }),
+        )
+        .merge(google.router())
+}
+
+/// The HTTP contract alone.
+pub fn api(app: &'static App) -> Router {
+    Router::new()
+        .route(track_visit::ENDPOINT.path, endpoint(app, &track_visit::ENDPOINT, track_visit::handle))
+        .route(track_event::ENDPOINT.path, endpoint(app, &track_event::ENDPOINT, track_event::handle))
+        .route(create_lead::ENDPOINT.path, endpoint(app, &create_lead::ENDPOINT, create_lead::handle))
+        .route(crm_conversion::ENDPOINT.path, endpoint(app, &crm_conversion::ENDPOINT, crm_conversion::handle))
+        .route(tracking_health::ENDPOINT.path, endpoint(app, &tracking_health::ENDPOINT, tracking_health::handle))
+        .fallback(async || to_axum(Problem::not_found().into_response()))
+}
+
+/// The endpoints of the HTTP contract.
+pub const ENDPOINTS: [&Endpoint; 5] = [
+    &track_visit::ENDPOINT,
+    &track_event::ENDPOINT,
+    &create_lead::ENDPOINT,
+    &crm_conversion::ENDPOINT,
+    &tracking_health::ENDPOINT,
+];
+
+/// Runs the uploader every `pause`, for ever.
+pub async fn schedule(app: &'static App, pause: Duration) {
+    let mut ticks = tokio::time::interval(pause);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = upload_conversions::handle(app, app.clock.now() + RUN).await {
+            tracing::error!(%error, "the run failed");
+        }
+    }
+}
+
+async fn tick(app: &'static App) -> AxumResponse {
+    match upload_conversions::handle(app, app.clock.now() + RUN).await {
+        Ok(summary) => to_axum(json(StatusCode::OK, &summary)),
+        Err(error) => to_axum(Problem::from(error).into_response()),
+    }
+}
+
+fn endpoint<H, F>(app: &'static App, endpoint: &'static Endpoint, handle: H) -> axum::routing::MethodRouter
+where
+    H: Fn(&'static App, Request) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Problem>> + Send + 'static,
+{
+    any(async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: AxumRequest| {
+        match from_axum(request, peer).await {
+            Some(request) => to_axum(answer(app, endpoint, request, handle).await),
+            None => to_axum(Problem::body_too_large(GATEWAY_LIMIT).into_response()),
+        }
+    })
+}
+
+/// As API Gateway hands it on: the whole body, and the caller's address in the context.
+async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, GATEWAY_LIMIT).await.ok()?;
+    let mut http = ApiGatewayV2httpRequestContextHttpDescription::default();
+    http.source_ip = Some(peer.ip().to_string());
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.http = http;
+    let request = Request::from_parts(parts, Body::from(bytes.to_vec()));
+    Some(request.with_request_context(RequestContext::ApiGatewayV2(context)))
+}
+
+fn to_axum(response: Response) -> AxumResponse {
+    let (parts, body) = response.into_parts();
+    (parts, body.to_vec()).into_response()
+}
