@@ -4,20 +4,21 @@
 .DEFAULT_GOAL := help
 
 DEV := cargo run --quiet --package dev --
+WITH_POSTGRES := cargo run --quiet --package services -- with-postgres
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: ## Everything on this machine: endpoints, schedule, database, a sandbox Google (PORT=8080)
-	@sh dev/install-services.sh postgres
+	@sh dev/services/install.sh postgres
 	@$(DEV) serve
 
 demo: ## Plays the whole story against a running `make dev`
 	@$(DEV) demo
 
 test: ## All tests, against a real Postgres and a real PgBouncer
-	@sh dev/install-services.sh postgres pgbouncer
-	@$(DEV) with-postgres cargo test --workspace
+	@sh dev/services/install.sh postgres pgbouncer
+	@$(WITH_POSTGRES) cargo test --workspace
 
 check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
 	cargo fmt --all --check
@@ -25,15 +26,15 @@ check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
 	@$(MAKE) --no-print-directory queries
 
 queries:
-	@sh dev/describe-queries.sh target/described-queries
+	@sh dev/services/describe-queries.sh target/described-queries
 	@diff -r shared/.sqlx target/described-queries || { echo 'shared/.sqlx is out of date: run make prepare'; exit 1; }
 
 prepare: ## Renews shared/.sqlx after a query or a migration changed
-	@sh dev/describe-queries.sh shared/.sqlx
+	@sh dev/services/describe-queries.sh shared/.sqlx
 
 bench: ## Round trips, latencies and memory
-	@sh dev/install-services.sh postgres pgbouncer
-	@cargo run --quiet --release --package dev -- with-postgres sh -c '"$$0" bench' target/release/dev
+	@sh dev/services/install.sh postgres pgbouncer
+	@$(WITH_POSTGRES) cargo run --quiet --release --package dev -- bench
 
 build: ## The six functions as zips for Lambda (needs cargo-lambda)
 	cargo lambda build --release --output-format zip

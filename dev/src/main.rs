@@ -6,28 +6,26 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dev::google::{GoogleAccount, GoogleSandbox};
-use dev::postgres::Postgres;
-use dev::{MIGRATIONS, demo, server, services, settings, supabase_roles, with_services};
+use dev::{demo, server, settings};
 use lambda_http::tracing::subscriber;
+use services::postgres::Postgres;
+use services::{migrations, programs, supabase_roles};
 use shared::App;
 use shared::clock::Clock;
-use sqlx::Connection;
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
 Adtrail on one machine.
 
-  dev serve                 every endpoint, the schedule and a sandbox Google (make dev)
-  dev demo                  plays the whole story against a running `dev serve` (make demo)
-  dev with-postgres CMD …   runs a command with DATABASE_URL set to a throwaway Postgres (make test)
-  dev migrate               applies the migrations to DATABASE_URL
+  dev serve             every endpoint, the schedule and a sandbox Google (make dev)
+  dev demo              plays the whole story against a running `dev serve` (make demo)
 
-  PORT                      the port of serve and demo, 8080 by default
-  DATABASE_URL              for serve: this Postgres instead of a private one
-  CLICK_HOLD_SECONDS        for serve: how old a click must be before its conversion is sent, 0 by default
-  CONSENT_UNKNOWN           for serve: send or hold conversions without an answer on consent, send by default
-  ALLOWED_ORIGINS           for serve: websites that may call, this server's own by default
-  RUST_LOG                  what is logged
+  PORT                  the port of serve and demo, 8080 by default
+  DATABASE_URL          for serve: this Postgres instead of a private one
+  CLICK_HOLD_SECONDS    for serve: how old a click must be before its conversion is sent, 0 by default
+  CONSENT_UNKNOWN       for serve: send or hold conversions without an answer on consent, send by default
+  ALLOWED_ORIGINS       for serve: websites that may call, this server's own by default
+  RUST_LOG              what is logged
 ";
 
 /// As often as somebody watching is patient.
@@ -41,11 +39,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     match words.as_slice() {
         ["serve"] => serve().await.map(|()| ExitCode::SUCCESS),
         ["demo"] => demo::play(settings::port()?).await.map(|()| ExitCode::SUCCESS),
-        ["with-postgres", _, ..] => with_services::run(&arguments[1..]).await,
-        ["migrate"] => {
-            let url = settings::environment("DATABASE_URL").context("set DATABASE_URL to the database to migrate")?;
-            migrate(&url).await.map(|()| ExitCode::SUCCESS)
-        }
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
@@ -67,13 +60,13 @@ async fn serve() -> anyhow::Result<()> {
     let (postgres, database_url) = match settings::environment("DATABASE_URL") {
         Some(url) => (None, url),
         None => {
-            let postgres = Postgres::kept(&services::private_folder()?).await?;
+            let postgres = Postgres::kept(&programs::private_folder()?).await?;
             let url = postgres.url("postgres");
             (Some(postgres), url)
         }
     };
     supabase_roles::create_supabase_roles(&database_url).await?;
-    migrate(&database_url).await?;
+    migrations::run(&database_url).await?;
 
     let config = settings::config(&settings::from_environment(&database_url, port))?;
     let hold = config.timing.click_hold.num_seconds();
@@ -111,12 +104,4 @@ async fn stopped() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-}
-
-async fn migrate(url: &str) -> anyhow::Result<()> {
-    let mut connection = sqlx::PgConnection::connect(url)
-        .await
-        .context("DATABASE_URL: no connection; for migrations it must be a direct or session connection (port 5432)")?;
-    MIGRATIONS.run(&mut connection).await.context("the migrations failed")?;
-    Ok(connection.close().await?)
 }

@@ -72,6 +72,11 @@ impl Platform for DataManager {
     fn upload<'a>(&'a self, conversions: &'a [Conversion]) -> BoxFuture<'a, Vec<Attempt>> {
         Box::pin(async move {
             let mut attempts = Vec::with_capacity(conversions.len());
+            // Asked for once, before anything is sent: without a token nothing would come of it.
+            if let (Err(outcome), false) = (self.tokens.token().await, conversions.is_empty()) {
+                attempts.push(Attempt { outcome, exchange: Exchange::default() });
+                return filled(attempts, conversions.len());
+            }
             let mut failures = 0;
             for chunk in conversions.chunks(IN_FLIGHT) {
                 let sent = join_all(chunk.iter().map(|it| self.send(it))).await;
@@ -88,9 +93,7 @@ impl Platform for DataManager {
                     break;
                 }
             }
-            attempts
-                .resize_with(conversions.len(), || Attempt { outcome: Outcome::Unsent, exchange: Exchange::default() });
-            attempts
+            filled(attempts, conversions.len())
         })
     }
 
@@ -106,6 +109,12 @@ impl Platform for DataManager {
             (verdict, exchange)
         })
     }
+}
+
+/// Those not tried are said to be so.
+fn filled(mut attempts: Vec<Attempt>, count: usize) -> Vec<Attempt> {
+    attempts.resize_with(count, || Attempt { outcome: Outcome::Unsent, exchange: Exchange::default() });
+    attempts
 }
 
 type Reply = (u16, Option<TimeDelta>, Vec<u8>);

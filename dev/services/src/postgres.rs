@@ -9,10 +9,11 @@ use sqlx::{Connection, PgConnection};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::server_process::{Launch, ServerProcess, on_a_free_port};
-use crate::services::{
-    PostgresInstallation, Programs, as_server, create_servers_folder, postgres_installations, temporary_folder,
+use crate::programs::{
+    PostgresInstallation, Programs, as_server, create_passable_folder, create_servers_folder, postgres_installations,
+    temporary_folder,
 };
+use crate::server_process::{Launch, ServerProcess, on_a_free_port};
 
 /// Names are compared as on Supabase (Unicode) where the C library has this locale; macOS has it not.
 const LOCALE: &str = if cfg!(target_os = "linux") { "C.UTF-8" } else { "C" };
@@ -35,14 +36,15 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server whose data stays in `folder` (created when missing) from one run to the next.
+    /// Starts a server whose data stays in `folder` from one run to the next: a folder of its own below
+    /// [`private_folder`](crate::programs::private_folder), created when missing.
     ///
     /// # Errors
     ///
     /// Fails when PostgreSQL 15 or newer is not installed, when the data was made by a major version that is not
     /// installed, when another program has a server on this folder, or when the server does not come up.
     pub async fn kept(folder: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        create_passable_folder(folder)?;
         let folder = folder.canonicalize()?;
         let lock = lock(&folder)?;
         let data = folder.join("data");
@@ -133,7 +135,7 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
 
 fn preferred(installations: Vec<PostgresInstallation>) -> anyhow::Result<PostgresInstallation> {
     installations.into_iter().next().context(
-        "no PostgreSQL 15 or newer is installed. Run `dev/install-services.sh postgres`, which fetches one into a \
+        "no PostgreSQL 15 or newer is installed. Run `dev/services/install.sh postgres`, which fetches one into a \
          folder of this checkout, or install it: `apt install postgresql`, `brew install postgresql@17`.",
     )
 }

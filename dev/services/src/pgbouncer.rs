@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::programs::{pgbouncer_installation, temporary_folder};
 use crate::server_process::{Launch, ServerProcess, on_a_free_port};
-use crate::services::{pgbouncer_installation, temporary_folder};
 
 /// A PgBouncer of our own on 127.0.0.1, for up to 500 clients and without passwords.
 ///
@@ -31,7 +31,7 @@ impl PgBouncer {
     pub async fn start(postgres_url: &str, pool_size: u16) -> anyhow::Result<Self> {
         let postgres: PgConnectOptions = postgres_url.parse().context("not a database URL")?;
         let (programs, tracks_prepared_statements) = pgbouncer_installation()?.context(
-            "PgBouncer is not installed. Run `dev/install-services.sh pgbouncer`, which fetches one on Debian and \
+            "PgBouncer is not installed. Run `dev/services/install.sh pgbouncer`, which fetches one on Debian and \
              Ubuntu, or install it: `apt install pgbouncer`, `brew install pgbouncer`.",
         )?;
         on_a_free_port(async |port| {

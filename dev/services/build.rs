@@ -1,4 +1,4 @@
 //! `sqlx::migrate!` embeds the migrations; a new one must lead to a new build.
 fn main() {
-    println!("cargo::rerun-if-changed=../migrations");
+    println!("cargo::rerun-if-changed=../../migrations");
 }

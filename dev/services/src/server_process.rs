@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::services::as_server;
+use crate::programs::as_server;
 
 /// Runs the server and waits for one of two ends: the server's own, or that of the pipe on standard input. The pipe
 /// ends with the program that holds its other side, even one that is killed with SIGKILL: the server is stopped then.

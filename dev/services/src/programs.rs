@@ -1,6 +1,6 @@
 //! Where PostgreSQL and PgBouncer are on this machine, and where this checkout keeps what is its own.
 //!
-//! `dev/install-services.sh` looks in the same places, so that it fetches only what is not found here.
+//! `dev/services/install.sh` looks in the same places, so that it fetches only what is not found here.
 
 use std::env;
 use std::ffi::OsStr;
@@ -33,14 +33,20 @@ static IS_ROOT: LazyLock<bool> =
 /// Fails when the folder cannot be created.
 pub fn private_folder() -> anyhow::Result<PathBuf> {
     let folder = private_folder_path()?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    create_passable_folder(&folder)?;
+    Ok(folder)
+}
+
+/// Creates a folder in the private one, unless it is there, through which the servers reach their own folders.
+pub(crate) fn create_passable_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     if *IS_ROOT {
         // A strict umask would shut `nobody` out.
         for level in folder.ancestors().take_while(|level| level.starts_with(ROOTS_FOLDER)) {
             fs::set_permissions(level, Permissions::from_mode(0o755))?;
         }
     }
-    Ok(folder)
+    Ok(())
 }
 
 fn private_folder_path() -> anyhow::Result<PathBuf> {
@@ -58,7 +64,7 @@ fn checkout() -> anyhow::Result<PathBuf> {
     inside
         .canonicalize()?
         .ancestors()
-        .find(|folder| folder.join("dev/install-services.sh").is_file())
+        .find(|folder| folder.join("dev/services/install.sh").is_file())
         .map(Path::to_path_buf)
         .with_context(|| format!("{} is in no checkout of this project", inside.display()))
 }

@@ -3,10 +3,10 @@
 set -eu
 folder=$1
 case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
-sh dev/install-services.sh postgres
+sh dev/services/install.sh postgres
 rm -rf "$folder"
 mkdir -p "$folder"
 # The macros don't notice that the database changed; the touch makes them run.
 touch shared/src/lib.rs
-SQLX_OFFLINE_DIR=$folder cargo run --quiet --package dev -- with-postgres sh -c '
-  target/debug/dev migrate && SQLX_OFFLINE=false cargo check --quiet --package shared'
+SQLX_OFFLINE_DIR=$folder cargo run --quiet --package services -- with-postgres sh -c '
+  cargo run --quiet --package services -- migrate && SQLX_OFFLINE=false cargo check --quiet --package shared'

@@ -1,0 +1,105 @@
+//! The real uploader, killed where it hurts most: Google has accepted, and nothing says so yet.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use dev::google::{Endpoint, Fault, FaultKind, ReceivedEvent};
+use dev::lambda_runtime::LambdaRuntime;
+use dev::settings;
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::stage::{Stage, database_url};
+
+const KILLS: i64 = 100;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Builds the binary, which is a matter of a moment when `make test` has run, and says where it is.
+async fn uploader() -> PathBuf {
+    let built =
+        Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "upload-conversions"]).status().await;
+    assert!(built.unwrap().success());
+    PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name("upload-conversions")
+}
+
+fn start(binary: &std::path::Path, runtime: &LambdaRuntime, stage: &Stage) -> Child {
+    let mut command = runtime.command(binary);
+    let mut values = settings::values(&database_url(&stage.pool), &stage.base);
+    // The real binaries refuse the secrets of `make dev`; the uploader has no use for them.
+    values.retain(|name, _| !["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY"].contains(&name.as_str()));
+    command.envs(values.iter().map(|(name, value)| (name, value.expose_secret())));
+    command.stdout(Stdio::null()).spawn().unwrap()
+}
+
+fn received(events: &[ReceivedEvent]) -> usize {
+    events.iter().map(|event| usize::try_from(event.received).unwrap()).sum()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twice(pool: PgPool) {
+    let (stage, binary) = (Stage::new(pool).await, uploader().await);
+    stage.queue(100).await;
+
+    for kill in 0..KILLS {
+        let before = received(&stage.google.events());
+        let accepted = usize::try_from(kill % 90).unwrap();
+        stage.google.clear_faults();
+        let hang = Fault::once(Endpoint::Ingest, FaultKind::NoReply {}).after(u32::try_from(accepted).unwrap());
+        stage.google.script(hang).unwrap();
+        let runtime = LambdaRuntime::start().await.unwrap();
+        let mut child = start(&binary, &runtime, &stage);
+        runtime.invoke(json!({"source": "aws.scheduler"}));
+        let accepts_one_more = stage.google.wait_until(|events| received(events) > before + accepted);
+        timeout(PATIENCE, accepts_one_more).await.expect("the uploader sends");
+        // SIGKILL: the uploader waits for an answer that doesn't come; nothing is written.
+        child.kill().await.unwrap();
+
+        let stuck = "select count(*) from conversion_queue where locked_until > now() + interval '300 s'";
+        assert_eq!(stage.value::<i64>(stuck).await, 0, "a lease outlives its time");
+        let leased = "select count(*) from conversion_queue where locked_until > now()";
+        assert_eq!(stage.value::<i64>(leased).await, 100, "the killed run held them all");
+        // One lease later.
+        sqlx::query(
+            "update conversion_queue set locked_until = locked_until - interval '300 s' where locked_until is not null",
+        )
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+    }
+
+    stage.google.clear_faults();
+    stage.tick().await;
+    assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where status = 'uploaded'").await, 100);
+    assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where locked_until is not null").await, 0);
+    assert_eq!(stage.value::<i64>("select min(claims)::bigint from conversion_queue").await, KILLS + 1);
+    let events = stage.google.events();
+    assert_eq!(events.len(), 100, "as many transactionIds as rows");
+    assert!(events.iter().any(|event| event.received > 1), "nothing was sent again: the test proves nothing");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn two_uploaders_at_once_never_send_the_same_row(pool: PgPool) {
+    let (stage, binary) = (Stage::new(pool).await, uploader().await);
+    stage.queue(600).await;
+    let runtimes = [LambdaRuntime::start().await.unwrap(), LambdaRuntime::start().await.unwrap()];
+    let _uploaders = runtimes.each_ref().map(|runtime| start(&binary, runtime, &stage));
+
+    for runtime in &runtimes {
+        runtime.invoke(json!({"source": "aws.scheduler"}));
+    }
+    let mut shares = Vec::new();
+    for runtime in &runtimes {
+        let summary = timeout(PATIENCE, runtime.result()).await.expect("the run ends").unwrap().unwrap();
+        shares.push(summary["accepted"].as_u64().unwrap());
+    }
+
+    assert_eq!(shares.iter().sum::<u64>(), 600);
+    assert!(shares.iter().all(|share| *share > 0), "only one of them worked: {shares:?}");
+    let events = stage.google.events();
+    assert_eq!(events.len(), 600);
+    assert!(events.iter().all(|event| event.received == 1), "a row was sent twice");
+}

@@ -1,0 +1,95 @@
+//! Behind a pooler in transaction mode nobody gets anybody else's answer.
+
+use std::str::FromStr;
+
+use services::pgbouncer::PgBouncer;
+use shared::db::{Db, DbError};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgPool};
+
+use crate::stage::{all, database_url};
+
+const CLIENTS: i32 = 12;
+const STATEMENTS: i32 = 1_500;
+
+/// Every client has a statement text of its own; a torn statement shows as another client's number.
+fn statement(client: i32) -> String {
+    format!("select {client} * 100000 + $1::integer")
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    right: i32,
+    wrong: i32,
+    errors: i32,
+}
+
+impl Tally {
+    fn count(&mut self, client: i32, n: i32, answer: Result<i32, impl std::fmt::Debug>) {
+        match answer {
+            Ok(answer) if answer == client * 100_000 + n => self.right += 1,
+            Ok(_) => self.wrong += 1,
+            Err(_) => self.errors += 1,
+        }
+    }
+
+    fn sum(tallies: Vec<Self>) -> Self {
+        tallies.into_iter().fold(Self::default(), |sum, it| Self {
+            right: sum.right + it.right,
+            wrong: sum.wrong + it.wrong,
+            errors: sum.errors + it.errors,
+        })
+    }
+}
+
+async fn pooled(pool: &PgPool) -> (PgBouncer, PgConnectOptions) {
+    let pooler = PgBouncer::start(&database_url(pool), 3).await.unwrap();
+    let database = pool.connect_options().get_database().unwrap().to_owned();
+    let options = PgConnectOptions::from_str(&pooler.url(&database)).unwrap();
+    (pooler, options)
+}
+
+#[sqlx::test(migrations = false)]
+async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
+    let (_pooler, options) = pooled(&pool).await;
+
+    let tallies = all((0..CLIENTS).map(|client| {
+        let db = Db::new(options.clone(), 1);
+        async move {
+            let mut tally = Tally::default();
+            let sql = statement(client);
+            for n in 0..STATEMENTS {
+                let answer =
+                    db.tx(async |tx| Ok::<i32, DbError>(sqlx::query_scalar(&sql).bind(n).fetch_one(tx).await?)).await;
+                tally.count(client, n, answer);
+            }
+            tally
+        }
+    }))
+    .await;
+
+    assert_eq!(Tally::sum(tallies), Tally { right: CLIENTS * STATEMENTS, wrong: 0, errors: 0 });
+}
+
+#[sqlx::test(migrations = false)]
+async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
+    let (_pooler, options) = pooled(&pool).await;
+
+    let tallies = all((0..CLIENTS).map(|client| {
+        let options = options.clone().extra_float_digits(None).statement_cache_capacity(0).disable_statement_logging();
+        async move {
+            let mut connection = PgConnection::connect_with(&options).await.unwrap();
+            let mut tally = Tally::default();
+            let sql = statement(client);
+            for n in 0..STATEMENTS {
+                let answer = sqlx::query_scalar(&sql).bind(n).persistent(false).fetch_one(&mut connection).await;
+                tally.count(client, n, answer);
+            }
+            tally
+        }
+    }))
+    .await;
+
+    let sum = Tally::sum(tallies);
+    assert!(sum.wrong > 0, "if this is right, the test beside it proves nothing: {sum:?}");
+}

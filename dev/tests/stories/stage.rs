@@ -1,0 +1,138 @@
+//! What every story plays on.
+
+use std::net::SocketAddr;
+
+use dev::google::{GoogleAccount, GoogleSandbox};
+use dev::{server, settings};
+use reqwest::{Method, StatusCode};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use shared::App;
+use shared::clock::Clock;
+use shared::config::Values;
+use shared::http::signature;
+use sqlx::{ConnectOptions, PgPool};
+use tokio::net::TcpListener;
+
+/// Adtrail and the sandbox Google on one loopback port.
+pub struct Stage {
+    pub app: &'static App,
+    pub google: GoogleSandbox,
+    pub pool: PgPool,
+    pub base: String,
+    http: reqwest::Client,
+}
+
+/// An answer, as far as stories look at it.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub set_cookies: Vec<String>,
+    pub body: Value,
+}
+
+impl Stage {
+    pub async fn new(pool: PgPool) -> Self {
+        Self::with_account(pool, GoogleAccount::dev(), |_| {}).await
+    }
+
+    /// With another Google account, and settings changed by `change`.
+    pub async fn with_account(pool: PgPool, account: GoogleAccount, change: impl FnOnce(&mut Values)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let google = GoogleSandbox::new(account);
+        let mut values = settings::values(&database_url(&pool), &base);
+        change(&mut values);
+        let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::new(config, Clock::system(), 16).unwrap_or_else(|error| panic!("{error}"));
+        let app: &'static App = Box::leak(Box::new(app));
+        let router = server::router(app, &google).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { app, google, pool, base, http: shared::platforms::http_client().unwrap() }
+    }
+
+    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let cookies = response.headers().get_all("set-cookie").iter();
+        let set_cookies = cookies.map(|cookie| cookie.to_str().unwrap().to_owned()).collect();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        Answer { status, set_cookies, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    }
+
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        self.call(Method::POST, path, headers, body.to_string()).await
+    }
+
+    /// A signed report of the CRM.
+    pub async fn deal(&self, report: &Value) -> Answer {
+        let body = report.to_string();
+        let signed = signature::sign(body.as_bytes(), &SecretString::from(settings::WEBHOOK_SECRET));
+        self.call(Method::POST, "/api/webhooks/crm-conversion", &[("x-webhook-signature", &signed)], body).await
+    }
+
+    pub async fn tick(&self) -> Value {
+        let answer = self.post("/dev/tick", &[], &json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.body
+    }
+
+    pub async fn health(&self) -> Value {
+        let key = format!("Bearer {}", settings::HEALTH_KEY);
+        self.call(Method::GET, "/api/health/tracking", &[("authorization", &key)], String::new()).await.body
+    }
+
+    /// The one value this statement selects.
+    pub async fn value<T>(&self, sql: &str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn row(&self, table: &str) -> Value {
+        self.value(&format!("select to_jsonb(t) from {table} t")).await
+    }
+
+    /// Puts conversions that are due into the queue, without their history.
+    pub async fn queue(&self, count: i32) {
+        sqlx::raw_sql(&format!(
+            "with lead as (
+                 insert into public.leads (email) values ('jane@example.com') returning id
+             ),
+             conversion as (
+                 insert into public.conversions (
+                     lead_id, conversion_type, idempotency_key, crm_deal_id, occurred_at, transaction_id, gclid,
+                     click_at, ad_user_data
+                 )
+                 select id, 'closed', 'D-' || n || ':closed', 'D-' || n, now(), 'adtrail-' || md5(n::text),
+                     'Click-' || n, now() - interval '1 day', 'granted'
+                 from lead, generate_series(1, {count}) n
+                 returning id
+             )
+             insert into public.conversion_queue (conversion_id, platform) select id, 'google_ads' from conversion"
+        ))
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+}
+
+/// How others reach the database of this test.
+pub fn database_url(pool: &PgPool) -> String {
+    pool.connect_options().to_url_lossy().to_string()
+}
+
+/// Many at once; answers in the order they were asked for.
+pub async fn all<T: Send + 'static>(tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let running: Vec<_> = tasks.map(tokio::spawn).collect();
+    let mut done = Vec::with_capacity(running.len());
+    for task in running {
+        done.push(task.await.unwrap());
+    }
+    done
+}
