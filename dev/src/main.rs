@@ -57,13 +57,12 @@ async fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .with_context(|| format!("port {port} is taken; choose another one, such as PORT={} make dev", port ^ 1))?;
-    let (postgres, database_url) = match settings::environment("DATABASE_URL") {
-        Some(url) => (None, url),
-        None => {
-            let postgres = Postgres::kept(&programs::private_folder()?).await?;
-            let url = postgres.url("postgres");
-            (Some(postgres), url)
-        }
+    let (postgres, database_url) = if let Some(url) = settings::environment("DATABASE_URL") {
+        (None, url)
+    } else {
+        let postgres = Postgres::kept(&programs::private_folder()?).await?;
+        let url = postgres.url("postgres");
+        (Some(postgres), url)
     };
     supabase_roles::create_supabase_roles(&database_url).await?;
     migrations::run(&database_url).await?;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request as AxumRequest};
-use axum::response::{Html, IntoResponse, Response as AxumResponse};
+use axum::response::{Html, Response as AxumResponse};
 use axum::routing::{any, get, post};
 use chrono::TimeDelta;
 use lambda_http::aws_lambda_events::apigw::{
     ApiGatewayV2httpRequestContext, ApiGatewayV2httpRequestContextHttpDescription,
 };
-use lambda_http::http::StatusCode;
+use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use shared::App;
@@ -49,7 +49,7 @@ pub fn api(app: &'static App) -> Router {
         .route(create_lead::ENDPOINT.path, endpoint(app, &create_lead::ENDPOINT, create_lead::handle))
         .route(crm_conversion::ENDPOINT.path, endpoint(app, &crm_conversion::ENDPOINT, crm_conversion::handle))
         .route(tracking_health::ENDPOINT.path, endpoint(app, &tracking_health::ENDPOINT, tracking_health::handle))
-        .fallback(async || to_axum(Problem::not_found().into_response()))
+        .fallback(async || to_axum(not_found()))
 }
 
 /// The endpoints of the HTTP contract.
@@ -92,6 +92,12 @@ where
     })
 }
 
+fn not_found() -> Response {
+    let mut response = Problem::not_found().into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// As API Gateway hands it on: the whole body, and the caller's address in the context.
 async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
     let (parts, body) = request.into_parts();
@@ -106,5 +112,5 @@ async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
 
 fn to_axum(response: Response) -> AxumResponse {
     let (parts, body) = response.into_parts();
-    (parts, body.to_vec()).into_response()
+    AxumResponse::from_parts(parts, body.to_vec().into())
 }

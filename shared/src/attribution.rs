@@ -65,10 +65,23 @@ pub struct Click {
 }
 
 impl Click {
+    /// A click with these ids (gclid, gbraid, wbraid); none without any.
+    #[must_use]
+    pub fn of([gclid, gbraid, wbraid]: [Option<ClickId>; 3], at: DateTime<Utc>) -> Option<Self> {
+        let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
+        clicked.then_some(Self { gclid, gbraid, wbraid, gad_source: None, gad_campaignid: None, at })
+    }
+
+    /// Its ids: gclid, gbraid, wbraid.
+    #[must_use]
+    pub fn ids(&self) -> [Option<&str>; 3] {
+        [&self.gclid, &self.gbraid, &self.wbraid].map(|id| id.as_ref().map(ClickId::as_str))
+    }
+
     /// Is it the click of these ids, whenever it was seen?
     #[must_use]
     pub fn is_same_click(&self, other: &Self) -> bool {
-        (&self.gclid, &self.gbraid, &self.wbraid) == (&other.gclid, &other.gbraid, &other.wbraid)
+        self.ids() == other.ids()
     }
 }
 
@@ -127,8 +140,7 @@ impl Attribution {
             let value = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
             ClickId::parse(&value).ok()
         };
-        let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));
-        let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
+        let click = Click::of(["gclid", "gbraid", "wbraid"].map(click_id), now);
         Self {
             utm: Utm {
                 source: first("utm_source"),
@@ -137,13 +149,10 @@ impl Attribution {
                 term: first("utm_term"),
                 content: first("utm_content"),
             },
-            click: clicked.then(|| Click {
-                gclid,
-                gbraid,
-                wbraid,
+            click: click.map(|click| Click {
                 gad_source: first("gad_source"),
                 gad_campaignid: first("gad_campaignid"),
-                at: now,
+                ..click
             }),
         }
     }
@@ -185,7 +194,7 @@ impl Attribution {
             .chain(click.map(|c| &c.gad_campaignid))
             .flatten();
         texts.into_iter().all(|text| text.chars().count() <= UTM_LIMIT && !text.chars().any(char::is_control))
-            && click.is_none_or(|c| c.gclid.is_some() || c.gbraid.is_some() || c.wbraid.is_some())
+            && click.is_none_or(|c| c.ids() != [None; 3])
     }
 }
 

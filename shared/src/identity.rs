@@ -143,10 +143,16 @@ pub fn ip_hash(address: IpAddr, key: &SecretString) -> Hash {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets()[..8].to_vec(),
     };
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(&canonical);
-    Hash(hex(&mac.finalize().into_bytes()))
+    Hash(hex(&hmac(key, &canonical).finalize().into_bytes()))
+}
+
+/// HMAC-SHA-256 of a message under a secret.
+#[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
+#[must_use]
+pub fn hmac(key: &SecretString, message: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::new_from_slice(key.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac
 }
 
 #[cfg(test)]

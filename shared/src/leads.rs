@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Click, ClickId};
+use crate::attribution::{Attribution, Click};
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
@@ -81,7 +81,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
-    let click_id = |id: fn(&Click) -> &Option<ClickId>| click.and_then(|c| id(c).as_ref()).map(ClickId::as_str);
+    let [gclid, gbraid, wbraid] = click.map_or([None; 3], Click::ids);
     let said_something =
         consent.is_known() || lead.consent_marketing.is_some() || lead.consent_data_processing.is_some();
     let row = sqlx::query!(
@@ -144,9 +144,9 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,
         if lead.gpc { Some("gpc") } else { consent.is_known().then_some("form") },
-        click_id(|c| &c.gclid),
-        click_id(|c| &c.gbraid),
-        click_id(|c| &c.wbraid),
+        gclid,
+        gbraid,
+        wbraid,
         click.map(|c| c.at),
         utm.source.as_deref(),
         utm.medium.as_deref(),

@@ -23,8 +23,11 @@ pub struct Entry {
     /// Is it set up for conversions of this type?
     pub accepts: fn(&Config, ConversionType) -> bool,
     /// Makes it ready; none without credentials. An error says the fix.
-    pub connect: fn(&Config, &Clock) -> Result<Option<Box<dyn Platform>>, String>,
+    pub connect: fn(&Config, &Clock) -> Result<Connected, String>,
 }
+
+/// A platform made ready, if we have credentials for it.
+pub type Connected = Option<Box<dyn Platform>>;
 
 /// Every platform there is.
 pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];

@@ -335,7 +335,6 @@ pub async fn conclude(
 ) -> Result<(), DbError> {
     let (outcome, refusal, reason) = match verdict {
         Verdict::Confirmed => ("confirmed", None, None),
-        Verdict::Processing => ("processing", None, None),
         Verdict::Unanswered(reason) => ("unanswered", None, Some(reason)),
         Verdict::Refused(Outcome::Later(at, reason)) => ("later", Some(("pending", Some(*at))), Some(reason)),
         Verdict::Refused(Outcome::Retry(reason)) => {
@@ -343,7 +342,7 @@ pub async fn conclude(
         }
         Verdict::Refused(Outcome::Rejected(reason)) => ("rejected", Some(("dead_letter", None)), Some(reason)),
         // No platform refuses a receipt in any other way.
-        Verdict::Refused(_) => ("processing", None, None),
+        Verdict::Processing | Verdict::Refused(_) => ("processing", None, None),
     };
     let (status, next_retry_at) = refusal.unwrap_or(("uploaded", None));
     let doublings = receipt.status_checks.clamp(0, 10).cast_unsigned();

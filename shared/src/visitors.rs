@@ -72,8 +72,7 @@ pub struct Recorded {
 /// Those of the database.
 pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
     let Attribution { utm, click } = &visit.attribution;
-    let click_id =
-        |id: fn(&Click) -> &Option<ClickId>| click.as_ref().and_then(|c| id(c).as_ref()).map(ClickId::as_str);
+    let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);
     let row = sqlx::query!(
         r#"-- visitors::record
         insert into public.visitors as v (
@@ -126,9 +125,9 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
             wbraid as "wbraid: ClickId", gad_source, gad_campaignid, click_at,
             utm_source, utm_medium, utm_campaign, utm_term, utm_content"#,
         visit.visitor_id.to_string(),
-        click_id(|c| &c.gclid),
-        click_id(|c| &c.gbraid),
-        click_id(|c| &c.wbraid),
+        gclid,
+        gbraid,
+        wbraid,
         click.as_ref().and_then(|c| c.gad_source.as_deref()),
         click.as_ref().and_then(|c| c.gad_campaignid.as_deref()),
         click.as_ref().map(|c| c.at),
@@ -148,9 +147,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
     )
     .fetch_one(tx)
     .await?;
-    let (gclid, gbraid, wbraid) = (row.gclid, row.gbraid, row.wbraid);
-    let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
-    let (gad_source, gad_campaignid) = (row.gad_source, row.gad_campaignid);
+    let click = row.click_at.and_then(|at| Click::of([row.gclid, row.gbraid, row.wbraid], at));
     Ok(Recorded {
         returning: row.returning,
         attribution: Attribution {
@@ -161,14 +158,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
                 term: row.utm_term,
                 content: row.utm_content,
             },
-            click: row.click_at.filter(|_| clicked).map(|at| Click {
-                gclid,
-                gbraid,
-                wbraid,
-                gad_source,
-                gad_campaignid,
-                at,
-            }),
+            click: click.map(|it| Click { gad_source: row.gad_source, gad_campaignid: row.gad_campaignid, ..it }),
         },
     })
 }

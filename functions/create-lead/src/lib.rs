@@ -102,11 +102,8 @@ fn attribution(app: &App, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
     let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));
     let (source, medium, campaign) = (utm("utm_source"), utm("utm_medium"), utm("utm_campaign"));
     let (term, content) = (utm("utm_term"), utm("utm_content"));
-    let (gclid, gbraid, wbraid) = (gclid?, gbraid?, wbraid?);
-    let clicked = gclid.is_some() || gbraid.is_some() || wbraid.is_some();
-    let (gad_source, gad_campaignid) = (None, None);
     Ok(Attribution {
         utm: Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? },
-        click: clicked.then(|| Click { gclid, gbraid, wbraid, gad_source, gad_campaignid, at: app.clock.now() }),
+        click: Click::of([gclid?, gbraid?, wbraid?], app.clock.now()),
     })
 }

@@ -78,8 +78,8 @@ fn parse(app: &App, request: &Request) -> Result<Visit, Problem> {
 }
 
 fn page_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && text.len() <= URL_LIMIT);
-    url.ok_or_else(|| {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(|_| text.chars().count() <= URL_LIMIT).ok_or_else(|| {
         format!("must be the whole address of the page, https:// and all, at most {URL_LIMIT} characters")
     })
 }

@@ -122,7 +122,7 @@ fn count<'a>(attempts: &'a [Attempt], summary: &mut Summary) -> Option<&'a Reaso
                 paused = Some(reason);
             }
             Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) | Outcome::Unsent => {
-                summary.postponed += 1
+                summary.postponed += 1;
             }
         }
     }

@@ -10,10 +10,10 @@ use crate::db::DbError;
 #[derive(Debug)]
 pub struct Problem {
     kind: Kind,
-    detail: Option<String>,
+    detail: Option<Box<str>>,
     errors: Vec<FieldError>,
-    header: Option<(HeaderName, HeaderValue)>,
-    cause: Option<String>,
+    header: Option<(HeaderName, &'static str)>,
+    cause: Option<Box<str>>,
 }
 
 /// What is wrong with one field of the body.
@@ -68,13 +68,13 @@ impl Problem {
         Self { kind, detail: None, errors: Vec::new(), header: None, cause: None }
     }
 
-    fn detail(mut self, detail: impl Into<String>) -> Self {
+    fn detail(mut self, detail: impl Into<Box<str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
     fn header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.header = Some((name, value));
         self
     }
 
@@ -134,13 +134,13 @@ impl Problem {
 
     /// 500. The cause goes to the log only.
     #[must_use]
-    pub fn internal(cause: impl Into<String>) -> Self {
+    pub fn internal(cause: impl Into<Box<str>>) -> Self {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal) }
     }
 
     /// 503: nothing was stored, ask again. The cause goes to the log only.
     #[must_use]
-    pub fn unavailable(cause: impl Into<String>) -> Self {
+    pub fn unavailable(cause: impl Into<Box<str>>) -> Self {
         let problem = Self::new(Kind::Unavailable).header(header::RETRY_AFTER, "5");
         Self { cause: Some(cause.into()), ..problem }
     }
@@ -179,7 +179,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }

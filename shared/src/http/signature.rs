@@ -1,11 +1,13 @@
 //! Is the caller who it says it is? All comparisons take the same time whatever the answer.
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::Mac;
 use lambda_http::Request;
 use lambda_http::http::header;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::identity::{hex, hmac};
 
 /// Carries `sha256=` and the hexadecimal HMAC-SHA-256 of the raw body.
 pub const HEADER: &str = "x-webhook-signature";
@@ -39,7 +41,7 @@ pub fn has_bearer(request: &Request, secret: &SecretString) -> bool {
 /// `sha256=…`, as a sender makes it.
 #[must_use]
 pub fn sign(body: &[u8], secret: &SecretString) -> String {
-    format!("sha256={}", crate::identity::hex(&mac(body, secret).finalize().into_bytes()))
+    format!("sha256={}", hex(&hmac(secret, body).finalize().into_bytes()))
 }
 
 /// Tries every secret, so that the time taken doesn't tell which one fitted.
@@ -48,14 +50,7 @@ fn any(secrets: &[SecretString], fits: impl Fn(&SecretString) -> bool) -> bool {
 }
 
 fn is_mac_of(body: &[u8], secret: &SecretString, signature: &[u8]) -> bool {
-    mac(body, secret).verify_slice(signature).is_ok()
-}
-
-fn mac(body: &[u8], secret: &SecretString) -> Hmac<Sha256> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(body);
-    mac
+    hmac(secret, body).verify_slice(signature).is_ok()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -24,7 +24,8 @@ struct ErrorBody {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Status {
-    status: String,
+    #[serde(rename = "status")]
+    canonical_code: String,
     message: String,
     details: Vec<Detail>,
 }
@@ -68,7 +69,7 @@ pub(super) fn of_ingest(answer: &Answer<'_>, now: DateTime<Utc>) -> Outcome {
     let error = serde_json::from_slice::<ErrorBody>(answer.body).unwrap_or_default().error;
     let violation = error.details.iter().flat_map(|detail| &detail.field_violations).find(|it| !it.reason.is_empty());
     let named = error.details.iter().map(|detail| detail.reason.as_str()).find(|reason| !reason.is_empty());
-    let code = violation.map(|it| it.reason.as_str()).or(named).unwrap_or(&error.status);
+    let code = violation.map(|it| it.reason.as_str()).or(named).unwrap_or(&error.canonical_code);
     let said = match violation {
         Some(it) => format!("{}: {}", it.field, it.description),
         None => error.message.clone(),

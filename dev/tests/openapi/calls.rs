@@ -1,0 +1,139 @@
+//! The calls whose answers are compared with the document.
+
+use dev::settings::{HEALTH_KEY, WEBHOOK_SECRET};
+use lambda_http::http::{Method, header};
+use secrecy::SecretString;
+use serde_json::Value;
+use shared::http::signature;
+
+use crate::answers::WEBSITE;
+use crate::document::{Document, Operation, inside};
+
+/// Instead of a status: whatever the call becomes, it is accepted.
+pub const ANY_SUCCESS: u16 = 2;
+
+/// One request and what must come of it.
+pub struct Call {
+    /// As in `POST /api/leads`.
+    pub operation: String,
+    pub method: Method,
+    pub path: String,
+    pub origin: Option<&'static str>,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    pub status: u16,
+    /// What the answer says at a pointer.
+    pub says: Option<(&'static str, Value)>,
+    /// The schema and the code judge the body alike. When they don't, the document's prose says why.
+    pub by_schema: bool,
+}
+
+impl Call {
+    /// As the website, or with the right credentials.
+    pub fn new(operation: &str, status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let (method, path) = operation.split_once(' ').expect("a method and a path");
+        let body = body.into();
+        let credentials = match path {
+            "/api/webhooks/crm-conversion" => {
+                Some((signature::HEADER, signature::sign(&body, &SecretString::from(WEBHOOK_SECRET))))
+            }
+            "/api/health/tracking" => Some((header::AUTHORIZATION.as_str(), format!("Bearer {HEALTH_KEY}"))),
+            _ => None,
+        };
+        Self {
+            operation: operation.into(),
+            method: method.parse().expect("a method"),
+            path: path.into(),
+            origin: Some(WEBSITE),
+            headers: credentials.into_iter().collect(),
+            body,
+            status,
+            says: None,
+            by_schema: true,
+        }
+    }
+
+    /// Called by a page of this website, or by no page at all.
+    pub fn from(self, origin: Option<&'static str>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// With this header instead of the credentials.
+    pub fn with(self, name: &'static str, value: &str) -> Self {
+        Self { headers: vec![(name, value.into())], ..self }
+    }
+
+    /// The answer says this at this pointer.
+    pub fn says(self, pointer: &'static str, value: impl Into<Value>) -> Self {
+        Self { says: Some((pointer, value.into())), ..self }
+    }
+
+    /// The schema judges the body otherwise than the code.
+    pub fn by_prose(self) -> Self {
+        Self { by_schema: false, ..self }
+    }
+}
+
+/// What the document says about this operation without naming its fields.
+pub fn general(document: &Document, operation: &Operation) -> Vec<Call> {
+    let name = operation.name();
+    if operation.method == "OPTIONS" {
+        return vec![
+            Call::new(&name, 204, ""),
+            Call::new(&name, 204, "").from(None),
+            Call::new(&name, 403, "").from(Some("https://www.example.com.evil.example.com")),
+        ];
+    }
+    let least = least(document, operation);
+    let limit = usize::try_from(operation.value["x-body-limit-bytes"].as_u64().unwrap_or_default()).expect("bytes");
+    let padded = |length: usize| format!("{least}{}", " ".repeat(length - least.len()));
+    let mut calls = vec![
+        Call { method: Method::PUT, ..Call::new(&name, 405, least.clone()) },
+        Call::new(&name, 413, padded(limit + 1)),
+        Call::new(&name, ANY_SUCCESS, padded(limit)),
+    ];
+    if operation.is_for_browsers() {
+        calls.push(Call::new(&name, ANY_SUCCESS, least.clone()).from(None));
+        calls.push(Call::new(&name, 403, least.clone()).from(Some("http://www.example.com")));
+        calls.push(Call::new(&name, 403, least).from(Some("null")));
+    } else {
+        calls.push(Call { headers: Vec::new(), ..Call::new(&name, 401, least.clone()) });
+        calls.push(Call::new(&name, 401, least.clone()).with("authorization", "Bearer somebody-else"));
+        calls.push(Call::new(&name, 401, least).with("authorization", "Basic YTpi"));
+    }
+    if limit > 0 {
+        calls.extend(
+            ["", "{", "[]", "null", "<html>"].map(|body| Call::new(&name, 400, body).says("/errors/0/pointer", "")),
+        );
+        calls.push(Call::new(&name, 400, r#"{"a":{"b~/":"\u0000"}}"#).says("/errors/0/pointer", "/a/b~0~1"));
+    }
+    calls
+}
+
+/// Every request that the document shows. It has to be accepted.
+pub fn shown(document: &Document, operation: &Operation) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for (kind, content) in document.members(&format!("{}/requestBody/content", operation.pointer)) {
+        for (_, example) in document.members(&inside(&content.pointer, "examples")) {
+            let value = &example.value["value"];
+            let body = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let mut call = Call::new(&operation.name(), ANY_SUCCESS, body);
+            call.headers.push(("content-type", kind.into()));
+            calls.push(call);
+        }
+    }
+    calls
+}
+
+/// The same while the database can't do what is asked.
+pub fn without_database(document: &Document, status: u16) -> Vec<Call> {
+    let operations = document.operations();
+    let calls = operations.iter().filter(|operation| operation.method != "OPTIONS");
+    calls.map(|operation| Call::new(&operation.name(), status, least(document, operation))).collect()
+}
+
+/// The smallest body that the document shows; none for an operation that takes none.
+fn least(document: &Document, operation: &Operation) -> String {
+    let shown = shown(document, operation).into_iter().map(|call| call.body).min_by_key(Vec::len);
+    String::from_utf8(shown.unwrap_or_default()).expect("text")
+}

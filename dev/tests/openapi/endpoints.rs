@@ -1,0 +1,69 @@
+//! Which endpoints there are: the document's against the code's.
+
+use std::collections::BTreeSet;
+
+use lambda_http::http::Method;
+use shared::http::{Caller, Endpoint};
+
+use crate::document::Document;
+
+/// Every line that only one of the two has.
+pub fn differences(document: &Document, endpoints: &[&Endpoint]) -> Vec<String> {
+    let documented: BTreeSet<_> = document.operations().iter().map(documented).collect();
+    let implemented: BTreeSet<_> = endpoints.iter().flat_map(|endpoint| implemented(endpoint)).collect();
+    let promised = documented.difference(&implemented).map(|line| format!("only in the document: {line}"));
+    let secret = implemented.difference(&documented).map(|line| format!("only in the code: {line}"));
+    promised.chain(secret).collect()
+}
+
+fn documented(operation: &crate::document::Operation) -> String {
+    let limit = operation.value["x-body-limit-bytes"].as_u64();
+    line(&operation.method, operation.path, operation.is_for_browsers(), limit)
+}
+
+fn implemented(endpoint: &Endpoint) -> Vec<String> {
+    let for_browsers = endpoint.caller == Caller::Browser;
+    let mut lines =
+        vec![line(endpoint.method.as_str(), endpoint.path, for_browsers, u64::try_from(endpoint.body_limit).ok())];
+    if for_browsers {
+        lines.push(line(Method::OPTIONS.as_str(), endpoint.path, true, None));
+    }
+    lines
+}
+
+fn line(method: &str, path: &str, for_browsers: bool, limit: Option<u64>) -> String {
+    let caller = if for_browsers { "browsers" } else { "systems that authenticate" };
+    let limit = limit.map_or_else(|| "no body".into(), |limit| format!("at most {limit} bytes"));
+    format!("{method} {path} for {caller}, {limit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use dev::server::ENDPOINTS;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_difference_is_reported() {
+        let leads = "/paths/~1api~1leads";
+        let mistakes = [
+            (
+                "/post/x-body-limit-bytes",
+                json!(7),
+                "only in the document: POST /api/leads for browsers, at most 7 bytes",
+            ),
+            ("/post/security", json!([{"HealthKey": []}]), "only in the code: POST /api/leads for browsers"),
+            ("/put", json!({"security": []}), "only in the document: PUT /api/leads for browsers, no body"),
+            ("/options", Value::Null, "only in the code: OPTIONS /api/leads for browsers, no body"),
+            ("/post", Value::Null, "only in the code: POST /api/leads for browsers, at most 32768 bytes"),
+        ];
+        for (at, mistake, expected) in mistakes {
+            let mut document = Document::read();
+            document.put(&format!("{leads}{at}"), mistake);
+            let found = differences(&document, &ENDPOINTS);
+            assert!(found.iter().any(|line| line.starts_with(expected)), "{at}: {expected} not in {found:#?}");
+        }
+        assert_eq!(differences(&Document::read(), &ENDPOINTS[1..]).len(), 2);
+    }
+}

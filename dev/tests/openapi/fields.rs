@@ -1,0 +1,224 @@
+//! Every field, right and wrong, and everything that can become of a call.
+
+use dev::settings::WEBHOOK_SECRET;
+use serde_json::{Map, Value, json};
+
+use crate::calls::Call;
+
+/// All of them. In order: later calls refer to earlier ones.
+pub fn calls() -> Vec<Call> {
+    let mut calls = vec![health("healthy").says("/last/visit", Value::Null)];
+    calls.extend(visits());
+    calls.extend(events());
+    calls.extend(leads());
+    calls.extend(deals());
+    calls.push(health("healthy").says("/queue/pending", 1));
+    calls.push(Call::new("GET /api/health/tracking", 200, "").with("authorization", "bearer dev-health-key"));
+    calls
+}
+
+/// How tracking is doing.
+pub fn health(status: &'static str) -> Call {
+    Call::new("GET /api/health/tracking", 200, "").says("/status", status)
+}
+
+fn visit(status: u16, body: &Value) -> Call {
+    Call::new("POST /api/track/visit", status, body.to_string())
+}
+
+fn event(status: u16, body: &Value) -> Call {
+    Call::new("POST /api/track/event", status, body.to_string())
+}
+
+fn lead(status: u16, body: &Value) -> Call {
+    Call::new("POST /api/leads", status, body.to_string())
+}
+
+fn deal(status: u16, body: &Value) -> Call {
+    Call::new("POST /api/webhooks/crm-conversion", status, body.to_string())
+}
+
+fn visits() -> Vec<Call> {
+    let page = "https://www.example.com/";
+    let cookie = "adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61";
+    vec![
+        visit(200, &json!({"url": page})).with("cookie", cookie).says("/returning", false),
+        visit(200, &json!({"url": page})).with("cookie", cookie).says("/returning", true),
+        visit(200, &json!({"url": page})).with("cookie", "adtrail_visitor=7; adtrail_attribution=7"),
+        visit(200, &json!({"url": page})).with("content-type", "application/x-www-form-urlencoded"),
+        visit(200, &json!({"url": page, "referrer": "", "consent": {}, "unknown": [1]})),
+        visit(200, &json!({"url": page, "referrer": "x".repeat(4_000)})),
+        visit(200, &json!({"url": format!("{page}{}", "x".repeat(8_192 - page.len()))})),
+        visit(200, &json!({"url": format!("{page}{}", "ü".repeat(5_000))})),
+        visit(200, &json!({"url": page, "referrer": null, "consent": null})).by_prose(),
+        visit(200, &json!({"url": format!("  {page} "), "consent": {"ad_user_data": ""}})).by_prose(),
+        visit(400, &json!({})).says("/errors/0/pointer", "/url"),
+        visit(400, &json!({"url": ""})),
+        visit(400, &json!({"url": 7})),
+        visit(400, &json!({"url": "/lp"})),
+        visit(400, &json!({"url": "ftp://www.example.com/"})),
+        visit(400, &json!({"url": format!("{page}{}", "x".repeat(8_192))})),
+        visit(400, &json!({"url": page, "referrer": []})),
+        visit(400, &json!({"url": page, "consent": "granted"})).says("/errors/0/pointer", "/consent"),
+        visit(400, &json!({"url": page, "consent": {"ad_user_data": "yes"}}))
+            .says("/errors/0/pointer", "/consent/ad_user_data"),
+        visit(400, &json!({"consent": {"ad_personalization": true}}))
+            .says("/errors/1/pointer", "/consent/ad_personalization"),
+    ]
+}
+
+fn events() -> Vec<Call> {
+    let named = |name: &str| json!({"event_name": name});
+    let with = |name: &str, value: Value| json!({"event_name": "sign_up", name: value});
+    let params =
+        |count: usize| -> Value { (0..count).map(|n| (format!("p{n}"), json!(n))).collect::<Map<_, _>>().into() };
+    // The body and its params are two levels, and so is a number in the innermost list the last.
+    let nested = |levels: usize| with("params", json!({"p": (3..levels).fold(json!([7]), |inner, _| json!([inner]))}));
+    vec![
+        event(202, &with("event_id", json!("order:1.2_3-4"))).says("/status", "stored"),
+        event(202, &with("event_id", json!("order:1.2_3-4"))).says("/status", "duplicate"),
+        event(202, &named(&"x".repeat(40))),
+        event(202, &with("event_id", json!("x".repeat(128)))),
+        event(202, &with("params", params(25))),
+        event(202, &with("page_url", json!("/lp"))),
+        event(202, &nested(16)),
+        event(202, &json!({"event_name": "sign_up", "event_id": null, "params": null, "page_url": ""})).by_prose(),
+        event(400, &nested(17)).by_prose(),
+        event(400, &json!({})).says("/errors/0/pointer", "/event_name"),
+        event(400, &named("1st_visit")),
+        event(400, &named("sign up")),
+        event(400, &named(&"x".repeat(41))),
+        event(400, &with("event_id", json!("a b"))),
+        event(400, &with("event_id", json!(7))),
+        event(400, &with("event_id", json!("x".repeat(129)))),
+        event(400, &with("params", params(26))),
+        event(400, &with("params", json!([]))),
+        event(400, &with("params", json!({"a b": 1}))).says("/errors/0/pointer", "/params"),
+        event(400, &with("page_url", json!("x".repeat(8_193)))),
+        event(400, &with("page_url", json!("a\u{7}"))),
+    ]
+}
+
+fn leads() -> Vec<Call> {
+    let with = |name: &str, value: Value| json!({"email": "jane.doe@example.com", name: value});
+    let consent = |name: &str, value: Value| with("consent", json!({name: value}));
+    let form = json!({
+        "email": "John@Example.com", "phone": "+49 30 901820", "name": "John", "message": "Hello.\n\tMe.",
+        "transaction_id": "form-1", "consent": {"marketing": true, "ad_user_data": "granted"}, "gclid": "click-1",
+    });
+    let changed = |name: &str, value: Value| {
+        let mut form = form.clone();
+        form[name] = value;
+        form
+    };
+    let mut calls = vec![
+        lead(201, &form).says("/status", "created"),
+        lead(200, &form).says("/status", "duplicate"),
+        // What counts as the same payload.
+        lead(200, &changed("email", json!("john@example.com"))),
+        lead(200, &changed("gclid", json!("click-2"))),
+        lead(200, &changed("utm_source", json!("google"))),
+        lead(200, &form).with("cookie", "adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61"),
+        lead(409, &changed("email", json!("jane@example.com"))),
+        lead(409, &changed("phone", json!("+49 30 901821"))),
+        lead(409, &changed("name", json!("Johnny"))),
+        lead(409, &changed("message", json!("Hello?"))),
+        lead(409, &changed("consent", json!({"marketing": false, "ad_user_data": "granted"}))),
+        lead(201, &json!({"email": "no@example.com", "consent": {"ad_user_data": "denied", "data_processing": true}})),
+        lead(201, &with("phone", json!("030 901820"))),
+        lead(201, &with("message", json!("ü".repeat(5_000)))),
+        lead(201, &with("consent", json!({"ad_personalization": "unknown"}))),
+        lead(201, &json!({"email": "jane.doe@example.com", "phone": null, "name": "", "consent": {"marketing": null}}))
+            .by_prose(),
+        lead(400, &json!({})).says("/errors/0/pointer", "/email"),
+        lead(400, &consent("marketing", json!("yes"))).says("/errors/0/pointer", "/consent/marketing"),
+        lead(400, &consent("data_processing", json!(1))),
+        lead(400, &consent("ad_user_data", json!("yes"))),
+    ];
+    let wrong = [
+        ("email", json!("jane")),
+        ("email", json!("jane@localhost")),
+        ("email", json!("jane@example..com")),
+        ("email", json!(format!("{}@example.com", "x".repeat(65)))),
+        ("email", json!(["jane@example.com"])),
+        ("phone", json!("call me")),
+        ("phone", json!("1".repeat(65))),
+        ("phone", json!(4_930_901_820_u64)),
+        ("name", json!("x".repeat(201))),
+        ("name", json!("a\u{7}")),
+        ("message", json!("x".repeat(5_001))),
+        ("transaction_id", json!("a/b")),
+        ("transaction_id", json!("x".repeat(129))),
+        ("gclid", json!("a b")),
+        ("gbraid", json!("x".repeat(513))),
+        ("wbraid", json!("ü")),
+        ("utm_source", json!("x".repeat(513))),
+        ("utm_medium", json!(7)),
+        ("utm_campaign", json!({})),
+        ("utm_term", json!("a\u{7}")),
+        ("utm_content", json!(true)),
+    ];
+    calls.extend(wrong.map(|(name, value)| lead(400, &with(name, value))));
+    calls
+}
+
+fn deals() -> Vec<Call> {
+    let of = |email: &str, id: Value| json!({"crm_deal_id": id, "conversion_type": "closed", "email": email});
+    let with = |name: &str, value: Value| {
+        let mut deal = of("nobody@example.com", json!("D-1"));
+        deal[name] = value;
+        deal
+    };
+    let by_phone = |phone: &str| json!({"crm_deal_id": "D-2", "conversion_type": "qualified", "phone": phone});
+    let token = format!("Bearer {WEBHOOK_SECRET}");
+    let mut calls = vec![
+        deal(202, &of("nobody@example.com", json!("D-1"))).says("/status", "awaiting_lead"),
+        deal(202, &of("nobody@example.com", json!("D-1"))).says("/status", "awaiting_lead"),
+        deal(202, &of("nobody@example.com", json!(9_007_199_254_740_991_u64))).with("authorization", &token),
+        deal(200, &of("john@example.com", json!("D-3"))).says("/platforms", json!(["google_ads"])),
+        deal(200, &of("john@example.com", json!("D-3"))).says("/status", "duplicate"),
+        deal(200, &of("no@example.com", json!("D-4"))).says("/reason", "consent_denied"),
+        deal(202, &by_phone("+1 800-555-0100")),
+        deal(202, &with("currency", json!("EUR"))),
+        deal(202, &with("occurred_at", json!("2000-01-01T00:00:00Z"))),
+        deal(202, &json!({"crm_deal_id": "D-5", "conversion_type": "closed", "email": "", "phone": "+1 800-555-0100", "lead_id": null})).by_prose(),
+        deal(400, &json!({})).says("/errors/2/pointer", "/email"),
+        deal(400, &json!({"crm_deal_id": "D-6", "conversion_type": "closed"})),
+        deal(400, &by_phone("030 901820")),
+        deal(400, &by_phone("+49 (0)30 901820")),
+        deal(400, &by_phone("+12")),
+        deal(400, &with("currency", json!("ABC"))).by_prose(),
+        deal(400, &with("occurred_at", json!("2026-11-23T00:00:00Z"))).by_prose(),
+        deal(400, &with("occurred_at", json!("1999-12-31T23:59:59Z"))).by_prose(),
+    ];
+    let priced = |value: Value, currency: Value| {
+        let mut deal = with("value", value);
+        deal["currency"] = currency;
+        deal
+    };
+    calls.push(deal(202, &priced(json!(0), json!("EUR"))));
+    calls.push(deal(202, &priced(json!(999_999_999_999_u64), json!("JPY"))));
+    calls.push(deal(400, &priced(json!(1_000_000_000_000_u64), json!("JPY"))).says("/errors/0/pointer", "/value"));
+    calls.push(deal(202, &priced(json!(0.000_001), json!("EUR"))));
+    calls.push(deal(400, &priced(json!(0.000_000_1), json!("EUR"))).by_prose());
+    calls.push(deal(400, &priced(json!(1), json!("ABC"))).by_prose());
+    let wrong = [
+        ("crm_deal_id", json!(" ")),
+        ("crm_deal_id", json!(-1)),
+        ("crm_deal_id", json!(1.5)),
+        ("crm_deal_id", json!(null)),
+        ("crm_deal_id", json!("x".repeat(201))),
+        ("conversion_type", json!("won")),
+        ("email", json!("jane")),
+        ("phone", json!("call me")),
+        ("lead_id", json!("7")),
+        ("value", json!(1)),
+        ("value", json!(-1)),
+        ("value", json!("6000")),
+        ("currency", json!("eur")),
+        ("occurred_at", json!("2026-11-20T14:03:11")),
+        ("occurred_at", json!("2026-11-20")),
+    ];
+    calls.extend(wrong.map(|(name, value)| deal(400, &with(name, value))));
+    calls
+}

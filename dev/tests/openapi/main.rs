@@ -1,0 +1,183 @@
+//! `docs/openapi.yaml` is a valid document, and says what the code does: no endpoint, no status, no header and no field
+//! more or less.
+//!
+//! The answers are those of the router that `make dev` serves, over a real Postgres.
+
+mod answers;
+mod calls;
+mod document;
+mod endpoints;
+mod fields;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::connect_info::MockConnectInfo;
+use axum::http::{Request, header};
+use chrono::{DateTime, Utc};
+use dev::server::{ENDPOINTS, api};
+use dev::settings;
+use secrecy::SecretString;
+use serde_json::Value;
+use shared::App;
+use shared::clock::Clock;
+use shared::http::cookies;
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tower::ServiceExt;
+
+use answers::{Answer, WEBSITE};
+use calls::{ANY_SUCCESS, Call};
+use document::Document;
+
+/// When the document's examples take place.
+const NOW: &str = "2026-11-22T15:31:07Z";
+
+#[test]
+fn the_document_is_valid() {
+    let faults = Document::read().faults();
+
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn the_document_names_the_endpoints_of_the_code_and_no_others() {
+    let document = Document::read();
+
+    let differences = endpoints::differences(&document, &ENDPOINTS);
+
+    assert!(differences.is_empty(), "\n{}\n", differences.join("\n"));
+    let name =
+        |component: &str| document.find(&format!("/components/{component}/name")).map(|place| place.value.clone());
+    assert_eq!(name("parameters/VisitorCookie"), Some(cookies::VISITOR.into()));
+    assert_eq!(name("parameters/AttributionCookie"), Some(cookies::ATTRIBUTION.into()));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: PgPool) -> anyhow::Result<()> {
+    let database = pool.connect_options();
+    let router = router((*database).clone())?;
+    // Nobody listens there.
+    let cut_off = self::router(PgConnectOptions::clone(&database).host("127.0.0.1").port(1))?;
+    let document = Document::read();
+    let mut trial = Trial { document: &document, answered: BTreeSet::new(), faults: Vec::new() };
+
+    trial.run(&router, fields::calls()).await?;
+    for operation in document.operations() {
+        trial.run(&router, calls::general(&document, &operation)).await?;
+        trial.run(&router, calls::shown(&document, &operation)).await?;
+    }
+    sqlx::query(
+        "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
+         values ('google_ads', 'paused', 'Store new credentials.', now(), now())
+         on conflict (platform) do update set (state, reason, paused_at, next_probe_at) =
+           (excluded.state, excluded.reason, excluded.paused_at, excluded.next_probe_at)",
+    )
+    .execute(&pool)
+    .await?;
+    trial.run(&router, vec![fields::health("critical")]).await?;
+    trial.run(&cut_off, calls::without_database(&document, 503)).await?;
+    sqlx::query("drop schema public cascade").execute(&pool).await?;
+    trial.run(&router, calls::without_database(&document, 500)).await?;
+    trial.ask_elsewhere(&router).await?;
+
+    let mut faults = trial.faults;
+    faults.extend(answers::never_answered(&document, &trial.answered));
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+    Ok(())
+}
+
+/// The HTTP contract as `make dev` serves it, over this database.
+fn router(database: PgConnectOptions) -> anyhow::Result<Router> {
+    let nowhere = "http://127.0.0.1:1";
+    let mut values = settings::values("postgres://127.0.0.1/replaced-below", nowhere);
+    values.insert("ALLOWED_ORIGINS".into(), SecretString::from(WEBSITE));
+    let mut config = settings::config(&values)?;
+    config.database = database;
+    let now: DateTime<Utc> = NOW.parse()?;
+    let app: &'static App = Box::leak(Box::new(App::new(config, Clock::fixed(now), 2)?));
+    Ok(api(app).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 443)))))
+}
+
+/// Calls made so far, and what was wrong with their answers.
+struct Trial<'a> {
+    document: &'a Document,
+    answered: BTreeSet<(String, u16)>,
+    faults: Vec<String>,
+}
+
+impl Trial<'_> {
+    async fn run(&mut self, router: &Router, calls: Vec<Call>) -> anyhow::Result<()> {
+        let operations = self.document.operations();
+        for call in calls {
+            let operation = operations.iter().find(|operation| operation.name() == call.operation);
+            let Some(operation) = operation else { anyhow::bail!("{} isn't documented", call.operation) };
+            let answer = ask(router, &call).await?;
+            let status = answer.status.as_u16();
+            let mut found = answers::surprises(self.document, operation, &answer);
+            let expected = if call.status == ANY_SUCCESS { answer.status.is_success() } else { status == call.status };
+            if !expected {
+                found.push(format!("answered {status} instead of {}", call.status));
+            }
+            let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if let Some((pointer, expected)) = &call.says
+                && said.pointer(pointer) != Some(expected)
+            {
+                found.push(format!("doesn't say {expected} at {pointer}"));
+            }
+            if !call.body.is_empty() && (status == 400 || answer.status.is_success()) {
+                let schema = format!("{}/requestBody/content/application~1json/schema", operation.pointer);
+                let violations = match serde_json::from_slice(&call.body) {
+                    Ok(body) => self.document.violations(&schema, &body),
+                    Err(error) => vec![error.to_string()],
+                };
+                if (violations.is_empty() == answer.status.is_success()) != call.by_schema {
+                    found.push(format!("the schema and the code don't judge the body as expected: {violations:?}"));
+                }
+            }
+            let sent: String = String::from_utf8_lossy(&call.body).chars().take(200).collect();
+            let said: String = String::from_utf8_lossy(&answer.body).chars().take(400).collect();
+            self.faults.extend(
+                found.into_iter().map(|fault| {
+                    format!("{} {} {sent}\n  answered {status} {said}\n  {fault}", call.method, call.path)
+                }),
+            );
+            self.answered.insert((call.operation, status));
+        }
+        Ok(())
+    }
+
+    /// The answer at every path that isn't documented.
+    async fn ask_elsewhere(&mut self, router: &Router) -> anyhow::Result<()> {
+        let place = self.document.find("/x-any-other-path");
+        let place = place.ok_or_else(|| anyhow::anyhow!("x-any-other-path isn't documented"))?;
+        for call in ["GET /api", "POST /api/leads/", "GET /favicon.ico"].map(|call| Call::new(call, 404, "")) {
+            let answer = ask(router, &call).await?;
+            let mut found = answers::body(self.document, &place, &answer);
+            if answer.status.as_u16() != call.status {
+                found.push(format!("answered {}", answer.status));
+            }
+            if answer.headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store") {
+                found.push("Cache-Control isn't no-store".into());
+            }
+            self.faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", call.operation)));
+        }
+        Ok(())
+    }
+}
+
+async fn ask(router: &Router, call: &Call) -> anyhow::Result<Answer> {
+    let mut request = Request::builder().method(call.method.clone()).uri(&call.path);
+    for (name, value) in &call.headers {
+        request = request.header(*name, value);
+    }
+    if let Some(origin) = call.origin {
+        request = request.header(header::ORIGIN, origin);
+    }
+    let response = router.clone().oneshot(request.body(Body::from(call.body.clone()))?).await?;
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await?.to_vec();
+    Ok(Answer { origin: call.origin, status: parts.status, headers: parts.headers, body })
+}
