@@ -45,7 +45,7 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
         let pairs = (0..AT_ONCE).flat_map(|n| {
             let n = batch * AT_ONCE + n;
             // Half of them know each other by e-mail, half by phone.
-            let (form, person) = if n % 2 == 0 {
+            let (form, person) = if n.is_multiple_of(2) {
                 let email = format!("jane{n}@example.com");
                 (json!({"email": email}), json!({"email": email}))
             } else {
@@ -61,7 +61,7 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
             if n % 4 < 2 { [lead, deal] } else { [deal, lead] }
         });
         let answers = all(pairs).await;
-        assert!(answers.iter().all(|status| status.is_success()), "{answers:?}");
+        assert!(answers.iter().all(StatusCode::is_success), "{answers:?}");
     }
 
     stage.tick().await;

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::stage::{Stage, database_url};
 
 const KILLS: i64 = 100;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Builds the binary, which is a matter of a moment when `make test` has run, and says where it is.
 async fn uploader() -> PathBuf {

@@ -25,9 +25,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, client: i32, n: i32, answer: Result<i32, impl std::fmt::Debug>) {
+    fn count<E>(&mut self, client: i32, n: i32, answer: &Result<i32, E>) {
         match answer {
-            Ok(answer) if answer == client * 100_000 + n => self.right += 1,
+            Ok(answer) if *answer == client * 100_000 + n => self.right += 1,
             Ok(_) => self.wrong += 1,
             Err(_) => self.errors += 1,
         }
@@ -61,7 +61,7 @@ async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
             for n in 0..STATEMENTS {
                 let answer =
                     db.tx(async |tx| Ok::<i32, DbError>(sqlx::query_scalar(&sql).bind(n).fetch_one(tx).await?)).await;
-                tally.count(client, n, answer);
+                tally.count(client, n, &answer);
             }
             tally
         }
@@ -83,7 +83,7 @@ async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
             let sql = statement(client);
             for n in 0..STATEMENTS {
                 let answer = sqlx::query_scalar(&sql).bind(n).persistent(false).fetch_one(&mut connection).await;
-                tally.count(client, n, answer);
+                tally.count(client, n, &answer);
             }
             tally
         }

@@ -16,7 +16,6 @@ use tokio::net::TcpListener;
 
 /// Adtrail and the sandbox Google on one loopback port.
 pub struct Stage {
-    pub app: &'static App,
     pub google: GoogleSandbox,
     pub pool: PgPool,
     pub base: String,
@@ -48,7 +47,7 @@ impl Stage {
         let app: &'static App = Box::leak(Box::new(app));
         let router = server::router(app, &google).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { app, google, pool, base, http: shared::platforms::http_client().unwrap() }
+        Self { google, pool, base, http: shared::platforms::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
