@@ -169,20 +169,28 @@ impl Attribution {
         Self { utm: if earlier.utm.is_empty() { self.utm } else { earlier.utm }, click }
     }
 
-    /// As a cookie value. UTMs that would make it longer than browsers keep are left to the database.
+    /// As a cookie value. What would make it longer than browsers keep is left to the database, but for the click ids.
     #[must_use]
     pub fn to_cookie(&self) -> String {
         let encode = |it: &Self| URL_SAFE_NO_PAD.encode(serde_json::to_vec(it).unwrap_or_default());
         let whole = encode(self);
-        if whole.len() <= 3_500 { whole } else { encode(&Self { utm: Utm::default(), click: self.click.clone() }) }
+        if whole.len() <= 3_500 {
+            return whole;
+        }
+        let click = self.click.clone().map(|click| Click { gad_source: None, gad_campaignid: None, ..click });
+        encode(&Self { utm: Utm::default(), click })
     }
 
-    /// From a cookie value; nothing when somebody tampered with it.
+    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for ever.
     #[must_use]
-    pub fn from_cookie(value: &str) -> Self {
+    pub fn from_cookie(value: &str, now: DateTime<Utc>) -> Self {
         let decoded = URL_SAFE_NO_PAD.decode(value).ok();
         let read: Option<Self> = decoded.and_then(|json| serde_json::from_slice(&json).ok());
-        read.filter(Self::is_plausible).unwrap_or_default()
+        let mut it = read.filter(Self::is_plausible).unwrap_or_default();
+        if let Some(click) = &mut it.click {
+            click.at = click.at.min(now);
+        }
+        it
     }
 
     fn is_plausible(&self) -> bool {
@@ -194,7 +202,7 @@ impl Attribution {
             .chain(click.map(|c| &c.gad_campaignid))
             .flatten();
         texts.into_iter().all(|text| text.chars().count() <= UTM_LIMIT && !text.chars().any(char::is_control))
-            && click.is_none_or(|c| c.ids() != [None; 3])
+            && click.is_none_or(|c| c.ids() != [None; 3] && c.at >= DateTime::UNIX_EPOCH)
     }
 }
 
@@ -252,22 +260,23 @@ mod tests {
     #[test]
     fn the_cookie_brings_back_what_was_put_in() {
         let it = touch("gclid=one&utm_source=google&gad_campaignid=7", 3);
-        assert_eq!(Attribution::from_cookie(&it.to_cookie()), it);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie(), at(9)), it);
     }
 
     #[test]
     fn a_cookie_somebody_tampered_with_is_no_attribution() {
-        let forged = |json: &str| Attribution::from_cookie(&URL_SAFE_NO_PAD.encode(json));
+        let forged = |json: &str| Attribution::from_cookie(&URL_SAFE_NO_PAD.encode(json), at(0));
         for json in [
             r#"{"click":{"gclid":"a b","at":"2026-01-01T00:00:00Z"}}"#,
             r#"{"click":{"at":"2026-01-01T00:00:00Z"}}"#,
             r#"{"utm":{"source":"a\u0000b"}}"#,
+            r#"{"click":{"gclid":"a","at":"-262143-01-01T00:00:00Z"}}"#,
             r#"{"utm":{"source":7}}"#,
             "{",
         ] {
             assert_eq!(forged(json), Attribution::default(), "{json}");
         }
-        assert_eq!(Attribution::from_cookie("%%%"), Attribution::default());
+        assert_eq!(Attribution::from_cookie("%%%", at(0)), Attribution::default());
     }
 
     #[test]
@@ -277,6 +286,20 @@ mod tests {
             ["source", "medium", "campaign", "term", "content"].map(|n| format!("utm_{n}={long}&")).concat();
         let it = touch(&format!("{query}gclid={}", "g".repeat(512)), 0);
         assert!(it.to_cookie().len() < 3_600);
-        assert_eq!(Attribution::from_cookie(&it.to_cookie()).click, it.click);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie(), at(0)).click, it.click);
+
+        let hints = "😀".repeat(UTM_LIMIT);
+        let ids = ["gclid", "gbraid", "wbraid"].map(|name| format!("{name}={}&", "g".repeat(512))).concat();
+        let it = touch(&format!("{ids}gad_source={hints}&gad_campaignid={hints}"), 0);
+        assert!(it.to_cookie().len() < 3_600);
+        assert!(Attribution::from_cookie(&it.to_cookie(), at(0)).click.unwrap().is_same_click(&it.click.unwrap()));
+    }
+
+    #[test]
+    fn a_cookie_cannot_claim_a_click_newer_than_now() {
+        for claimed in [9, i64::from(u32::MAX)] {
+            let cookie = touch("gclid=forged", claimed).to_cookie();
+            assert_eq!(Attribution::from_cookie(&cookie, at(5)).click.unwrap().at, at(5));
+        }
     }
 }

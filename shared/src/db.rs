@@ -21,6 +21,9 @@ use tokio::time::timeout;
 const BEGIN: &str = "begin; set local statement_timeout = '8s'; set local lock_timeout = '5s'; \
                      set local idle_in_transaction_session_timeout = '10s'";
 
+/// Postgres answers the COMMIT of a failed transaction with a quiet ROLLBACK; before the empty SELECT it says so aloud.
+const COMMIT: &str = "select; commit";
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A socket that died while the sandbox was frozen may swallow the request without a word.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -98,7 +101,8 @@ impl Db {
     }
 
     /// Runs `work` in one transaction. COMMIT, or ROLLBACK when `work` fails, has been answered when this returns, so
-    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved.
+    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved, and
+    /// is an error even if `work` swallowed it.
     ///
     /// # Errors
     /// What `work` returns, or the [`DbError`] of beginning and committing.
@@ -114,7 +118,7 @@ impl Db {
         // Dropping the connection on a timeout closes the socket; Postgres rolls back.
         let done = timeout(TRANSACTION_TIMEOUT, async {
             let outcome = work(&mut tx).await;
-            let end = if outcome.is_ok() { "commit" } else { "rollback" };
+            let end = if outcome.is_ok() { COMMIT } else { "rollback" };
             (outcome, tx.connection.execute(end).await)
         })
         .await

@@ -100,7 +100,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
             utm_source, utm_medium, utm_campaign, utm_term, utm_content, created_at
         )
         select
-            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, v.consent_recorded_at),
             case when $14 <> 'unknown' then $14 else coalesce(v.ad_user_data, 'unknown') end,
             case when $15 <> 'unknown' then $15 else coalesce(v.ad_personalization, 'unknown') end,
             case

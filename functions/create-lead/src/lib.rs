@@ -88,7 +88,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
         },
         gpc: denies_by_gpc(request),
         visitor_id: cookies::visitor(request),
-        cookie: cookies::attribution(request),
+        cookie: cookies::attribution(request, app.clock.now()),
         body: attribution?,
         at: app.clock.now(),
     })
@@ -107,3 +107,6 @@ fn attribution(app: &App, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
         click: Click::of([gclid?, gbraid?, wbraid?], app.clock.now()),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> 
         Ok(at)
     }
 }
+
+#[cfg(test)]
+mod tests;

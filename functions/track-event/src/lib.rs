@@ -52,3 +52,6 @@ fn parse(app: &App, request: &Request) -> Result<Event, Problem> {
         at: app.clock.now(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ fn parse(app: &App, request: &Request) -> Result<Visit, Problem> {
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Ok(Visit {
         visitor_id: cookies::visitor(request).unwrap_or_else(VisitorId::mint),
-        attribution: Attribution::from_url(&url, at).after(cookies::attribution(request)),
+        attribution: Attribution::from_url(&url, at).after(cookies::attribution(request, at)),
         landing_page: cut(url.as_str(), STORED_LIMIT),
         referrer: referrer?,
         user_agent: user_agent.map(|text| cut(text, USER_AGENT_LIMIT)),
@@ -87,3 +87,6 @@ fn page_url(text: &str) -> Result<Url, String> {
 fn cut(text: &str, limit: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(limit).collect()
 }
+
+#[cfg(test)]
+mod tests;

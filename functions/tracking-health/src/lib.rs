@@ -25,3 +25,6 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     let health = app.db.tx(async |tx| health::check(tx, &app.config, app.clock.now()).await).await?;
     Ok(json(StatusCode::OK, &health))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The two cookies Adtrail sets, both HttpOnly: who the visitor is, and where they came from.
 
+use chrono::{DateTime, Utc};
 use lambda_http::Request;
 use lambda_http::http::{HeaderValue, header};
 
@@ -22,8 +23,8 @@ pub fn visitor(request: &Request) -> Option<VisitorId> {
 
 /// The attribution of the request, empty when it is absent or was tampered with.
 #[must_use]
-pub fn attribution(request: &Request) -> Attribution {
-    find(request, ATTRIBUTION).map(Attribution::from_cookie).unwrap_or_default()
+pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
+    find(request, ATTRIBUTION).map(|value| Attribution::from_cookie(value, now)).unwrap_or_default()
 }
 
 /// Sets both: the id for 400 days, the longest browsers allow, the attribution for the 90 days a click counts.

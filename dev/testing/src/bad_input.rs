@@ -1,0 +1,293 @@
+//! Bodies and requests that nobody should send: each must be answered with a problem that helps, and leave no trace.
+
+use lambda_http::http::Method;
+use serde_json::{Map, Value, json};
+use shared::App;
+use shared::http::{Caller, Endpoint, Problem, Request, Response};
+use sqlx::PgPool;
+
+use crate::{Answer, ORIGIN, call, request, row_counts, with};
+
+/// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't belong
+/// there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good request
+/// of exactly the allowed size is let in.
+///
+/// # Panics
+/// When something bad is not refused with 4xx and the field to blame, or leaves a row in any table.
+pub async fn refuses_bad_input<'a, H, F>(
+    (app, pool): (&'a App, &PgPool),
+    endpoint: &Endpoint,
+    handle: H,
+    finish: fn(Request) -> Request,
+    valid: &Value,
+    bad_fields: &[(&str, Value)],
+) where
+    H: Fn(&'a App, Request) -> F + Copy,
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let before = row_counts(pool).await;
+    for body in unreadable(valid) {
+        let answer = call(app, endpoint, finish(request(endpoint, body.clone())), handle).await;
+        expect_problem(&answer, 400, &String::from_utf8_lossy(&body));
+        assert_eq!(answer.pointers().len(), 1, "{}", String::from_utf8_lossy(&body));
+    }
+    let with_nul = text_fields(valid, "").into_iter().map(|pointer| (pointer, json!("before\u{0}after")));
+    let bad_fields = bad_fields.iter().map(|(pointer, value)| ((*pointer).to_owned(), value.clone()));
+    for (pointer, bad) in with_nul.chain(bad_fields) {
+        let body = replaced(valid, &pointer, bad.clone());
+        let answer = call(app, endpoint, finish(crate::json_request(endpoint, &body)), handle).await;
+        expect_problem(&answer, 400, &body.to_string());
+        assert_eq!(answer.pointers(), [pointer], "{body}");
+        if let Some(text) = bad.as_str().filter(|text| text.len() > 12) {
+            assert!(!answer.body.to_string().contains(text), "the answer repeats what was sent: {}", answer.body);
+        }
+    }
+    refuses_bad_requests(app, endpoint, handle, finish, valid).await;
+    assert_eq!(row_counts(pool).await, before, "something was stored");
+
+    let padded = |size: usize| {
+        let body = valid.to_string();
+        format!("{body}{}", " ".repeat(size - body.len()))
+    };
+    let too_large = call(app, endpoint, finish(request(endpoint, padded(endpoint.body_limit + 1))), handle).await;
+    expect_problem(&too_large, 413, "a body of one byte more");
+    assert_eq!(row_counts(pool).await, before, "something was stored");
+    let answer = call(app, endpoint, finish(request(endpoint, padded(endpoint.body_limit))), handle).await;
+    assert!((200..300).contains(&answer.status), "a body of exactly the limit: {answer:?}");
+    assert_ne!(row_counts(pool).await, before, "the good one is stored, so the comparison sees rows");
+}
+
+async fn refuses_bad_requests<'a, H, F>(
+    app: &'a App,
+    endpoint: &Endpoint,
+    handle: H,
+    finish: fn(Request) -> Request,
+    valid: &Value,
+) where
+    H: Fn(&'a App, Request) -> F + Copy,
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let good = || finish(crate::json_request(endpoint, valid));
+    let browser = endpoint.caller == Caller::Browser;
+    let allow = if browser { "POST, OPTIONS" } else { "POST" };
+    let mut methods = vec![Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE];
+    if !browser {
+        methods.push(Method::OPTIONS);
+    }
+    for method in methods {
+        let mut request = good();
+        *request.method_mut() = method.clone();
+        let answer = call(app, endpoint, request, handle).await;
+        expect_problem(&answer, 405, method.as_str());
+        assert_eq!(answer.header("allow"), allow);
+    }
+    if browser {
+        let http = ORIGIN.replace("https", "http");
+        let suffixed = format!("{ORIGIN}.evil.example");
+        for origin in ["https://evil.example", "null", "", "*", "https://example.com", &http, &suffixed] {
+            let answer = call(app, endpoint, with(good(), "origin", origin), handle).await;
+            expect_problem(&answer, 403, origin);
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}");
+            assert_eq!(answer.header("vary"), "Origin");
+            assert_eq!(answer.cookies(), []);
+        }
+        let refused = call(app, endpoint, with(finish(request(endpoint, "{")), "origin", ORIGIN), handle).await;
+        expect_problem(&refused, 400, "a listed website's own mistake");
+        assert_eq!(refused.header("access-control-allow-origin"), ORIGIN, "the page can read what is wrong");
+    }
+}
+
+fn expect_problem(answer: &Answer, status: u16, sent: &str) {
+    let sent: String = sent.chars().take(400).collect();
+    assert_eq!(answer.status, status, "{sent} is answered {:?}", answer.body);
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{sent}");
+    assert_eq!(answer.header("cache-control"), "no-store", "{sent}");
+    assert_eq!(answer.body["status"], status, "{sent}");
+    assert!(answer.body["type"].as_str().is_some_and(|kind| kind.starts_with("/problems/")), "{sent}");
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{sent}");
+}
+
+/// Bodies that are no JSON object that can be read.
+fn unreadable(valid: &Value) -> Vec<Vec<u8>> {
+    let good = valid.to_string();
+    let open = &good[..good.len() - 1];
+    let nested = |levels: usize| format!("{open},\"more\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    let mut not_utf8 = good.clone().into_bytes();
+    not_utf8.splice(2..2, [0xff, 0xfe]);
+    let mut bodies: Vec<Vec<u8>> = [
+        "",
+        " ",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "true",
+        "\"text\"",
+        "a=b&c=d",
+        "<!doctype html><html><body>502</body></html>",
+        "\u{feff}{}",
+        open,
+        &format!("[{good}]"),
+        &format!("{good}{good}"),
+        &format!("{open},\"more\":1e200000}}"),
+        &format!("{open},\"more\":-1e200000}}"),
+        &format!("{open},\"more\":NaN}}"),
+        &format!("{open},\"more\":Infinity}}"),
+        &format!("{open},\"more\":0x10}}"),
+        &format!("{open},\"more\":\"\\ud800\"}}"),
+        &format!("{open},\"more\":\"a\u{1}\"}}"),
+        &format!("{open},\"mo\\u0000re\":1}}"),
+        &format!("{open},\"more\":{{\"deep\":[[\"\\u0000\"]]}}}}"),
+        &format!("{open},}}"),
+        &nested(17),
+        &nested(1_000),
+        &"[".repeat(8_000),
+        &"{\"a\":".repeat(1_600),
+    ]
+    .map(|body| body.as_bytes().to_vec())
+    .into();
+    bodies.push(not_utf8);
+    bodies.push(vec![0; 64]);
+    bodies
+}
+
+/// Pointers to every text in a document.
+fn text_fields(value: &Value, pointer: &str) -> Vec<String> {
+    match value {
+        Value::String(_) => vec![pointer.to_owned()],
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(name, value)| text_fields(value, &format!("{pointer}/{name}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn replaced(document: &Value, pointer: &str, value: Value) -> Value {
+    let mut document = document.clone();
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer into the document");
+    let parent = document.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+    parent.insert(name.to_owned(), value);
+    document
+}
+
+/// Sends thousands of bodies that were good before chance changed them, always the same ones. `request` makes the request.
+///
+/// # Panics
+/// When one is answered 5xx, which a panic is, too.
+pub async fn fuzz<'a, H, F>(
+    app: &'a App,
+    endpoint: &Endpoint,
+    handle: H,
+    rounds: u64,
+    valid: &[Value],
+    request: impl Fn(Vec<u8>) -> Request,
+) where
+    H: Fn(&'a App, Request) -> F + Copy,
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let mut taken = 0;
+    for round in 0..rounds {
+        let mut chance = Chance(round);
+        let body = mutated(&valid[chance.below(valid.len())], &mut chance);
+        let answer = call(app, endpoint, request(body.clone()), handle).await;
+        assert!(answer.status < 500, "{} is answered {:?}", String::from_utf8_lossy(&body), answer.body);
+        taken += u64::from(answer.status < 300);
+    }
+    assert!(taken > rounds / 20, "only {taken} of {rounds} were good enough to come through to the database");
+}
+
+fn mutated(valid: &Value, chance: &mut Chance) -> Vec<u8> {
+    let mut document = valid.clone();
+    for _ in 0..=chance.below(3) {
+        change_a_value(&mut document, chance);
+    }
+    let mut body = document.to_string().into_bytes();
+    if chance.below(3) == 0 {
+        change_bytes(&mut body, chance);
+    }
+    body
+}
+
+fn change_a_value(value: &mut Value, chance: &mut Chance) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() && chance.below(8) > 0 => {
+            let nth = chance.below(fields.len());
+            if chance.below(8) == 0 {
+                let name = fields.keys().nth(nth).cloned().unwrap_or_default();
+                fields.remove(&name);
+            } else if let Some(field) = fields.values_mut().nth(nth) {
+                change_a_value(field, chance);
+            }
+        }
+        Value::String(text) if chance.below(2) == 0 => {
+            let at = text.char_indices().nth(chance.below(text.chars().count().max(1))).map_or(0, |(at, _)| at);
+            text.insert_str(
+                at,
+                chance.one_of(&["\0", " ", "ß", "😀", "\u{202e}", "\n", "'", "%00", "İ", "@", "+", "Z"]),
+            );
+        }
+        _ => *value = surprise(chance),
+    }
+}
+
+fn surprise(chance: &mut Chance) -> Value {
+    let size = [0, 1, 40, 41, 128, 254, 512, 5_001, 8_193][chance.below(9)];
+    let texts = [
+        "granted",
+        "closed",
+        "EUR",
+        "jane@example.com",
+        "+49 30 901820",
+        "https://www.example.com/?gclid=x",
+        "2026-11-20T12:00:60Z",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "+262142-12-31T23:59:59Z",
+        "-262143-01-01T00:00:00Z",
+        "2000-01-01T00:00:00+23:59",
+        "00000000-0000-0000-0000-000000000000",
+        "NaN",
+        "-0",
+    ];
+    match chance.below(12) {
+        0 => Value::Null,
+        1 => json!(chance.below(2) == 0),
+        2 => json!([-1, 0, 1, i64::MIN, i64::MAX][chance.below(5)]),
+        3 => json!([0.1, -0.0, 1e-300, 1e12, 999_999_999_999.999_5, f64::MAX, f64::MIN_POSITIVE][chance.below(7)]),
+        4 => json!(u64::MAX),
+        5 => json!([]),
+        6 => Value::Object(Map::new()),
+        7 => json!({"a": [{"b": "c"}, chance.below(100)]}),
+        8 => json!("x".repeat(size)),
+        9 => json!("😀".repeat(size.min(600))),
+        _ => json!(chance.one_of(&texts)),
+    }
+}
+
+fn change_bytes(body: &mut Vec<u8>, chance: &mut Chance) {
+    let at = chance.below(body.len());
+    let end = (at + chance.below(16)).min(body.len());
+    match chance.below(4) {
+        0 => body[at] = u8::try_from(chance.below(256)).unwrap_or_default(),
+        1 => drop(body.drain(at..end)),
+        2 => body.truncate(at),
+        _ => drop(body.splice(at..at, body[at..end].to_vec())),
+    }
+}
+
+/// Chance that repeats itself (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or_default()
+    }
+
+    fn one_of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
+        texts[self.below(texts.len())]
+    }
+}

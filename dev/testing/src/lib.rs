@@ -1,0 +1,275 @@
+//! What the tests of the handlers and of the SQL have in common: an app on the test's own database, requests, answers,
+//! rows, and bodies that nobody should send. Whatever goes wrong in here is a failed test, so it panics.
+
+mod bad_input;
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequestContext, ApiGatewayV2httpRequestContextHttpDescription,
+};
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, RequestExt};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use shared::App;
+use shared::clock::Clock;
+use shared::config::Config;
+use shared::http::{Endpoint, Problem, Request, Response, answer, signature};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub use bad_input::{fuzz, refuses_bad_input};
+
+/// A website that may call.
+pub const ORIGIN: &str = "https://www.example.com";
+/// Signs the webhook.
+pub const WEBHOOK_SECRET: &str = "test-webhook-secret";
+/// Opens the health endpoint.
+pub const HEALTH_KEY: &str = "test-health-key";
+
+/// The time at which every test begins.
+///
+/// # Panics
+/// Never: it is a time.
+#[must_use]
+pub fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_176_000, 0).expect("2026-11-20T12:00:00Z")
+}
+
+/// An app on this database. Its clock stands at [`start`]; both conversion types go to Google Ads.
+#[must_use]
+pub fn app(pool: &PgPool) -> App {
+    app_with(pool, &[])
+}
+
+/// The same with other settings; an empty value takes a setting away.
+///
+/// # Panics
+/// When a setting is wrong.
+#[must_use]
+pub fn app_with(pool: &PgPool, settings: &[(&str, &str)]) -> App {
+    let mut config = config(settings);
+    config.database = (*pool.connect_options()).clone();
+    App::new(config, Clock::fixed(start()), 4).expect("an app")
+}
+
+/// The same where no database answers.
+///
+/// # Panics
+/// When a setting is wrong.
+#[must_use]
+pub fn app_without_database(settings: &[(&str, &str)]) -> App {
+    App::new(config(settings), Clock::fixed(start()), 1).expect("an app")
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    let mut values = BTreeMap::from([
+        // The discard port: nobody listens.
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:9/nothing"),
+        ("ALLOWED_ORIGINS", ORIGIN),
+        ("IP_HASH_KEY", "test-ip-hash-key"),
+        ("WEBHOOK_SECRET", WEBHOOK_SECRET),
+        ("HEALTH_KEY", HEALTH_KEY),
+        ("CONSENT_UNKNOWN", "send"),
+        ("GOOGLE_ADS_CUSTOMER_ID", "1234567890"),
+        ("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "11"),
+        ("GOOGLE_ADS_CONVERSION_ACTION_CLOSED", "12"),
+    ]);
+    values.extend(settings.iter().copied());
+    let values = values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect();
+    Config::from_values(&values, &[]).expect("good settings")
+}
+
+/// A request from 192.0.2.1 with a body of these bytes.
+///
+/// # Panics
+/// Never: the path is one of ours.
+#[must_use]
+pub fn request(endpoint: &Endpoint, body: impl Into<Vec<u8>>) -> Request {
+    let mut http = ApiGatewayV2httpRequestContextHttpDescription::default();
+    http.source_ip = Some("192.0.2.1".into());
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.http = http;
+    let builder = lambda_http::http::Request::builder().method(endpoint.method.clone()).uri(endpoint.path);
+    let request = builder.body(Body::from(body.into())).expect("a request");
+    request.with_request_context(RequestContext::ApiGatewayV2(context))
+}
+
+/// A request with a JSON body.
+#[must_use]
+pub fn json_request(endpoint: &Endpoint, body: &Value) -> Request {
+    request(endpoint, body.to_string())
+}
+
+/// The request with one more header.
+///
+/// # Panics
+/// When it can't be one.
+#[must_use]
+pub fn with(mut request: Request, name: &str, value: &str) -> Request {
+    let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+    request.headers_mut().append(name, HeaderValue::from_str(value).expect("a header's value"));
+    request
+}
+
+/// The request, signed with the webhook's secret.
+#[must_use]
+pub fn signed(request: Request) -> Request {
+    let signature = signature::sign(request.body(), &SecretString::from(WEBHOOK_SECRET));
+    with(request, signature::HEADER, &signature)
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, which is JSON; null when there is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header; empty when it is absent.
+    ///
+    /// # Panics
+    /// When it is no text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a text"))
+    }
+
+    /// The cookies it sets: name, value, attributes.
+    ///
+    /// # Panics
+    /// When one isn't well-formed.
+    #[must_use]
+    pub fn cookies(&self) -> Vec<(String, String, String)> {
+        self.headers
+            .get_all("set-cookie")
+            .iter()
+            .map(|cookie| {
+                let (pair, attributes) = cookie.to_str().expect("a text").split_once("; ").expect("attributes");
+                let (name, value) = pair.split_once('=').expect("a pair");
+                (name.to_owned(), value.to_owned(), attributes.to_owned())
+            })
+            .collect()
+    }
+
+    /// The cookies it sets, as the browser sends them back.
+    #[must_use]
+    pub fn cookie_header(&self) -> String {
+        self.cookies().into_iter().map(|(name, value, _)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The fields a problem blames.
+    #[must_use]
+    pub fn pointers(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        errors.iter().filter_map(|error| error["pointer"].as_str()).collect()
+    }
+}
+
+/// Sends a request all the way through [`shared::http::answer`].
+///
+/// # Panics
+/// When the answer's body is no JSON.
+pub async fn call<'a, H, F>(app: &'a App, endpoint: &Endpoint, request: Request, handle: H) -> Answer
+where
+    H: FnOnce(&'a App, Request) -> F,
+    F: Future<Output = Result<Response, Problem>>,
+{
+    let (parts, body) = answer(app, endpoint, request, handle).await.into_parts();
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+/// The rows of a query, as JSON objects.
+///
+/// # Panics
+/// When the query fails.
+pub async fn rows(pool: &PgPool, query: &str) -> Vec<Value> {
+    let query = format!("select to_jsonb(row) from ({query}) as row");
+    sqlx::query_scalar(&query).fetch_all(pool).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+/// The only row of a query.
+///
+/// # Panics
+/// When there is none or another one.
+pub async fn row(pool: &PgPool, query: &str) -> Value {
+    let mut rows = rows(pool, query).await;
+    assert_eq!(rows.len(), 1, "{query} has {rows:?}");
+    rows.remove(0)
+}
+
+/// Runs statements that prepare a test.
+///
+/// # Panics
+/// When one fails.
+pub async fn execute(pool: &PgPool, statements: &str) {
+    sqlx::raw_sql(statements).execute(pool).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
+}
+
+/// Stores a row with these columns and answers its id.
+///
+/// # Panics
+/// When the table refuses it.
+pub async fn insert(pool: &PgPool, table: &str, columns: &Value) -> Uuid {
+    let names = columns.as_object().expect("an object").keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let insert = format!(
+        "insert into public.{table} ({names})
+         select {names} from jsonb_populate_record(null::public.{table}, $1) returning id"
+    );
+    let id = sqlx::query_scalar(&insert).bind(columns).fetch_one(pool).await;
+    id.unwrap_or_else(|error| panic!("{columns} can't go into {table}: {error}"))
+}
+
+/// Stores a row of the queue, pending since a minute before [`start`] unless `queue` says otherwise, for a new lead's
+/// closed deal whose consent is granted unless `conversion` says otherwise. Answers the row's id.
+///
+/// # Panics
+/// When a table refuses it.
+pub async fn queue_row(pool: &PgPool, queue: &Value, conversion: &Value) -> Uuid {
+    let over = |defaults: Value, columns: &Value| {
+        let mut defaults = defaults.as_object().cloned().unwrap_or_default();
+        defaults.extend(columns.as_object().cloned().unwrap_or_default());
+        Value::Object(defaults)
+    };
+    let lead = insert(pool, "leads", &json!({"created_at": "2026-11-20T08:00:00Z"})).await;
+    let deal = json!({
+        "lead_id": lead, "conversion_type": "closed", "crm_deal_id": lead, "idempotency_key": format!("{lead}:closed"),
+        "occurred_at": "2026-11-20T11:00:00Z", "transaction_id": format!("adtrail-{lead}"), "ad_user_data": "granted",
+    });
+    let conversion = insert(pool, "conversions", &over(deal, conversion)).await;
+    let pending = json!({"conversion_id": conversion, "platform": "google_ads", "created_at": "2026-11-20T11:59:00Z"});
+    insert(pool, "conversion_queue", &over(pending, queue)).await
+}
+
+/// How many rows each table has.
+///
+/// # Panics
+/// When the database can't be asked.
+pub async fn row_counts(pool: &PgPool) -> BTreeMap<String, i64> {
+    let tables = "select table_name::text from information_schema.tables \
+                  where table_schema = 'public' and table_type = 'BASE TABLE'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.expect("the tables");
+    let mut counts = BTreeMap::new();
+    for table in tables {
+        let count = sqlx::query_scalar(&format!("select count(*) from public.{table}")).fetch_one(pool).await;
+        counts.insert(table, count.expect("a count"));
+    }
+    counts
+}
+
+/// Bytes as the value of the attribution cookie.
+#[must_use]
+pub fn cookie_value(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

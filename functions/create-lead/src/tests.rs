@@ -1,0 +1,400 @@
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use shared::identity::Hash;
+use shared::visitors::VisitorId;
+use sqlx::PgPool;
+use testing::{
+    Answer, app, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts, rows,
+    with,
+};
+
+use super::*;
+
+async fn send(app: &App, request: Request) -> Answer {
+    call(app, &ENDPOINT, request, handle).await
+}
+
+fn form(body: &Value) -> Request {
+    testing::json_request(&ENDPOINT, body)
+}
+
+const LEAD: &str = "select * from public.leads";
+
+async fn lead(pool: &PgPool, answer: &Answer) -> Value {
+    assert_eq!(answer.status, 201, "{:?}", answer.body);
+    row(pool, &format!("{LEAD} where id = '{}'", answer.body["lead_id"].as_str().unwrap())).await
+}
+
+/// The row's columns of these names.
+fn expect(stored: &Value, expected: &Value) {
+    for (column, value) in expected.as_object().unwrap() {
+        assert_eq!(&stored[column], value, "{column}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_becomes_a_lead(pool: PgPool) {
+    let app = app(&pool);
+    let body = json!({
+        "email": " Jane.Doe+x@GMail.com ", "phone": "+49 30 23125-123", "name": "Jane Dœ", "message": "Line\none",
+        "transaction_id": "lead-7f3c",
+    });
+    let answer = send(&app, with(form(&body), "origin", testing::ORIGIN)).await;
+    assert_eq!(answer.header("access-control-allow-origin"), testing::ORIGIN);
+    assert_eq!((&answer.body["transaction_id"], &answer.body["status"]), (&json!("lead-7f3c"), &json!("created")));
+    let expected = json!({
+        "email": "jane.doe+x@gmail.com", "name": "Jane Dœ", "message": "Line\none", "phone": "+49 30 23125-123",
+        "email_hash": Hash::of("jane.doe+x@gmail.com"), "email_hash_google": Hash::of("janedoe@gmail.com"),
+        "phone_hash": Hash::of("+493023125123"), "conversion_status": "new", "visitor_id": null,
+        "gclid": null, "click_at": null, "created_at": "2026-11-20T12:00:00+00:00",
+    });
+    expect(&lead(&pool, &answer).await, &expected);
+    // A number without its country could be anybody's.
+    let national =
+        lead(&pool, &send(&app, form(&json!({"email": "a@example.com", "phone": "030 23125123"}))).await).await;
+    expect(&national, &json!({"phone": "030 23125123", "phone_hash": null}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_same_form_again_is_a_duplicate_and_another_one_a_conflict(pool: PgPool) {
+    let app = app(&pool);
+    let body = json!({
+        "email": "jane@example.com", "phone": "+49 30 23125123", "name": "Jane", "message": "Hello", "transaction_id": "t-1",
+        "consent": {"marketing": true, "data_processing": true, "ad_user_data": "granted", "ad_personalization": "granted"},
+    });
+    let first = send(&app, form(&body)).await;
+    let (before, stored) = (row_counts(&pool).await, row(&pool, LEAD).await);
+    app.clock.advance(TimeDelta::minutes(5));
+    let mut shouted = body.clone();
+    shouted["email"] = json!("JANE@example.com");
+    shouted["utm_source"] = json!("elsewhere");
+    for repeated in [&body, &shouted] {
+        let again = send(&app, form(repeated)).await;
+        let expected = json!({"lead_id": first.body["lead_id"], "transaction_id": "t-1", "status": "duplicate"});
+        assert_eq!((again.status, &again.body), (200, &expected), "{repeated}");
+    }
+    for (pointer, value) in [
+        ("/email", json!("joan@example.com")),
+        ("/phone", json!("+49 30 23125124")),
+        ("/name", json!(null)),
+        ("/message", json!("Hello!")),
+        ("/consent/marketing", json!(false)),
+        ("/consent/data_processing", json!(null)),
+        ("/consent/ad_user_data", json!("denied")),
+        ("/consent/ad_personalization", json!("unknown")),
+    ] {
+        let mut other = body.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        let answer = send(&app, form(&other)).await;
+        assert_eq!((answer.status, &answer.body["type"]), (409, &json!("/problems/conflict")), "{pointer}");
+    }
+    assert_eq!(row(&pool, LEAD).await, stored);
+    assert_eq!(row_counts(&pool).await, before);
+
+    let bare = json!({"email": "jane@example.com"});
+    let (one, two) = (send(&app, form(&bare)).await, send(&app, form(&bare)).await);
+    assert_ne!(one.body["transaction_id"], two.body["transaction_id"], "without an id each form is a lead");
+    assert_eq!(rows(&pool, LEAD).await.len(), 3);
+}
+
+fn cookie(visitor: &str, attribution: &Value) -> String {
+    format!("adtrail_visitor={visitor}; adtrail_attribution={}", cookie_value(attribution.to_string().as_bytes()))
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: PgPool) {
+    let app = app(&pool);
+    let [all, bare, unknown] = [(); 3].map(|()| VisitorId::mint().to_string());
+    execute(
+        &pool,
+        &format!(
+            "insert into public.visitors (visitor_id, gclid, click_at, utm_source, utm_term, first_seen_at, last_seen_at)
+             values ('{all}', 'row', '2026-11-20 10:00Z', 'row', 'row', '2026-11-20 10:00Z', '2026-11-20 10:00Z'),
+                ('{bare}', null, null, null, null, '2026-11-20 10:00Z', '2026-11-20 10:00Z')"
+        ),
+    )
+    .await;
+    let click = |at: &str| json!({"utm": {"source": "cookie"}, "click": {"wbraid": "cookie", "at": at}});
+    let (older, newer) = (click("2026-11-20T09:00:00Z"), click("2026-11-20T11:00:00Z"));
+    let (from_row, from_body) = (("2026-11-20T10:00:00+00:00", "row"), ("2026-11-20T12:00:00+00:00", "body"));
+    let from_cookie = |at| (at, "cookie");
+    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and is the visitor known?
+    let cases = [
+        (&all, json!({}), from_row, "row", true),
+        (&all, older.clone(), from_row, "row", true),
+        (&all, newer.clone(), from_cookie("2026-11-20T11:00:00+00:00"), "row", true),
+        (&bare, older.clone(), from_cookie("2026-11-20T09:00:00+00:00"), "cookie", true),
+        (&bare, json!({}), from_body, "body", true),
+        (&bare, json!({"utm": {"source": "cookie"}}), from_body, "cookie", true),
+        (&unknown, newer, from_cookie("2026-11-20T11:00:00+00:00"), "cookie", false),
+        (&unknown, json!({}), from_body, "body", false),
+        (&unknown, json!({"click": {"wbraid": "a b", "at": "2026-11-20T11:00:00Z"}}), from_body, "body", false),
+    ];
+    for (visitor, attribution, (click_at, click), utm, known) in cases {
+        let body = json!({"email": "jane@example.com", "gbraid": "body", "utm_source": "body", "utm_content": "body"});
+        let answer = send(&app, with(form(&body), "cookie", &cookie(visitor, &attribution))).await;
+        let id = |name: &str| if name == click { json!(name) } else { Value::Null };
+        let expected = json!({
+            "visitor_id": known.then_some(visitor), "click_at": click_at,
+            // Never the ids of two clicks.
+            "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
+            "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
+        });
+        expect(&lead(&pool, &answer).await, &expected);
+    }
+    let nothing = lead(&pool, &send(&app, form(&json!({"email": "jane@example.com", "gclid": ""}))).await).await;
+    expect(&nothing, &json!({"gclid": null, "click_at": null, "utm_source": null, "visitor_id": null}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn consent_has_three_values_and_a_source(pool: PgPool) {
+    let app = app(&pool);
+    let asked = VisitorId::mint().to_string();
+    execute(
+        &pool,
+        &format!(
+            "insert into public.visitors (visitor_id, ad_user_data, ad_personalization, consent_recorded_at, first_seen_at)
+             values ('{asked}', 'granted', 'denied', '2026-11-19 10:00Z', '2026-11-19 10:00Z')"
+        ),
+    )
+    .await;
+    let visit = format!("adtrail_visitor={asked}");
+    let (now, then) = (json!("2026-11-20T12:00:00+00:00"), json!("2026-11-19T10:00:00+00:00"));
+    let granted = json!({"ad_user_data": "granted", "ad_personalization": "granted"});
+    // The form's consent, Sec-GPC, cookie; then the boxes, the two purposes, who said so, and when.
+    let cases = [
+        (json!(null), "", "", [json!(null), json!(null), json!("unknown"), json!("unknown"), json!(null), json!(null)]),
+        (
+            json!({"marketing": true}),
+            "",
+            "",
+            [json!(true), json!(null), json!("unknown"), json!("unknown"), json!(null), now.clone()],
+        ),
+        (
+            json!({"marketing": false, "data_processing": true}),
+            "",
+            "",
+            [json!(false), json!(true), json!("unknown"), json!("unknown"), json!(null), now.clone()],
+        ),
+        (
+            granted.clone(),
+            "",
+            "",
+            [json!(null), json!(null), json!("granted"), json!("granted"), json!("form"), now.clone()],
+        ),
+        (
+            json!({"ad_user_data": "denied"}),
+            "",
+            "",
+            [json!(null), json!(null), json!("denied"), json!("unknown"), json!("form"), now.clone()],
+        ),
+        (
+            json!({"ad_user_data": null, "ad_personalization": ""}),
+            "",
+            "",
+            [json!(null), json!(null), json!("unknown"), json!("unknown"), json!(null), json!(null)],
+        ),
+        (json!({}), "", &visit, [json!(null), json!(null), json!("granted"), json!("denied"), json!("visit"), then]),
+        (
+            json!({"ad_user_data": "denied"}),
+            "",
+            &visit,
+            [json!(null), json!(null), json!("denied"), json!("denied"), json!("form"), now.clone()],
+        ),
+        (
+            granted.clone(),
+            "",
+            &visit,
+            [json!(null), json!(null), json!("granted"), json!("granted"), json!("form"), now.clone()],
+        ),
+        (granted, "1", &visit, [json!(null), json!(null), json!("denied"), json!("denied"), json!("gpc"), now.clone()]),
+        (json!({}), "1", "", [json!(null), json!(null), json!("denied"), json!("denied"), json!("gpc"), now]),
+    ];
+    for (consent, gpc, cookie, expected) in cases {
+        let request = form(&json!({"email": "jane@example.com", "consent": consent}));
+        let answer = send(&app, with(with(request, "sec-gpc", gpc), "cookie", cookie)).await;
+        let stored = lead(&pool, &answer).await;
+        let columns = [
+            "consent_marketing",
+            "consent_data_processing",
+            "ad_user_data",
+            "ad_personalization",
+            "consent_source",
+            "consent_recorded_at",
+        ];
+        assert_eq!(columns.map(|column| stored[column].clone()), expected, "{consent}, GPC {gpc}, {cookie}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_that_waited_becomes_a_conversion_when_its_lead_comes(pool: PgPool) {
+    let app = app(&pool);
+    let deal = |deal: &str, email: &str, phone: &str, state: &str| {
+        let hash = |text: &str| if text.is_empty() { "null".into() } else { format!("'{}'", Hash::of(text).as_str()) };
+        format!(
+            "insert into public.inbox (source, crm_deal_id, conversion_type, value, currency, occurred_at, email_hash,
+                phone_hash, payload_hash, received_at, state)
+             values ('test', '{deal}', 'closed', 6000, 'EUR', '2026-11-20 11:00Z', {}, {}, 'x', '2026-11-20 11:00Z', '{state}');",
+            hash(email),
+            hash(phone)
+        )
+    };
+    execute(
+        &pool,
+        &[
+            deal("by-email", "jane@example.com", "", "awaiting_lead"),
+            deal("by-phone", "", "+493023125123", "awaiting_lead"),
+            deal("both", "jane@example.com", "+493023125123", "awaiting_lead"),
+            deal("somebody-else", "joan@example.com", "", "awaiting_lead"),
+            deal("given-up", "jane@example.com", "", "expired"),
+        ]
+        .concat(),
+    )
+    .await;
+    let body = json!({
+        "email": "Jane@Example.com", "phone": "+49 (30) 23125123", "gclid": "click", "transaction_id": "t",
+        "consent": {"ad_user_data": "granted"},
+    });
+    let answer = send(&app, form(&body)).await;
+    let lead = lead(&pool, &answer).await;
+    assert_eq!(lead["conversion_status"], "closed");
+    let conversions = rows(
+        &pool,
+        "select c.*, q.status, q.next_retry_at, q.expires_at from public.conversions c
+         join public.conversion_queue q on q.conversion_id = c.id order by crm_deal_id",
+    )
+    .await;
+    let found: Vec<_> = conversions.iter().map(|it| json!([it["crm_deal_id"], it["matched_by"]])).collect();
+    assert_eq!(json!(found), json!([["both", "email"], ["by-email", "email"], ["by-phone", "phone"]]));
+    for conversion in &conversions {
+        let expected = json!({
+            "lead_id": lead["id"], "gclid": "click", "value": 6000.0, "currency": "EUR", "status": "pending",
+            "ad_user_data": "granted", "skip_reason": null, "email_hash": lead["email_hash"], "phone_hash": lead["phone_hash"],
+            "next_retry_at": "2026-11-20T18:00:00+00:00", "expires_at": "2027-02-18T12:00:00+00:00",
+        });
+        expect(conversion, &expected);
+    }
+    let waiting = rows(&pool, "select crm_deal_id, state from public.inbox where state <> 'matched' order by 1").await;
+    assert_eq!(
+        json!(waiting),
+        json!([{"crm_deal_id": "given-up", "state": "expired"}, {"crm_deal_id": "somebody-else", "state": "awaiting_lead"}])
+    );
+
+    let before = row_counts(&pool).await;
+    assert_eq!(send(&app, form(&body)).await.status, 200);
+    assert_eq!(row_counts(&pool).await, before);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_sent_four_times_at_once_is_one_lead(pool: PgPool) {
+    let app = app(&pool);
+    let sent = || send(&app, form(&json!({"email": "jane@example.com", "transaction_id": "t"})));
+    let answers = tokio::join!(sent(), sent(), sent(), sent());
+    let mut statuses = [answers.0, answers.1, answers.2, answers.3].map(|it| it.status);
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 201]);
+    row(&pool, LEAD).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_said_so() {
+    let answer = send(&app_without_database(&[]), form(&json!({"email": "jane@example.com"}))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    assert_eq!(answer.body["type"], "/problems/unavailable");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_at_the_limit_is_taken(pool: PgPool) {
+    let app = app(&pool);
+    for (field, value) in [
+        (
+            "email",
+            json!(format!("{}@{}.{}.{}.example.com", "a".repeat(64), "b".repeat(61), "c".repeat(61), "d".repeat(53))),
+        ),
+        ("name", json!("😀".repeat(200))),
+        ("message", json!("ü".repeat(5_000))),
+        ("phone", json!(format!("+49{}", " ".repeat(60) + "1"))),
+        ("transaction_id", json!("x".repeat(128))),
+        ("gclid", json!("x".repeat(512))),
+        ("utm_source", json!("ü".repeat(512))),
+    ] {
+        let mut body = json!({"email": "jane@example.com"});
+        body[field] = value;
+        assert_eq!(send(&app, form(&body)).await.status, 201, "{body}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
+    let app = app(&pool);
+    let valid = json!({
+        "email": "jane@example.com", "phone": "+49 30 23125123", "name": "Jane", "message": "Hello", "transaction_id": "t-1",
+        "consent": {"marketing": true, "data_processing": true, "ad_user_data": "granted", "ad_personalization": "granted"},
+        "gclid": "a", "gbraid": "b", "wbraid": "c",
+        "utm_source": "a", "utm_medium": "b", "utm_campaign": "c", "utm_term": "d", "utm_content": "e",
+    });
+    let mut bad = vec![
+        ("/name", json!("x".repeat(201))),
+        ("/message", json!("x".repeat(5_001))),
+        ("/message", json!("bell \u{7}")),
+        ("/transaction_id", json!("x".repeat(129))),
+        ("/transaction_id", json!("a b")),
+        ("/phone", json!("call me")),
+        ("/phone", json!(format!("+49 30 {}", "1".repeat(60)))),
+        ("/consent", json!("granted")),
+        ("/consent", json!([true])),
+    ];
+    for email in [
+        json!(null),
+        json!(""),
+        json!("jane"),
+        json!("jane@"),
+        json!("@example.com"),
+        json!("jane@example"),
+        json!("jane@example..com"),
+        json!("jane@joan@example.com"),
+        json!(format!("{}@example.com", "a".repeat(65))),
+        json!(format!("a@{}.com", "b".repeat(250))),
+        json!(7),
+        json!(["jane@example.com"]),
+    ] {
+        bad.push(("/email", email));
+    }
+    for text in ["/phone", "/name", "/message", "/transaction_id", "/gclid", "/utm_source"] {
+        bad.extend([json!(7), json!(true), json!({}), json!([])].map(|value| (text, value)));
+    }
+    for id in ["/gclid", "/gbraid", "/wbraid"] {
+        bad.extend([json!("a b"), json!("x".repeat(513)), json!("ä"), json!("{gclid}")].map(|value| (id, value)));
+    }
+    for utm in ["/utm_source", "/utm_medium", "/utm_campaign", "/utm_term", "/utm_content"] {
+        bad.push((utm, json!("x".repeat(513))));
+    }
+    for answer in ["/consent/marketing", "/consent/data_processing"] {
+        bad.extend([json!("true"), json!(1), json!("granted"), json!([])].map(|value| (answer, value)));
+    }
+    for purpose in ["/consent/ad_user_data", "/consent/ad_personalization"] {
+        bad.extend([json!(true), json!("yes"), json!("Granted"), json!(0)].map(|value| (purpose, value)));
+    }
+    refuses_bad_input((&app, &pool), &ENDPOINT, handle, |request| request, &valid, &bad).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn whatever_comes_nothing_breaks(pool: PgPool) {
+    let app = app(&pool);
+    let valid = [
+        json!({
+            "email": "jane@example.com", "phone": "+49 30 23125123", "name": "Jane", "message": "Hello", "transaction_id": "t-1",
+            "consent": {"marketing": true, "data_processing": true, "ad_user_data": "granted", "ad_personalization": "granted"},
+        }),
+        json!({"email": "jane@example.com", "gclid": "a", "utm_source": "a", "utm_term": "d"}),
+    ];
+    fuzz(&app, &ENDPOINT, handle, 2_000, &valid, |body| testing::request(&ENDPOINT, body)).await;
+    let attribution = json!({"utm": {"source": "google"}, "click": {"gclid": "one", "at": "2026-11-20T11:00:00Z"}});
+    let before = rows(&pool, LEAD).await.len();
+    fuzz(&app, &ENDPOINT, handle, 500, &[attribution], |forged| {
+        let cookie = format!("adtrail_attribution={}", cookie_value(&forged));
+        with(form(&json!({"email": "jane@example.com"})), "cookie", &cookie)
+    })
+    .await;
+    assert_eq!(rows(&pool, LEAD).await.len(), before + 500, "a cookie is never an error");
+}

@@ -1,0 +1,487 @@
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testing::{
+    Answer, WEBHOOK_SECRET, app, app_with, app_without_database, call, fuzz, insert, refuses_bad_input, row,
+    row_counts, rows, signed, with,
+};
+
+use super::*;
+
+async fn send(app: &App, deal: &Value) -> Answer {
+    call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
+}
+
+/// A closed deal of jane@example.com, or whatever else `fields` says.
+fn deal(id: &str, fields: &Value) -> Value {
+    let mut deal = json!({"crm_deal_id": id, "conversion_type": "closed", "email": "jane@example.com"});
+    deal.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    deal
+}
+
+/// Stores a lead and answers its id. `columns` are added to, or replace, those of a lead of jane@example.com who came by a
+/// click at ten and filled in the form at eleven.
+async fn lead(pool: &PgPool, columns: &Value) -> Uuid {
+    let mut lead = json!({
+        "email_hash": Hash::of("jane@example.com"), "email_hash_google": Hash::of("jane@example.com"),
+        "gclid": "click", "click_at": "2026-11-20T10:00:00Z", "created_at": "2026-11-20T11:00:00Z",
+        "ad_user_data": "granted", "ad_personalization": "denied",
+    });
+    lead.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
+    insert(pool, "leads", &lead).await
+}
+
+/// The day of November on which a lead came, and its columns.
+type Lead = (u8, Value);
+
+/// The row's columns of these names.
+fn expect(stored: &Value, expected: &Value) {
+    for (column, value) in expected.as_object().unwrap() {
+        assert_eq!(&stored[column], value, "{column}");
+    }
+}
+
+const CONVERSION: &str = "select * from public.conversions";
+const INBOX: &str = "select * from public.inbox";
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_becomes_a_conversion_and_is_queued_once(pool: PgPool) {
+    let app = app(&pool);
+    let utm = json!({"utm_source": "google", "utm_campaign": "munich", "phone_hash": Hash::of("+493023125123")});
+    let lead = lead(&pool, &utm).await;
+    let deal = deal("D-1042", &json!({"value": 6000.5, "currency": "EUR", "occurred_at": "2026-11-20T12:03:11+01:00"}));
+    let answer = send(&app, &deal).await;
+    let id = answer.body["conversion_id"].clone();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, json!({"status": "queued", "conversion_id": id, "platforms": ["google_ads"]}));
+    let expected = json!({
+        "id": id, "lead_id": lead, "conversion_type": "closed", "crm_deal_id": "D-1042", "idempotency_key": "D-1042:closed",
+        "value": 6000.5, "currency": "EUR", "occurred_at": "2026-11-20T11:03:11+00:00", "matched_by": "email",
+        "gclid": "click", "click_at": "2026-11-20T10:00:00+00:00", "email_hash": Hash::of("jane@example.com"),
+        "phone_hash": Hash::of("+493023125123"), "utm_source": "google", "utm_campaign": "munich",
+        "ad_user_data": "granted", "ad_personalization": "denied", "skip_reason": null,
+    });
+    let stored = row(&pool, CONVERSION).await;
+    expect(&stored, &expected);
+    let queued = row(&pool, "select * from public.conversion_queue").await;
+    let expected = json!({
+        "conversion_id": id, "platform": "google_ads", "status": "pending", "retry_count": 0,
+        // Google refuses clicks younger than six hours, and counts them for 90 days.
+        "next_retry_at": "2026-11-20T16:00:00+00:00", "expires_at": "2027-02-18T10:00:00+00:00",
+    });
+    expect(&queued, &expected);
+    expect(&row(&pool, "select * from public.leads").await, &json!({"conversion_status": "closed"}));
+
+    let before = row_counts(&pool).await;
+    let changed = self::deal("D-1042", &json!({"value": 1, "currency": "USD", "email": "joan@example.com"}));
+    for repeated in [&deal, &changed] {
+        let again = send(&app, repeated).await;
+        assert_eq!((again.status, again.body), (200, json!({"status": "duplicate", "conversion_id": id})));
+    }
+    assert_eq!(row_counts(&pool).await, before);
+    assert_eq!(row(&pool, CONVERSION).await, stored, "the first report stands");
+    expect(&row(&pool, INBOX).await, &json!({"deliveries": 3, "state": "matched", "conversion_id": id}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_status_says_what_becomes_of_a_deal(pool: PgPool) {
+    let app = app(&pool);
+    let only_closed = app_with(&pool, &[("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "")]);
+    let no_google = app_with(&pool, &[("GOOGLE_ADS_CUSTOMER_ID", "")]);
+    let nobody = json!({"email_hash": null, "email_hash_google": null, "gclid": ""});
+    let by_id = lead(&pool, &nobody).await;
+    lead(&pool, &json!({"email_hash": Hash::of("no@example.com"), "ad_user_data": "denied"})).await;
+    lead(&pool, &json!({"email_hash": Hash::of("silent@example.com"), "ad_user_data": "unknown"})).await;
+    lead(&pool, &json!({"email_hash": Hash::of("noclick@example.com"), "gclid": null, "click_at": null})).await;
+    lead(&pool, &json!({})).await;
+    let skipped = |reason: &str| (200, "skipped", Some(reason.to_owned()));
+    let cases = [
+        (&app, json!({"email": "No@example.com"}), skipped("consent_denied")),
+        (&no_google, json!({"email": "no@example.com"}), skipped("consent_denied")),
+        (&no_google, json!({}), skipped("no_conversion_action")),
+        (&only_closed, json!({"conversion_type": "qualified"}), skipped("no_conversion_action")),
+        (&app, json!({"email": null, "lead_id": by_id}), skipped("no_attribution")),
+        (&only_closed, json!({}), (200, "queued", None)),
+        (&app, json!({"email": "silent@example.com"}), (200, "queued", None)),
+        (&app, json!({"email": "noclick@example.com"}), (200, "queued", None)),
+        (&app, json!({"email": "stranger@example.com"}), (202, "awaiting_lead", None)),
+        (&app, json!({"email": null, "lead_id": Uuid::nil()}), (202, "awaiting_lead", None)),
+    ];
+    for (nth, (app, fields, (status, said, reason))) in cases.into_iter().enumerate() {
+        let id = format!("D-{nth}");
+        let answer = send(app, &deal(&id, &fields)).await;
+        assert_eq!((answer.status, &answer.body["status"]), (status, &json!(said)), "{fields}");
+        assert_eq!(answer.body.get("reason"), reason.as_ref().map(|it| json!(it)).as_ref(), "{fields}");
+        let conversions = rows(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
+        let queued = rows(
+            &pool,
+            &format!("select q.* from public.conversion_queue q join public.conversions c on c.id = conversion_id where crm_deal_id = '{id}'"),
+        )
+        .await;
+        assert_eq!(conversions.len(), usize::from(said != "awaiting_lead"), "{fields}");
+        assert_eq!(queued.len(), usize::from(said == "queued"), "{fields}");
+        if let Some(conversion) = conversions.first() {
+            assert_eq!(conversion["skip_reason"], json!(reason), "{fields}");
+            assert_eq!(answer.body["conversion_id"], conversion["id"], "{fields}");
+        }
+        // Whatever became of it, it is that for good.
+        let again = send(app, &deal(&id, &fields)).await;
+        let repeated = if said == "awaiting_lead" { said } else { "duplicate" };
+        assert_eq!(again.body["status"], repeated, "{fields}");
+    }
+    let without_click = "select next_retry_at, expires_at from public.conversion_queue q
+        join public.conversions c on c.id = conversion_id where crm_deal_id = 'D-7'";
+    let due_now = json!({"next_retry_at": null, "expires_at": "2027-01-22T11:00:00+00:00"});
+    assert_eq!(row(&pool, without_click).await, due_now, "hashes count for 63 days");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_hold_is_a_setting(pool: PgPool) {
+    lead(&pool, &json!({})).await;
+    send(&app_with(&pool, &[("CLICK_HOLD_SECONDS", "90")]), &deal("D-1", &json!({}))).await;
+    let due = row(&pool, "select next_retry_at from public.conversion_queue").await;
+    assert_eq!(due["next_retry_at"], "2026-11-20T10:01:30+00:00");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
+    let app = app_with(&pool, &[("WEBHOOK_SECRET_PREVIOUS", "the secret before")]);
+    let locked = app_with(&pool, &[("WEBHOOK_SECRET", "")]);
+    let before = row_counts(&pool).await;
+    let body = deal("D-1", &json!({}));
+    let plain = || testing::json_request(&ENDPOINT, &body);
+    let signature = |secret: &str| signature::sign(body.to_string().as_bytes(), &SecretString::from(secret));
+    let good = signature(WEBHOOK_SECRET);
+    let mut tampered = signed(plain());
+    *tampered.body_mut() = lambda_http::Body::from(body.to_string() + " ");
+    let refused = [
+        plain(),
+        tampered,
+        with(plain(), signature::HEADER, &signature("wrong")),
+        with(plain(), signature::HEADER, ""),
+        with(plain(), signature::HEADER, "sha256="),
+        with(plain(), signature::HEADER, good.trim_start_matches("sha256=")),
+        with(plain(), signature::HEADER, &good.replace("sha256", "sha512")),
+        with(with(plain(), signature::HEADER, &good), signature::HEADER, &good),
+        with(with(plain(), signature::HEADER, &good), signature::HEADER, "sha256=00"),
+        with(plain(), "authorization", "Bearer wrong"),
+        with(plain(), "authorization", "Bearer"),
+        with(plain(), "authorization", WEBHOOK_SECRET),
+        with(with(plain(), signature::HEADER, "sha256=00"), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
+        // A body that can't be read is nobody's business either.
+        testing::request(&ENDPOINT, "{"),
+    ];
+    for (nth, request) in refused.into_iter().enumerate() {
+        let answer = call(&app, &ENDPOINT, request, handle).await;
+        assert_eq!((answer.status, &answer.body["type"]), (401, &json!("/problems/unauthorized")), "{nth}");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"), "{nth}");
+    }
+    assert_eq!(call(&locked, &ENDPOINT, with(plain(), "authorization", "Bearer "), handle).await.status, 401);
+    assert_eq!(call(&locked, &ENDPOINT, signed(plain()), handle).await.status, 401);
+    assert_eq!(row_counts(&pool).await, before);
+
+    for request in [
+        signed(plain()),
+        with(plain(), signature::HEADER, &signature("the secret before")),
+        with(plain(), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
+        with(plain(), "authorization", "bearer the secret before"),
+        // The CRM's own pages have an origin; it is no browser's call, so CORS has no say.
+        with(signed(plain()), "origin", "https://crm.example"),
+    ] {
+        assert_eq!(call(&app, &ENDPOINT, request, handle).await.status, 202);
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_lead_is_found_by_id_then_email_then_phone(pool: PgPool) {
+    let app = app(&pool);
+    let phone = Hash::of("+493023125123");
+    let by_id = lead(&pool, &json!({"email_hash": Hash::of("a@example.com"), "gclid": null})).await;
+    let by_email = lead(&pool, &json!({"gclid": null, "created_at": "2026-11-20T11:30:00Z"})).await;
+    let by_phone = lead(&pool, &json!({"email_hash": Hash::of("b@example.com"), "phone_hash": phone})).await;
+    let (known, unknown) = (json!(by_id), json!(Uuid::nil()));
+    let (phone, nobody) = (json!("+49 30 23125-123"), json!("nobody@example.com"));
+    let cases = [
+        (json!({"lead_id": known, "phone": phone}), by_id, "lead_id"),
+        (json!({"lead_id": unknown, "phone": phone}), by_email, "email"),
+        (json!({"phone": phone}), by_email, "email"),
+        (json!({"email": nobody, "phone": phone}), by_phone, "phone"),
+        (json!({"email": null, "phone": phone}), by_phone, "phone"),
+        (json!({"email": " JANE@example.com"}), by_email, "email"),
+        (json!({"email": null, "lead_id": by_id.to_string().to_uppercase()}), by_id, "lead_id"),
+    ];
+    for (nth, (fields, lead, rule)) in cases.into_iter().enumerate() {
+        let id = format!("D-{nth}");
+        send(&app, &deal(&id, &fields)).await;
+        let stored = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
+        assert_eq!((&stored["lead_id"], &stored["matched_by"]), (&json!(lead), &json!(rule)), "{fields}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn of_several_leads_it_is_the_newest_before_the_deal_with_a_click(pool: PgPool) {
+    let app = app(&pool);
+    // Day of November, and click ids, of one person's leads; then the day of the deal and of the lead it belongs to.
+    let (none, gclid) = (json!({"gclid": null, "click_at": null}), json!({}));
+    let empty = json!({"gclid": ""});
+    let gbraid = json!({"gclid": null, "gbraid": "click"});
+    let cases: [(&[Lead], u8, u8); 7] = [
+        (&[(2, gclid.clone()), (4, gclid.clone()), (6, none.clone())], 10, 4),
+        (&[(2, gclid.clone()), (4, gbraid), (6, empty.clone())], 10, 4),
+        (&[(2, gclid.clone()), (12, gclid.clone())], 10, 2),
+        (&[(2, none.clone()), (12, gclid.clone())], 10, 2),
+        (&[(2, none.clone()), (4, empty)], 10, 4),
+        (&[(11, none.clone()), (12, none.clone())], 10, 11),
+        (&[(11, none), (12, gclid.clone()), (13, gclid)], 10, 12),
+    ];
+    for (nth, (leads, occurred, expected)) in cases.into_iter().enumerate() {
+        let email = format!("p{nth}@example.com");
+        for (day, click) in leads {
+            let mut columns =
+                json!({"email_hash": Hash::of(&email), "created_at": format!("2026-11-{day:02}T11:00:00Z")});
+            columns.as_object_mut().unwrap().extend(click.as_object().unwrap().clone());
+            lead(&pool, &columns).await;
+        }
+        let fields = json!({"email": email, "occurred_at": format!("2026-11-{occurred:02}T12:00:00Z")});
+        assert_eq!(send(&app, &deal(&format!("D-{nth}"), &fields)).await.body["status"], "queued");
+        let found = format!(
+            "select l.created_at from public.leads l join public.conversions c on c.lead_id = l.id where crm_deal_id = 'D-{nth}'"
+        );
+        assert_eq!(
+            row(&pool, &found).await["created_at"],
+            format!("2026-11-{expected:02}T11:00:00+00:00"),
+            "case {nth}"
+        );
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn each_stage_is_a_conversion_and_the_lead_only_moves_forward(pool: PgPool) {
+    let app = app(&pool);
+    let qualified = json!({"conversion_type": "qualified"});
+    let closed = json!({});
+    // What the lead was, what comes, what the lead is then.
+    for (nth, (before, comes, after)) in [
+        ("new", vec![&qualified], "qualified"),
+        ("new", vec![&qualified, &closed], "closed"),
+        ("new", vec![&closed, &qualified], "closed"),
+        ("lost", vec![&closed], "closed"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("p{nth}@example.com");
+        let lead = lead(&pool, &json!({"email_hash": Hash::of(&email), "conversion_status": before})).await;
+        let mut transaction_ids = Vec::new();
+        for stage in &comes {
+            let mut deal = deal(&format!("D-{nth}"), stage);
+            deal["email"] = json!(email);
+            let answer = send(&app, &deal).await;
+            assert_eq!(answer.body["status"], "queued");
+            let id = answer.body["conversion_id"].as_str().unwrap().to_owned();
+            transaction_ids
+                .push(row(&pool, &format!("{CONVERSION} where id = '{id}'")).await["transaction_id"].clone());
+        }
+        transaction_ids.dedup();
+        assert_eq!(transaction_ids.len(), comes.len(), "the platform can tell the stages apart");
+        let stored = row(&pool, &format!("select conversion_status from public.leads where id = '{lead}'")).await;
+        assert_eq!(stored["conversion_status"], after, "{before} {comes:?}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deals_number_is_its_digits(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let as_number = json!({"crm_deal_id": 1042});
+    let first = send(&app, &deal("", &as_number)).await;
+    assert_eq!(first.body["status"], "queued");
+    let as_text = send(&app, &deal("1042", &json!({}))).await;
+    assert_eq!(as_text.body, json!({"status": "duplicate", "conversion_id": first.body["conversion_id"]}));
+    for id in [json!(0), json!(u64::MAX), json!("a:b:closed"), json!("Ünïcode 'quoted' \"\\"), json!("x".repeat(200))]
+    {
+        assert_eq!(send(&app, &deal("", &json!({"crm_deal_id": id}))).await.body["status"], "queued", "{id}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_time_keeps_its_zone_and_defaults_to_now(pool: PgPool) {
+    let app = app(&pool);
+    let cases = [
+        (json!("2026-11-20T14:03:11.5+05:30"), "2026-11-20T08:33:11.5+00:00"),
+        (json!("2026-11-20T02:00:00-10:00"), "2026-11-20T12:00:00+00:00"),
+        (json!("2000-01-01T00:00:00Z"), "2000-01-01T00:00:00+00:00"),
+        // A CRM's clock may be a little ahead.
+        (json!("2026-11-20T12:10:00Z"), "2026-11-20T12:10:00+00:00"),
+        (json!(null), "2026-11-20T12:00:00+00:00"),
+        (json!(""), "2026-11-20T12:00:00+00:00"),
+    ];
+    for (nth, (sent, stored)) in cases.into_iter().enumerate() {
+        let answer = send(&app, &deal(&format!("D-{nth}"), &json!({"occurred_at": sent}))).await;
+        assert_eq!(answer.status, 202, "{sent}: {:?}", answer.body);
+        let inbox = row(&pool, &format!("{INBOX} where crm_deal_id = 'D-{nth}'")).await;
+        assert_eq!(inbox["occurred_at"], stored, "{sent}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_amount_is_stored_as_it_was_sent(pool: PgPool) {
+    let app = app(&pool);
+    for (nth, (sent, stored)) in [
+        (json!(0), "0.000000"),
+        (json!(-0.0), "0.000000"),
+        (json!(0.1), "0.100000"),
+        (json!(1_499.95), "1499.950000"),
+        (json!(0.000_001), "0.000001"),
+        (json!(123_456_789.123_456), "123456789.123456"),
+        (json!(6e3), "6000.000000"),
+        (json!(999_999_999_999_i64), "999999999999.000000"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = send(&app, &deal(&format!("D-{nth}"), &json!({"value": sent, "currency": "JPY"}))).await;
+        assert_eq!(answer.status, 202, "{sent}: {:?}", answer.body);
+        let text = format!("select value::text, currency from public.inbox where crm_deal_id = 'D-{nth}'");
+        assert_eq!(row(&pool, &text).await, json!({"value": stored, "currency": "JPY"}), "{sent}");
+    }
+    assert_eq!(send(&app, &deal("D", &json!({"currency": "EUR"}))).await.status, 202, "a currency alone says nothing");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_sent_four_times_at_once_counts_once(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let deal = deal("D-1", &json!({}));
+    let answers = tokio::join!(send(&app, &deal), send(&app, &deal), send(&app, &deal), send(&app, &deal));
+    let mut statuses = [answers.0, answers.1, answers.2, answers.3].map(|it| it.body["status"].to_string());
+    statuses.sort();
+    assert_eq!(statuses, ["\"duplicate\"", "\"duplicate\"", "\"duplicate\"", "\"queued\""]);
+    expect(&row(&pool, INBOX).await, &json!({"deliveries": 4}));
+    row(&pool, CONVERSION).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_said_so() {
+    let answer = send(&app_without_database(&[]), &deal("D-1", &json!({}))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let valid = json!({
+        "crm_deal_id": "D-1042", "conversion_type": "closed", "email": "jane@example.com", "phone": "+49 30 23125123",
+        "lead_id": Uuid::nil(), "value": 6000, "currency": "EUR", "occurred_at": "2026-11-20T10:03:11+01:00",
+    });
+    let mut bad = Vec::new();
+    let many = |values: &[Value]| values.to_vec();
+    for (pointer, values) in [
+        (
+            "/crm_deal_id",
+            many(&[
+                json!(null),
+                json!(""),
+                json!(" "),
+                json!(-1),
+                json!(1.5),
+                json!(1e30),
+                json!(true),
+                json!({}),
+                json!(["D"]),
+                json!("x".repeat(201)),
+                json!("a\u{1}b"),
+            ]),
+        ),
+        (
+            "/conversion_type",
+            many(&[json!(null), json!(""), json!("won"), json!("Closed"), json!("lost"), json!(1), json!([])]),
+        ),
+        ("/email", many(&[json!("jane"), json!("jane@example"), json!(7), json!({})])),
+        ("/phone", many(&[json!("call me"), json!(4_930_231_251_i64), json!("1".repeat(65))])),
+        (
+            "/lead_id",
+            many(&[json!("7"), json!("not-a-uuid-at-all"), json!(7), json!("c8d5e0b7-41f2-4a6c-8b39-7e1a2f90d46")]),
+        ),
+        (
+            "/value",
+            many(&[
+                json!(-1),
+                json!(-0.01),
+                json!(1e12),
+                json!(999_999_999_999.999_9),
+                json!(1e300),
+                json!(u64::MAX),
+                json!(0.000_000_1),
+                json!("6000"),
+                json!("NaN"),
+                json!(true),
+                json!([6000]),
+            ]),
+        ),
+        (
+            "/currency",
+            many(&[
+                json!(null),
+                json!(""),
+                json!("eur"),
+                json!("EURO"),
+                json!("XXX"),
+                json!("ABC"),
+                json!("€"),
+                json!(978),
+            ]),
+        ),
+        (
+            "/occurred_at",
+            many(&[
+                json!("2026-11-19T10:03:11"),
+                json!("2026-11-19"),
+                json!("19.11.2026 10:03"),
+                json!("yesterday"),
+                json!(1_795_176_000),
+                json!("300000-01-01T00:00:00Z"),
+                json!("+300000-01-01T00:00:00Z"),
+                json!("-0001-01-01T00:00:00Z"),
+                json!("1999-12-31T23:59:59Z"),
+                json!("2026-02-30T00:00:00Z"),
+                json!("2026-11-20T25:00:00Z"),
+                json!("2026-11-20T12:10:01Z"),
+                json!("2026-11-20T23:00:00-01:00"),
+                json!("9999-12-31T23:59:59Z"),
+            ]),
+        ),
+    ] {
+        bad.extend(values.into_iter().map(|value| (pointer, value)));
+    }
+    refuses_bad_input((&app, &pool), &ENDPOINT, handle, signed, &valid, &bad).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_must_name_somebody(pool: PgPool) {
+    let app = app(&pool);
+    let before = row_counts(&pool).await;
+    let national = json!({"email": "", "phone": "030 23125123"});
+    for (fields, pointer) in [
+        (json!({"email": null}), "/email"),
+        (json!({"email": "", "phone": "", "lead_id": ""}), "/email"),
+        (national, "/phone"),
+    ] {
+        let answer = send(&app, &deal("D-1", &fields)).await;
+        assert_eq!((answer.status, answer.pointers()), (400, vec![pointer]), "{fields}");
+    }
+    assert_eq!(row_counts(&pool).await, before);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn whatever_comes_nothing_breaks(pool: PgPool) {
+    let app = app(&pool);
+    let lead = lead(&pool, &json!({})).await;
+    let valid = [
+        deal("D-1", &json!({"value": 6000, "currency": "EUR", "occurred_at": "2026-11-20T10:03:11+01:00"})),
+        deal("D-2", &json!({"crm_deal_id": 7, "phone": "+49 30 23125123", "conversion_type": "qualified"})),
+        json!({"crm_deal_id": "D-3", "conversion_type": "closed", "lead_id": lead}),
+    ];
+    fuzz(&app, &ENDPOINT, handle, 3_000, &valid, |body| signed(testing::request(&ENDPOINT, body))).await;
+}

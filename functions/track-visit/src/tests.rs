@@ -1,0 +1,270 @@
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testing::{Answer, app, app_with, app_without_database, call, fuzz, refuses_bad_input, row, rows, with};
+
+use super::*;
+
+async fn visit(app: &App, request: Request) -> Answer {
+    call(app, &ENDPOINT, request, handle).await
+}
+
+fn to(url: &str) -> Request {
+    testing::json_request(&ENDPOINT, &json!({"url": url}))
+}
+
+async fn go(app: &App, url: &str, cookies: &str) -> Answer {
+    visit(app, with(to(url), "cookie", cookies)).await
+}
+
+const VISITOR: &str = "select * from public.visitors";
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_first_visit_sets_two_cookies_and_stores_a_visitor(pool: PgPool) {
+    let app = app(&pool);
+    let body = json!({
+        "url": "https://www.example.com/lp?gclid=EAIaIQ-x_1&gad_source=1&gad_campaignid=77&utm_source=google&utm_campaign=m%C3%BCnchen",
+        "referrer": "https://www.google.com/",
+        "consent": {"ad_user_data": "granted", "ad_personalization": "denied"},
+    });
+    let request = with(testing::json_request(&ENDPOINT, &body), "user-agent", "Browser/1.0");
+    let answer = visit(&app, with(request, "origin", testing::ORIGIN)).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body["returning"], false);
+    assert_eq!(answer.header("access-control-allow-origin"), testing::ORIGIN);
+    assert_eq!(answer.header("access-control-allow-credentials"), "true");
+    let cookies = answer.cookies();
+    let attributes = |days: u32| format!("Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Lax", days * 86_400);
+    assert_eq!(cookies.len(), 2);
+    assert_eq!((cookies[0].0.as_str(), &cookies[0].2), ("adtrail_visitor", &attributes(400)));
+    assert_eq!((cookies[1].0.as_str(), &cookies[1].2), ("adtrail_attribution", &attributes(90)));
+    assert_eq!(answer.body["visitor_id"], cookies[0].1);
+
+    let stored = row(&pool, VISITOR).await;
+    let expected = json!({
+        "visitor_id": cookies[0].1, "gclid": "EAIaIQ-x_1", "gad_source": "1", "gad_campaignid": "77",
+        "utm_source": "google", "utm_campaign": "münchen", "utm_medium": null, "gbraid": null,
+        "landing_page": body["url"], "referrer": "https://www.google.com/", "user_agent": "Browser/1.0",
+        "ad_user_data": "granted", "ad_personalization": "denied",
+        "click_at": "2026-11-20T12:00:00+00:00", "consent_recorded_at": "2026-11-20T12:00:00+00:00",
+    });
+    for (column, value) in expected.as_object().unwrap() {
+        assert_eq!(&stored[column], value, "{column}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_address_is_stored_as_a_keyed_hash_only(pool: PgPool) {
+    visit(&app(&pool), to("https://www.example.com/")).await;
+    visit(&app_with(&pool, &[("IP_HASH_KEY", "another key")]), to("https://www.example.com/")).await;
+    let stored = rows(&pool, "select * from public.visitors order by visitor_id").await;
+    let hashes: Vec<_> = stored.iter().map(|row| row["ip_hash"].as_str().unwrap()).collect();
+    assert_ne!(hashes[0], hashes[1], "the key counts");
+    assert!(hashes.iter().all(|hash| hash.len() == 64));
+    assert!(!json!(stored).to_string().contains("192.0.2.1"));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn who_comes_back_keeps_the_id_the_first_utms_and_the_newest_click(pool: PgPool) {
+    let app = app(&pool);
+    let page = |query: &str| format!("https://www.example.com/lp?{query}");
+    let first = go(&app, &page("utm_source=google&utm_medium=cpc&gclid=one"), "").await;
+    // What comes later, the cookies it comes with, and what the row says then.
+    let id_only = first.cookie_header().split(';').next().unwrap().to_owned();
+    let both = first.cookie_header();
+    let steps: [(&str, &str, Value); 6] = [
+        ("gclid=one", &both, json!(["one", null, "2026-11-20T12:00:00+00:00"])),
+        ("gclid=one", &id_only, json!(["one", null, "2026-11-20T12:00:00+00:00"])),
+        ("utm_source=bing&utm_term=shoes", &both, json!(["one", null, "2026-11-20T12:00:00+00:00"])),
+        ("gbraid=two", &both, json!([null, "two", "2026-11-20T12:04:00+00:00"])),
+        // The cookie still has the older click.
+        ("", &both, json!([null, "two", "2026-11-20T12:04:00+00:00"])),
+        ("gclid=three&utm_campaign=late", &id_only, json!(["three", null, "2026-11-20T12:06:00+00:00"])),
+    ];
+    for (query, cookies, click) in steps {
+        app.clock.advance(TimeDelta::minutes(1));
+        let answer = go(&app, &page(query), cookies).await;
+        assert_eq!(answer.body, json!({"visitor_id": first.body["visitor_id"], "returning": true}), "{query}");
+        let stored = row(&pool, VISITOR).await;
+        assert_eq!(json!([stored["gclid"], stored["gbraid"], stored["click_at"]]), click, "{query}");
+        assert_eq!(stored["utm_source"], "google", "{query}");
+        assert_eq!(stored["utm_medium"], "cpc", "{query}");
+        assert_eq!((&stored["utm_term"], &stored["utm_campaign"]), (&Value::Null, &Value::Null), "{query}");
+        assert_eq!(stored["landing_page"], page("utm_source=google&utm_medium=cpc&gclid=one"), "{query}");
+        assert_eq!(stored["first_seen_at"], "2026-11-20T12:00:00+00:00", "{query}");
+        // The cookie says what the row says.
+        let cookie = Attribution::from_cookie(&answer.cookies()[1].1, app.clock.now());
+        assert_eq!(
+            json!(cookie.click.map(|it| it.at)),
+            json!(stored["click_at"].as_str().unwrap().replace("+00:00", "Z"))
+        );
+    }
+    assert_eq!(row(&pool, VISITOR).await["last_seen_at"], "2026-11-20T12:06:00+00:00");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_cookie_that_is_not_ours_counts_as_none(pool: PgPool) {
+    let app = app(&pool);
+    let forged = [
+        "adtrail_visitor=",
+        "adtrail_visitor=1",
+        "adtrail_visitor=' or 1=1 --",
+        "adtrail_visitor=3F0C9A52-6D1E-4B7A-9C55-0E2F4D8A7B61",
+        "adtrail_visitor={3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61}",
+        "adtrail_visitor=00000000-0000-0000-0000-000000000000",
+        "adtrail_visitor; adtrail_attribution",
+        "adtrail_attribution=%%%",
+        "adtrail_attribution=e30",
+        "=;;;= ;adtrail_attribution=",
+    ];
+    for (nth, cookie) in forged.into_iter().enumerate() {
+        let answer = go(&app, "https://www.example.com/", cookie).await;
+        assert_eq!((answer.status, &answer.body["returning"]), (200, &json!(false)), "{cookie}");
+        assert_eq!(rows(&pool, VISITOR).await.len(), nth + 1, "{cookie}");
+        assert!(!cookie.contains(answer.body["visitor_id"].as_str().unwrap()), "{cookie}");
+    }
+}
+
+/// A click of the year 200000 would never be replaced by a newer one, and no uploader could count its 90 days.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_forged_click_is_never_newer_than_now(pool: PgPool) {
+    let app = app(&pool);
+    for (nth, year) in
+        ["2026-11-21", "9999-12-31", "+262142-12-31", "-262143-01-01", "0001-01-01"].into_iter().enumerate()
+    {
+        let json = format!(r#"{{"click":{{"gclid":"forged{nth}","at":"{year}T00:00:00Z"}}}}"#);
+        let cookie = format!("adtrail_attribution={}", testing::cookie_value(json.as_bytes()));
+        let answer = go(&app, "https://www.example.com/", &cookie).await;
+        assert_eq!(answer.status, 200, "{year}");
+        let of_it = format!(
+            "select * from public.visitors where visitor_id = '{}'",
+            answer.body["visitor_id"].as_str().unwrap()
+        );
+        let stored = row(&pool, &of_it).await;
+        assert!(stored["click_at"].is_null() || stored["click_at"] == stored["first_seen_at"], "{year}: {stored}");
+        app.clock.advance(TimeDelta::seconds(1));
+        go(&app, "https://www.example.com/?gclid=real", &answer.cookie_header()).await;
+        assert_eq!(row(&pool, &of_it).await["gclid"], "real", "{year}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn global_privacy_control_is_a_no(pool: PgPool) {
+    let app = app(&pool);
+    let granted = json!({"url": "https://www.example.com/", "consent": {"ad_user_data": "granted"}});
+    // What the browser says, and what is stored of a yes.
+    for (header, stored) in [("1", ["denied", "denied"]), ("0", ["granted", "unknown"]), ("", ["granted", "unknown"])] {
+        let answer = visit(&app, with(testing::json_request(&ENDPOINT, &granted), "sec-gpc", header)).await;
+        let id = answer.body["visitor_id"].as_str().unwrap();
+        let stored_now = row(&pool, &format!("{VISITOR} where visitor_id = '{id}'")).await;
+        assert_eq!(json!([stored_now["ad_user_data"], stored_now["ad_personalization"]]), json!(stored), "{header}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_answer_on_consent_replaces_the_one_before_and_silence_does_not(pool: PgPool) {
+    let app = app(&pool);
+    let said = |consent: Value| {
+        testing::json_request(&ENDPOINT, &json!({"url": "https://www.example.com/", "consent": consent}))
+    };
+    let first = visit(&app, said(json!({}))).await;
+    let steps = [
+        (json!(null), ["unknown", "unknown"]),
+        (json!({"ad_user_data": "granted", "ad_personalization": "granted"}), ["granted", "granted"]),
+        (json!({"ad_user_data": "unknown"}), ["granted", "granted"]),
+        (json!({"ad_personalization": "denied"}), ["granted", "denied"]),
+    ];
+    for (consent, expected) in steps {
+        visit(&app, with(said(consent.clone()), "cookie", &first.cookie_header())).await;
+        let stored = row(&pool, VISITOR).await;
+        assert_eq!(json!([stored["ad_user_data"], stored["ad_personalization"]]), json!(expected), "{consent}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_database_that_is_away_costs_no_attribution(pool: PgPool) {
+    let away = app_without_database(&[("COOKIE_DOMAIN", "example.com")]);
+    let answer = go(&away, "https://www.example.com/lp?gclid=one&utm_source=google", "").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.body["type"], "/problems/unavailable");
+    assert_eq!(answer.body.get("detail"), None);
+    assert!(answer.header("retry-after").parse::<u32>().unwrap() > 0);
+    let cookies = answer.cookies();
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies.iter().all(|(_, _, attributes)| attributes.ends_with("; Domain=example.com")), "{cookies:?}");
+
+    let app = app(&pool);
+    app.clock.advance(TimeDelta::hours(1));
+    let next = go(&app, "https://www.example.com/pricing", &answer.cookie_header()).await;
+    assert_eq!(next.status, 200);
+    assert_eq!(next.body["visitor_id"], cookies[0].1);
+    let stored = row(&pool, VISITOR).await;
+    assert_eq!((&stored["gclid"], &stored["utm_source"]), (&json!("one"), &json!("google")));
+    assert_eq!(stored["click_at"], json!("2026-11-20T12:00:00+00:00"));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn long_texts_are_taken_to_the_limit_and_stored_shorter(pool: PgPool) {
+    let app = app(&pool);
+    // Characters count, not bytes: 8,000 of the latter are nearly the 16 KiB of a body.
+    for (letter, length, status) in [("x", 8_192, 200), ("x", 8_193, 400), ("ü", 8_000, 200)] {
+        let url = format!("https://www.example.com/{}", letter.repeat(length - 24));
+        assert_eq!(visit(&app, to(&url)).await.status, status, "{length} of {letter}");
+    }
+    let cut = "select max(length(landing_page)) as landing_page from public.visitors";
+    assert_eq!(row(&pool, cut).await["landing_page"], 2_048);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
+    let app = app(&pool);
+    let valid = json!({
+        "url": "https://www.example.com/?gclid=x", "referrer": "https://www.google.com/",
+        "consent": {"ad_user_data": "granted", "ad_personalization": "denied"},
+    });
+    let mut bad: Vec<(&str, Value)> =
+        vec![("/consent", json!("granted")), ("/consent", json!([])), ("/referrer", json!(7))];
+    for url in [
+        json!(null),
+        json!(""),
+        json!("  "),
+        json!(7),
+        json!({}),
+        json!("/lp?gclid=x"),
+        json!("www.example.com"),
+        json!("javascript:alert(1)"),
+        json!("ftp://example.com/"),
+        json!("https://"),
+        json!("https://exa mple.com/"),
+        json!(format!("https://www.example.com/{}", "x".repeat(8_169))),
+    ] {
+        bad.push(("/url", url));
+    }
+    for said in [json!("yes"), json!("GRANTED"), json!(true), json!(1), json!(["granted"]), json!({})] {
+        bad.push(("/consent/ad_user_data", said.clone()));
+        bad.push(("/consent/ad_personalization", said));
+    }
+    refuses_bad_input((&app, &pool), &ENDPOINT, handle, |request| request, &valid, &bad).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn whatever_comes_nothing_breaks(pool: PgPool) {
+    let app = app(&pool);
+    let valid = json!({
+        "url": "https://www.example.com/?gclid=x&utm_source=google", "referrer": "https://www.google.com/",
+        "consent": {"ad_user_data": "granted", "ad_personalization": "denied"},
+    });
+    fuzz(&app, &ENDPOINT, handle, 2_000, &[valid], |body| testing::request(&ENDPOINT, body)).await;
+    let cookie = json!({
+        "utm": {"source": "google", "term": "shoes"},
+        "click": {"gclid": "one", "gad_source": "1", "at": "2026-11-20T11:00:00Z"},
+    });
+    fuzz(&app, &ENDPOINT, handle, 2_000, &[cookie], |forged| {
+        let cookie = format!("adtrail_attribution={}", testing::cookie_value(&forged));
+        with(to("https://www.example.com/"), "cookie", &cookie)
+    })
+    .await;
+    let refused = "select 1 from public.visitors where landing_page = 'https://www.example.com/'";
+    assert!(rows(&pool, refused).await.len() >= 2_000, "a cookie is never an error");
+}

@@ -1,0 +1,46 @@
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use shared::App;
+use shared::breaker::{self, State};
+use shared::db::DbError;
+use shared::platforms::Reason;
+use sqlx::PgPool;
+use testing::{app, row};
+
+async fn state(app: &App) -> State {
+    app.db.tx(async |tx| breaker::state(tx, "google_ads", app.clock.now()).await).await.unwrap()
+}
+
+async fn pause(app: &App, code: &str) {
+    let (reason, probe_after) = (Reason::new(code, "Add the account."), TimeDelta::minutes(30));
+    let paused =
+        app.db.tx(async |tx| breaker::pause(tx, "google_ads", &reason, app.clock.now(), probe_after).await).await;
+    paused.unwrap();
+}
+
+async fn stored(pool: &PgPool) -> Value {
+    row(pool, "select state, reason, paused_at, next_probe_at from public.platform_state").await
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_paused_platform_is_tried_again_when_it_is_time(pool: PgPool) {
+    let app = app(&pool);
+    assert_eq!(state(&app).await, State::Active, "nobody has used it yet");
+    pause(&app, "PERMISSION_DENIED").await;
+    assert_eq!(state(&app).await, State::Paused);
+    app.clock.advance(TimeDelta::seconds(30 * 60 - 1));
+    assert_eq!(state(&app).await, State::Paused);
+    app.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(state(&app).await, State::Probe);
+
+    // The probe failed, too: it has been paused since the first time, and says the latest reason.
+    pause(&app, "INVALID_DESTINATION").await;
+    assert_eq!(state(&app).await, State::Paused);
+    let expected = json!({
+        "state": "paused", "reason": "INVALID_DESTINATION: Add the account.",
+        "paused_at": "2026-11-20T12:00:00+00:00", "next_probe_at": "2026-11-20T13:00:00+00:00",
+    });
+    assert_eq!(stored(&pool).await, expected);
+    let other = app.db.tx(async |tx| breaker::state(tx, "another", app.clock.now()).await).await;
+    assert_eq!(other.map_err(|error: DbError| error.to_string()), Ok(State::Active));
+}

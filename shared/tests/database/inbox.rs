@@ -1,0 +1,140 @@
+use serde_json::{Value, json};
+use shared::App;
+use shared::attribution::Attribution;
+use shared::consent::Consent;
+use shared::conversions::{ConversionType, record_matches};
+use shared::db::DbError;
+use shared::identity::{Email, Hash};
+use shared::inbox::{self, Deal, Waiting};
+use shared::leads::{self, NewLead};
+use sqlx::PgPool;
+use testing::{app, insert, rows, start};
+
+/// A deal of jane@example.com.
+async fn deal(pool: &PgPool, id: &str, received_at: &str) {
+    deal_of(pool, "jane@example.com", id, received_at).await;
+}
+
+async fn deal_of(pool: &PgPool, email: &str, id: &str, received_at: &str) {
+    let deal = json!({
+        "source": "test", "crm_deal_id": id, "conversion_type": "closed", "occurred_at": received_at,
+        "email_hash": Hash::of(email), "payload_hash": "x", "received_at": received_at,
+    });
+    insert(pool, "inbox", &deal).await;
+}
+
+async fn expire(app: &App) -> u64 {
+    app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await.unwrap()
+}
+
+async fn rematch(app: &App, limit: u16) -> usize {
+    let matched: Result<_, DbError> = app.db.tx(async |tx| record_matches(tx, app, Waiting::Any(limit)).await).await;
+    matched.unwrap().len()
+}
+
+async fn states(pool: &PgPool) -> Value {
+    rows(pool, "select crm_deal_id, state from public.inbox order by crm_deal_id")
+        .await
+        .iter()
+        .map(|row| (row["crm_deal_id"].as_str().unwrap().to_owned(), row["state"].clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_waits_90_days_and_stays_visible_as_expired(pool: PgPool) {
+    let app = app(&pool);
+    deal(&pool, "a second more", "2026-08-22T11:59:59Z").await;
+    deal(&pool, "90 days", "2026-08-22T12:00:00Z").await;
+    assert_eq!(expire(&app).await, 1);
+    assert_eq!(states(&pool).await, json!({"a second more": "expired", "90 days": "awaiting_lead"}));
+    assert_eq!(expire(&app).await, 0);
+
+    insert(&pool, "leads", &json!({"email_hash": Hash::of("jane@example.com")})).await;
+    assert_eq!(rematch(&app, 10).await, 1);
+    assert_eq!(states(&pool).await, json!({"a second more": "expired", "90 days": "matched"}));
+    app.clock.advance(chrono::TimeDelta::days(1));
+    assert_eq!(expire(&app).await, 0, "what found its lead is done");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_lead_that_came_by_another_way_is_found_by_the_schedule_the_longest_waiting_first(pool: PgPool) {
+    let app = app(&pool);
+    for day in 1..=5 {
+        deal(&pool, &format!("D-{day}"), &format!("2026-11-{day:02}T00:00:00Z")).await;
+    }
+    assert_eq!(rematch(&app, 10).await, 0);
+    // The site's own code stores it, not POST /api/leads.
+    insert(&pool, "leads", &json!({"email_hash": Hash::of("jane@example.com")})).await;
+    assert_eq!(rematch(&app, 2).await, 2);
+    let expected = json!({"D-1": "matched", "D-2": "matched", "D-3": "awaiting_lead", "D-4": "awaiting_lead", "D-5": "awaiting_lead"});
+    assert_eq!(states(&pool).await, expected);
+    assert_eq!((rematch(&app, 10).await, rematch(&app, 10).await), (3, 0));
+    assert_eq!(rows(&pool, "select 1 from public.conversions").await.len(), 5);
+    assert_eq!(rows(&pool, "select 1 from public.conversion_queue").await.len(), 5);
+}
+
+/// Two uploaders at once, or an uploader and a lead: each deal is one's alone.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_somebody_works_on_is_left_to_them(pool: PgPool) {
+    let app = app(&pool);
+    for day in 1..=4 {
+        let email = format!("p{day}@example.com");
+        deal_of(&pool, &email, &format!("D-{day}"), &format!("2026-11-{day:02}T00:00:00Z")).await;
+        insert(&pool, "leads", &json!({"email_hash": Hash::of(&email)})).await;
+    }
+    let (mine, theirs) = app
+        .db
+        .tx(async |tx| {
+            let mine = record_matches(tx, &app, Waiting::Any(3)).await?.len();
+            Ok::<_, DbError>((mine, rematch(&app, 10).await))
+        })
+        .await
+        .unwrap();
+    assert_eq!((mine, theirs), (3, 1));
+    assert_eq!(rows(&pool, "select 1 from public.conversions").await.len(), 4);
+}
+
+/// A form and a CRM that are quick may both come first; whoever comes second sees the other.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPool) {
+    let app = app(&pool);
+    for nth in 0..40 {
+        let email = Email::parse(&format!("p{nth}@example.com")).unwrap();
+        let lead = NewLead {
+            transaction_id: format!("t-{nth}"),
+            email: email.clone(),
+            phone: None,
+            name: None,
+            message: None,
+            consent_marketing: None,
+            consent_data_processing: None,
+            consent: Consent::default(),
+            gpc: false,
+            visitor_id: None,
+            cookie: Attribution::default(),
+            body: Attribution::default(),
+            at: start(),
+        };
+        let deal = Deal {
+            crm_deal_id: format!("D-{nth}"),
+            conversion_type: ConversionType::Closed,
+            money: None,
+            occurred_at: start(),
+            lead_id: None,
+            email: Some(email),
+            phone: None,
+            payload_hash: Hash::of("x"),
+        };
+        let by_lead = app.db.tx(async |tx| {
+            leads::create(tx, &lead).await?;
+            Ok::<_, DbError>(record_matches(tx, &app, Waiting::Of(&lead.email, None)).await?.len())
+        });
+        let by_deal = app.db.tx(async |tx| {
+            let received = inbox::receive(tx, &deal, start()).await?;
+            Ok::<_, DbError>(record_matches(tx, &app, Waiting::Deal(received.inbox_id)).await?.len())
+        });
+        let (by_lead, by_deal) = tokio::join!(by_lead, by_deal);
+        assert_eq!(by_lead.unwrap() + by_deal.unwrap(), 1, "round {nth}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The SQL of the library, run by a real Postgres.
+
+#![expect(clippy::unwrap_used, reason = "a test may end that way")]
+
+mod breaker;
+mod db;
+mod inbox;
+mod queue;

@@ -1,0 +1,393 @@
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared::App;
+use shared::breaker::{self, State};
+use shared::db::DbError;
+use shared::platforms::{Attempt, Exchange, Outcome, Reason, Verdict};
+use shared::queue::{self, Claim, Receipt};
+use sqlx::PgPool;
+use testing::{app, app_with, execute, queue_row, row, rows, start};
+use uuid::Uuid;
+
+const PLATFORM: &str = "google_ads";
+
+async fn claim(app: &App, limit: usize) -> Claim {
+    let now = app.clock.now();
+    let claimed: Result<_, DbError> =
+        app.db.tx(async |tx| queue::claim(tx, &app.config, PLATFORM, limit, now).await).await;
+    claimed.unwrap()
+}
+
+/// The rows of a claim.
+fn ids(claim: &Claim) -> BTreeSet<Uuid> {
+    claim.conversions.iter().map(|conversion| conversion.queue_id).collect()
+}
+
+/// Writes the same outcome for every row of the claim; answers how many were still ours.
+async fn settle(app: &App, claim: &Claim, outcome: &Outcome) -> u64 {
+    let exchange = Exchange { http_status: Some(418), duration: std::time::Duration::from_millis(7) };
+    let attempts = vec![Attempt { outcome: outcome.clone(), exchange }; claim.conversions.len()];
+    let now = app.clock.now();
+    let settled: Result<_, DbError> =
+        app.db.tx(async |tx| queue::settle(tx, &app.config, PLATFORM, claim, &attempts, now).await).await;
+    settled.unwrap()
+}
+
+async fn receipts(app: &App) -> Vec<Receipt> {
+    let now = app.clock.now();
+    let due: Result<_, DbError> = app.db.tx(async |tx| queue::unconfirmed(tx, PLATFORM, 100, now).await).await;
+    due.unwrap()
+}
+
+async fn conclude(app: &App, receipt: &Receipt, verdict: Verdict) {
+    let (verdict, now) = ((verdict, Exchange::default()), app.clock.now());
+    let done: Result<_, DbError> =
+        app.db.tx(async |tx| queue::conclude(tx, &app.config, PLATFORM, receipt, &verdict, now).await).await;
+    done.unwrap();
+}
+
+async fn stored(pool: &PgPool, id: Uuid) -> Value {
+    row(pool, &format!("select * from public.conversion_queue where id = '{id}'")).await
+}
+
+fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+fn reason() -> Reason {
+    Reason::new("CODE", "what happened and what to do")
+}
+
+fn within_a_tenth(delay: TimeDelta, of: TimeDelta) -> bool {
+    (delay - of).abs() <= of / 10
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_refused_row_is_tried_again_ever_later_and_given_up_at_the_fifth_refusal(pool: PgPool) {
+    let app = app(&pool);
+    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    for (nth, delay) in
+        [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)].into_iter().enumerate()
+    {
+        assert_eq!(settle(&app, &claim(&app, 9).await, &Outcome::Retry(reason())).await, 1);
+        let row = stored(&pool, id).await;
+        assert_eq!((&row["status"], &row["retry_count"]), (&json!("failed"), &json!(nth + 1)));
+        assert_eq!(
+            (&row["last_error_code"], &row["last_error"]),
+            (&json!("CODE"), &json!("what happened and what to do"))
+        );
+        let wait = time(&row["next_retry_at"]) - app.clock.now();
+        assert!(within_a_tenth(wait, delay), "{wait} after refusal {}", nth + 1);
+        app.clock.advance(wait - TimeDelta::microseconds(1));
+        assert!(ids(&claim(&app, 9).await).is_empty(), "not yet");
+        app.clock.advance(TimeDelta::microseconds(1));
+    }
+    assert_eq!(settle(&app, &claim(&app, 9).await, &Outcome::Retry(reason())).await, 1);
+    let row = stored(&pool, id).await;
+    assert_eq!((&row["status"], &row["retry_count"]), (&json!("dead_letter"), &json!(5)));
+    assert_eq!(time(&row["dead_lettered_at"]), app.clock.now());
+    app.clock.advance(TimeDelta::days(30));
+    assert!(ids(&claim(&app, 9).await).is_empty(), "given up");
+    let attempts =
+        rows(&pool, "select outcome, http_status, duration_ms, reason_code, queue_ids from public.upload_attempts")
+            .await;
+    assert_eq!(attempts.len(), 5);
+    assert_eq!(
+        attempts[0],
+        json!({"outcome": "retry", "http_status": 418, "duration_ms": 7, "reason_code": "CODE", "queue_ids": [id]})
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn rows_refused_together_do_not_come_back_together(pool: PgPool) {
+    let app = app(&pool);
+    for _ in 0..20 {
+        queue_row(&pool, &json!({}), &json!({})).await;
+    }
+    settle(&app, &claim(&app, 100).await, &Outcome::Retry(reason())).await;
+    let due = rows(&pool, "select next_retry_at from public.conversion_queue order by 1").await;
+    let due: Vec<_> = due.iter().map(|row| time(&row["next_retry_at"]) - start()).collect();
+    assert!(due.iter().all(|wait| within_a_tenth(*wait, TimeDelta::minutes(15))), "{due:?}");
+    assert!(due[19] - due[0] > TimeDelta::minutes(1), "{due:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_may_have_fewer_attempts(pool: PgPool) {
+    let app = app(&pool);
+    let id = queue_row(&pool, &json!({"max_retries": 2}), &json!({})).await;
+    for status in ["failed", "dead_letter"] {
+        settle(&app, &claim(&app, 9).await, &Outcome::Retry(reason())).await;
+        assert_eq!(stored(&pool, id).await["status"], status);
+        app.clock.advance(TimeDelta::hours(1));
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_failed_request_costs_no_attempt_however_often(pool: PgPool) {
+    let app = app(&pool);
+    let fresh = queue_row(&pool, &json!({}), &json!({})).await;
+    let refused = queue_row(&pool, &json!({"status": "failed", "retry_count": 4}), &json!({})).await;
+    let hour = TimeDelta::hours(1);
+    let ladder = [TimeDelta::minutes(15), TimeDelta::minutes(30), hour].into_iter().chain(std::iter::repeat(hour));
+    for (nth, delay) in ladder.take(30).enumerate() {
+        assert_eq!(settle(&app, &claim(&app, 9).await, &Outcome::Unavailable(reason(), None)).await, 2);
+        let mut longest = TimeDelta::zero();
+        for (id, status, retries) in [(fresh, "pending", 0), (refused, "failed", 4)] {
+            let row = stored(&pool, id).await;
+            assert_eq!((&row["status"], &row["retry_count"]), (&json!(status), &json!(retries)), "failure {}", nth + 1);
+            assert_eq!(row["transport_failures"], nth + 1);
+            let wait = time(&row["next_retry_at"]) - app.clock.now();
+            assert!(within_a_tenth(wait, delay), "{wait} after failure {}", nth + 1);
+            longest = longest.max(wait);
+        }
+        app.clock.advance(longest);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_wait_that_the_platform_asks_for_is_kept(pool: PgPool) {
+    let app = app(&pool);
+    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    for wait in [TimeDelta::seconds(7), TimeDelta::hours(3), TimeDelta::zero()] {
+        settle(&app, &claim(&app, 9).await, &Outcome::Unavailable(reason(), Some(wait))).await;
+        assert_eq!(time(&stored(&pool, id).await["next_retry_at"]), app.clock.now() + wait);
+        app.clock.advance(wait);
+    }
+    let later = app.clock.now() + TimeDelta::hours(6);
+    settle(&app, &claim(&app, 9).await, &Outcome::Later(later, reason())).await;
+    let row = stored(&pool, id).await;
+    assert_eq!((time(&row["next_retry_at"]), &row["retry_count"]), (later, &json!(0)));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_settles_a_row_settles_it(pool: PgPool) {
+    let app = app(&pool);
+    // The outcome; then status, receipt, confirmed, error, logged as; and may it be claimed again at once?
+    let cases = [
+        (Outcome::Accepted { request_id: "r".into() }, json!(["uploaded", "r", false, null, "accepted"]), false),
+        (Outcome::AlreadyDone(reason()), json!(["uploaded", null, true, null, "already_done"]), false),
+        (Outcome::Rejected(reason()), json!(["dead_letter", null, false, "CODE", "rejected"]), false),
+        (Outcome::Paused(reason()), json!(["pending", null, false, "CODE", "paused"]), true),
+        (Outcome::Unsent, json!(["pending", null, false, null, null]), true),
+    ];
+    for (outcome, expected, open) in cases {
+        let id = queue_row(&pool, &json!({}), &json!({})).await;
+        assert_eq!(settle(&app, &claim(&app, 9).await, &outcome).await, 1);
+        let row = stored(&pool, id).await;
+        let logged =
+            rows(&pool, &format!("select outcome from public.upload_attempts where queue_ids @> array['{id}'::uuid]"))
+                .await;
+        let outcome_logged = logged.first().map(|it| it["outcome"].clone());
+        let told = json!([
+            row["status"],
+            row["request_id"],
+            !row["confirmed_at"].is_null(),
+            row["last_error_code"],
+            outcome_logged
+        ]);
+        assert_eq!(told, expected, "{outcome:?}");
+        assert_eq!(
+            (&row["retry_count"], &row["transport_failures"], &row["lock_token"]),
+            (&json!(0), &json!(0), &Value::Null)
+        );
+        let again = claim(&app, 9).await;
+        assert_eq!(ids(&again).contains(&id), open, "{outcome:?}");
+        execute(&pool, "delete from public.conversion_queue").await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_acceptance_ends_a_pause(pool: PgPool) {
+    let app = app(&pool);
+    queue_row(&pool, &json!({}), &json!({})).await;
+    queue_row(&pool, &json!({}), &json!({})).await;
+    let state =
+        async || -> State { app.db.tx(async |tx| breaker::state(tx, PLATFORM, app.clock.now()).await).await.unwrap() };
+    let pause = TimeDelta::minutes(30);
+    let paused = app.db.tx(async |tx| breaker::pause(tx, PLATFORM, &reason(), app.clock.now(), pause).await).await;
+    paused.unwrap();
+    settle(&app, &claim(&app, 1).await, &Outcome::Unavailable(reason(), None)).await;
+    assert_eq!(state().await, State::Paused, "nothing was accepted");
+    settle(&app, &claim(&app, 1).await, &Outcome::Accepted { request_id: "r".into() }).await;
+    assert_eq!(state().await, State::Active);
+    let row = row(&pool, "select state, reason, paused_at, last_accepted_at from public.platform_state").await;
+    assert_eq!(
+        row,
+        json!({"state": "active", "reason": null, "paused_at": null, "last_accepted_at": "2026-11-20T12:00:00+00:00"})
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_lost_lease_cannot_write(pool: PgPool) {
+    let app = app(&pool);
+    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    let frozen = claim(&app, 9).await;
+    // Leases go by Postgres' clock: the app's may stand where it likes.
+    app.clock.advance(TimeDelta::days(1));
+    assert!(ids(&claim(&app, 9).await).is_empty(), "leased");
+    execute(&pool, "update public.conversion_queue set locked_until = now()").await;
+    let next = claim(&app, 9).await;
+    assert_eq!(ids(&next), BTreeSet::from([id]));
+
+    let before = stored(&pool, id).await;
+    for outcome in [Outcome::Rejected(reason()), Outcome::Accepted { request_id: "old".into() }] {
+        assert_eq!(settle(&app, &frozen, &outcome).await, 0);
+        assert_eq!(stored(&pool, id).await, before);
+    }
+    assert_eq!(rows(&pool, "select 1 from public.platform_state").await.len(), 0, "nor does it count as accepted");
+    assert_eq!(settle(&app, &next, &Outcome::Accepted { request_id: "new".into() }).await, 1);
+    assert_eq!(settle(&app, &next, &Outcome::Rejected(reason())).await, 0, "a claim is settled once");
+    let row = stored(&pool, id).await;
+    assert_eq!((&row["status"], &row["request_id"], &row["claims"]), (&json!("uploaded"), &json!("new"), &json!(2)));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn no_row_is_claimed_twice(pool: PgPool) {
+    let app = app(&pool);
+    for _ in 0..20 {
+        queue_row(&pool, &json!({}), &json!({})).await;
+    }
+    // One inside the other: the first hasn't committed when the second looks.
+    let (first, second) = app
+        .db
+        .tx(async |tx| {
+            let first = queue::claim(tx, &app.config, PLATFORM, 8, start()).await?;
+            Ok::<_, DbError>((first, claim(&app, 8).await))
+        })
+        .await
+        .unwrap();
+    let side_by_side = tokio::join!(claim(&app, 3), claim(&app, 3), claim(&app, 3));
+    let claims = [first, second, side_by_side.0, side_by_side.1, side_by_side.2, claim(&app, 9).await];
+    let claimed: usize = claims.iter().map(|claim| claim.conversions.len()).sum();
+    let distinct: BTreeSet<Uuid> = claims.iter().flat_map(ids).collect();
+    assert_eq!((claims[0].conversions.len(), claims[1].conversions.len()), (8, 8));
+    assert_eq!((claimed, distinct.len()), (20, 20));
+    assert!(ids(&claim(&app, 9).await).is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_is_claimed_when_it_is_due_and_consent_allows(pool: PgPool) {
+    let send = app(&pool);
+    let hold = app_with(&pool, &[("CONSENT_UNKNOWN", "hold")]);
+    let due_at_noon = json!({"next_retry_at": "2026-11-20T12:00:00Z"});
+    let a_moment_later = json!({"next_retry_at": "2026-11-20T12:00:00.000001Z"});
+    // Row, consent; then is it claimed where unknown means send, and where it means hold?
+    let cases = [
+        (json!({}), "granted", true, true),
+        (json!({}), "unknown", true, false),
+        (json!({}), "denied", false, false),
+        (due_at_noon, "granted", true, true),
+        (a_moment_later, "granted", false, false),
+        (json!({"status": "failed", "retry_count": 1}), "granted", true, true),
+        (json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"}), "granted", false, false),
+        (json!({"status": "dead_letter", "last_error": "why"}), "granted", false, false),
+        (json!({"platform": "another"}), "granted", false, false),
+    ];
+    for (columns, consent, sent, held) in cases {
+        for (app, expected) in [(&send, sent), (&hold, held)] {
+            let skip_reason = (consent == "denied").then_some("consent_denied");
+            queue_row(&pool, &columns, &json!({"ad_user_data": consent, "skip_reason": skip_reason})).await;
+            assert_eq!(ids(&claim(app, 9).await).len(), usize::from(expected), "{columns} {consent}");
+            execute(&pool, "delete from public.conversion_queue").await;
+        }
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_expires_first_goes_first(pool: PgPool) {
+    let app = app(&pool);
+    let mut expected = Vec::new();
+    for (nth, columns) in [
+        (3, json!({"expires_at": "2026-12-01T00:00:00Z", "created_at": "2026-11-20T09:00:00Z"})),
+        (0, json!({"expires_at": "2026-11-21T00:00:00Z", "created_at": "2026-11-20T11:00:00Z"})),
+        (4, json!({"expires_at": null, "created_at": "2026-11-20T08:00:00Z"})),
+        (2, json!({"expires_at": "2026-11-22T00:00:00Z", "created_at": "2026-11-20T11:00:00Z"})),
+        (1, json!({"expires_at": "2026-11-22T00:00:00Z", "created_at": "2026-11-20T10:00:00Z"})),
+    ] {
+        expected.push((nth, queue_row(&pool, &columns, &json!({})).await));
+    }
+    expected.sort_unstable();
+    for (nth, id) in expected {
+        assert_eq!(ids(&claim(&app, 1).await), BTreeSet::from([id]), "{nth}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
+    let app = app(&pool);
+    let conversion = json!({
+        "value": 6000.5, "currency": "EUR", "gclid": "click", "click_at": "2026-11-20T10:00:00Z",
+        "email_hash_google": "a".repeat(64), "phone_hash": "b".repeat(64), "ad_personalization": "denied",
+    });
+    queue_row(&pool, &json!({}), &conversion).await;
+    let claimed = claim(&app, 1).await.conversions.remove(0);
+    let money = claimed.money.unwrap();
+    assert_eq!((money.value().to_string().as_str(), money.currency()), ("6000.5", "EUR"));
+    assert_eq!(claimed.gclid.unwrap().as_str(), "click");
+    assert_eq!(claimed.click_at, Some(start() - TimeDelta::hours(2)));
+    assert_eq!(claimed.occurred_at, start() - TimeDelta::hours(1));
+    assert_eq!(json!([claimed.email_hash_google, claimed.phone_hash]), json!(["a".repeat(64), "b".repeat(64)]));
+    assert_eq!(json!([claimed.ad_user_data, claimed.ad_personalization]), json!(["granted", "denied"]));
+    assert!(claimed.transaction_id.starts_with("adtrail-"));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_verdict_is_asked_for_ever_later_until_it_comes(pool: PgPool) {
+    let app = app(&pool);
+    let ids = [queue_row(&pool, &json!({}), &json!({})).await, queue_row(&pool, &json!({}), &json!({})).await];
+    settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
+    for minutes in [30, 30, 60, 120, 240, 480, 720, 720] {
+        app.clock.advance(TimeDelta::minutes(minutes) - TimeDelta::microseconds(1));
+        assert!(receipts(&app).await.is_empty(), "not yet after {minutes} min");
+        app.clock.advance(TimeDelta::microseconds(1));
+        let due = receipts(&app).await;
+        assert_eq!((due.len(), due[0].request_id.as_str()), (1, "r"), "one question for both rows");
+        let verdict = if minutes == 60 { Verdict::Unanswered(reason()) } else { Verdict::Processing };
+        conclude(&app, &due[0], verdict).await;
+    }
+    app.clock.advance(TimeDelta::hours(12));
+    conclude(&app, &receipts(&app).await[0], Verdict::Confirmed).await;
+    for id in ids {
+        let row = stored(&pool, id).await;
+        assert_eq!((&row["status"], time(&row["confirmed_at"])), (&json!("uploaded"), app.clock.now()));
+        assert_eq!(row["last_error"], Value::Null);
+    }
+    app.clock.advance(TimeDelta::days(9));
+    assert!(receipts(&app).await.is_empty());
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
+    let app = app(&pool);
+    let soon = start() + TimeDelta::hours(7);
+    // Refusals before, the verdict; then status, refusals, and the wait.
+    let cases = [
+        (0, Outcome::Retry(reason()), "failed", 1, Some(TimeDelta::minutes(15))),
+        (3, Outcome::Retry(reason()), "failed", 4, Some(TimeDelta::minutes(15))),
+        (4, Outcome::Retry(reason()), "dead_letter", 5, None),
+        (2, Outcome::Rejected(reason()), "dead_letter", 2, None),
+        (0, Outcome::Later(soon, reason()), "pending", 0, Some(soon - start())),
+    ];
+    for (before, outcome, status, refusals, wait) in cases {
+        let id = queue_row(&pool, &json!({"retry_count": before}), &json!({})).await;
+        settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
+        // The next question is due at once, so that the clock needn't move.
+        execute(&pool, "update public.conversion_queue set next_status_check_at = '2026-11-20T12:00:00Z'").await;
+        let due = receipts(&app).await;
+        conclude(&app, &due[0], Verdict::Refused(outcome.clone())).await;
+        let row = stored(&pool, id).await;
+        assert_eq!((&row["status"], &row["retry_count"]), (&json!(status), &json!(refusals)), "{outcome:?}");
+        assert_eq!(row["last_error_code"], "CODE", "{outcome:?}");
+        assert_eq!(row["dead_lettered_at"].is_null(), status != "dead_letter", "{outcome:?}");
+        if let Some(wait) = wait {
+            assert_eq!(time(&row["next_retry_at"]), app.clock.now() + wait, "{outcome:?}");
+        }
+        assert!(receipts(&app).await.is_empty(), "{outcome:?}");
+        // The same receipt again, by another uploader, changes nothing.
+        conclude(&app, &due[0], Verdict::Confirmed).await;
+        assert_eq!(stored(&pool, id).await, row, "{outcome:?}");
+        execute(&pool, "delete from public.conversion_queue").await;
+    }
+}
