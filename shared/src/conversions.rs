@@ -180,7 +180,7 @@ struct Decision {
     platforms: Vec<&'static str>,
     skip_reason: Option<SkipReason>,
     due_at: Option<DateTime<Utc>>,
-    expires_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Decision {
@@ -205,10 +205,13 @@ impl Decision {
             idempotency_key,
             platforms: if skip_reason.is_none() { platforms } else { Vec::new() },
             skip_reason,
-            due_at: clicked_at.map(|at| at + app.config.timing.click_hold),
+            due_at: clicked_at.and_then(|at| at.checked_add_signed(app.config.timing.click_hold)),
             // Click ids count for 90 days, hashed user data for 63 (Google Ads Help, "About enhanced conversions for
             // leads"); the hash was taken when the lead came.
-            expires_at: clicked_at.map_or(found.lead_at + TimeDelta::days(63), |at| at + TimeDelta::days(90)),
+            expires_at: match clicked_at {
+                Some(at) => at.checked_add_signed(TimeDelta::days(90)),
+                None => found.lead_at.checked_add_signed(TimeDelta::days(63)),
+            },
         }
     }
 }

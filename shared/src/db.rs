@@ -146,7 +146,9 @@ impl Db {
             return Ok(Tx { connection });
         }
         let mut connection = self.connect().await?;
-        connection.execute(BEGIN).await?;
+        timeout(BEGIN_TIMEOUT, connection.execute(BEGIN))
+            .await
+            .map_err(|_| DbError::Unavailable("no answer to BEGIN".into()))??;
         Ok(Tx { connection })
     }
 

@@ -104,7 +104,8 @@ impl Phone {
     /// What a number must look like.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.chars().any(|c| c.is_ascii_digit()) && text.chars().count() <= 64 {
+        let plain = !text.chars().any(char::is_control);
+        if plain && text.chars().any(|c| c.is_ascii_digit()) && text.chars().count() <= 64 {
             Ok(Self(text.into()))
         } else {
             Err("must be a telephone number of at most 64 characters, best with its country code: +49 30 901820".into())

@@ -85,7 +85,10 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
             email_hash, email_hash_google, phone_hash, payload_hash, received_at
         )
         select 'crm-conversion', $2, $3, $4::float8, $5, $6, $7, $8, $9, $10, $11, $12 from gate
-        on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
+        on conflict (crm_deal_id, conversion_type) do update
+        set deliveries = i.deliveries + 1,
+            -- A deal that was given up and is reported again gets another look.
+            state = case when i.state = 'expired' then 'awaiting_lead' else i.state end
         returning id, conversion_id"#,
         &locks.keys,
         deal.crm_deal_id,

@@ -24,6 +24,8 @@ const RETRY_DELAYS: [TimeDelta; 4] =
     [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)];
 /// How long it waits after the request failed: 15 min, 30 min, then 1 h for as long as it takes.
 const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
+/// The longest wait a platform may ask for: until its daily quota is new.
+const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
 
 /// Rows claimed together.
@@ -181,10 +183,10 @@ impl<'a> Settlement<'a> {
             }
             Outcome::Unavailable(reason, wait) => {
                 let nth = usize::try_from(before.transport_failures).unwrap_or(usize::MAX);
-                let delay = TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)];
+                let delay = jittered(TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)], conversion.queue_id);
                 Self {
                     transport_failures: before.transport_failures + 1,
-                    next_retry_at: Some(now + wait.unwrap_or_else(|| jittered(delay, conversion.queue_id))),
+                    next_retry_at: Some(now + wait.map_or(delay, |asked_for| asked_for.min(LONGEST_ASKED_FOR))),
                     ..because(reason, "unavailable")
                 }
             }
