@@ -34,7 +34,8 @@ prepare: ## Renews shared/.sqlx after a query or a migration changed
 
 bench: ## Round trips, latencies and memory
 	@sh dev/services/install.sh postgres pgbouncer
-	@$(WITH_POSTGRES) cargo run --quiet --release --package dev -- bench
+	@cargo build --quiet --release --workspace
+	@cargo run --quiet --release --package dev -- bench
 
 build: ## The six functions as zips for Lambda (needs cargo-lambda)
 	cargo lambda build --release --output-format zip

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dev::google::{GoogleAccount, GoogleSandbox};
-use dev::{demo, server, settings};
+use dev::{bench, demo, server, settings};
 use lambda_http::tracing::subscriber;
 use services::postgres::Postgres;
 use services::{migrations, programs, supabase_roles};
@@ -19,6 +19,7 @@ Adtrail on one machine.
 
   dev serve             every endpoint, the schedule and a sandbox Google (make dev)
   dev demo              plays the whole story against a running `dev serve` (make demo)
+  dev bench             round trips, latencies and memory of a release build (make bench)
 
   PORT                  the port of serve and demo, 8080 by default
   DATABASE_URL          for serve: this Postgres instead of a private one
@@ -39,6 +40,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     match words.as_slice() {
         ["serve"] => serve().await.map(|()| ExitCode::SUCCESS),
         ["demo"] => demo::play(settings::port()?).await.map(|()| ExitCode::SUCCESS),
+        ["bench"] => {
+            // Why an answer is a 500 is only in the log.
+            subscriber::fmt().with_env_filter("error").with_writer(std::io::stderr).init();
+            bench::run().await
+        }
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

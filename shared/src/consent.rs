@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// What a person said about one purpose. Silence is not an answer: it is never taken for granted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Encode, sqlx::Decode)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
 pub enum ConsentStatus {
     /// Yes.
     Granted,
@@ -15,6 +15,8 @@ pub enum ConsentStatus {
     #[default]
     Unknown,
 }
+
+crate::db::text_in_sql!(ConsentStatus);
 
 impl ConsentStatus {
     /// # Errors

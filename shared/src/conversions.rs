@@ -12,15 +12,17 @@ use crate::inbox::{self, Match, Waiting};
 use crate::platforms;
 
 /// The stage a deal reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
 pub enum ConversionType {
     /// Sales took it up.
     Qualified,
     /// It was won.
     Closed,
 }
+
+crate::db::text_in_sql!(ConversionType);
 
 impl ConversionType {
     /// All of them.
@@ -43,9 +45,9 @@ impl ConversionType {
 }
 
 /// The rule that found a deal's lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
 pub enum MatchedBy {
     /// The CRM echoed our lead id.
     LeadId,
@@ -54,6 +56,8 @@ pub enum MatchedBy {
     /// The phone hashes are the same.
     Phone,
 }
+
+crate::db::text_in_sql!(MatchedBy);
 
 /// An amount in a currency.
 #[derive(Clone, Debug, PartialEq)]
@@ -225,6 +229,8 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
                 inbox_id uuid, lead_id uuid, matched_by text, idempotency_key text, transaction_id text,
                 platforms text[], skip_reason text, due_at timestamptz, expires_at timestamptz
             )
+            -- Tells the planner that they are few.
+            limit $3
         ),
         recorded as (
             insert into public.conversions (
@@ -273,6 +279,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
         returning i.id as inbox_id, r.id as conversion_id"#,
         serde_json::to_value(decisions).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))?,
         now,
+        i64::try_from(decisions.len()).unwrap_or(i64::MAX),
     )
     .fetch_all(tx)
     .await?;

@@ -240,3 +240,21 @@ impl<'c> Executor<'c> for &'c mut Tx {
         self.connection.describe(sql)
     }
 }
+
+/// Makes an enum that encodes itself as text be `text` in SQL. sqlx's derive knows a type by its name only and asks the
+/// server for it, with a statement that is named and goes past [`Tx`]: the next client of that server connection would
+/// fail on it.
+macro_rules! text_in_sql {
+    ($name:ty) => {
+        impl sqlx::Type<sqlx::Postgres> for $name {
+            fn type_info() -> sqlx::postgres::PgTypeInfo {
+                <str as sqlx::Type<sqlx::Postgres>>::type_info()
+            }
+
+            fn compatible(info: &sqlx::postgres::PgTypeInfo) -> bool {
+                <str as sqlx::Type<sqlx::Postgres>>::compatible(info)
+            }
+        }
+    };
+}
+pub(crate) use text_in_sql;

@@ -164,31 +164,33 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         r#"-- inbox::find_leads
         select
             i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: ConversionType", i.occurred_at,
-            l.id as lead_id, rule.matched_by as "matched_by!: MatchedBy",
-            l.click_at, coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null as "has_click_id!",
+            l.id as lead_id, l.matched_by as "matched_by!: MatchedBy",
+            l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
-            coalesce(l.created_at, i.received_at) as "lead_at!", l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
+            coalesce(l.created_at, i.received_at) as "lead_at!",
+            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
         from public.inbox i
         cross join lateral (
-            select l.*
-            from public.leads l
-            where l.id = i.lead_id or l.email_hash = i.email_hash or l.phone_hash = i.phone_hash
+            select
+                l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, known.matched_by,
+                coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null as has_click_id
+            -- One look-up in one index each: an "or" of all three is a scan of all leads when a phone is shared by many.
+            from (
+                select id, 'lead_id' as matched_by, 1 as rank from public.leads where id = i.lead_id
+                union all
+                select id, 'email', 2 from public.leads where email_hash = i.email_hash
+                union all
+                select id, 'phone', 3 from public.leads where phone_hash = i.phone_hash
+            ) known
+            join public.leads l on l.id = known.id
             order by
-                coalesce(l.id = i.lead_id, false) desc,
-                coalesce(l.email_hash = i.email_hash, false) desc,
+                known.rank,
                 coalesce(l.created_at <= i.occurred_at, false) desc,
-                coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null desc,
+                has_click_id desc,
                 case when l.created_at <= i.occurred_at then l.created_at end desc nulls last,
                 l.created_at
             limit 1
         ) l
-        cross join lateral (
-            select case
-                when l.id = i.lead_id then 'lead_id'
-                when l.email_hash = i.email_hash then 'email'
-                else 'phone'
-            end as matched_by
-        ) rule
         where i.state = 'awaiting_lead'
             and ($1::uuid is null or i.id = $1)
             and ($2::text is null or i.email_hash = $2 or i.phone_hash = $3)

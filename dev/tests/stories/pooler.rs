@@ -2,12 +2,15 @@
 
 use std::str::FromStr;
 
+use dev::google::GoogleAccount;
+use serde_json::json;
 use services::pgbouncer::PgBouncer;
+use shared::config::Values;
 use shared::db::{Db, DbError};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, PgPool};
 
-use crate::stage::{all, database_url};
+use crate::stage::{Stage, all, database_url};
 
 const CLIENTS: i32 = 12;
 const STATEMENTS: i32 = 1_500;
@@ -42,8 +45,8 @@ impl Tally {
     }
 }
 
-async fn pooled(pool: &PgPool) -> (PgBouncer, PgConnectOptions) {
-    let pooler = PgBouncer::start(&database_url(pool), 3).await.unwrap();
+async fn pooled(pool: &PgPool, servers: u16) -> (PgBouncer, PgConnectOptions) {
+    let pooler = PgBouncer::start(&database_url(pool), servers).await.unwrap();
     let database = pool.connect_options().get_database().unwrap().to_owned();
     let options = PgConnectOptions::from_str(&pooler.url(&database)).unwrap();
     (pooler, options)
@@ -51,7 +54,7 @@ async fn pooled(pool: &PgPool) -> (PgBouncer, PgConnectOptions) {
 
 #[sqlx::test(migrations = false)]
 async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
-    let (_pooler, options) = pooled(&pool).await;
+    let (_pooler, options) = pooled(&pool, 3).await;
 
     let tallies = all((0..CLIENTS).map(|client| {
         let db = Db::new(options.clone(), 1);
@@ -73,7 +76,7 @@ async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
 
 #[sqlx::test(migrations = false)]
 async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
-    let (_pooler, options) = pooled(&pool).await;
+    let (_pooler, options) = pooled(&pool, 3).await;
 
     let tallies = all((0..CLIENTS).map(|client| {
         let options = options.clone().extra_float_digits(None).statement_cache_capacity(0).disable_statement_logging();
@@ -92,4 +95,37 @@ async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
 
     let sum = Tally::sum(tallies);
     assert!(sum.wrong > 0, "if this is right, the test beside it proves nothing: {sum:?}");
+}
+
+/// Whatever a client leaves behind on the one server connection, the next one steps into.
+#[sqlx::test(migrations = "../migrations")]
+async fn everything_works_for_two_clients_of_one_server_connection(pool: PgPool) {
+    let (_pooler, options) = pooled(&pool, 1).await;
+    let through_the_pooler = |values: &mut Values| {
+        values.insert("DATABASE_URL".into(), options.to_url_lossy().to_string().into());
+    };
+    let one = Stage::with_account(pool.clone(), GoogleAccount::dev(), through_the_pooler).await;
+    let other = Stage::with_account(pool.clone(), GoogleAccount::dev(), through_the_pooler).await;
+
+    for n in 0..6 {
+        for (name, stage) in [("one", &one), ("other", &other)] {
+            let person = format!("{name}{n}@example.com");
+            let visit =
+                stage.post("/api/track/visit", &[], &json!({"url": "https://www.example.com/?gclid=One"})).await;
+            let event = stage.post("/api/track/event", &[], &json!({"event_name": "sign_up"})).await;
+            let early = json!({"crm_deal_id": format!("early-{person}"), "conversion_type": "closed", "email": person});
+            let waits = stage.deal(&early).await;
+            let lead = stage.post("/api/leads", &[], &json!({"email": person, "gclid": "One"})).await;
+            let late =
+                json!({"crm_deal_id": format!("late-{person}"), "conversion_type": "qualified", "email": person});
+            let queued = stage.deal(&late).await;
+            for answer in [visit, event, waits, lead, queued] {
+                assert!(answer.status.is_success(), "{answer:?}");
+            }
+            stage.tick().await;
+            assert_eq!(stage.health().await["status"], "healthy");
+        }
+    }
+
+    assert_eq!(one.value::<i64>("select count(*) from conversion_queue where status = 'uploaded'").await, 24);
 }

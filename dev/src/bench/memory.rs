@@ -1,0 +1,57 @@
+//! What a sandbox holds in memory: the real binaries after a day's work.
+
+use futures_util::future::try_join_all;
+use serde_json::json;
+
+use super::Bench;
+use super::call::{Call, Person};
+use super::sandbox::{FUNCTIONS, Sandbox};
+use super::table::Table;
+
+const EARLY: usize = 200;
+const LATE: usize = 2_000;
+
+/// Prints the table.
+pub async fn print(bench: &Bench) -> anyhow::Result<()> {
+    let mut table = Table::new(
+        "Memory of a sandbox (the functions' binaries; MB resident, VmRSS)",
+        1,
+        ["function", "first request", "request 200", "request 2000", "growth 200 to 2000"],
+    );
+    // Together: nothing is timed.
+    for (function, [first, early, late]) in try_join_all(FUNCTIONS.map(|function| grow(bench, function))).await? {
+        let growth = late.zip(early).map(|(late, early)| late - early);
+        table.row([function.into(), megabytes(first), megabytes(early), megabytes(late), megabytes(growth)]);
+    }
+    print!("{table}");
+    Ok(())
+}
+
+async fn grow(bench: &Bench, function: &'static str) -> anyhow::Result<(&'static str, [Option<f64>; 3])> {
+    let settings = bench.secrets.settings(&bench.database_url, &bench.google_url);
+    let mut sandbox = Sandbox::start(&bench.binaries, function, &settings).await?;
+    let mut resident = [None; 3];
+    for request in 1..=LATE {
+        let person = Person::new();
+        match function {
+            "track-visit" => sandbox.call(&person.visit()).await?,
+            "track-event" => sandbox.call(&person.event()).await?,
+            "create-lead" => sandbox.call(&person.lead()).await?,
+            "crm-conversion" => {
+                let status = lambda_http::http::StatusCode::ACCEPTED;
+                sandbox.call(&person.deal(&bench.secrets).expecting(status)).await?;
+            }
+            "tracking-health" => sandbox.call(&Call::health(&bench.secrets)).await?,
+            _ => drop(sandbox.invoke(json!({})).await?),
+        }
+        let reading = [1, EARLY, LATE].into_iter().position(|at| at == request);
+        if let Some(reading) = reading {
+            resident[reading] = sandbox.resident_kb().map(|kb| f64::from(kb) / 1024.0);
+        }
+    }
+    Ok((function, resident))
+}
+
+fn megabytes(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.1}"))
+}
