@@ -322,19 +322,18 @@ fn development_secrets(values: &Values) -> Vec<String> {
 }
 
 async fn fetch_secret(id: &str) -> Result<Values, String> {
+    use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
     use aws_smithy_http_client::{Builder, tls};
     let https =
         Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
     let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
-    let answer = aws_sdk_secretsmanager::Client::new(&aws)
-        .get_secret_value()
-        .secret_id(id)
-        .send()
-        .await
-        .map_err(|error| {
-            let error = error.into_service_error();
-            let code = aws_sdk_secretsmanager::error::ProvideErrorMetadata::code(&error).unwrap_or("no answer").to_owned();
-            format!(" The secret {id} can't be read ({code}): check its name and region, and that the function's role may call secretsmanager:GetSecretValue on it.")
+    let answer =
+        aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
+            let said = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
+            format!(
+                " The secret {id} can't be read: check its name and region, and that the function's role may call \
+                 secretsmanager:GetSecretValue on it ({said})."
+            )
         })?;
     let object: BTreeMap<String, serde_json::Value> = serde_json::from_str(answer.secret_string().unwrap_or_default())
         .map_err(|_| format!(" The secret {id} must be a JSON object of names and texts."))?;

@@ -55,7 +55,7 @@ async fn start(requires: &[&str]) -> Result<&'static App, Error> {
     lambda_http::tracing::init_default_subscriber();
     let app = App::init(requires).await.map_err(|error| {
         tracing::error!(%error, "no start");
-        error
+        error.to_string()
     })?;
     Ok(Box::leak(Box::new(app)))
 }

@@ -1,6 +1,5 @@
 //! The real uploader, killed where it hurts most: Google has accepted, and nothing says so yet.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,21 +9,13 @@ use dev::settings;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::PgPool;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
-use crate::stage::{Stage, database_url};
+use crate::stage::{Stage, binary, database_url};
 
 const KILLS: i64 = 100;
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Builds the binary, which is a matter of a moment when `make test` has run, and says where it is.
-async fn uploader() -> PathBuf {
-    let built =
-        Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "upload-conversions"]).status().await;
-    assert!(built.unwrap().success());
-    PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name("upload-conversions")
-}
 
 fn start(binary: &std::path::Path, runtime: &LambdaRuntime, stage: &Stage) -> Child {
     let mut command = runtime.command(binary);
@@ -41,7 +32,7 @@ fn received(events: &[ReceivedEvent]) -> usize {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twice(pool: PgPool) {
-    let (stage, binary) = (Stage::new(pool).await, uploader().await);
+    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions").await);
     stage.queue(100).await;
 
     for kill in 0..KILLS {
@@ -83,7 +74,7 @@ async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twic
 
 #[sqlx::test(migrations = "../migrations")]
 async fn two_uploaders_at_once_never_send_the_same_row(pool: PgPool) {
-    let (stage, binary) = (Stage::new(pool).await, uploader().await);
+    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions").await);
     stage.queue(600).await;
     let runtimes = [LambdaRuntime::start().await.unwrap(), LambdaRuntime::start().await.unwrap()];
     let _uploaders = runtimes.each_ref().map(|runtime| start(&binary, runtime, &stage));

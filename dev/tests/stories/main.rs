@@ -5,5 +5,6 @@ mod concurrency;
 mod crash;
 mod journey;
 mod pooler;
+mod secret;
 mod service_account;
 mod stage;

@@ -1,6 +1,7 @@
 //! What every story plays on.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
@@ -13,6 +14,7 @@ use shared::config::Values;
 use shared::http::signature;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::net::TcpListener;
+use tokio::process::Command;
 
 /// Adtrail and the sandbox Google on one loopback port.
 pub struct Stage {
@@ -119,6 +121,13 @@ impl Stage {
         .await
         .unwrap();
     }
+}
+
+/// Builds a function's real binary, which is a matter of a moment when `make test` has run, and says where it is.
+pub async fn binary(function: &str) -> PathBuf {
+    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", function]).status().await;
+    assert!(built.unwrap().success());
+    PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name(function)
 }
 
 /// How others reach the database of this test.

@@ -52,12 +52,14 @@ pub struct Summary {
 /// When the database is away. What was begun is safe: its leases end by themselves.
 pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
-    rematch(app, &mut summary).await?;
+    // A deal that can't be matched must not keep the others from being uploaded.
+    let rematched = rematch(app, &mut summary).await;
     let end = deadline - MARGIN;
     for platform in &app.platforms {
         upload(app, platform.as_ref(), end, &mut summary).await?;
         confirm(app, platform.as_ref(), end, &mut summary).await?;
     }
+    rematched?;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
     Ok(summary)
 }

@@ -1,0 +1,81 @@
+//! The real binaries: a request of API Gateway comes in, and the settings come out of one secret in Secrets Manager.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::{Json, Router};
+use dev::lambda_runtime::LambdaRuntime;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::stage::{binary, database_url};
+
+const KEY: &str = "0123456789abcdef";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Secrets Manager, as far as `GetSecretValue` goes. Answers its address.
+async fn secrets_manager(secret: Value) -> String {
+    let get_secret_value = async move |headers: HeaderMap, body: String| {
+        let request: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
+        assert!(headers["authorization"].to_str().unwrap().starts_with("AWS4-HMAC-SHA256 "));
+        Json(json!({"Name": request["SecretId"], "SecretString": secret.to_string()}))
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(get_secret_value);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Payload format 2.0.
+fn request(token: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "GET /api/health/tracking",
+        "rawPath": "/api/health/tracking",
+        "rawQueryString": "",
+        "headers": {"authorization": format!("Bearer {token}"), "host": "api.example.com"},
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "api", "domainName": "api.example.com", "domainPrefix": "api",
+            "http": {
+                "method": "GET", "path": "/api/health/tracking", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+                "userAgent": "monitor",
+            },
+            "requestId": "1", "routeKey": "GET /api/health/tracking", "stage": "$default",
+            "time": "22/Nov/2026:10:00:00 +0000", "timeEpoch": 1_795_341_600_000_i64,
+        },
+        "isBase64Encoded": false,
+    })
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_function_takes_its_settings_from_one_secret(pool: PgPool) {
+    let address = secrets_manager(json!({"DATABASE_URL": database_url(&pool), "HEALTH_KEY": KEY})).await;
+    let runtime = LambdaRuntime::start().await.unwrap();
+    let mut function = runtime.command(&binary("tracking-health").await);
+    function.env("ADTRAIL_SECRET_ID", "adtrail").env("AWS_ENDPOINT_URL", address).env("AWS_REGION", "eu-central-1");
+    function.env("AWS_ACCESS_KEY_ID", "example").env("AWS_SECRET_ACCESS_KEY", "example");
+    let _running = function.stdout(Stdio::null()).spawn().unwrap();
+
+    for (token, status) in [(KEY, 200), ("another key of 16", 401)] {
+        runtime.invoke(request(token));
+        let answer = timeout(PATIENCE, runtime.result()).await.expect("an answer").unwrap().unwrap();
+        assert_eq!(answer["statusCode"], status, "{answer}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_function_without_its_settings_says_all_that_is_missing(_pool: PgPool) {
+    let runtime = LambdaRuntime::start().await.unwrap();
+    let ended = runtime.command(&binary("track-visit").await).output().await.unwrap();
+
+    assert!(!ended.status.success());
+    let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
+    for name in ["DATABASE_URL", "ALLOWED_ORIGINS", "IP_HASH_KEY"] {
+        assert!(said.contains(name), "{name} in: {said}");
+    }
+}
