@@ -1,6 +1,8 @@
 //! The settings: environment variables, and one JSON object in AWS Secrets Manager for what is secret. Everything that
 //! is missing or wrong is reported at once.
 
+mod secret;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::str::FromStr;
@@ -95,7 +97,7 @@ impl Config {
     pub async fn load(required: &[&str]) -> Result<Self, ConfigError> {
         let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
         let mut values = match environment.get(SECRET_ID) {
-            Some(id) => fetch_secret(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
+            Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
             None => Values::new(),
         };
         values.extend(environment);
@@ -319,32 +321,6 @@ fn development_secrets(values: &Values) -> Vec<String> {
             })
         })
         .collect()
-}
-
-async fn fetch_secret(id: &str) -> Result<Values, String> {
-    use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
-    use aws_smithy_http_client::{Builder, tls};
-    let https =
-        Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
-    let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
-    let answer =
-        aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
-            let said = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
-            format!(
-                " The secret {id} can't be read: check its name and region, and that the function's role may call \
-                 secretsmanager:GetSecretValue on it ({said})."
-            )
-        })?;
-    let object: BTreeMap<String, serde_json::Value> = serde_json::from_str(answer.secret_string().unwrap_or_default())
-        .map_err(|_| format!(" The secret {id} must be a JSON object of names and texts."))?;
-    Ok(object
-        .into_iter()
-        .map(|(name, value)| {
-            // A service account's key may be pasted as an object of its own.
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (name, SecretString::from(text))
-        })
-        .collect())
 }
 
 #[cfg(test)]

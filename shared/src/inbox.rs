@@ -4,9 +4,10 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::conversions::{ConversionType, MatchedBy, Money};
+use crate::conversions::{ConversionType, MatchedBy};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
+use crate::money::Money;
 
 /// A deal as the CRM reported it.
 #[derive(Debug)]

@@ -13,8 +13,9 @@ use crate::attribution::ClickId;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consent::ConsentStatus;
-use crate::conversions::{ConversionType, Money};
+use crate::conversions::ConversionType;
 use crate::identity::Hash;
+use crate::money::Money;
 
 /// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
 pub struct Entry {

@@ -5,12 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::conversions::{ConversionType, Money, SkipReason, record_matches};
+use shared::conversions::{ConversionType, SkipReason, record_matches};
 use shared::db::DbError;
 use shared::http::body::{Body, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox::{self, Deal, Waiting};
+use shared::money::Money;
 use uuid::Uuid;
 
 /// Where it answers.

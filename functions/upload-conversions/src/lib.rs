@@ -9,7 +9,7 @@ use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::inbox::{self, Waiting};
 use shared::platforms::{Attempt, Outcome, Platform, Reason};
-use shared::queue;
+use shared::queue::{self, receipts};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
@@ -133,14 +133,14 @@ fn count<'a>(attempts: &'a [Attempt], summary: &mut Summary) -> Option<&'a Reaso
 
 async fn confirm(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
     let id = platform.id();
-    let due = app.db.tx(async |tx| queue::unconfirmed(tx, id, VERDICTS, app.clock.now()).await).await?;
+    let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, VERDICTS, app.clock.now()).await).await?;
     for receipt in due {
         if app.clock.now() >= end {
             break;
         }
         let verdict = platform.verdict(&receipt.request_id).await;
         let now = app.clock.now();
-        app.db.tx(async |tx| queue::conclude(tx, &app.config, id, &receipt, &verdict, now).await).await?;
+        app.db.tx(async |tx| receipts::conclude(tx, &app.config, id, &receipt, &verdict, now).await).await?;
         summary.verdicts += 1;
     }
     Ok(())

@@ -6,7 +6,8 @@ use shared::App;
 use shared::breaker::{self, State};
 use shared::db::DbError;
 use shared::platforms::{Attempt, Exchange, Outcome, Reason, Verdict};
-use shared::queue::{self, Claim, Receipt};
+use shared::queue::receipts::{self, Receipt};
+use shared::queue::{self, Claim};
 use sqlx::PgPool;
 use testing::{app, app_with, execute, queue_row, row, rows, start};
 use uuid::Uuid;
@@ -37,14 +38,14 @@ async fn settle(app: &App, claim: &Claim, outcome: &Outcome) -> u64 {
 
 async fn receipts(app: &App) -> Vec<Receipt> {
     let now = app.clock.now();
-    let due: Result<_, DbError> = app.db.tx(async |tx| queue::unconfirmed(tx, PLATFORM, 100, now).await).await;
+    let due: Result<_, DbError> = app.db.tx(async |tx| receipts::unconfirmed(tx, PLATFORM, 100, now).await).await;
     due.unwrap()
 }
 
 async fn conclude(app: &App, receipt: &Receipt, verdict: Verdict) {
     let (verdict, now) = ((verdict, Exchange::default()), app.clock.now());
     let done: Result<_, DbError> =
-        app.db.tx(async |tx| queue::conclude(tx, &app.config, PLATFORM, receipt, &verdict, now).await).await;
+        app.db.tx(async |tx| receipts::conclude(tx, &app.config, PLATFORM, receipt, &verdict, now).await).await;
     done.unwrap();
 }
 

@@ -230,8 +230,9 @@ mod tests {
 
     use super::*;
     use crate::attribution::ClickId;
-    use crate::conversions::{ConversionType, Money};
+    use crate::conversions::ConversionType;
     use crate::identity::Email;
+    use crate::money::Money;
 
     fn google() -> GoogleAds {
         GoogleAds {

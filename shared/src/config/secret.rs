@@ -1,0 +1,34 @@
+//! One secret in AWS Secrets Manager, read once per sandbox.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_smithy_http_client::{Builder, tls};
+use secrecy::SecretString;
+
+use super::Values;
+
+/// Reads the JSON object of this name or ARN. An error says the fix.
+pub(super) async fn fetch(id: &str) -> Result<Values, String> {
+    let https =
+        Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
+    let answer =
+        aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
+            let said = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
+            format!(
+                " The secret {id} can't be read: check its name and region, and that the function's role may call \
+                 secretsmanager:GetSecretValue on it ({said})."
+            )
+        })?;
+    let object: BTreeMap<String, serde_json::Value> = serde_json::from_str(answer.secret_string().unwrap_or_default())
+        .map_err(|_| format!(" The secret {id} must be a JSON object of names and texts."))?;
+    Ok(object
+        .into_iter()
+        .map(|(name, value)| {
+            // A service account's key may be pasted as an object of its own.
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (name, SecretString::from(text))
+        })
+        .collect())
+}
