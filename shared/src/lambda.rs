@@ -40,8 +40,10 @@ where
     let app = start(requires).await?;
     let handle = &handle;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
+        let now = app.clock.now();
         let deadline = i64::try_from(event.context.deadline).ok().and_then(DateTime::from_timestamp_millis);
-        let deadline = deadline.unwrap_or_else(|| app.clock.now() + TimeDelta::seconds(60));
+        // `cargo lambda watch` sends a deadline of 1970.
+        let deadline = deadline.filter(|at| *at > now).unwrap_or(now + TimeDelta::seconds(60));
         handle(app, deadline).await.map_err(|error| {
             tracing::error!(%error, "the run failed");
             error.into()

@@ -20,7 +20,7 @@ const BATCH: usize = 100;
 const VERDICTS: usize = 200;
 /// Waiting deals looked at together.
 const REMATCH: u16 = 500;
-/// Before the deadline nothing new is begun: the last requests may take as long.
+/// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
 const MARGIN: TimeDelta = TimeDelta::seconds(45);
 
 /// What a run did: its return value and its log line.
@@ -54,7 +54,7 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
     let mut summary = Summary::default();
     // A deal that can't be matched must not keep the others from being uploaded.
     let rematched = rematch(app, &mut summary).await;
-    let end = deadline - MARGIN;
+    let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
     for platform in &app.platforms {
         upload(app, platform.as_ref(), end, &mut summary).await?;
         confirm(app, platform.as_ref(), end, &mut summary).await?;
