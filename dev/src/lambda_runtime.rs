@@ -12,16 +12,18 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 /// A Runtime API for one binary.
 pub struct LambdaRuntime {
     address: SocketAddr,
     invocations: mpsc::UnboundedSender<Value>,
     results: Mutex<mpsc::UnboundedReceiver<Result<Value, Value>>>,
+    shared: Arc<Shared>,
 }
 
 struct Shared {
+    ready: Notify,
     invocations: Mutex<mpsc::UnboundedReceiver<Value>>,
     results: mpsc::UnboundedSender<Result<Value, Value>>,
 }
@@ -34,16 +36,16 @@ impl LambdaRuntime {
     pub async fn start() -> anyhow::Result<Self> {
         let (invocations, queued) = mpsc::unbounded_channel();
         let (results, collected) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { invocations: Mutex::new(queued), results });
+        let shared = Arc::new(Shared { ready: Notify::new(), invocations: Mutex::new(queued), results });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
-            .with_state(shared);
+            .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { address, invocations, results: Mutex::new(collected) })
+        Ok(Self { address, invocations, results: Mutex::new(collected), shared })
     }
 
     /// The command that runs this binary here, with the environment Lambda gives it.
@@ -59,6 +61,11 @@ impl LambdaRuntime {
             .env("AWS_LAMBDA_LOG_LEVEL", "ERROR")
             .kill_on_drop(true);
         command
+    }
+
+    /// Waits until the binary has started and asks for work.
+    pub async fn ready(&self) {
+        self.shared.ready.notified().await;
     }
 
     /// Queues an invocation.
@@ -77,6 +84,7 @@ impl LambdaRuntime {
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, Vec<u8>) {
+    shared.ready.notify_one();
     let event = shared.invocations.lock().await.recv().await.unwrap_or_default();
     let deadline = shared::clock::Clock::system().now() + chrono::TimeDelta::seconds(120);
     let mut headers = HeaderMap::new();

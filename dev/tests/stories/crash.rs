@@ -80,6 +80,9 @@ async fn two_uploaders_at_once_never_send_the_same_row(pool: PgPool) {
     let _uploaders = runtimes.each_ref().map(|runtime| start(&binary, runtime, &stage));
 
     for runtime in &runtimes {
+        timeout(PATIENCE, runtime.ready()).await.expect("it starts");
+    }
+    for runtime in &runtimes {
         runtime.invoke(json!({"source": "aws.scheduler"}));
     }
     let mut shares = Vec::new();
