@@ -38,4 +38,4 @@ bench: ## Round trips, latencies and memory
 	@cargo run --quiet --release --package dev -- bench
 
 build: ## The six functions as zips for Lambda (needs cargo-lambda)
-	cargo lambda build --release --output-format zip
+	cargo lambda build --release

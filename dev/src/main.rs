@@ -12,6 +12,7 @@ use services::postgres::Postgres;
 use services::{migrations, programs, supabase_roles};
 use shared::App;
 use shared::clock::Clock;
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 const HELP: &str = "\
@@ -64,6 +65,7 @@ async fn serve() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("port {port} is taken; choose another one, such as PORT={} make dev", port ^ 1))?;
     let (postgres, database_url) = if let Some(url) = settings::environment("DATABASE_URL") {
+        ensure_is_local(&url)?;
         (None, url)
     } else {
         let postgres = Postgres::kept(&programs::private_folder()?).await?;
@@ -99,6 +101,19 @@ async fn serve() -> anyhow::Result<()> {
         Some(postgres) => postgres.stop().await,
         None => Ok(()),
     }
+}
+
+/// `make dev` migrates the database, and marks what is queued there as delivered once its sandbox took it.
+fn ensure_is_local(url: &str) -> anyhow::Result<()> {
+    let options: PgConnectOptions = url.parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
+    let local =
+        options.get_socket().is_some() || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]");
+    anyhow::ensure!(
+        local,
+        "DATABASE_URL names a server on another machine. `make dev` would migrate it and mark its queued conversions as \
+         delivered, although only a sandbox got them. Unset DATABASE_URL, or give a database on this machine."
+    );
+    Ok(())
 }
 
 /// Ctrl-C, or the polite kill.

@@ -1,6 +1,7 @@
 //! The settings of `make dev`. Its secrets are fixed and printed, so the functions refuse them anywhere else.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 use secrecy::SecretString;
 use shared::config::{Config, ConfigError, Timing, Values};
@@ -74,9 +75,10 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
 pub fn port() -> anyhow::Result<u16> {
     match environment("PORT") {
         None => Ok(8080),
-        Some(port) => {
-            port.parse().map_err(|_| anyhow::anyhow!("PORT={port} is no port: give a number from 1 to 65535"))
-        }
+        Some(port) => port
+            .parse()
+            .map(NonZeroU16::get)
+            .map_err(|_| anyhow::anyhow!("PORT={port} is no port: give a number from 1 to 65535")),
     }
 }
 

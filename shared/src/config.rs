@@ -175,7 +175,9 @@ struct Settings<'a> {
 impl Settings<'_> {
     /// An empty value counts as none: templates can't leave a variable out.
     fn secret(&self, name: &str) -> Option<SecretString> {
-        self.values.get(name).filter(|value| !value.expose_secret().trim().is_empty()).cloned()
+        // A pasted secret often ends in a line break.
+        let value = self.values.get(name)?.expose_secret().trim();
+        (!value.is_empty()).then(|| SecretString::from(value))
     }
 
     fn text(&self, name: &str) -> Option<String> {

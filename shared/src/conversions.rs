@@ -183,9 +183,11 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
             select
                 l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
                 d.transaction_id,
-                -- The site may have had a gclid of its own, with whatever in it.
+                -- The site may have had columns of its own by these names, with whatever in them.
                 case when l.gclid ~ '^[A-Za-z0-9_-]+$' and length(l.gclid) <= 512 then l.gclid end,
-                l.gbraid, l.wbraid, l.click_at,
+                case when l.gbraid ~ '^[A-Za-z0-9_-]+$' and length(l.gbraid) <= 512 then l.gbraid end,
+                case when l.wbraid ~ '^[A-Za-z0-9_-]+$' and length(l.wbraid) <= 512 then l.wbraid end,
+                l.click_at,
                 -- The address of the form is the one the click belongs to.
                 coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
                 coalesce(l.phone_hash, i.phone_hash),

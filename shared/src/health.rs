@@ -31,7 +31,7 @@ pub struct Health {
 pub enum Status {
     /// Nothing to do.
     Healthy,
-    /// Somebody should look: a row waits too long, was given up in the last day, or a platform is paused.
+    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day, or a platform is paused.
     Degraded,
     /// Nothing can be delivered: every platform is paused, and rows are due.
     Critical,
@@ -100,7 +100,7 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
         with row as (
             select
                 q.status, q.confirmed_at, q.dead_lettered_at,
-                q.status in ('pending', 'failed') as open,
+                q.status in ('pending', 'failed') as open, q.transport_failures,
                 greatest(q.next_retry_at, q.created_at) as due_at,
                 c.ad_user_data = 'unknown' and not $1 as awaits_consent
             from public.conversion_queue q
@@ -111,7 +111,11 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             count(*) filter (where status = 'uploaded') as "uploaded!",
             count(*) filter (where status = 'failed') as "failed!",
             count(*) filter (where status = 'dead_letter') as "dead_letter!",
-            count(*) filter (where status = 'pending' and (due_at > $2 or awaits_consent)) as "held!",
+            count(*) filter (
+                where status = 'pending' and transport_failures = 0 and (due_at > $2 or awaits_consent)
+            ) as "held!",
+            -- 15 and 30 minutes were not enough: the platform is away, or a proxy is in the way.
+            coalesce(bool_or(open and transport_failures > 2), false) as "platform_is_away!",
             count(confirmed_at) as "confirmed!",
             min(due_at) filter (where open and not awaits_consent and due_at <= $2) as oldest_due_at,
             coalesce(bool_or(dead_lettered_at > $2 - interval '1 day'), false) as "gave_up_lately!",
@@ -150,7 +154,11 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
     let paused = platforms.iter().filter(|platform| platform.state == "paused").count();
     let status = if paused > 0 && paused == platforms.len() && waited.is_some() {
         Status::Critical
-    } else if paused > 0 || row.gave_up_lately || waited.is_some_and(|waited| waited > WAITS_TOO_LONG) {
+    } else if paused > 0
+        || row.gave_up_lately
+        || row.platform_is_away
+        || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
+    {
         Status::Degraded
     } else {
         Status::Healthy

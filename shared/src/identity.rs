@@ -56,7 +56,9 @@ impl Email {
                 && domain.split('.').all(|label| !label.is_empty())
                 && !domain.contains('@')
         });
-        if well_formed && address.len() <= 254 && !address.chars().any(char::is_control) {
+        // What has a display name, a scheme or quotes around it is another text and another hash.
+        let plain = !address.chars().any(|c| c.is_control() || "<>()[]:;,\\\"".contains(c));
+        if well_formed && plain && address.len() <= 254 {
             Ok(Self(address))
         } else {
             Err("must be an e-mail address of at most 254 characters, such as jane@example.com".into())
@@ -192,8 +194,19 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "jane", "jane@", "@example.com", "a@b", "a@b..c", "a@b@example.com", "a\0@example.com", &long]
-        {
+        for text in [
+            "",
+            "jane",
+            "jane@",
+            "@example.com",
+            "a@b",
+            "a@b..c",
+            "a@b@example.com",
+            "a\0@example.com",
+            "<a@example.com>",
+            "mailto:a@example.com",
+            &long,
+        ] {
             assert!(Email::parse(text).is_err(), "{text}");
         }
     }

@@ -65,7 +65,7 @@ pub struct Received {
 }
 
 /// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person until the transaction
-/// ends. Of a deal received again, the first report stands.
+/// ends. Of a deal received again, the newest report stands until it has found its lead, and then that one for good.
 ///
 /// # Errors
 /// Those of the database.
@@ -89,7 +89,27 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
         on conflict (crm_deal_id, conversion_type) do update
         set deliveries = i.deliveries + 1,
             -- A deal that was given up and is reported again gets another look.
-            state = case when i.state = 'expired' then 'awaiting_lead' else i.state end
+            state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
+            received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
+            -- Until it has found its lead, the newest report stands: the CRM may have corrected an address.
+            (value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash) = (
+                select value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash
+                from (
+                    values
+                        (
+                            i.value, i.currency, i.occurred_at, i.lead_id, i.email_hash, i.email_hash_google,
+                            i.phone_hash, i.payload_hash, i.state = 'matched'
+                        ),
+                        (
+                            excluded.value, excluded.currency, excluded.occurred_at, excluded.lead_id,
+                            excluded.email_hash, excluded.email_hash_google, excluded.phone_hash,
+                            excluded.payload_hash, i.state <> 'matched'
+                        )
+                ) as report (
+                    value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash, stands
+                )
+                where stands
+            )
         returning id, conversion_id"#,
         &locks.keys,
         deal.crm_deal_id,
@@ -174,7 +194,9 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         cross join lateral (
             select
                 l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, known.matched_by,
-                coalesce(nullif(l.gclid, ''), l.gbraid, l.wbraid) is not null as has_click_id
+                -- The site may have had a column of this name, with whatever in it.
+                coalesce(l.gclid, '') ~ '^[A-Za-z0-9_-]+$' or coalesce(l.gbraid, '') ~ '^[A-Za-z0-9_-]+$'
+                    or coalesce(l.wbraid, '') ~ '^[A-Za-z0-9_-]+$' as has_click_id
             -- One look-up in one index each: an "or" of all three is a scan of all leads when a phone is shared by many.
             from (
                 select id, 'lead_id' as matched_by, 1 as rank from public.leads where id = i.lead_id

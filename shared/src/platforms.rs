@@ -54,8 +54,10 @@ pub trait Platform: Send + Sync {
     /// What `conversion_queue.platform` says.
     fn id(&self) -> &'static str;
 
-    /// Tells it about these conversions. One attempt for each, in their order; never an error, whatever happens. Stops
-    /// sending when the platform as such refuses, and answers the rest with [`Outcome::Unsent`].
+    /// The most conversions to be told at a time: what is sure to be sent, and settled, in a minute.
+    fn batch(&self) -> usize;
+
+    /// Tells it about these conversions. One attempt for each, in their order; never an error, whatever happens.
     fn upload<'a>(&'a self, conversions: &'a [Conversion]) -> BoxFuture<'a, Vec<Attempt>>;
 
     /// Asks what became of a receipt.
@@ -131,8 +133,6 @@ pub enum Outcome {
     Unavailable(Reason, Option<TimeDelta>),
     /// The platform refuses us as such until somebody changes a setting; costs no attempt.
     Paused(Reason),
-    /// Not tried.
-    Unsent,
 }
 
 /// The facts of one exchange, for the log of attempts.
@@ -164,6 +164,8 @@ pub enum Verdict {
     Refused(Outcome),
     /// The question failed; ask again later.
     Unanswered(Reason),
+    /// The platform refuses us as such until somebody changes a setting; ask again then.
+    Paused(Reason),
 }
 
 /// A client for calls to platforms: our one TLS stack, Mozilla's roots, no redirects, and an end to waiting.

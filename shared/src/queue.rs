@@ -133,8 +133,8 @@ struct Settlement<'a> {
     next_status_check_at: Option<DateTime<Utc>>,
     reason_code: Option<&'a str>,
     reason: Option<&'a str>,
-    /// For the log of attempts; none when there was no attempt.
-    outcome: Option<&'static str>,
+    /// For the log of attempts.
+    outcome: &'static str,
     http_status: Option<u16>,
     duration_ms: u64,
 }
@@ -160,7 +160,7 @@ impl<'a> Settlement<'a> {
         let because = |reason: &'a Reason, outcome| Self {
             reason_code: Some(&reason.code),
             reason: Some(&reason.message),
-            outcome: Some(outcome),
+            outcome,
             ..this
         };
         match &attempt.outcome {
@@ -168,7 +168,7 @@ impl<'a> Settlement<'a> {
                 status: "uploaded",
                 request_id: Some(request_id),
                 next_status_check_at: Some(now + config.timing.confirm_after),
-                outcome: Some("accepted"),
+                outcome: "accepted",
                 ..this
             },
             Outcome::AlreadyDone(reason) => Self { status: "uploaded", ..because(reason, "already_done") },
@@ -176,9 +176,9 @@ impl<'a> Settlement<'a> {
             Outcome::Rejected(reason) => Self { status: "dead_letter", ..because(reason, "rejected") },
             Outcome::Retry(reason) => {
                 let refusals = before.retry_count + 1;
-                let delay = usize::try_from(before.retry_count).ok().and_then(|nth| RETRY_DELAYS.get(nth));
+                let delay = retry_delay(before.retry_count, conversion.queue_id);
                 let (status, next_retry_at) = match delay.filter(|_| refusals < before.max_retries) {
-                    Some(delay) => ("failed", Some(now + jittered(*delay, conversion.queue_id))),
+                    Some(delay) => ("failed", Some(now + delay)),
                     None => ("dead_letter", None),
                 };
                 Self { status, retry_count: refusals, next_retry_at, ..because(reason, "retry") }
@@ -194,9 +194,14 @@ impl<'a> Settlement<'a> {
             }
             // The platform waits as a whole, not the row.
             Outcome::Paused(reason) => because(reason, "paused"),
-            Outcome::Unsent => this,
         }
     }
+}
+
+/// How long a row waits after its next refusal; none when it was the last.
+fn retry_delay(refusals_before: i32, id: Uuid) -> Option<TimeDelta> {
+    let nth = usize::try_from(refusals_before).ok()?;
+    RETRY_DELAYS.get(nth).map(|delay| jittered(*delay, id))
 }
 
 /// ± 10 %, so that rows refused together don't come back together. Drawn from the row's random id.
@@ -239,7 +244,7 @@ pub async fn settle(
             update public.conversion_queue q
             set status = s.status,
                 retry_count = s.retry_count,
-                transport_failures = s.transport_failures,
+                transport_failures = case when s.status = 'uploaded' then 0 else s.transport_failures end,
                 next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
                 request_id = coalesce(s.request_id, q.request_id),
                 uploaded_at = case when s.status = 'uploaded' then $2::timestamptz else q.uploaded_at end,
@@ -263,7 +268,6 @@ pub async fn settle(
             )
             select $4, 'upload', array[id], $2, duration_ms, http_status, request_id, outcome, reason_code, reason
             from settlement
-            where outcome is not null
         ),
         state as (
             insert into public.platform_state as p (platform, last_accepted_at)

@@ -21,7 +21,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/leads",
     caller: Caller::Browser,
     body_limit: 32 * 1024,
-    requires: &["ALLOWED_ORIGINS"],
+    requires: &["ALLOWED_ORIGINS", "GOOGLE_ADS_CUSTOMER_ID"],
 };
 
 #[derive(Serialize)]

@@ -20,7 +20,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/webhooks/crm-conversion",
     caller: Caller::Server,
     body_limit: 256 * 1024,
-    requires: &["WEBHOOK_SECRET"],
+    requires: &["WEBHOOK_SECRET", "GOOGLE_ADS_CUSTOMER_ID"],
 };
 
 /// How far a CRM's clock may be ahead of ours.
@@ -71,6 +71,7 @@ fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
     // CRMs number their deals and send the number as one.
     let crm_deal_id = fields
         .optional("crm_deal_id", |value| match (value.as_str().map(str::trim), value.as_u64()) {
+            (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
             (Some(text), _) if !text.is_empty() => text_up_to(200)(text),
             (_, Some(number)) => Ok(number.to_string()),
             _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
@@ -117,7 +118,8 @@ fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> 
     } else if at < DateTime::from_timestamp(946_684_800, 0).unwrap_or_default() {
         Err("must not be before the year 2000".into())
     } else {
-        Ok(at)
+        // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
+        Ok(at.min(now))
     }
 }
 

@@ -8,14 +8,14 @@ use shared::breaker::{self, State};
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::inbox::{self, Waiting};
-use shared::platforms::{Attempt, Outcome, Platform, Reason};
+use shared::platforms::{Attempt, Outcome, Platform, Reason, Verdict};
 use shared::queue::{self, receipts};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
 
-/// Conversions claimed together. Few enough to be sent before the run must end.
-const BATCH: usize = 100;
+/// After so many failed requests in one batch the rest waits for the next run.
+const FAILURES: usize = 3;
 /// Verdicts asked for in one run.
 const VERDICTS: usize = 200;
 /// Waiting deals looked at together.
@@ -52,12 +52,14 @@ pub struct Summary {
 /// When the database is away. What was begun is safe: its leases end by themselves.
 pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
-    // A deal that can't be matched must not keep the others from being uploaded.
-    let rematched = rematch(app, &mut summary).await;
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
+    // A deal that can't be matched must not keep the others from being uploaded.
+    let rematched = rematch(app, end, &mut summary).await;
     for platform in &app.platforms {
         upload(app, platform.as_ref(), end, &mut summary).await?;
-        confirm(app, platform.as_ref(), end, &mut summary).await?;
+        if !summary.paused.contains(&platform.id()) {
+            confirm(app, platform.as_ref(), end, &mut summary).await?;
+        }
     }
     rematched?;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
@@ -65,8 +67,8 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
 }
 
 /// Matching when a deal or a lead arrives is for speed; this is the guarantee.
-async fn rematch(app: &App, summary: &mut Summary) -> Result<(), DbError> {
-    loop {
+async fn rematch(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
+    while app.clock.now() < end {
         let matched = app.db.tx(async |tx| record_matches(tx, app, Waiting::Any(REMATCH)).await).await?.len();
         summary.matched += matched as u64;
         if matched < REMATCH.into() {
@@ -79,15 +81,16 @@ async fn rematch(app: &App, summary: &mut Summary) -> Result<(), DbError> {
 
 async fn upload(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
     let id = platform.id();
-    let mut batch = match app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await? {
-        State::Active => BATCH,
-        State::Probe => 1,
+    let mut probing = match app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await? {
+        State::Active => false,
+        State::Probe => true,
         State::Paused => {
             summary.paused.push(id);
             return Ok(());
         }
     };
     while app.clock.now() < end {
+        let batch = if probing { 1 } else { platform.batch() };
         let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, id, batch, app.clock.now()).await).await?;
         if claim.conversions.is_empty() {
             break;
@@ -99,15 +102,15 @@ async fn upload(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary:
         summary.claimed += claimed;
         summary.lease_lost += claimed.saturating_sub(settled);
         if let Some(reason) = count(&attempts, summary) {
-            app.db.tx(async |tx| breaker::pause(tx, id, reason, now, app.config.timing.probe_after).await).await?;
-            summary.paused.push(id);
+            pause(app, id, reason, summary).await?;
             break;
         }
         // The platform is down or we are too fast: what is left waits for the next run.
-        if attempts.iter().any(|attempt| attempt.outcome == Outcome::Unsent) {
+        let failed = attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Unavailable(..))).count();
+        if failed >= FAILURES || failed == attempts.len() {
             break;
         }
-        batch = BATCH;
+        probing = false;
     }
     Ok(())
 }
@@ -123,12 +126,17 @@ fn count<'a>(attempts: &'a [Attempt], summary: &mut Summary) -> Option<&'a Reaso
                 summary.postponed += 1;
                 paused = Some(reason);
             }
-            Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) | Outcome::Unsent => {
-                summary.postponed += 1;
-            }
+            Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) => summary.postponed += 1,
         }
     }
     paused
+}
+
+async fn pause(app: &App, id: &'static str, reason: &Reason, summary: &mut Summary) -> Result<(), DbError> {
+    let (now, probe_after) = (app.clock.now(), app.config.timing.probe_after);
+    app.db.tx(async |tx| breaker::pause(tx, id, reason, now, probe_after).await).await?;
+    summary.paused.push(id);
+    Ok(())
 }
 
 async fn confirm(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
@@ -142,6 +150,10 @@ async fn confirm(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary
         let now = app.clock.now();
         app.db.tx(async |tx| receipts::conclude(tx, &app.config, id, &receipt, &verdict, now).await).await?;
         summary.verdicts += 1;
+        if let Verdict::Paused(reason) = &verdict.0 {
+            pause(app, id, reason, summary).await?;
+            break;
+        }
     }
     Ok(())
 }

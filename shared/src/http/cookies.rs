@@ -18,13 +18,13 @@ const DAY: u32 = 24 * 60 * 60;
 /// The visitor id of the request; none when it is absent or not one of ours.
 #[must_use]
 pub fn visitor(request: &Request) -> Option<VisitorId> {
-    find(request, VISITOR).and_then(VisitorId::parse)
+    find(request, VISITOR).find_map(VisitorId::parse)
 }
 
 /// The attribution of the request, empty when it is absent or was tampered with.
 #[must_use]
 pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
-    find(request, ATTRIBUTION).map(|value| Attribution::from_cookie(value, now)).unwrap_or_default()
+    find(request, ATTRIBUTION).next().map(|value| Attribution::from_cookie(value, now)).unwrap_or_default()
 }
 
 /// Sets both: the id for 400 days, the longest browsers allow, the attribution for the 90 days a click counts.
@@ -40,8 +40,11 @@ pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, at
     }
 }
 
-fn find<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    let headers = request.headers().get_all(header::COOKIE);
-    let pairs = headers.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+/// The values of this cookie: more than one while `COOKIE_DOMAIN` changes. Pair by pair, because the site's other cookies
+/// may hold anything; browsers send what isn't ASCII as it is.
+fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let headers = request.headers().get_all(header::COOKIE).into_iter();
+    let pairs = headers.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let readable = pairs.filter_map(|pair| str::from_utf8(pair).ok()?.trim().split_once('='));
+    readable.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }

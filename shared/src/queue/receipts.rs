@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::RETRY_DELAYS;
+use super::retry_delay;
 use crate::config::Config;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Exchange, Outcome, Verdict};
@@ -18,6 +18,7 @@ pub struct Receipt {
     pub request_id: String,
     queue_ids: Vec<Uuid>,
     status_checks: i32,
+    retry_count: i32,
 }
 
 /// Receipts of a platform whose verdict is due, the longest waiting first.
@@ -33,7 +34,8 @@ pub async fn unconfirmed(
     let receipts = sqlx::query_as!(
         Receipt,
         r#"-- receipts::unconfirmed
-        select request_id as "request_id!", array_agg(id) as "queue_ids!", max(status_checks) as "status_checks!"
+        select request_id as "request_id!", array_agg(id) as "queue_ids!", max(status_checks) as "status_checks!",
+            max(retry_count) as "retry_count!"
         from public.conversion_queue
         where platform = $1
             and status = 'uploaded'
@@ -64,12 +66,14 @@ pub async fn conclude(
     (verdict, exchange): &(Verdict, Exchange),
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    let delay = receipt.queue_ids.first().and_then(|id| retry_delay(receipt.retry_count, *id));
     let (outcome, refusal, reason) = match verdict {
         Verdict::Confirmed => ("confirmed", None, None),
         Verdict::Unanswered(reason) => ("unanswered", None, Some(reason)),
+        Verdict::Paused(reason) => ("paused", None, Some(reason)),
         Verdict::Refused(Outcome::Later(at, reason)) => ("later", Some(("pending", Some(*at))), Some(reason)),
         Verdict::Refused(Outcome::Retry(reason)) => {
-            ("retry", Some(("failed", Some(now + RETRY_DELAYS[0]))), Some(reason))
+            ("retry", Some(("failed", delay.map(|delay| now + delay))), Some(reason))
         }
         Verdict::Refused(Outcome::Rejected(reason)) => ("rejected", Some(("dead_letter", None)), Some(reason)),
         // No platform refuses a receipt in any other way.
@@ -77,7 +81,8 @@ pub async fn conclude(
     };
     let (status, next_retry_at) = refusal.unwrap_or(("uploaded", None));
     let doublings = receipt.status_checks.clamp(0, 10).cast_unsigned();
-    let next_check = now + (config.timing.confirm_after * (1 << doublings)).min(LONGEST_STATUS_DELAY);
+    let next_check =
+        now + (config.timing.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings)).min(LONGEST_STATUS_DELAY);
     sqlx::query!(
         r#"-- receipts::conclude
         with concluded as (

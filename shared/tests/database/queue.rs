@@ -171,7 +171,6 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
         (Outcome::AlreadyDone(reason()), json!(["uploaded", null, true, null, "already_done"]), false),
         (Outcome::Rejected(reason()), json!(["dead_letter", null, false, "CODE", "rejected"]), false),
         (Outcome::Paused(reason()), json!(["pending", null, false, "CODE", "paused"]), true),
-        (Outcome::Unsent, json!(["pending", null, false, null, null]), true),
     ];
     for (outcome, expected, open) in cases {
         let id = queue_row(&pool, &json!({}), &json!({})).await;

@@ -15,8 +15,8 @@ use crate::platforms::{Attempt, Conversion, Exchange, Outcome, Platform, Reason,
 
 /// Google recommends no more requests at once ("Best practices").
 const IN_FLIGHT: usize = 10;
-/// After so many failed requests in a row the rest of the batch waits for the next run.
-const FAILURES_IN_A_ROW: usize = 3;
+/// From a look for a conversion action that isn't set to the next.
+const WAIT_FOR_ACTION: TimeDelta = TimeDelta::hours(1);
 /// Click ids count for 90 days, hashed user data for 63.
 const CLICK_ID_AGE: TimeDelta = TimeDelta::days(90);
 
@@ -69,31 +69,17 @@ impl Platform for DataManager {
         ID
     }
 
+    fn batch(&self) -> usize {
+        IN_FLIGHT
+    }
+
     fn upload<'a>(&'a self, conversions: &'a [Conversion]) -> BoxFuture<'a, Vec<Attempt>> {
         Box::pin(async move {
-            let mut attempts = Vec::with_capacity(conversions.len());
             // Asked for once, before anything is sent: without a token nothing would come of it.
-            if let (Err(outcome), false) = (self.tokens.token().await, conversions.is_empty()) {
-                attempts.push(Attempt { outcome, exchange: Exchange::default() });
-                return filled(attempts, conversions.len());
+            if let Err(outcome) = self.tokens.token().await {
+                return vec![Attempt { outcome, exchange: Exchange::default() }; conversions.len()];
             }
-            let mut failures = 0;
-            for chunk in conversions.chunks(IN_FLIGHT) {
-                let sent = join_all(chunk.iter().map(|it| self.send(it))).await;
-                let mut stop = false;
-                for attempt in &sent {
-                    match attempt.outcome {
-                        Outcome::Paused(_) => stop = true,
-                        Outcome::Unavailable(..) => failures += 1,
-                        _ => failures = 0,
-                    }
-                }
-                attempts.extend(sent);
-                if stop || failures >= FAILURES_IN_A_ROW {
-                    break;
-                }
-            }
-            filled(attempts, conversions.len())
+            join_all(conversions.iter().map(|conversion| self.send(conversion))).await
         })
     }
 
@@ -103,18 +89,13 @@ impl Platform for DataManager {
             let request = || self.http.get(&url).query(&[("requestId", request_id)]);
             let (verdict, exchange) = self.call(request, verdict::of_status).await;
             let verdict = verdict.unwrap_or_else(|failed| match failed {
-                Outcome::Unavailable(reason, _) | Outcome::Paused(reason) => Verdict::Unanswered(reason),
+                Outcome::Unavailable(reason, _) => Verdict::Unanswered(reason),
+                Outcome::Paused(reason) => Verdict::Paused(reason),
                 other => Verdict::Refused(other),
             });
             (verdict, exchange)
         })
     }
-}
-
-/// Those not tried are said to be so.
-fn filled(mut attempts: Vec<Attempt>, count: usize) -> Vec<Attempt> {
-    attempts.resize_with(count, || Attempt { outcome: Outcome::Unsent, exchange: Exchange::default() });
-    attempts
 }
 
 type Reply = (u16, Option<TimeDelta>, Vec<u8>);
@@ -143,7 +124,8 @@ fn event(google: &GoogleAds, conversion: &Conversion, now: DateTime<Utc>) -> Res
             "Google Ads has no conversion action for {kind} deals: set GOOGLE_ADS_CONVERSION_ACTION_{}.",
             kind.to_uppercase()
         );
-        return Err(Outcome::Paused(Reason::new("no_conversion_action", message)));
+        // Only these wait; deals of the other type go on.
+        return Err(Outcome::Later(now + WAIT_FOR_ACTION, Reason::new("no_conversion_action", message)));
     };
     let ad_identifiers = ad_identifiers(conversion, now);
     let user_identifiers: Vec<_> = [
@@ -159,12 +141,10 @@ fn event(google: &GoogleAds, conversion: &Conversion, now: DateTime<Utc>) -> Res
         return Err(Outcome::Rejected(Reason::new("expired", message)));
     }
 
-    // Google refuses times ahead of its own clock.
-    let occurred_at = conversion.occurred_at.min(now);
     let mut event = json!({
         "destinationReferences": [conversion.conversion_type],
         "transactionId": conversion.transaction_id,
-        "eventTimestamp": occurred_at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        "eventTimestamp": conversion.occurred_at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         "eventSource": "WEB",
     });
     if let Some(money) = &conversion.money {
@@ -311,12 +291,6 @@ mod tests {
         assert!(sent["events"][0].get("adIdentifiers").is_none() && sent["encoding"] == "HEX");
         let empty = Conversion { email_hash_google: None, ..old };
         assert!(matches!(event(&google(), &empty, now()), Err(Outcome::Rejected(reason)) if reason.code == "expired"));
-    }
-
-    #[test]
-    fn a_time_ahead_of_the_clock_is_sent_as_now() {
-        let ahead = Conversion { occurred_at: now() + TimeDelta::minutes(5), ..conversion() };
-        assert_eq!(event(&google(), &ahead, now()).unwrap()["events"][0]["eventTimestamp"], "2026-11-21T10:00:00Z");
     }
 
     #[test]

@@ -139,6 +139,11 @@ fn classify(answer: &Answer<'_>, code: &str, said: &str, now: DateTime<Utc>) -> 
                 answer.retry_after,
             ),
             403 | 404 => Outcome::Paused(reason("Google refuses us; check the account and the credentials")),
+            // A proxy's or a portal's: no verdict on the conversion, so it costs no attempt.
+            _ if code.is_empty() => Outcome::Unavailable(
+                reason("This isn't an answer of Google's; Adtrail sends it again by itself"),
+                answer.retry_after,
+            ),
             _ => Outcome::Retry(reason("Google answered what Adtrail doesn't know")),
         },
     }
