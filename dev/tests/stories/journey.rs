@@ -232,3 +232,51 @@ async fn answers_that_say_nothing_settle_nothing(pool: PgPool) {
         assert_eq!(stage.google.events().len(), 1, "{spoilt:?}");
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn revoked_credentials_are_tried_once_a_run_also_for_verdicts(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    stage.queue(30).await;
+    stage.tick().await;
+    sqlx::query("update conversion_queue set confirmed_at = null, next_status_check_at = now()")
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+    let revoked = FaultKind::Http { status: 401, retry_after: None, reason: None, body: None };
+    stage.google.script(Fault::once(Endpoint::Status, revoked).times(100)).unwrap();
+    let before = stage.google.requests().status;
+
+    let summary = stage.tick().await;
+
+    assert_eq!(summary["paused"], json!(["google_ads"]));
+    assert!(stage.google.requests().status - before <= 2, "it went on asking");
+    assert_eq!(stage.health().await["platforms"][0]["state"], "paused");
+    assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where status = 'uploaded'").await, 30);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_odd_lead_of_the_sites_own_stops_nobody_elses_upload(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    stage.queue(1).await;
+    sqlx::query("insert into leads (email, email_hash, gclid, gbraid) values ('jane@example.com', $1, 'a b', '')")
+        .bind(Hash::of("jane@example.com").as_str())
+        .execute(&stage.pool)
+        .await
+        .unwrap();
+
+    let answer = stage.deal(&report("jane@example.com")).await;
+    let summary = stage.tick().await;
+
+    assert_eq!((answer.status, &answer.body["status"]), (StatusCode::OK, &json!("queued")));
+    assert_eq!(summary["accepted"], 2);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_address_the_crm_corrects_finds_its_lead(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    stage.post("/api/leads", &[], &json!({"email": "jane@example.com"})).await;
+
+    assert_eq!(stage.deal(&report("jnae@example.com")).await.body["status"], "awaiting_lead");
+    assert_eq!(stage.deal(&report("jane@example.com")).await.body["status"], "queued");
+    assert_eq!(stage.deal(&report("jnae@example.com")).await.body["status"], "duplicate");
+}

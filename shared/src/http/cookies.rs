@@ -24,7 +24,8 @@ pub fn visitor(request: &Request) -> Option<VisitorId> {
 /// The attribution of the request, empty when it is absent or was tampered with.
 #[must_use]
 pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
-    find(request, ATTRIBUTION).next().map(|value| Attribution::from_cookie(value, now)).unwrap_or_default()
+    let mut read = find(request, ATTRIBUTION).map(|value| Attribution::from_cookie(value, now));
+    read.find(|attribution| *attribution != Attribution::default()).unwrap_or_default()
 }
 
 /// Sets both: the id for 400 days, the longest browsers allow, the attribution for the 90 days a click counts.
@@ -47,4 +48,21 @@ fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str
     let pairs = headers.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
     let readable = pairs.filter_map(|pair| str::from_utf8(pair).ok()?.trim().split_once('='));
     readable.filter(move |(key, _)| *key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Body;
+
+    use super::*;
+
+    #[test]
+    fn other_cookies_and_leftovers_of_ours_hide_nothing() {
+        let id = VisitorId::mint();
+        let cookies = format!("name=Jürgen; {VISITOR}=leftover; {VISITOR}={id}; theme=\u{1F600}");
+        let cookies = HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
+        let request = lambda_http::http::Request::builder().header(header::COOKIE, cookies).body(Body::Empty).unwrap();
+
+        assert_eq!(visitor(&request), Some(id));
+    }
 }

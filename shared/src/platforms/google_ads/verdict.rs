@@ -175,6 +175,10 @@ pub(super) fn of_status(answer: &Answer<'_>, now: DateTime<Utc>) -> Verdict {
     let unanswered = |code: String| {
         Verdict::Unanswered(Reason::new(code, "Google didn't say what became of it. Adtrail asks again by itself."))
     };
+    if matches!(answer.status, 401 | 403) {
+        let advice = "Google no longer lets us ask what became of it; check the account and the credentials.";
+        return Verdict::Paused(Reason::new(format!("http_{}", answer.status), advice));
+    }
     if answer.status != 200 {
         return unanswered(format!("http_{}", answer.status));
     }
@@ -303,5 +307,6 @@ mod tests {
         for (code, body) in [(503, ""), (200, ""), (200, "<html>"), (200, "{}"), (400, "{}")] {
             assert!(matches!(status(code, body), Verdict::Unanswered(_)), "{code} {body}");
         }
+        assert!(matches!(status(401, ""), Verdict::Paused(_)) && matches!(status(403, "{}"), Verdict::Paused(_)));
     }
 }
