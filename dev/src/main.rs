@@ -23,7 +23,7 @@ Adtrail on one machine.
   dev bench             round trips, latencies and memory of a release build (make bench)
 
   PORT                  the port of serve and demo, 8080 by default
-  DATABASE_URL          for serve: this Postgres instead of a private one
+  DATABASE_URL          for serve: a Postgres on this machine instead of a private one
   CLICK_HOLD_SECONDS    for serve: how old a click must be before its conversion is sent, 0 by default
   CONSENT_UNKNOWN       for serve: send or hold conversions without an answer on consent, send by default
   ALLOWED_ORIGINS       for serve: websites that may call, this server's own by default
