@@ -12,6 +12,7 @@ use services::postgres::Postgres;
 use services::{migrations, programs, supabase_roles};
 use shared::App;
 use shared::clock::Clock;
+use shared::db::is_on_this_machine;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
@@ -106,10 +107,8 @@ async fn serve() -> anyhow::Result<()> {
 /// `make dev` migrates the database, and marks what is queued there as delivered once its sandbox took it.
 fn ensure_is_local(url: &str) -> anyhow::Result<()> {
     let options: PgConnectOptions = url.parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
-    let local =
-        options.get_socket().is_some() || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]");
     anyhow::ensure!(
-        local,
+        is_on_this_machine(&options),
         "DATABASE_URL names a server on another machine. `make dev` would migrate it and mark its queued conversions as \
          delivered, although only a sandbox got them. Unset DATABASE_URL, or give a database on this machine."
     );

@@ -168,12 +168,17 @@ impl Db {
     }
 }
 
+/// Does the server run on this machine, reached by a socket or over loopback?
+#[must_use]
+pub fn is_on_this_machine(options: &PgConnectOptions) -> bool {
+    options.get_socket().is_some()
+        || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
+        || options.get_host().starts_with('/')
+}
+
 /// Beyond this machine the server must prove who it is. sqlx's default would fall back to plain text without a word.
 fn verified(options: PgConnectOptions) -> PgConnectOptions {
-    let local = options.get_socket().is_some()
-        || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
-        || options.get_host().starts_with('/');
-    if local { options } else { options.ssl_mode(PgSslMode::VerifyFull) }
+    if is_on_this_machine(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) }
 }
 
 /// An open transaction. Give `&mut *tx` to a query.
