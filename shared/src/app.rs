@@ -23,8 +23,9 @@ impl App {
     /// # Errors
     /// When a platform's credentials are no credentials.
     pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
-        let connected = REGISTRY.iter().filter_map(|entry| (entry.connect)(&config, &clock).transpose());
-        let platforms = connected.collect::<Result<_, _>>().map_err(|problem| ConfigError::new(&problem))?;
+        let connected = REGISTRY.iter().map(|entry| (entry.connect)(&config, &clock));
+        let connected = connected.collect::<Result<Vec<_>, _>>().map_err(|problem| ConfigError::new(&problem))?;
+        let platforms = connected.into_iter().flatten().collect();
         Ok(Self { db: Db::new(config.database.clone(), connections), config, clock, platforms })
     }
 

@@ -1,7 +1,8 @@
 //! The circuit breaker, one row per platform. A platform that refuses us as such, because of a setting or a credential,
-//! is paused with the sentence that puts it right; its rows wait untouched, and it is tried again from time to time.
+//! or that is away, is paused with the sentence that puts it right; its rows wait untouched, and it is tried again from
+//! time to time.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 use crate::platforms::Reason;
@@ -11,8 +12,10 @@ use crate::platforms::Reason;
 pub enum State {
     /// Yes.
     Active,
-    /// It was paused; try it with one row.
+    /// It was paused; try it with one row. If that is accepted, this ends the pause.
     Probe,
+    /// It was paused because it refuses later what it accepts first. Try it with one row, and wait for the verdict.
+    ProbeUntilConfirmed,
     /// Not yet.
     Paused,
 }
@@ -22,42 +25,65 @@ pub enum State {
 /// # Errors
 /// Those of the database.
 pub async fn state(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<State, DbError> {
-    let paused_until = sqlx::query_scalar!(
+    let paused = sqlx::query!(
         "-- breaker::state
-        select next_probe_at from public.platform_state where platform = $1 and state = 'paused'",
+        select next_probe_at, ends_with from public.platform_state where platform = $1 and state = 'paused'",
         platform,
     )
     .fetch_optional(tx)
     .await?;
-    Ok(match paused_until.flatten() {
+    Ok(match paused {
         None => State::Active,
-        Some(at) if at <= now => State::Probe,
-        Some(_) => State::Paused,
+        Some(pause) if pause.next_probe_at.is_some_and(|at| at > now) => State::Paused,
+        Some(pause) if pause.ends_with == "confirmation" => State::ProbeUntilConfirmed,
+        Some(_) => State::Probe,
     })
+}
+
+/// Why a platform is paused and until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause<'a> {
+    /// What happened and what to do.
+    pub reason: &'a Reason,
+    /// When to try again.
+    pub next_probe_at: DateTime<Utc>,
+    /// Does it end only when the platform has confirmed something?
+    pub until_confirmed: bool,
 }
 
 /// Pauses a platform until the next try. A platform that stays paused keeps the time it was first paused.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn pause(
-    tx: &mut Tx,
-    platform: &str,
-    reason: &Reason,
-    now: DateTime<Utc>,
-    probe_after: TimeDelta,
-) -> Result<(), DbError> {
+pub async fn pause(tx: &mut Tx, platform: &str, pause: Pause<'_>, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- breaker::pause
-        insert into public.platform_state as p (platform, state, reason, paused_at, next_probe_at)
-        values ($1, 'paused', $2, $3, $4)
+        insert into public.platform_state as p (platform, state, reason, paused_at, next_probe_at, ends_with)
+        values ($1, 'paused', $2, $3, $4, $5)
         on conflict (platform) do update
         set state = 'paused', reason = excluded.reason, paused_at = coalesce(p.paused_at, excluded.paused_at),
-            next_probe_at = excluded.next_probe_at",
+            next_probe_at = excluded.next_probe_at, ends_with = excluded.ends_with",
         platform,
-        format!("{}: {}", reason.code, reason.message),
+        format!("{}: {}", pause.reason.code, pause.reason.message),
         now,
-        now + probe_after,
+        pause.next_probe_at,
+        if pause.until_confirmed { "confirmation" } else { "acceptance" },
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a paused platform alone until then.
+///
+/// # Errors
+/// Those of the database.
+pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- breaker::postpone_probe
+        update public.platform_state set next_probe_at = $2 where platform = $1 and state = 'paused'",
+        platform,
+        until,
     )
     .execute(tx)
     .await?;

@@ -31,6 +31,14 @@ impl Clock {
         }
     }
 
+    /// Waits. A fixed clock is moved instead.
+    pub async fn sleep(&self, time: TimeDelta) {
+        match &self.0 {
+            Some(_) => self.advance(time),
+            None => tokio::time::sleep(time.to_std().unwrap_or_default()).await,
+        }
+    }
+
     /// Moves a fixed clock. The machine's clock stays as it is.
     pub fn advance(&self, by: TimeDelta) {
         if let Some(at) = &self.0 {

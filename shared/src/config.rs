@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::conversions::ConversionType;
-use crate::platforms::google_ads::{Credentials, GoogleAds};
+use crate::platforms::google_ads::{Credentials, GoogleAds, Transport};
 
 /// Where the secret is: its name or ARN.
 const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
@@ -69,7 +69,7 @@ impl Default for Timing {
         Self {
             click_hold: TimeDelta::hours(6),
             confirm_after: TimeDelta::minutes(30),
-            probe_after: TimeDelta::minutes(30),
+            probe_after: TimeDelta::minutes(10),
         }
     }
 }
@@ -255,7 +255,25 @@ fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
             Some((kind, settings.parsed(&name, conversion_action)?))
         })
         .collect();
+    let transport = settings.parsed("GOOGLE_ADS_TRANSPORT", |text| match text {
+        "data_manager" => Ok(Transport::DataManager),
+        "google_ads" => Ok(Transport::GoogleAds),
+        _ => {
+            Err("must be data_manager, or google_ads for accounts that uploaded through the Google Ads API before"
+                .into())
+        }
+    });
+    let user_data = settings.parsed("GOOGLE_ADS_USER_DATA", |text| match text {
+        "send" => Ok(true),
+        "omit" => Ok(false),
+        _ => Err("must be send or omit".into()),
+    });
+    let ads_api_version = settings.parsed("GOOGLE_ADS_API_VERSION", |text| {
+        let is_version = text.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok_and(|it| it > 0));
+        if is_version { Ok(text.to_owned()) } else { Err("must be a version such as v26".into()) }
+    });
     let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
+    let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
     let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
     let service_account = settings.parsed("GOOGLE_SERVICE_ACCOUNT_KEY", |text| {
         serde_json::from_str(text).map_err(|_| "must be the JSON key file of a service account".into())
@@ -282,7 +300,11 @@ fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
         customer_id: customer_id?,
         login_customer_id,
         conversion_actions,
+        transport: transport.unwrap_or_default(),
+        user_data: user_data.unwrap_or(true),
         data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
+        ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
+        ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
         token_url,
         credentials,
     })

@@ -9,7 +9,8 @@ use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 use crate::inbox::{self, Match, Waiting};
-use crate::platforms;
+use crate::leads;
+use crate::platforms::{self, Operation};
 
 /// The stage a deal reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
@@ -69,6 +70,8 @@ pub enum SkipReason {
     NoAttribution,
     /// No platform has a conversion action for this type.
     NoConversionAction,
+    /// The deal was lost before any platform heard of it.
+    DealLost,
 }
 
 /// What became of a deal whose lead was found.
@@ -101,6 +104,10 @@ pub async fn record_matches(tx: &mut Tx, app: &App, waiting: Waiting<'_>) -> Res
     }
     let decisions: Vec<_> = matches.iter().map(|found| Decision::on(app, found)).collect();
     let mut rows = record(tx, &decisions, app.clock.now()).await?;
+    let lost: Vec<_> = matches.iter().filter(|found| found.is_lost).map(|found| found.crm_deal_id.as_str()).collect();
+    if !lost.is_empty() {
+        leads::renew_status(tx, &lost).await?;
+    }
     Ok(decisions
         .iter()
         .filter_map(|decision| {
@@ -131,7 +138,10 @@ struct Decision {
 impl Decision {
     fn on(app: &App, found: &Match) -> Self {
         let platforms = platforms::accepting(&app.config, found.conversion_type);
-        let skip_reason = if found.ad_user_data == ConsentStatus::Denied {
+        let is_undone = found.is_lost && found.conversion_type == ConversionType::Closed;
+        let skip_reason = if is_undone {
+            Some(SkipReason::DealLost)
+        } else if found.ad_user_data == ConsentStatus::Denied {
             Some(SkipReason::ConsentDenied)
         } else if !found.has_click_id && !found.has_user_data {
             Some(SkipReason::NoAttribution)
@@ -178,7 +188,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
                 lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
                 gclid, gbraid, wbraid, click_at, email_hash, email_hash_google, phone_hash,
                 utm_source, utm_medium, utm_campaign, utm_term, utm_content,
-                ad_user_data, ad_personalization, matched_by, skip_reason, created_at
+                ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at
             )
             select
                 l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
@@ -192,10 +202,12 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
                 coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
                 coalesce(l.phone_hash, i.phone_hash),
                 l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
-                l.ad_user_data, l.ad_personalization, d.matched_by, d.skip_reason, $2
+                l.ad_user_data, l.ad_personalization, d.matched_by, d.skip_reason,
+                case when d.skip_reason = 'deal_lost' then lost.lost_at end, $2
             from decision d
             join public.inbox i on i.id = d.inbox_id
             join public.leads l on l.id = d.lead_id
+            left join public.lost_deals lost on lost.crm_deal_id = i.crm_deal_id
             on conflict (idempotency_key) do update set idempotency_key = excluded.idempotency_key
             returning id, idempotency_key, lead_id, conversion_type
         ),
@@ -227,6 +239,60 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
     .fetch_all(tx)
     .await?;
     Ok(rows.into_iter().map(|row| (row.inbox_id, row.conversion_id)).collect())
+}
+
+/// A conversion whose value changed.
+#[derive(Debug)]
+pub struct Restated {
+    /// The platforms that will be told, because they know of the old value.
+    pub platforms: Vec<String>,
+}
+
+/// Brings a conversion's value in line with the report that stands, and has it corrected where a platform may know of the
+/// old one. None when it is what it was.
+///
+/// # Errors
+/// Those of the database.
+pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<Option<Restated>, DbError> {
+    // Locks the conversion against a claim; one that came first is seen by the next statement.
+    let conversion_id = sqlx::query_scalar!(
+        "-- conversions::restate
+        update public.conversions c
+        set value = i.value, currency = i.currency, restated_at = $2
+        from public.inbox i
+        where i.id = $1 and c.id = i.conversion_id and (c.value, c.currency) is distinct from (i.value, i.currency)
+        returning c.id",
+        inbox_id,
+        now,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(conversion_id) = conversion_id else { return Ok(None) };
+    let (uploads, restatements) = platforms::corrections(Operation::Restatement);
+    let platforms = sqlx::query_scalar!(
+        "-- conversions::restate_at_platforms
+        insert into public.conversion_queue as q (conversion_id, platform, adjusts, expires_at, created_at)
+        select c.id, way.restatements, told.id, c.occurred_at + interval '54 days', $4
+        from public.conversions c
+        join public.conversion_queue told on told.conversion_id = c.id
+        join unnest($2::text[], $3::text[]) as way (uploads, restatements) on way.uploads = told.platform
+        where c.id = $1 and c.retracted_at is null
+            -- Whoever never claimed it can't have sent the old value.
+            and told.claims > 0 and told.status <> 'dead_letter'
+        on conflict (conversion_id, platform) do update
+        -- Told again, from the start. An attempt with the value before loses its lease.
+        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = null, request_id = null,
+            confirmed_at = null, next_status_check_at = null, status_checks = 0, send_alone = false,
+            last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
+        returning platform",
+        conversion_id,
+        &uploads,
+        &restatements,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(Some(Restated { platforms }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Is everything on its way? Answers for people and for monitors.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, UnknownConsent};
 use crate::db::{DbError, Tx};
@@ -17,6 +17,8 @@ pub struct Health {
     pub status: Status,
     /// The queue, in numbers.
     pub queue: Queue,
+    /// Corrections, in numbers.
+    pub corrections: Corrections,
     /// The inbox, in numbers.
     pub inbox: Inbox,
     /// Every platform that is set up.
@@ -31,7 +33,8 @@ pub struct Health {
 pub enum Status {
     /// Nothing to do.
     Healthy,
-    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day, or a platform is paused.
+    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays without
+    /// a verdict, or a platform is paused.
     Degraded,
     /// Nothing can be delivered: every platform is paused, and rows are due.
     Critical,
@@ -52,8 +55,34 @@ pub struct Queue {
     pub held: i64,
     /// Of the uploaded: processed by the platform.
     pub confirmed: i64,
+    /// Of the uploaded: without a verdict for seven days; nobody asks any more.
+    pub unconfirmed: i64,
     /// How long the longest waiting row has been due.
     pub oldest_due_seconds: Option<i64>,
+    /// Why rows wait or were given up in the last day, the most frequent first, five at most.
+    pub reasons: Vec<Reason>,
+}
+
+/// Corrections and retractions of what was uploaded, in numbers of rows.
+#[derive(Debug, Serialize)]
+pub struct Corrections {
+    /// Not sent yet, or to be tried again.
+    pub open: i64,
+    /// Accepted by the platform.
+    pub uploaded: i64,
+    /// Given up.
+    pub dead_letter: i64,
+}
+
+/// Why rows wait or were given up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reason {
+    /// The platform's name for it, or ours in lower case.
+    pub code: String,
+    /// What happened and what to do, as said of one of them.
+    pub message: String,
+    /// How many.
+    pub rows: i64,
 }
 
 /// The inbox, in numbers of deals.
@@ -99,26 +128,46 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
         r#"-- health::check
         with row as (
             select
-                q.status, q.confirmed_at, q.dead_lettered_at,
-                q.status in ('pending', 'failed') as open, q.transport_failures,
+                q.status, q.confirmed_at, q.dead_lettered_at, q.transport_failures, q.last_error_code, q.last_error,
+                q.status in ('pending', 'failed') as open,
+                q.adjusts is null as is_upload,
+                -- Given up, but not because somebody refused it.
+                coalesce(q.last_error_code in ('deal_lost', 'original_refused'), false) as is_moot,
+                q.status = 'uploaded' and q.confirmed_at is null and q.request_id is not null
+                    and q.next_status_check_at is null as unconfirmed,
+                q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
                 c.ad_user_data = 'unknown' and not $1 as awaits_consent
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
+        ),
+        reason as (
+            select last_error_code as code, min(last_error) as message, count(*) as rows
+            from row
+            where (open or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)) and last_error_code is not null
+            group by last_error_code
+            order by count(*) desc, last_error_code
+            limit 5
         )
         select
-            count(*) filter (where status = 'pending') as "pending!",
-            count(*) filter (where status = 'uploaded') as "uploaded!",
-            count(*) filter (where status = 'failed') as "failed!",
-            count(*) filter (where status = 'dead_letter') as "dead_letter!",
+            count(*) filter (where is_upload and status = 'pending') as "pending!",
+            count(*) filter (where is_upload and status = 'uploaded') as "uploaded!",
+            count(*) filter (where is_upload and status = 'failed') as "failed!",
+            count(*) filter (where is_upload and status = 'dead_letter' and not is_moot) as "dead_letter!",
             count(*) filter (
-                where status = 'pending' and transport_failures = 0 and (due_at > $2 or awaits_consent)
+                where is_upload and status = 'pending' and transport_failures = 0 and (due_at > $2::timestamptz or awaits_consent)
             ) as "held!",
             -- 15 and 30 minutes were not enough: the platform is away, or a proxy is in the way.
             coalesce(bool_or(open and transport_failures > 2), false) as "platform_is_away!",
-            count(confirmed_at) as "confirmed!",
+            count(confirmed_at) filter (where is_upload) as "confirmed!",
+            count(*) filter (where is_upload and unconfirmed) as "unconfirmed!",
+            coalesce(bool_or(unconfirmed and uploaded_at > $2::timestamptz - interval '8 days'), false) as "unconfirmed_lately!",
+            count(*) filter (where not is_upload and open) as "corrections_open!",
+            count(*) filter (where not is_upload and status = 'uploaded') as "corrections_uploaded!",
+            count(*) filter (where not is_upload and status = 'dead_letter' and not is_moot) as "corrections_dead_letter!",
             min(due_at) filter (where open and not awaits_consent and due_at <= $2) as oldest_due_at,
-            coalesce(bool_or(dead_lettered_at > $2 - interval '1 day'), false) as "gave_up_lately!",
+            coalesce(bool_or(dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot), false) as "gave_up_lately!",
+            (select jsonb_agg(reason) from reason) as reasons,
             (select count(*) from public.inbox where state = 'awaiting_lead') as "awaiting_lead!",
             (select max(last_seen_at) from public.visitors) as last_visit,
             (select max(created_at) from public.leads) as last_lead,
@@ -157,6 +206,7 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
     } else if paused > 0
         || row.gave_up_lately
         || row.platform_is_away
+        || row.unconfirmed_lately
         || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
     {
         Status::Degraded
@@ -172,7 +222,14 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             dead_letter: row.dead_letter,
             held: row.held,
             confirmed: row.confirmed,
+            unconfirmed: row.unconfirmed,
             oldest_due_seconds: waited.map(|waited| waited.num_seconds()),
+            reasons: row.reasons.and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default(),
+        },
+        corrections: Corrections {
+            open: row.corrections_open,
+            uploaded: row.corrections_uploaded,
+            dead_letter: row.corrections_dead_letter,
         },
         inbox: Inbox { awaiting_lead: row.awaiting_lead },
         platforms,

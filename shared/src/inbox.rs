@@ -26,30 +26,44 @@ pub struct Deal {
     pub email: Option<Email>,
     /// The person's number.
     pub phone: Option<Phone>,
+    /// When the CRM last changed it; of several reports the newest counts.
+    pub updated_at: Option<DateTime<Utc>>,
     /// SHA-256 of the body.
     pub payload_hash: Hash,
 }
 
-/// Locks on a person, named by hash, until the transaction ends. A lead and a deal that arrive at the same moment take
-/// the same locks, so that the second of them sees the first.
+/// Locks until the transaction ends, on a person and a deal, named by hash. Reports that belong together and arrive at the
+/// same moment take the same locks, so that the second of them sees the first.
 #[derive(Debug)]
-pub struct PersonLocks {
+pub struct Locks {
     /// Sorted, so that nobody waits in a circle.
     pub(crate) keys: Vec<i64>,
 }
 
-impl PersonLocks {
-    /// The locks of these hashes.
+impl Locks {
+    /// On the person of these hashes: a lead and its deal.
     #[must_use]
-    pub fn of(email_hash: Option<&Hash>, phone_hash: Option<&Hash>) -> Self {
-        let mut keys: Vec<_> = [email_hash, phone_hash]
-            .into_iter()
-            .flatten()
-            .map(|hash| {
-                let digest = Sha256::digest(hash.as_str());
-                digest.iter().take(8).fold(0_i64, |key, byte| key << 8 | i64::from(*byte))
-            })
-            .collect();
+    pub fn of_person(email_hash: Option<&Hash>, phone_hash: Option<&Hash>) -> Self {
+        Self::of([email_hash, phone_hash].into_iter().flatten().map(Hash::as_str))
+    }
+
+    /// On a deal: its closing and its loss.
+    #[must_use]
+    pub fn of_deal(crm_deal_id: &str) -> Self {
+        Self::of([format!("deal:{crm_deal_id}").as_str()])
+    }
+
+    /// On both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.keys.extend(other.keys);
+        self.keys.sort_unstable();
+        self
+    }
+
+    fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let key = |name| Sha256::digest(name).iter().take(8).fold(0_i64, |key, byte| key << 8 | i64::from(*byte));
+        let mut keys: Vec<_> = names.into_iter().map(key).collect();
         keys.sort_unstable();
         Self { keys }
     }
@@ -64,14 +78,17 @@ pub struct Received {
     pub conversion_id: Option<Uuid>,
 }
 
-/// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person until the transaction
-/// ends. Of a deal received again, the newest report stands until it has found its lead, and then that one for good.
+/// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person and other reports of the
+/// deal until the transaction ends.
+///
+/// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. A body received before
+/// says nothing new. Once the deal has found its lead, only its value can change.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Received, DbError> {
     let (email_hash, phone_hash) = (deal.email.as_ref().map(Email::hash), deal.phone.as_ref().and_then(Phone::hash));
-    let locks = PersonLocks::of(email_hash.as_ref(), phone_hash.as_ref());
+    let locks = Locks::of_person(email_hash.as_ref(), phone_hash.as_ref()).and(Locks::of_deal(&deal.crm_deal_id));
     let row = sqlx::query!(
         r#"-- inbox::receive
         with locked as materialized (
@@ -80,37 +97,64 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
         -- The insert reads the gate, so the locks are taken first: whoever waits for one holds nothing.
         gate as materialized (
             select count(*) from locked
-        )
-        insert into public.inbox as i (
-            source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
-            email_hash, email_hash_google, phone_hash, payload_hash, received_at
-        )
-        select 'crm-conversion', $2, $3, $4::float8, $5, $6, $7, $8, $9, $10, $11, $12 from gate
-        on conflict (crm_deal_id, conversion_type) do update
-        set deliveries = i.deliveries + 1,
-            -- A deal that was given up and is reported again gets another look.
-            state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
-            received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
-            -- Until it has found its lead, the newest report stands: the CRM may have corrected an address.
-            (value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash) = (
-                select value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash
-                from (
-                    values
-                        (
-                            i.value, i.currency, i.occurred_at, i.lead_id, i.email_hash, i.email_hash_google,
-                            i.phone_hash, i.payload_hash, i.state = 'matched'
-                        ),
-                        (
-                            excluded.value, excluded.currency, excluded.occurred_at, excluded.lead_id,
-                            excluded.email_hash, excluded.email_hash_google, excluded.phone_hash,
-                            excluded.payload_hash, i.state <> 'matched'
-                        )
-                ) as report (
-                    value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash, stands
-                )
-                where stands
+        ),
+        received as (
+            insert into public.inbox as i (
+                source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
+                email_hash, email_hash_google, phone_hash, payload_hash, received_at, reported_at
             )
-        returning id, conversion_id"#,
+            select 'crm-conversion', $2, $3, $4::float8, $5, $6, $7, $8, $9, $10, $11, $12, $13 from gate
+            on conflict (crm_deal_id, conversion_type) do update
+            set deliveries = i.deliveries + 1,
+                -- A deal that was given up and is reported again gets another look.
+                state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
+                received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
+                (
+                    value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
+                    reported_at
+                ) = (
+                    select
+                        value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
+                        reported_at
+                    from (
+                        select
+                            excluded.reported_at >= coalesce(i.reported_at, i.received_at)
+                            and not exists (
+                                select from public.deal_reports r
+                                where r.inbox_id = i.id and r.payload_hash = excluded.payload_hash
+                            ) as is_newest
+                    ) it,
+                    lateral (
+                        values
+                            (
+                                i.value, i.currency, i.occurred_at, i.lead_id, i.email_hash, i.email_hash_google,
+                                i.phone_hash, i.payload_hash, i.reported_at, not is_newest
+                            ),
+                            (
+                                excluded.value, excluded.currency, excluded.occurred_at, excluded.lead_id,
+                                excluded.email_hash, excluded.email_hash_google, excluded.phone_hash,
+                                excluded.payload_hash, excluded.reported_at, is_newest and i.state <> 'matched'
+                            ),
+                            -- Who it was and when is settled, and no value is no news.
+                            (
+                                coalesce(excluded.value, i.value), coalesce(excluded.currency, i.currency), i.occurred_at,
+                                i.lead_id, i.email_hash, i.email_hash_google, i.phone_hash, excluded.payload_hash,
+                                excluded.reported_at, is_newest and i.state = 'matched'
+                            )
+                    ) as report (
+                        value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
+                        reported_at, stands
+                    )
+                    where stands
+                )
+            returning id, conversion_id
+        ),
+        report as (
+            insert into public.deal_reports (inbox_id, payload_hash, received_at)
+            select id, $11, $12 from received
+            on conflict do nothing
+        )
+        select id as "id!", conversion_id from received"#,
         &locks.keys,
         deal.crm_deal_id,
         deal.conversion_type as ConversionType,
@@ -123,6 +167,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
         phone_hash.as_ref().map(Hash::as_str),
         deal.payload_hash.as_str(),
         now,
+        deal.updated_at.unwrap_or(now),
     )
     .fetch_one(tx)
     .await?;
@@ -165,6 +210,8 @@ pub struct Match {
     pub lead_at: DateTime<Utc>,
     /// May its data be sent to Google for advertising?
     pub ad_user_data: crate::consent::ConsentStatus,
+    /// Was the deal lost after it reached the stage?
+    pub is_lost: bool,
 }
 
 /// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
@@ -189,7 +236,10 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
             l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
             coalesce(l.created_at, i.received_at) as "lead_at!",
-            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
+            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus",
+            exists (
+                select from public.lost_deals d where d.crm_deal_id = i.crm_deal_id and d.lost_at >= i.occurred_at
+            ) as "is_lost!"
         from public.inbox i
         cross join lateral (
             select

@@ -7,7 +7,7 @@ use crate::attribution::{Attribution, Click};
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
-use crate::inbox::PersonLocks;
+use crate::inbox::Locks;
 use crate::visitors::VisitorId;
 
 /// A lead as the form sent it.
@@ -77,7 +77,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     let payload_hash = lead.payload_hash();
     let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(Phone::hash));
     let email_hash_google = lead.email.google_hash();
-    let locks = PersonLocks::of(Some(&email_hash), phone_hash.as_ref());
+    let locks = Locks::of_person(Some(&email_hash), phone_hash.as_ref());
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
@@ -164,4 +164,37 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         Some(stored) if stored == payload_hash.as_str() => Created::Duplicate(row.id),
         _ => Created::Conflict,
     })
+}
+
+/// Brings the status of the leads of these deals in line with what became of their deals, lost ones included.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- leads::renew_status
+        with lead as (
+            select distinct c.lead_id as id
+            from unnest($1::text[]) as deal
+            join public.conversions c on c.idempotency_key in (deal || ':qualified', deal || ':closed')
+        ),
+        stage as (
+            select
+                lead.id,
+                bool_or(c.conversion_type = 'closed' and c.retracted_at is null) as is_closed,
+                bool_or(c.conversion_type = 'qualified' and (d.lost_at < c.occurred_at) is not false) as is_qualified
+            from lead
+            join public.conversions c on c.lead_id = lead.id
+            left join public.lost_deals d on d.crm_deal_id = c.crm_deal_id
+            group by lead.id
+        )
+        update public.leads l
+        set conversion_status = case when is_closed then 'closed' when is_qualified then 'qualified' else 'lost' end
+        from stage
+        where l.id = stage.id",
+        crm_deal_ids as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod inbox;
 pub mod lambda;
 pub mod leads;
+pub mod lost_deals;
 pub mod money;
 pub mod platforms;
 pub mod queue;

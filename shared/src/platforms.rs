@@ -1,6 +1,7 @@
 //! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows no
 //! HTTP; the uploader brings them together.
 
+mod allowance;
 pub mod google_ads;
 
 use std::time::Duration;
@@ -17,18 +18,24 @@ use crate::conversions::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
 
+pub use allowance::{Allowance, Limits};
+
 /// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
 pub struct Entry {
     /// What `conversion_queue.platform` says.
     pub id: &'static str,
+    /// What it says of rows that correct the value of a conversion told before.
+    pub restatements: &'static str,
+    /// What it says of rows that take a conversion back.
+    pub retractions: &'static str,
     /// Is it set up for conversions of this type?
     pub accepts: fn(&Config, ConversionType) -> bool,
-    /// Makes it ready; none without credentials. An error says the fix.
+    /// Makes it ready, one for each of the three; none without credentials. An error says the fix.
     pub connect: fn(&Config, &Clock) -> Result<Connected, String>,
 }
 
-/// A platform made ready, if we have credentials for it.
-pub type Connected = Option<Box<dyn Platform>>;
+/// Platforms made ready, if we have credentials for them.
+pub type Connected = Vec<Box<dyn Platform>>;
 
 /// Every platform there is.
 pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];
@@ -39,29 +46,86 @@ pub fn accepting(config: &Config, conversion_type: ConversionType) -> Vec<&'stat
     REGISTRY.iter().filter(|entry| (entry.accepts)(config, conversion_type)).map(|entry| entry.id).collect()
 }
 
-/// The ids of the platforms that are set up at all.
+/// The ids of the platforms that are set up at all, those of their restatements and retractions included.
 #[must_use]
 pub fn configured(config: &Config) -> Vec<&'static str> {
     let any = |entry: &&Entry| ConversionType::ALL.into_iter().any(|kind| (entry.accepts)(config, kind));
-    REGISTRY.iter().filter(any).map(|entry| entry.id).collect()
+    REGISTRY.iter().filter(any).flat_map(|entry| [entry.id, entry.restatements, entry.retractions]).collect()
+}
+
+/// Where the rows go that correct or take back what a platform was told: the platforms, and for each the one that hears
+/// of its corrections.
+#[must_use]
+pub fn corrections(operation: Operation) -> (Vec<String>, Vec<String>) {
+    let of = |entry: &Entry| match operation {
+        Operation::Upload => entry.id,
+        Operation::Restatement => entry.restatements,
+        Operation::Retraction => entry.retractions,
+    };
+    REGISTRY.iter().map(|entry| (entry.id.to_owned(), of(entry).to_owned())).unzip()
+}
+
+/// What a platform is told about a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// That it happened.
+    Upload,
+    /// That it is worth something else.
+    Restatement,
+    /// That it is undone.
+    Retraction,
+}
+
+impl Operation {
+    /// What `upload_attempts.operation` says.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upload => "upload",
+            Self::Restatement => "restatement",
+            Self::Retraction => "retraction",
+        }
+    }
+}
+
+/// What a platform is told, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// What `conversion_queue.platform` says.
+    pub platform: &'static str,
+    /// What `upload_attempts.operation` says.
+    pub operation: Operation,
+    /// The API, as `upload_attempts.transport` says.
+    pub transport: &'static str,
 }
 
 /// One platform, ready to be told.
 ///
-/// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id`, time
-/// and value, and the platform must count it once.
+/// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id` and
+/// time, and the platform must count it once.
 pub trait Platform: Send + Sync {
-    /// What `conversion_queue.platform` says.
-    fn id(&self) -> &'static str;
+    /// What it is told, and how.
+    fn route(&self) -> Route;
 
-    /// The most conversions to be told at a time: what is sure to be sent, and settled, in a minute.
-    fn batch(&self) -> usize;
+    /// How many requests its API takes, if it says so. All platforms of one transport share it.
+    fn limits(&self) -> Option<Limits>;
 
-    /// Tells it about these conversions. One attempt for each, in their order; never an error, whatever happens.
-    fn upload<'a>(&'a self, conversions: &'a [Conversion]) -> BoxFuture<'a, Vec<Attempt>>;
+    /// How many conversions to claim together when so many are due: what is sure to be sent, and settled, in a minute.
+    fn claim_size(&self, due: usize) -> usize;
 
-    /// Asks what became of a receipt.
-    fn verdict<'a>(&'a self, request_id: &'a str) -> BoxFuture<'a, (Verdict, Exchange)>;
+    /// Can it be told anything now? Asked before a claim, so that no conversion pays for a missing token.
+    fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>>;
+
+    /// Tells it about these conversions. Never an error, whatever happens.
+    fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
+
+    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask now.
+    fn verdict<'a>(
+        &'a self,
+        request_id: &'a str,
+        conversions: &'a [Dates],
+        allowance: &'a Allowance,
+    ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>>;
 }
 
 /// A conversion as a platform needs it.
@@ -83,8 +147,8 @@ pub struct Conversion {
     pub gbraid: Option<ClickId>,
     /// See [`crate::attribution::Click`].
     pub wbraid: Option<ClickId>,
-    /// When the click was seen.
-    pub click_at: Option<DateTime<Utc>>,
+    /// What Google's tag remembered of the session that began with the click.
+    pub session_attributes: Option<String>,
     /// The e-mail hash by Google's normalisation.
     pub email_hash_google: Option<Hash>,
     /// The phone hash.
@@ -93,6 +157,23 @@ pub struct Conversion {
     pub ad_user_data: ConsentStatus,
     /// May it be used to personalise?
     pub ad_personalization: ConsentStatus,
+    /// When the rest of it happened.
+    pub dates: Dates,
+    /// It goes in a request of its own.
+    pub send_alone: bool,
+}
+
+/// What there is to know of a conversion's age.
+#[derive(Clone, Copy, Debug)]
+pub struct Dates {
+    /// When the click was seen.
+    pub click_at: Option<DateTime<Utc>>,
+    /// When the person left e-mail or phone.
+    pub lead_at: DateTime<Utc>,
+    /// When the value was last changed, if it was.
+    pub restated_at: Option<DateTime<Utc>>,
+    /// When the deal was lost, if it was.
+    pub retracted_at: Option<DateTime<Utc>>,
 }
 
 /// Why, in the platform's own word and in a sentence for the operator.
@@ -120,6 +201,8 @@ pub enum Outcome {
         /// The receipt.
         request_id: String,
     },
+    /// Taken and processed; there is nothing to wait for.
+    Recorded,
     /// The platform has it from an earlier attempt.
     AlreadyDone(Reason),
     /// Not yet; costs no attempt.
@@ -128,32 +211,94 @@ pub enum Outcome {
     Rejected(Reason),
     /// Not this time, because of what the conversion is or for no known reason. Costs one of the attempts.
     Retry(Reason),
+    /// Conversions like this one are refused until somebody changes a setting; others may go on. Costs no attempt.
+    Held(Reason),
     /// The request failed on its way or the platform is overloaded; costs no attempt. Says how long the platform asks
     /// us to wait, if it does.
     Unavailable(Reason, Option<TimeDelta>),
     /// The platform refuses us as such until somebody changes a setting; costs no attempt.
     Paused(Reason),
+    /// It was in a request that was refused because of another conversion, or its verdict couldn't be told from others';
+    /// it goes again in a request of its own. Costs no attempt.
+    SendAlone(Reason),
+    /// It wasn't sent at all: the run is over or the platform's limit reached. It stays as it is.
+    Unsent,
 }
 
-/// The facts of one exchange, for the log of attempts.
+impl Outcome {
+    /// What `upload_attempts.outcome` says.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Recorded => "recorded",
+            Self::AlreadyDone(_) => "already_done",
+            Self::Later(..) => "later",
+            Self::Rejected(_) => "rejected",
+            Self::Retry(_) => "retry",
+            Self::Held(_) => "held",
+            Self::Unavailable(..) => "unavailable",
+            Self::Paused(_) => "paused",
+            Self::SendAlone(_) => "send_alone",
+            Self::Unsent => "unsent",
+        }
+    }
+
+    /// Has the platform got it, now or before?
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Recorded | Self::AlreadyDone(_))
+    }
+
+    /// Why, where there is a reason.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Accepted { .. } | Self::Recorded | Self::Unsent => None,
+            Self::AlreadyDone(reason)
+            | Self::Later(_, reason)
+            | Self::Rejected(reason)
+            | Self::Retry(reason)
+            | Self::Held(reason)
+            | Self::Unavailable(reason, _)
+            | Self::Paused(reason)
+            | Self::SendAlone(reason) => Some(reason),
+        }
+    }
+}
+
+/// The facts of one request, for the log of attempts.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
     /// The status, if there was an answer.
     pub http_status: Option<u16>,
+    /// The platform's id of the request, to quote to its support.
+    pub request_id: Option<String>,
     /// How long it took.
     pub duration: Duration,
 }
 
-/// One conversion, sent or not.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    /// What came of it.
-    pub outcome: Outcome,
-    /// How.
-    pub exchange: Exchange,
+/// What came of telling a platform about some conversions.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// One outcome for each conversion, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// The requests it took.
+    pub requests: Vec<Request>,
 }
 
-/// What became of a receipt.
+/// One request of a delivery. Conversions go by their place.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// How it went.
+    pub exchange: Exchange,
+    /// The conversions in it.
+    pub conversions: Vec<usize>,
+    /// Those it settled; the others went into another request, because it was refused.
+    pub settled: Vec<usize>,
+}
+
+/// What became of a conversion that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Processed.
@@ -166,6 +311,8 @@ pub enum Verdict {
     Unanswered(Reason),
     /// The platform refuses us as such until somebody changes a setting; ask again then.
     Paused(Reason),
+    /// There will be no verdict any more.
+    Unknowable(Reason),
 }
 
 /// A client for calls to platforms: our one TLS stack, Mozilla's roots, no redirects, and an end to waiting.

@@ -5,8 +5,9 @@
 //! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
 
 pub mod receipts;
+mod settlement;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,18 +18,12 @@ use crate::conversions::ConversionType;
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Attempt, Conversion, Outcome, Reason};
+use crate::platforms::{Conversion, Dates, Delivery, Exchange, Outcome, Route};
+
+use settlement::{Counters, Settlement};
 
 /// How long a claimed row is nobody else's, in seconds. Longer than an uploader can live: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;
-
-/// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
-const RETRY_DELAYS: [TimeDelta; 4] =
-    [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)];
-/// How long it waits after the request failed: 15 min, 30 min, then 1 h for as long as it takes.
-const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
-/// The longest wait a platform may ask for: until its daily quota is new.
-const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// Rows claimed together.
 #[derive(Debug)]
@@ -39,11 +34,39 @@ pub struct Claim {
     counters: Vec<Counters>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Counters {
-    retry_count: i32,
-    max_retries: i32,
-    transport_failures: i32,
+/// How many rows of a platform are due and may be sent, counted up to a limit.
+///
+/// # Errors
+/// Those of the database.
+pub async fn due(
+    tx: &mut Tx,
+    config: &Config,
+    platform: &str,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    let due = sqlx::query_scalar!(
+        r#"-- queue::due
+        select count(*) as "due!"
+        from (
+            select
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+            where q.platform = $1
+                and q.status in ('pending', 'failed')
+                and (q.next_retry_at is null or q.next_retry_at <= $2)
+                and (q.locked_until is null or q.locked_until <= now())
+                and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
+            limit $4
+        ) row"#,
+        platform,
+        now,
+        config.consent_unknown == UnknownConsent::Send,
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(usize::try_from(due).unwrap_or(0))
 }
 
 /// Claims due rows of a platform, those nearest to the end of their click first.
@@ -61,7 +84,12 @@ pub async fn claim(
     let rows = sqlx::query!(
         r#"-- queue::claim
         with due as materialized (
-            select q.id
+            select
+                q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone,
+                c.transaction_id, c.conversion_type, c.occurred_at, c.value::float8 as value, c.currency,
+                c.gclid, c.gbraid, c.wbraid, c.click_at,
+                c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at, c.retracted_at,
+                (select created_at from public.leads where id = c.lead_id) as lead_at
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
             where q.platform = $1
@@ -69,22 +97,29 @@ pub async fn claim(
                 and (q.next_retry_at is null or q.next_retry_at <= $2)
                 and (q.locked_until is null or q.locked_until <= now())
                 and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
+                and case
+                    when q.adjusts is null then c.retracted_at is null
+                    -- What the platform didn't get yet can't be corrected.
+                    else (select o.status in ('uploaded', 'dead_letter') from public.conversion_queue o where o.id = q.adjusts)
+                end
             order by q.expires_at, q.created_at
             limit $4
-            for update of q skip locked
+            -- The conversion too: a value that is being changed is waited for by nobody and sent by the next claim.
+            for no key update of q, c skip locked
         )
         update public.conversion_queue q
         set locked_until = now() + make_interval(secs => $5), lock_token = $6, claims = q.claims + 1
-        from due, public.conversions c
-        where q.id = due.id and c.id = q.conversion_id
+        from due
+        where q.id = due.id
         returning
-            q.id, q.retry_count, q.max_retries, q.transport_failures,
-            c.transaction_id, c.conversion_type as "conversion_type: ConversionType", c.occurred_at,
-            c.value::float8 as value, c.currency,
-            c.gclid as "gclid: ClickId", c.gbraid as "gbraid: ClickId", c.wbraid as "wbraid: ClickId", c.click_at,
-            c.email_hash_google as "email_hash_google: Hash", c.phone_hash as "phone_hash: Hash",
-            c.ad_user_data as "ad_user_data: ConsentStatus",
-            c.ad_personalization as "ad_personalization: ConsentStatus""#,
+            q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone,
+            due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
+            due.value, due.currency,
+            due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
+            due.click_at, due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
+            due.ad_user_data as "ad_user_data: ConsentStatus",
+            due.ad_personalization as "ad_personalization: ConsentStatus",
+            due.restated_at, due.retracted_at, due.lead_at"#,
         platform,
         now,
         config.consent_unknown == UnknownConsent::Send,
@@ -111,106 +146,106 @@ pub async fn claim(
             gclid: row.gclid,
             gbraid: row.gbraid,
             wbraid: row.wbraid,
-            click_at: row.click_at,
+            session_attributes: None,
             email_hash_google: row.email_hash_google,
             phone_hash: row.phone_hash,
             ad_user_data: row.ad_user_data,
             ad_personalization: row.ad_personalization,
+            dates: Dates {
+                click_at: row.click_at,
+                // A site's own table may have leads without a time.
+                lead_at: row.lead_at.unwrap_or(row.occurred_at),
+                restated_at: row.restated_at,
+                retracted_at: row.retracted_at,
+            },
+            send_alone: row.send_alone,
         });
     }
     Ok(claim)
 }
 
-/// What a row becomes. Names are the SQL's; an absent value leaves the column as it is.
-#[derive(Debug, Default, Serialize)]
-struct Settlement<'a> {
-    id: Uuid,
-    status: &'a str,
-    retry_count: i32,
-    transport_failures: i32,
-    next_retry_at: Option<DateTime<Utc>>,
+/// A line of the log of attempts: what one request came to, for those it came to the same for. Names are the SQL's.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    exchange_id: Uuid,
+    queue_ids: Vec<Uuid>,
+    /// None when nothing was sent.
+    transport: Option<&'a str>,
+    duration_ms: u64,
+    http_status: Option<u16>,
     request_id: Option<&'a str>,
-    next_status_check_at: Option<DateTime<Utc>>,
+    outcome: &'a str,
     reason_code: Option<&'a str>,
     reason: Option<&'a str>,
-    /// For the log of attempts.
-    outcome: &'static str,
-    http_status: Option<u16>,
-    duration_ms: u64,
 }
 
-impl<'a> Settlement<'a> {
-    fn of(
-        conversion: &Conversion,
-        before: Counters,
-        attempt: &'a Attempt,
-        now: DateTime<Utc>,
-        config: &Config,
-    ) -> Self {
-        let open = if before.retry_count > 0 { "failed" } else { "pending" };
-        let this = Self {
-            id: conversion.queue_id,
-            status: open,
-            retry_count: before.retry_count,
-            transport_failures: before.transport_failures,
-            http_status: attempt.exchange.http_status,
-            duration_ms: u64::try_from(attempt.exchange.duration.as_millis()).unwrap_or(u64::MAX),
-            ..Self::default()
-        };
-        let because = |reason: &'a Reason, outcome| Self {
-            reason_code: Some(&reason.code),
-            reason: Some(&reason.message),
-            outcome,
-            ..this
-        };
-        match &attempt.outcome {
-            Outcome::Accepted { request_id } => Self {
-                status: "uploaded",
-                request_id: Some(request_id),
-                next_status_check_at: Some(now + config.timing.confirm_after),
-                outcome: "accepted",
-                ..this
-            },
-            Outcome::AlreadyDone(reason) => Self { status: "uploaded", ..because(reason, "already_done") },
-            Outcome::Later(at, reason) => Self { next_retry_at: Some(*at), ..because(reason, "later") },
-            Outcome::Rejected(reason) => Self { status: "dead_letter", ..because(reason, "rejected") },
-            Outcome::Retry(reason) => {
-                let refusals = before.retry_count + 1;
-                let delay = retry_delay(before.retry_count, conversion.queue_id);
-                let (status, next_retry_at) = match delay.filter(|_| refusals < before.max_retries) {
-                    Some(delay) => ("failed", Some(now + delay)),
-                    None => ("dead_letter", None),
-                };
-                Self { status, retry_count: refusals, next_retry_at, ..because(reason, "retry") }
+impl<'a> Line<'a> {
+    fn new(route: Route, exchange: Option<&'a Exchange>) -> Self {
+        Self {
+            exchange_id: Uuid::new_v4(),
+            queue_ids: Vec::new(),
+            transport: exchange.map(|_| route.transport),
+            duration_ms: exchange
+                .map_or(0, |exchange| u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX)),
+            http_status: exchange.and_then(|exchange| exchange.http_status),
+            request_id: exchange.and_then(|exchange| exchange.request_id.as_deref()),
+            outcome: "",
+            reason_code: None,
+            reason: None,
+        }
+    }
+
+    /// Puts rows that came to the same on one line.
+    fn group(self, rows: impl Iterator<Item = (Uuid, &'a Outcome)>, lines: &mut Vec<Self>) {
+        let first = lines.len();
+        for (id, outcome) in rows {
+            let code = outcome.reason().map(|reason| reason.code.as_str());
+            let same = |line: &&mut Self| line.outcome == outcome.as_str() && line.reason_code == code;
+            if let Some(line) = lines[first..].iter_mut().find(same) {
+                line.queue_ids.push(id);
+            } else {
+                lines.push(Self {
+                    queue_ids: vec![id],
+                    outcome: outcome.as_str(),
+                    reason_code: code,
+                    reason: outcome.reason().map(|reason| reason.message.as_str()),
+                    ..self
+                });
             }
-            Outcome::Unavailable(reason, wait) => {
-                let nth = usize::try_from(before.transport_failures).unwrap_or(usize::MAX);
-                let delay = jittered(TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)], conversion.queue_id);
-                Self {
-                    transport_failures: before.transport_failures + 1,
-                    next_retry_at: Some(now + wait.map_or(delay, |asked_for| asked_for.min(LONGEST_ASKED_FOR))),
-                    ..because(reason, "unavailable")
-                }
-            }
-            // The platform waits as a whole, not the row.
-            Outcome::Paused(reason) => because(reason, "paused"),
         }
     }
 }
 
-/// How long a row waits after its next refusal; none when it was the last.
-fn retry_delay(refusals_before: i32, id: Uuid) -> Option<TimeDelta> {
-    let nth = usize::try_from(refusals_before).ok()?;
-    RETRY_DELAYS.get(nth).map(|delay| jittered(*delay, id))
+/// The log of a delivery: a line or more for each request, and for what was settled without one.
+fn log<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
+    let id = |at: &usize| claim.conversions[*at].queue_id;
+    let mut lines = Vec::new();
+    let mut unasked: Vec<bool> = delivery.outcomes.iter().map(|outcome| *outcome != Outcome::Unsent).collect();
+    for request in &delivery.requests {
+        let line = Line::new(route, Some(&request.exchange));
+        let mut again: Vec<bool> = vec![false; delivery.outcomes.len()];
+        request.conversions.iter().for_each(|at| again[*at] = true);
+        for at in &request.settled {
+            unasked[*at] = false;
+            again[*at] = false;
+        }
+        let first = lines.len();
+        let exchange_id = line.exchange_id;
+        line.group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
+        let others: Vec<_> = request.conversions.iter().filter(|at| again[**at]).map(id).collect();
+        if !others.is_empty() {
+            let blamed = lines.get(first).map(|line| (line.reason_code, line.reason));
+            let (reason_code, reason) = blamed.unwrap_or_default();
+            let line = Line::new(route, Some(&request.exchange));
+            lines.push(Line { exchange_id, queue_ids: others, outcome: "not_processed", reason_code, reason, ..line });
+        }
+    }
+    let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
+    Line::new(route, None).group(unasked.map(|at| (id(&at), &delivery.outcomes[at])), &mut lines);
+    lines
 }
 
-/// ± 10 %, so that rows refused together don't come back together. Drawn from the row's random id.
-fn jittered(delay: TimeDelta, id: Uuid) -> TimeDelta {
-    let draw = i32::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]) % 201) - 100;
-    delay + delay * draw / 1000
-}
-
-/// Writes what came of a claim, one attempt for each conversion in their order, and logs the attempts. Answers how many
+/// Writes what came of a claim, one outcome for each conversion in their order, and logs the requests. Answers how many
 /// rows were still ours to write.
 ///
 /// # Errors
@@ -218,17 +253,17 @@ fn jittered(delay: TimeDelta, id: Uuid) -> TimeDelta {
 pub async fn settle(
     tx: &mut Tx,
     config: &Config,
-    platform: &str,
+    route: Route,
     claim: &Claim,
-    attempts: &[Attempt],
+    delivery: &Delivery,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
     let settlements: Vec<_> = claim
         .conversions
         .iter()
         .zip(&claim.counters)
-        .zip(attempts)
-        .map(|((conversion, counters), attempt)| Settlement::of(conversion, *counters, attempt, now, config))
+        .zip(&delivery.outcomes)
+        .map(|((conversion, counters), outcome)| Settlement::of(conversion.queue_id, *counters, outcome, now, config))
         .collect();
     let row = sqlx::query!(
         r#"-- queue::settle
@@ -236,22 +271,23 @@ pub async fn settle(
             select *
             from jsonb_to_recordset($1) as s (
                 id uuid, status text, retry_count integer, transport_failures integer, next_retry_at timestamptz,
-                request_id text, next_status_check_at timestamptz, reason_code text, reason text,
-                outcome text, http_status smallint, duration_ms integer
+                request_id text, next_status_check_at timestamptz, send_alone boolean, reason_code text, reason text,
+                outcome text
             )
         ),
         settled as (
             update public.conversion_queue q
             set status = s.status,
                 retry_count = s.retry_count,
-                transport_failures = case when s.status = 'uploaded' then 0 else s.transport_failures end,
+                transport_failures = s.transport_failures,
                 next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
                 request_id = coalesce(s.request_id, q.request_id),
                 uploaded_at = case when s.status = 'uploaded' then $2::timestamptz else q.uploaded_at end,
                 -- What the platform has had before was processed before.
-                confirmed_at = case when s.outcome = 'already_done' then $2 end,
+                confirmed_at = case when s.outcome in ('already_done', 'recorded') then $2 end,
                 next_status_check_at = s.next_status_check_at,
                 status_checks = 0,
+                send_alone = q.send_alone or s.send_alone,
                 last_error = case when s.status = 'uploaded' then null else coalesce(s.reason, q.last_error) end,
                 last_error_code = case when s.status = 'uploaded' then null else coalesce(s.reason_code, q.last_error_code) end,
                 dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
@@ -263,31 +299,124 @@ pub async fn settle(
         ),
         logged as (
             insert into public.upload_attempts (
-                platform, operation, queue_ids, attempted_at, duration_ms, http_status, request_id, outcome,
-                reason_code, reason
+                exchange_id, platform, operation, transport, queue_ids, attempted_at, duration_ms, http_status, request_id,
+                outcome, reason_code, reason
             )
-            select $4, 'upload', array[id], $2, duration_ms, http_status, request_id, outcome, reason_code, reason
-            from settlement
+            select
+                exchange_id, $4, $5, transport, queue_ids, $2, duration_ms, http_status, request_id, outcome, reason_code,
+                reason
+            from jsonb_to_recordset($6) as l (
+                exchange_id uuid, transport text, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
+                outcome text, reason_code text, reason text
+            )
+        ),
+        accepted as (
+            select bool_or(outcome <> 'accepted') as is_confirmation
+            from settled
+            where outcome in ('accepted', 'already_done', 'recorded')
+            having count(*) > 0
         ),
         state as (
             insert into public.platform_state as p (platform, last_accepted_at)
-            select $4, $2
-            where exists (select from settled where outcome in ('accepted', 'already_done'))
+            select $4, $2 from accepted
             on conflict (platform) do update
             set last_accepted_at = excluded.last_accepted_at,
-                state = 'active', reason = null, paused_at = null, next_probe_at = null
+                (state, reason, paused_at, next_probe_at, ends_with) = (
+                    select active.*
+                    from accepted,
+                        lateral (
+                            select 'active', null::text, null::timestamptz, null::timestamptz, 'acceptance'
+                            where p.ends_with = 'acceptance' or accepted.is_confirmation
+                            union all
+                            select p.state, p.reason, p.paused_at, p.next_probe_at, p.ends_with
+                            where p.ends_with = 'confirmation' and not accepted.is_confirmation
+                        ) active
+                )
         )
         select count(*) as "settled!" from settled"#,
         json(&settlements)?,
         now,
         claim.token,
-        platform,
+        route.platform,
+        route.operation.as_str(),
+        json(&log(route, claim, delivery))?,
     )
     .fetch_one(tx)
     .await?;
     Ok(row.settled.try_into().unwrap_or(0))
 }
 
-fn json(settlements: &[Settlement<'_>]) -> Result<serde_json::Value, DbError> {
-    serde_json::to_value(settlements).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))
+/// Makes rows due that wait because a request failed: the platform is back.
+///
+/// # Errors
+/// Those of the database.
+pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::wake
+        update public.conversion_queue
+        set next_retry_at = $2
+        where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
+            and lock_token is null",
+        platform,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, and
+/// corrections of what the platform refused.
+///
+/// # Errors
+/// Those of the database.
+pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::close_moot
+        with moot as (
+            select q.id, 'deal_lost' as code, 'The deal was lost before the platform took it; it isn''t sent any more.' as why
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+            where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
+            union all
+            select q.id, 'original_refused', 'The platform refused the conversion that this row corrects.'
+            from public.conversion_queue q
+            join public.conversion_queue o on o.id = q.adjusts
+            where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
+                and q.status in ('pending', 'failed')
+        )
+        update public.conversion_queue q
+        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
+            locked_until = null, lock_token = null
+        from moot
+        where q.id = moot.id and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many requests were made to an API in the last minute and in the last day.
+///
+/// # Errors
+/// Those of the database.
+pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
+    let row = sqlx::query!(
+        r#"-- queue::requests
+        select
+            count(distinct exchange_id) filter (where attempted_at > $2::timestamptz - interval '1 minute') as "last_minute!",
+            count(distinct exchange_id) as "last_day!"
+        from public.upload_attempts
+        where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,
+        transport,
+        now,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok((usize::try_from(row.last_minute).unwrap_or(0), usize::try_from(row.last_day).unwrap_or(0)))
+}
+
+fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value, DbError> {
+    serde_json::to_value(rows).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))
 }

@@ -1,17 +1,22 @@
-//! `POST /api/webhooks/crm-conversion`: the CRM says that a deal reached a stage. Stored before anything else, matched to
-//! its lead, recorded as a conversion and queued for the ad platforms, all in one transaction.
+//! `POST /api/webhooks/crm-conversion`: the CRM says that a deal reached a stage, is worth something else, or was lost.
+//! Stored before anything else, matched to its lead, recorded as a conversion and queued for the ad platforms, all in one
+//! transaction.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::conversions::{ConversionType, SkipReason, record_matches};
-use shared::db::DbError;
+use shared::conversions::{self, ConversionType, SkipReason, record_matches};
+use shared::db::{DbError, Tx};
 use shared::http::body::{Body, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox::{self, Deal, Waiting};
 use shared::money::Money;
+use shared::{
+    leads,
+    lost_deals::{self, Loss},
+};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -33,9 +38,18 @@ enum Answer {
     Duplicate { conversion_id: Uuid },
     Skipped { conversion_id: Uuid, reason: SkipReason },
     AwaitingLead,
+    Restated { conversion_id: Uuid, platforms: Vec<String> },
+    Retracted { conversion_id: Uuid, platforms: Vec<String> },
+    NothingToRetract,
 }
 
-/// Takes the deal, once per deal and type, and says what became of it. A deal without a lead is kept and waits.
+/// What the CRM reports.
+enum Report {
+    Reached(Deal),
+    Lost(Loss),
+}
+
+/// Takes the report, once per deal and stage, and says what became of it. A deal without a lead is kept and waits.
 ///
 /// # Errors
 /// 401 when the signature isn't right, 400 when the body is wrong, 503 when the database is away.
@@ -46,26 +60,42 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
              itself as Authorization: Bearer.",
         ));
     }
-    let deal = parse(&request, app.clock.now())?;
-    let answer = app
-        .db
-        .tx(async |tx| -> Result<_, DbError> {
-            let received = inbox::receive(tx, &deal, app.clock.now()).await?;
-            if let Some(conversion_id) = received.conversion_id {
-                return Ok(Answer::Duplicate { conversion_id });
-            }
-            let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
-            Ok(recorded.map_or(Answer::AwaitingLead, |recorded| match recorded.skip_reason {
-                Some(reason) => Answer::Skipped { conversion_id: recorded.conversion_id, reason },
-                None => Answer::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
-            }))
-        })
-        .await?;
+    let now = app.clock.now();
+    let answer = match parse(&request, now)? {
+        Report::Reached(deal) => app.db.tx(async |tx| take(tx, app, &deal).await).await?,
+        Report::Lost(loss) => app.db.tx(async |tx| undo(tx, &loss, now).await).await?,
+    };
     let code = if matches!(answer, Answer::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(json(code, &answer))
 }
 
-fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
+async fn take(tx: &mut Tx, app: &App, deal: &Deal) -> Result<Answer, DbError> {
+    let received = inbox::receive(tx, deal, app.clock.now()).await?;
+    if let Some(conversion_id) = received.conversion_id {
+        let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
+        return Ok(restated.map_or(Answer::Duplicate { conversion_id }, |restated| Answer::Restated {
+            conversion_id,
+            platforms: restated.platforms,
+        }));
+    }
+    let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
+    Ok(recorded.map_or(Answer::AwaitingLead, |recorded| match recorded.skip_reason {
+        Some(reason) => Answer::Skipped { conversion_id: recorded.conversion_id, reason },
+        None => Answer::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+    }))
+}
+
+async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Answer, DbError> {
+    lost_deals::keep(tx, loss, now).await?;
+    let retracted = lost_deals::retract(tx, &loss.crm_deal_id, now).await?;
+    leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
+    Ok(retracted.map_or(Answer::NothingToRetract, |retracted| Answer::Retracted {
+        conversion_id: retracted.conversion_id,
+        platforms: retracted.platforms,
+    }))
+}
+
+fn parse(request: &Request, now: DateTime<Utc>) -> Result<Report, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     // CRMs number their deals and send the number as one.
@@ -77,15 +107,20 @@ fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
             _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
         })
         .and_then(|id| id.ok_or_else(|| fields.refuse("crm_deal_id", "is required")));
-    let conversion_type = fields.required_text("conversion_type", ConversionType::parse);
+    // A deal that was lost reached no stage.
+    let conversion_type = fields.required_text("conversion_type", |text| match text {
+        "lost" | "refunded" => Ok(None),
+        _ => ConversionType::parse(text).map(Some).map_err(|_| "must be qualified, closed, lost or refunded".into()),
+    });
     let email = fields.optional_text("email", Email::parse);
     let phone = fields.optional_text("phone", Phone::parse);
     let lead_id = fields.optional_text("lead_id", |text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into()));
-    if matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
+    let is_lost = matches!(conversion_type, Ok(None));
+    if !is_lost && matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
         fields.refuse("email", "is required, unless there is a phone or a lead_id");
     }
     // A number without its country names nobody: it can neither be matched nor be guessed at.
-    if let (Ok(None), Ok(Some(phone)), Ok(None)) = (&email, &phone, &lead_id)
+    if let (false, Ok(None), Ok(Some(phone)), Ok(None)) = (is_lost, &email, &phone, &lead_id)
         && phone.hash().is_none()
     {
         fields.refuse("phone", "must start with + and the country code when it is all there is, such as +49 30 901820");
@@ -96,17 +131,24 @@ fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
         fields.refuse("currency", "is required when there is a value");
     }
     let occurred_at = fields.optional_text("occurred_at", |text| occurred_at(text, now));
+    let updated_at = fields.optional_text("updated_at", |text| self::occurred_at(text, now));
     body.check()?;
-    Ok(Deal {
-        crm_deal_id: crm_deal_id?,
-        conversion_type: conversion_type?,
+    let (crm_deal_id, occurred_at) = (crm_deal_id?, occurred_at?.unwrap_or(now));
+    let Some(conversion_type) = conversion_type? else {
+        let payload_hash = Hash::of(request.body());
+        return Ok(Report::Lost(Loss { crm_deal_id, lost_at: occurred_at, payload_hash }));
+    };
+    Ok(Report::Reached(Deal {
+        crm_deal_id,
+        conversion_type,
         money: value?.zip(currency?).map(|(value, currency)| Money::new(value, currency)),
-        occurred_at: occurred_at?.unwrap_or(now),
+        occurred_at,
         lead_id: lead_id?,
         email: email?,
         phone: phone?,
+        updated_at: updated_at?,
         payload_hash: Hash::of(request.body()),
-    })
+    }))
 }
 
 fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {

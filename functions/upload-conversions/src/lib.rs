@@ -1,23 +1,29 @@
 //! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of those
 //! told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is asked.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use serde::Serialize;
 use shared::App;
-use shared::breaker::{self, State};
+use shared::breaker::{self, Pause, State};
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::inbox::{self, Waiting};
-use shared::platforms::{Attempt, Outcome, Platform, Reason, Verdict};
+use shared::platforms::{Allowance, Outcome, Platform, Verdict};
+use shared::queue::receipts::Receipt;
 use shared::queue::{self, receipts};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
 
-/// After so many failed requests in one batch the rest waits for the next run.
+/// After so many failed requests at once the platform is away.
 const FAILURES: usize = 3;
-/// Verdicts asked for in one run.
-const VERDICTS: usize = 200;
+/// Counting due conversions beyond this tells nothing new.
+const MANY: usize = 10_000;
+/// Verdicts asked for together.
+const VERDICTS: usize = 10;
 /// Waiting deals looked at together.
 const REMATCH: u16 = 500;
 /// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
@@ -55,10 +61,18 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
     // A deal that can't be matched must not keep the others from being uploaded.
     let rematched = rematch(app, end, &mut summary).await;
+    app.db.tx(async |tx| queue::close_moot(tx, app.clock.now()).await).await?;
+    let mut allowances: BTreeMap<&str, Allowance> = BTreeMap::new();
     for platform in &app.platforms {
-        upload(app, platform.as_ref(), end, &mut summary).await?;
-        if !summary.paused.contains(&platform.id()) {
-            confirm(app, platform.as_ref(), end, &mut summary).await?;
+        let transport = platform.route().transport;
+        if !allowances.contains_key(transport) {
+            let now = app.clock.now();
+            let spent = app.db.tx(async |tx| queue::requests(tx, transport, now).await).await?;
+            allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
+        }
+        let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
+        if run.upload(&mut summary).await? {
+            run.confirm(&mut summary).await?;
         }
     }
     rematched?;
@@ -79,81 +93,147 @@ async fn rematch(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Result
     Ok(())
 }
 
-async fn upload(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
-    let id = platform.id();
-    let mut probing = match app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await? {
-        State::Active => false,
-        State::Probe => true,
-        State::Paused => {
+/// A run's business with one platform.
+struct Run<'a> {
+    app: &'a App,
+    platform: &'a dyn Platform,
+    allowance: &'a Allowance,
+}
+
+impl Run<'_> {
+    /// Sends what is due. False when the platform is paused.
+    async fn upload(&self, summary: &mut Summary) -> Result<bool, DbError> {
+        let Self { app, platform, allowance } = self;
+        let route = platform.route();
+        let id = route.platform;
+        let state = app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await?;
+        if state == State::Paused {
             summary.paused.push(id);
-            return Ok(());
+            return Ok(false);
         }
-    };
-    while app.clock.now() < end {
-        let batch = if probing { 1 } else { platform.batch() };
-        let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, id, batch, app.clock.now()).await).await?;
-        if claim.conversions.is_empty() {
-            break;
+        let due = app.db.tx(async |tx| queue::due(tx, &app.config, id, MANY, app.clock.now()).await).await?;
+        if due == 0 {
+            return Ok(true);
         }
-        let attempts = platform.upload(&claim.conversions).await;
-        let now = app.clock.now();
-        let settled = app.db.tx(async |tx| queue::settle(tx, &app.config, id, &claim, &attempts, now).await).await?;
-        let claimed = claim.conversions.len() as u64;
-        summary.claimed += claimed;
-        summary.lease_lost += claimed.saturating_sub(settled);
-        if let Some(reason) = count(&attempts, summary) {
-            pause(app, id, reason, summary).await?;
-            break;
+        if let Err(outcome) = platform.ready().await {
+            self.pause_for(&outcome, summary).await?;
+            return Ok(false);
         }
-        // The platform is down or we are too fast: what is left waits for the next run.
-        let failed = attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Unavailable(..))).count();
-        if failed >= FAILURES || failed == attempts.len() {
-            break;
-        }
-        probing = false;
-    }
-    Ok(())
-}
-
-/// Counts attempts; answers the reason if one of them means that the platform refuses us as such.
-fn count<'a>(attempts: &'a [Attempt], summary: &mut Summary) -> Option<&'a Reason> {
-    let mut paused = None;
-    for attempt in attempts {
-        match &attempt.outcome {
-            Outcome::Accepted { .. } | Outcome::AlreadyDone(_) => summary.accepted += 1,
-            Outcome::Rejected(_) => summary.rejected += 1,
-            Outcome::Paused(reason) => {
-                summary.postponed += 1;
-                paused = Some(reason);
+        let mut probing = state != State::Active;
+        while app.clock.now() < allowance.end() {
+            let batch = if probing { 1 } else { platform.claim_size(due) };
+            let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, id, batch, app.clock.now()).await).await?;
+            if claim.conversions.is_empty() {
+                break;
             }
-            Outcome::Later(..) | Outcome::Retry(_) | Outcome::Unavailable(..) => summary.postponed += 1,
+            let delivery = platform.upload(&claim.conversions, allowance).await;
+            let now = app.clock.now();
+            let settled =
+                app.db.tx(async |tx| queue::settle(tx, &app.config, route, &claim, &delivery, now).await).await?;
+            let claimed = claim.conversions.len() as u64;
+            summary.claimed += claimed;
+            summary.lease_lost += claimed.saturating_sub(settled);
+            summary.count(&delivery.outcomes);
+            if let Some(outcome) = refusal(&delivery.outcomes) {
+                self.pause_for(outcome, summary).await?;
+                return Ok(false);
+            }
+            if probing && delivery.outcomes.iter().any(Outcome::is_accepted) {
+                if state == State::ProbeUntilConfirmed {
+                    // Its verdict comes later. Until then the rest would only be refused, too.
+                    let probe_after = app.config.timing.confirm_after + app.config.timing.probe_after;
+                    app.db.tx(async |tx| breaker::postpone_probe(tx, id, now + probe_after).await).await?;
+                    return Ok(true);
+                }
+                app.db.tx(async |tx| queue::wake(tx, id, now).await).await?;
+                probing = false;
+            }
+            if delivery.outcomes.contains(&Outcome::Unsent) {
+                break;
+            }
         }
+        Ok(true)
     }
-    paused
+
+    /// Asks what became of what was accepted earlier.
+    async fn confirm(&self, summary: &mut Summary) -> Result<(), DbError> {
+        let Self { app, platform, allowance } = self;
+        let route = platform.route();
+        let id = route.platform;
+        while app.clock.now() < allowance.end() {
+            let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, VERDICTS, app.clock.now()).await).await?;
+            let questions = due.into_iter().map(|receipt| async {
+                let (verdicts, exchange) =
+                    platform.verdict(&receipt.request_id, &receipt.conversions, allowance).await?;
+                Some((receipt, verdicts, exchange))
+            });
+            let answers: Vec<_> = join_all(questions).await.into_iter().flatten().collect();
+            if answers.is_empty() {
+                break;
+            }
+            let now = app.clock.now();
+            app.db.tx(async |tx| receipts::conclude(tx, &app.config, route, &answers, now).await).await?;
+            summary.verdicts += answers.len() as u64;
+            if let Some((reason, until_confirmed)) = receipts::pause(&answers) {
+                let next_probe_at = now + app.config.timing.probe_after;
+                self.pause(Pause { reason, next_probe_at, until_confirmed }, summary).await?;
+                break;
+            }
+            let unanswered = |(_, verdicts, _): &(Receipt, Vec<Verdict>, _)| {
+                verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unanswered(_)))
+            };
+            if answers.iter().all(unanswered) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pauses the platform because of this outcome.
+    async fn pause_for(&self, outcome: &Outcome, summary: &mut Summary) -> Result<(), DbError> {
+        let timing = &self.app.config.timing;
+        let (reason, probe_after) = match outcome {
+            // It may be back any moment, unless it says how long it takes.
+            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default()),
+            Outcome::Paused(reason) => (reason, timing.probe_after),
+            _ => return Ok(()),
+        };
+        let next_probe_at = self.app.clock.now() + probe_after;
+        self.pause(Pause { reason, next_probe_at, until_confirmed: false }, summary).await
+    }
+
+    async fn pause(&self, pause: Pause<'_>, summary: &mut Summary) -> Result<(), DbError> {
+        let id = self.platform.route().platform;
+        let now = self.app.clock.now();
+        self.app.db.tx(async |tx| breaker::pause(tx, id, pause, now).await).await?;
+        summary.paused.push(id);
+        Ok(())
+    }
 }
 
-async fn pause(app: &App, id: &'static str, reason: &Reason, summary: &mut Summary) -> Result<(), DbError> {
-    let (now, probe_after) = (app.clock.now(), app.config.timing.probe_after);
-    app.db.tx(async |tx| breaker::pause(tx, id, reason, now, probe_after).await).await?;
-    summary.paused.push(id);
-    Ok(())
-}
-
-async fn confirm(app: &App, platform: &dyn Platform, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
-    let id = platform.id();
-    let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, VERDICTS, app.clock.now()).await).await?;
-    for receipt in due {
-        if app.clock.now() >= end {
-            break;
-        }
-        let verdict = platform.verdict(&receipt.request_id).await;
-        let now = app.clock.now();
-        app.db.tx(async |tx| receipts::conclude(tx, &app.config, id, &receipt, &verdict, now).await).await?;
-        summary.verdicts += 1;
-        if let Verdict::Paused(reason) = &verdict.0 {
-            pause(app, id, reason, summary).await?;
-            break;
+impl Summary {
+    fn count(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome {
+                outcome if outcome.is_accepted() => self.accepted += 1,
+                Outcome::Rejected(_) => self.rejected += 1,
+                _ => self.postponed += 1,
+            }
         }
     }
-    Ok(())
+}
+
+/// The outcome that says that nothing will get through now: the platform refuses us as such, or is away.
+fn refusal(outcomes: &[Outcome]) -> Option<&Outcome> {
+    let paused = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Paused(_)));
+    let mut failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Unavailable(..)));
+    // One failed request among others that went through was an accident. The longest wait counts.
+    let none_got_through =
+        !outcomes.iter().any(|outcome| outcome.is_accepted() || matches!(outcome, Outcome::Rejected(_)));
+    let away = failed.clone().count() >= FAILURES || none_got_through;
+    let longest = failed.by_ref().max_by_key(|outcome| match outcome {
+        Outcome::Unavailable(_, wait) => *wait,
+        _ => None,
+    });
+    paused.or(longest.filter(|_| away))
 }

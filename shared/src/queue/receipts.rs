@@ -1,24 +1,36 @@
 //! Receipts: what a platform accepted isn't processed yet. Its verdict is asked for until there is one.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::retry_delay;
+use super::settlement::{Counters, Settlement};
+use super::{Line, json};
 use crate::config::Config;
 use crate::db::{DbError, Tx};
-use crate::platforms::{Exchange, Outcome, Verdict};
+use crate::platforms::{Dates, Exchange, Outcome, Reason, Route, Verdict};
 
 /// The first question comes after `Timing::confirm_after`, the next ones after twice the time, up to this.
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
+/// Without a verdict by then there will be none: the row stays uploaded and unconfirmed.
+const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
 
 /// A receipt whose verdict is due, and the rows that wait for it.
 #[derive(Debug)]
 pub struct Receipt {
     /// The receipt.
     pub request_id: String,
-    queue_ids: Vec<Uuid>,
+    /// What the platform has to know of the conversions, in the order of the rows.
+    pub conversions: Vec<Dates>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    queue_id: Uuid,
+    counters: Counters,
     status_checks: i32,
-    retry_count: i32,
+    uploaded_at: DateTime<Utc>,
 }
 
 /// Receipts of a platform whose verdict is due, the longest waiting first.
@@ -31,96 +43,209 @@ pub async fn unconfirmed(
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<Receipt>, DbError> {
-    let receipts = sqlx::query_as!(
-        Receipt,
+    let rows = sqlx::query!(
         r#"-- receipts::unconfirmed
-        select request_id as "request_id!", array_agg(id) as "queue_ids!", max(status_checks) as "status_checks!",
-            max(retry_count) as "retry_count!"
-        from public.conversion_queue
-        where platform = $1
-            and status = 'uploaded'
-            and confirmed_at is null
-            and request_id is not null
-            and next_status_check_at <= $2
-        group by request_id
-        order by min(next_status_check_at)
-        limit $3"#,
+        with receipt as materialized (
+            select request_id, min(next_status_check_at) as due_at
+            from (
+                select request_id, next_status_check_at
+                from public.conversion_queue
+                where platform = $1 and status = 'uploaded' and confirmed_at is null and request_id is not null
+                    and next_status_check_at <= $2
+                order by next_status_check_at
+                -- Of one receipt there are at most so many rows.
+                limit $3::bigint * 2000
+            ) due
+            group by request_id
+            order by due_at
+            limit $3::bigint
+        )
+        select
+            q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
+            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at,
+            (select created_at from public.leads where id = c.lead_id) as lead_at
+        from receipt r
+        join public.conversion_queue q on q.request_id = r.request_id
+        join public.conversions c on c.id = q.conversion_id
+        where q.platform = $1 and q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at <= $2
+        order by r.due_at, q.request_id"#,
         platform,
         now,
         i64::try_from(limit).unwrap_or(i64::MAX),
     )
     .fetch_all(tx)
     .await?;
+    let mut receipts: Vec<Receipt> = Vec::new();
+    for row in rows {
+        if receipts.last().is_none_or(|receipt| receipt.request_id != row.request_id) {
+            receipts.push(Receipt { request_id: row.request_id, conversions: Vec::new(), rows: Vec::new() });
+        }
+        let Some(receipt) = receipts.last_mut() else { continue };
+        receipt.conversions.push(Dates {
+            click_at: row.click_at,
+            lead_at: row.lead_at.unwrap_or(row.occurred_at),
+            restated_at: row.restated_at,
+            retracted_at: row.retracted_at,
+        });
+        receipt.rows.push(Row {
+            queue_id: row.id,
+            counters: Counters {
+                retry_count: row.retry_count,
+                max_retries: row.max_retries,
+                transport_failures: row.transport_failures,
+            },
+            status_checks: row.status_checks,
+            uploaded_at: row.uploaded_at,
+        });
+    }
     Ok(receipts)
 }
 
-/// Writes what became of a receipt. A row that was refused after all is open again, or a dead letter.
+/// What a row becomes. Names are the SQL's.
+#[derive(Serialize)]
+struct Conclusion<'a> {
+    #[serde(flatten)]
+    settlement: Settlement<'a>,
+    receipt: &'a str,
+}
+
+impl<'a> Conclusion<'a> {
+    fn of(receipt: &'a str, row: &Row, verdict: &'a Verdict, now: DateTime<Utc>, config: &Config) -> Self {
+        let stays = |outcome, reason: Option<&'a Reason>, next_status_check_at| Settlement {
+            id: row.queue_id,
+            status: "uploaded",
+            retry_count: row.counters.retry_count,
+            next_status_check_at,
+            reason_code: reason.map(|reason| reason.code.as_str()),
+            reason: reason.map(|reason| reason.message.as_str()),
+            outcome,
+            ..Settlement::default()
+        };
+        let doublings = row.status_checks.clamp(0, 10).cast_unsigned();
+        let delay = config.timing.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings);
+        let next_question =
+            Some(now + delay.min(LONGEST_STATUS_DELAY)).filter(|_| now - row.uploaded_at < LAST_QUESTION);
+        let settlement = match verdict {
+            Verdict::Confirmed => stays("confirmed", None, None),
+            Verdict::Refused(outcome) => Settlement::of(row.queue_id, row.counters, outcome, now, config),
+            Verdict::Unknowable(reason) => stays("unconfirmed", Some(reason), None),
+            Verdict::Processing if next_question.is_some() => stays("processing", None, next_question),
+            Verdict::Processing => Settlement {
+                reason_code: Some("unconfirmed"),
+                reason: Some(
+                    "There was no verdict within seven days. The platform accepted it and may have counted it.",
+                ),
+                ..stays("unconfirmed", None, None)
+            },
+            Verdict::Unanswered(reason) if next_question.is_some() => stays("unanswered", Some(reason), next_question),
+            Verdict::Unanswered(reason) => stays("unconfirmed", Some(reason), None),
+            Verdict::Paused(reason) => stays("paused", Some(reason), Some(now + LONGEST_STATUS_DELAY.min(delay))),
+        };
+        Self { settlement, receipt }
+    }
+}
+
+/// Writes what became of receipts, with one verdict for each of their conversions. A row that was refused after all is
+/// open again, or a dead letter.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn conclude(
     tx: &mut Tx,
     config: &Config,
-    platform: &str,
-    receipt: &Receipt,
-    (verdict, exchange): &(Verdict, Exchange),
+    route: Route,
+    answers: &[(Receipt, Vec<Verdict>, Exchange)],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let delay = receipt.queue_ids.first().and_then(|id| retry_delay(receipt.retry_count, *id));
-    let (outcome, refusal, reason) = match verdict {
-        Verdict::Confirmed => ("confirmed", None, None),
-        Verdict::Unanswered(reason) => ("unanswered", None, Some(reason)),
-        Verdict::Paused(reason) => ("paused", None, Some(reason)),
-        Verdict::Refused(Outcome::Later(at, reason)) => ("later", Some(("pending", Some(*at))), Some(reason)),
-        Verdict::Refused(Outcome::Retry(reason)) => {
-            ("retry", Some(("failed", delay.map(|delay| now + delay))), Some(reason))
+    let mut conclusions = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
+    for (receipt, verdicts, exchange) in answers {
+        let first = lines.len();
+        let exchange_id = Uuid::new_v4();
+        for (row, verdict) in receipt.rows.iter().zip(verdicts) {
+            let conclusion = Conclusion::of(&receipt.request_id, row, verdict, now, config);
+            let settlement = &conclusion.settlement;
+            let same =
+                |line: &&mut Line| (line.outcome, line.reason_code) == (settlement.outcome, settlement.reason_code);
+            if let Some(line) = lines[first..].iter_mut().find(same) {
+                line.queue_ids.push(row.queue_id);
+            } else {
+                lines.push(Line {
+                    exchange_id,
+                    queue_ids: vec![row.queue_id],
+                    request_id: Some(&receipt.request_id),
+                    outcome: settlement.outcome,
+                    reason_code: settlement.reason_code,
+                    reason: settlement.reason,
+                    ..Line::new(route, Some(exchange))
+                });
+            }
+            conclusions.push(conclusion);
         }
-        Verdict::Refused(Outcome::Rejected(reason)) => ("rejected", Some(("dead_letter", None)), Some(reason)),
-        // No platform refuses a receipt in any other way.
-        Verdict::Processing | Verdict::Refused(_) => ("processing", None, None),
-    };
-    let (status, next_retry_at) = refusal.unwrap_or(("uploaded", None));
-    let doublings = receipt.status_checks.clamp(0, 10).cast_unsigned();
-    let next_check =
-        now + (config.timing.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings)).min(LONGEST_STATUS_DELAY);
+    }
     sqlx::query!(
         r#"-- receipts::conclude
-        with concluded as (
+        with conclusion as materialized (
+            select *
+            from jsonb_to_recordset($1) as s (
+                id uuid, receipt text, status text, retry_count integer, transport_failures integer,
+                next_retry_at timestamptz, next_status_check_at timestamptz, send_alone boolean, reason_code text,
+                reason text, outcome text
+            )
+        ),
+        concluded as (
             update public.conversion_queue q
-            set status = case
-                    when $5 = 'failed' and q.retry_count + 1 >= q.max_retries then 'dead_letter'
-                    else $5
-                end,
-                retry_count = q.retry_count + ($5 = 'failed')::integer,
-                next_retry_at = $6,
-                confirmed_at = case when $4 = 'confirmed' then $3::timestamptz end,
+            set status = s.status,
+                retry_count = s.retry_count,
+                transport_failures = s.transport_failures,
+                next_retry_at = s.next_retry_at,
+                confirmed_at = case when s.outcome = 'confirmed' then $2::timestamptz end,
                 status_checks = q.status_checks + 1,
-                next_status_check_at = case when $5 = 'uploaded' and $4 <> 'confirmed' then $7::timestamptz end,
-                dead_lettered_at = case
-                    when $5 = 'dead_letter' or ($5 = 'failed' and q.retry_count + 1 >= q.max_retries) then $3::timestamptz
-                end,
-                last_error = case when $4 in ('confirmed', 'processing') then null else coalesce($9, q.last_error) end,
-                last_error_code = case when $4 in ('confirmed', 'processing') then null else coalesce($8, q.last_error_code) end
-            where q.id = any($1) and q.request_id = $2 and q.status = 'uploaded' and q.confirmed_at is null
+                next_status_check_at = s.next_status_check_at,
+                send_alone = q.send_alone or s.send_alone,
+                dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
+                last_error = case when s.outcome in ('confirmed', 'processing') then null else coalesce(s.reason, q.last_error) end,
+                last_error_code = case
+                    when s.outcome in ('confirmed', 'processing') then null
+                    else coalesce(s.reason_code, q.last_error_code)
+                end
+            from conclusion s
+            where q.id = s.id and q.request_id = s.receipt and q.status = 'uploaded' and q.confirmed_at is null
+            returning s.outcome
+        ),
+        logged as (
+            insert into public.upload_attempts (
+                exchange_id, platform, operation, transport, queue_ids, attempted_at, duration_ms, http_status, request_id,
+                outcome, reason_code, reason
+            )
+            select
+                exchange_id, $3, 'status', transport, queue_ids, $2, duration_ms, http_status, request_id, outcome,
+                reason_code, reason
+            from jsonb_to_recordset($4) as l (
+                exchange_id uuid, transport text, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
+                outcome text, reason_code text, reason text
+            )
         )
-        insert into public.upload_attempts (
-            platform, operation, queue_ids, attempted_at, duration_ms, http_status, request_id, outcome, reason_code, reason
-        )
-        values ($10, 'status', $1, $3, $11, $12, $2, $4, $8, $9)"#,
-        &receipt.queue_ids,
-        receipt.request_id,
+        update public.platform_state
+        set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
+        where platform = $3 and ends_with = 'confirmation' and exists (select from concluded where outcome = 'confirmed')"#,
+        json(&conclusions)?,
         now,
-        outcome,
-        status,
-        next_retry_at,
-        next_check,
-        reason.map(|reason| reason.code.as_str()),
-        reason.map(|reason| reason.message.as_str()),
-        platform,
-        i32::try_from(exchange.duration.as_millis()).unwrap_or(i32::MAX),
-        exchange.http_status.and_then(|status| i16::try_from(status).ok()),
+        route.platform,
+        json(&lines)?,
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Why the platform as such is refusing us, if one of these verdicts says so, and whether it accepts first and refuses
+/// later.
+#[must_use]
+pub fn pause(answers: &[(Receipt, Vec<Verdict>, Exchange)]) -> Option<(&Reason, bool)> {
+    answers.iter().flat_map(|(_, verdicts, _)| verdicts).find_map(|verdict| match verdict {
+        Verdict::Paused(reason) => Some((reason, false)),
+        Verdict::Refused(Outcome::Paused(reason)) => Some((reason, true)),
+        _ => None,
+    })
 }

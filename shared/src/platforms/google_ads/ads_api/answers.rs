@@ -1,0 +1,301 @@
+//! What the Google Ads API's answers mean for the conversions that were sent. An error names the row it is about; what
+//! can't be attributed to a row marks none as done.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+
+use super::reasons;
+use crate::platforms::google_ads::api::Answer;
+use crate::platforms::google_ads::batch::Answered;
+use crate::platforms::google_ads::meaning::{Meaning, outcome, reason};
+use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
+use crate::platforms::{Conversion, Exchange, Outcome, Reason};
+
+/// `GoogleAdsFailure`, as far as it is needed. Whatever it holds, it can be read.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct GoogleAdsFailure {
+    errors: Vec<GoogleAdsError>,
+    request_id: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct GoogleAdsError {
+    /// One key, the enum, with its value.
+    error_code: BTreeMap<String, String>,
+    message: String,
+    location: Location,
+    details: Details,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Location {
+    field_path_elements: Vec<FieldPathElement>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct FieldPathElement {
+    field_name: String,
+    index: Option<usize>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Details {
+    unpublished_error_code: Option<String>,
+    quota_error_details: QuotaErrorDetails,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct QuotaErrorDetails {
+    /// A `google.protobuf.Duration`, as in `30s`.
+    retry_delay: Option<String>,
+}
+
+impl GoogleAdsError {
+    fn meaning(&self) -> (Meaning, Reason) {
+        let (error, value) = self.error_code.iter().next().map_or(("", ""), |(error, value)| (error, value));
+        let unknown = (Meaning::Odd, "Google refuses it for a reason that Adtrail doesn't know");
+        let (meaning, advice) = reasons::of(error, value).unwrap_or(unknown);
+        let code = match &self.details.unpublished_error_code {
+            Some(unpublished) if matches!(value, "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
+            _ => value,
+        };
+        let code = if code.is_empty() { "unknown_error" } else { code };
+        (meaning, reason(code, advice, &self.message))
+    }
+
+    /// The row it is about. Of one row there is only one.
+    fn row(&self, rows: usize) -> Option<usize> {
+        let element = self
+            .location
+            .field_path_elements
+            .iter()
+            .find(|it| matches!(it.field_name.as_str(), "conversions" | "conversion_adjustments"));
+        match element.and_then(|it| it.index) {
+            None if rows == 1 => Some(0),
+            index => index.filter(|index| *index < rows),
+        }
+    }
+
+    fn retry_delay(&self) -> Option<TimeDelta> {
+        let seconds = self.details.quota_error_details.retry_delay.as_ref()?.strip_suffix('s')?;
+        seconds.parse::<f64>().ok().filter(|it| (0.0..=1e6).contains(it)).map(|it| {
+            #[expect(clippy::cast_possible_truncation, reason = "it is small")]
+            TimeDelta::milliseconds((it * 1000.0) as i64)
+        })
+    }
+}
+
+fn failure(status: &Status) -> Option<GoogleAdsFailure> {
+    status.details("GoogleAdsFailure").next()
+}
+
+/// Reads the answer to an upload of these conversions or of their corrections.
+pub(super) fn read(
+    answer: &Answer,
+    conversions: &[&Conversion],
+    exchange: &mut Exchange,
+    now: DateTime<Utc>,
+) -> Answered {
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Response {
+        partial_failure_error: Option<Status>,
+        results: Option<Vec<serde_json::Value>>,
+    }
+    if answer.status != 200 {
+        return refused(answer, conversions, exchange, now);
+    }
+    let Ok(Response { partial_failure_error, results }) = serde_json::from_slice(&answer.body) else {
+        return Answered::Failed(unreadable(answer));
+    };
+    // One for each row, those that failed included. What they hold says nothing.
+    if results.is_none_or(|results| results.len() != conversions.len()) {
+        return Answered::Failed(unreadable(answer));
+    }
+    let Some(status) = partial_failure_error else {
+        return Answered::Each(vec![Outcome::Recorded; conversions.len()]);
+    };
+    let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
+        return Answered::Failed(unreadable(answer));
+    };
+    exchange.request_id = request_id.or(exchange.request_id.take());
+    let mut rows: Vec<Option<(Meaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
+    for error in &errors {
+        let (meaning, reason) = error.meaning();
+        let Some(row) = error.row(conversions.len()) else {
+            let message =
+                "Google refused something in the request and doesn't say which; each goes again in one of its own";
+            return Answered::Failed(Outcome::SendAlone(self::reason(&reason.code, message, &error.message)));
+        };
+        if rows[row].as_ref().is_none_or(|(known, ..)| meaning.weight() > known.weight()) {
+            rows[row] = Some((meaning, reason, error.retry_delay()));
+        }
+    }
+    let outcomes = rows.into_iter().zip(conversions).map(|(error, conversion)| match error {
+        None => Outcome::Recorded,
+        Some((meaning, reason, wait)) => outcome(meaning, reason, Some(&conversion.dates), wait, now),
+    });
+    Answered::Each(outcomes.collect())
+}
+
+/// Nothing of the request was processed.
+fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange, now: DateTime<Utc>) -> Answered {
+    let status = Status::of(answer);
+    let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
+        return match of_transport(answer, &status, now) {
+            Some(outcome) => Answered::Failed(outcome),
+            None => {
+                let (_, advice) = reasons::of("requestError", "INVALID_ENUM_VALUE").unwrap_or((Meaning::Defect, ""));
+                let reason = reason(&status.status, advice, &status.message);
+                Answered::Unnamed(outcome(Meaning::Defect, reason, None, None, now))
+            }
+        };
+    };
+    exchange.request_id = request_id.or(exchange.request_id.take());
+    let worst = errors.iter().max_by_key(|it| it.meaning().0.weight());
+    let Some((error, (meaning, reason))) = worst.map(|it| (it, it.meaning())) else {
+        return Answered::Failed(unreadable(answer));
+    };
+    let wait = error.retry_delay().or(answer.retry_after);
+    // An error of Google's own is no conversion's, whatever it says.
+    if meaning.is_of_all() || answer.status >= 500 {
+        let meaning = if answer.status >= 500 { Meaning::Trouble } else { meaning };
+        return Answered::Failed(outcome(meaning, reason, None, wait, now));
+    }
+    match error.row(conversions.len()) {
+        Some(row) => Answered::Blamed(vec![(row, outcome(meaning, reason, Some(&conversions[row].dates), wait, now))]),
+        None => Answered::Unnamed(outcome(meaning, reason, None, wait, now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::platforms::google_ads::identifiers::tests::{conversion, now};
+
+    fn read_as(status: u16, body: &Value, rows: usize) -> Answered {
+        let conversion = conversion();
+        let answer = Answer { status, retry_after: None, body: body.to_string().into() };
+        read(&answer, &vec![&conversion; rows], &mut Exchange::default(), now())
+    }
+
+    fn error(key: &str, value: &str, index: Option<usize>) -> Value {
+        let mut place = json!({"fieldName": "conversions"});
+        if let Some(index) = index {
+            place["index"] = json!(index);
+        }
+        json!({
+            "errorCode": {key: value},
+            "message": "said",
+            "location": {"fieldPathElements": [place, {"fieldName": "order_id"}]},
+        })
+    }
+
+    fn failure(errors: &[Value]) -> Value {
+        let kind = "type.googleapis.com/google.ads.googleads.v26.errors.GoogleAdsFailure";
+        json!([{"@type": kind, "requestId": "r", "errors": errors}])
+    }
+
+    fn partial(rows: usize, errors: &[Value]) -> Value {
+        json!({
+            "partialFailureError": {"code": 3, "message": "m", "details": failure(errors)},
+            "results": vec![json!({}); rows],
+        })
+    }
+
+    #[track_caller]
+    fn each(answered: Answered) -> Vec<&'static str> {
+        match answered {
+            Answered::Each(outcomes) => outcomes.iter().map(Outcome::as_str).collect(),
+            _ => panic!("not answered row by row"),
+        }
+    }
+
+    #[test]
+    fn each_row_has_its_own_answer_the_first_included() {
+        let errors = [
+            error("conversionUploadError", "UNPARSEABLE_GCLID", Some(0)),
+            error("internalError", "INTERNAL_ERROR", Some(2)),
+            error("conversionUploadError", "ORDER_ID_ALREADY_IN_USE", Some(3)),
+        ];
+        assert_eq!(
+            each(read_as(200, &partial(5, &errors), 5)),
+            ["rejected", "recorded", "retry", "already_done", "recorded"]
+        );
+    }
+
+    #[test]
+    fn of_several_errors_of_a_row_the_worst_counts() {
+        let errors = [
+            error("conversionUploadError", "ORDER_ID_ALREADY_IN_USE", Some(0)),
+            error("conversionUploadError", "EXPIRED_EVENT", Some(0)),
+        ];
+        assert_eq!(each(read_as(200, &partial(1, &errors), 1)), ["rejected"]);
+    }
+
+    #[test]
+    fn what_cannot_be_attributed_marks_nothing_as_done() {
+        let nowhere = error("conversionUploadError", "EXPIRED_EVENT", None);
+        let known = error("conversionUploadError", "EXPIRED_EVENT", Some(1));
+        for errors in
+            [vec![nowhere.clone()], vec![known, nowhere.clone()], vec![error("dateError", "UNKNOWN", Some(9))]]
+        {
+            let answered = read_as(200, &partial(3, &errors), 3);
+            assert!(matches!(answered, Answered::Failed(Outcome::SendAlone(_))));
+        }
+        assert_eq!(each(read_as(200, &partial(1, &[nowhere]), 1)), ["rejected"]);
+        for body in [
+            json!({}),
+            json!([]),
+            json!("html"),
+            json!({"results": [{}]}),
+            json!({"results": [{}, {}], "partialFailureError": {"code": 3, "message": "m"}}),
+            json!({"results": [{}, {}], "partialFailureError": {"code": 3, "details": failure(&[])}}),
+        ] {
+            assert!(matches!(read_as(200, &body, 2), Answered::Failed(Outcome::Unavailable(..))), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_reason_is_kept_and_retried() {
+        let errors =
+            [error("conversionUploadError", "INVENTED_LATER", Some(0)), error("inventedError", "NEW", Some(1))];
+        let Answered::Each(outcomes) = read_as(200, &partial(2, &errors), 2) else { panic!() };
+        let codes: Vec<_> = outcomes.iter().map(|it| (it.as_str(), it.reason().unwrap().code.as_str())).collect();
+        assert_eq!(codes, [("retry", "INVENTED_LATER"), ("retry", "NEW")]);
+    }
+
+    #[test]
+    fn a_refused_request_is_nobodys_fault_unless_it_says_so() {
+        let body = |errors: &[Value]| json!({"error": {"code": 400, "status": "S", "message": "m", "details": failure(errors)}});
+        let not_allowed = error("notAllowlistedError", "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE", None);
+        let Answered::Failed(Outcome::Paused(reason)) = read_as(403, &body(&[not_allowed]), 3) else { panic!() };
+        assert!(reason.message.contains("GOOGLE_ADS_TRANSPORT=data_manager"), "{}", reason.message);
+
+        let mut quota = error("quotaError", "RESOURCE_TEMPORARILY_EXHAUSTED", None);
+        quota["details"] = json!({"quotaErrorDetails": {"retryDelay": "42.5s"}});
+        let answered = read_as(429, &body(&[quota]), 3);
+        assert!(
+            matches!(answered, Answered::Failed(Outcome::Unavailable(_, Some(wait))) if wait.num_milliseconds() == 42_500)
+        );
+
+        let of_row = error("conversionUploadError", "EXPIRED_EVENT", Some(2));
+        assert!(matches!(read_as(400, &body(&[of_row]), 3), Answered::Blamed(it) if it[0].0 == 2));
+        let of_none = error("conversionUploadError", "EXPIRED_EVENT", None);
+        assert!(matches!(read_as(400, &body(&[of_none]), 3), Answered::Unnamed(Outcome::Rejected(_))));
+        let without_failure = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Unknown name"}});
+        assert!(matches!(read_as(400, &without_failure, 3), Answered::Unnamed(Outcome::Rejected(_))));
+        assert!(matches!(read_as(503, &json!("html"), 3), Answered::Failed(Outcome::Unavailable(..))));
+        assert!(matches!(read_as(401, &json!({}), 3), Answered::Failed(Outcome::Paused(_))));
+    }
+}

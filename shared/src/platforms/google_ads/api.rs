@@ -1,0 +1,75 @@
+//! Calls to Google's APIs: with an access token, within what is allowed, and timed.
+
+use std::time::Instant;
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::auth::TokenSource;
+use crate::platforms::{Allowance, Exchange, Outcome, Reason};
+
+/// An HTTP answer of Google's.
+pub(super) struct Answer {
+    pub status: u16,
+    /// How long the platform asks us to wait.
+    pub retry_after: Option<TimeDelta>,
+    pub body: Vec<u8>,
+}
+
+/// One of Google's APIs.
+pub(super) struct Api {
+    pub tokens: TokenSource,
+    pub http: reqwest::Client,
+}
+
+impl Api {
+    /// Sends a request with an access token; once more with a new token if that one is refused. None when no request may
+    /// be made now.
+    pub(super) async fn call(
+        &self,
+        allowance: &Allowance,
+        request: impl Fn() -> reqwest::RequestBuilder + Send,
+    ) -> Option<(Result<Answer, Outcome>, Exchange)> {
+        if !allowance.take().await {
+            return None;
+        }
+        let started = Instant::now();
+        let mut exchange = Exchange::default();
+        let result = async {
+            let mut token = self.tokens.token().await?;
+            let mut answer = send(request(), &token, &mut exchange).await?;
+            if answer.status == 401 && allowance.take().await {
+                self.tokens.forget(&token).await;
+                token = self.tokens.token().await?;
+                answer = send(request(), &token, &mut exchange).await?;
+            }
+            Ok(answer)
+        }
+        .await;
+        exchange.duration = started.elapsed();
+        Some((result, exchange))
+    }
+}
+
+async fn send(
+    request: reqwest::RequestBuilder,
+    token: &SecretString,
+    exchange: &mut Exchange,
+) -> Result<Answer, Outcome> {
+    let failed = |error: reqwest::Error| {
+        let code = if error.is_timeout() { "timeout" } else { "connection_failed" };
+        let what = error.without_url();
+        let message =
+            format!("Google can't be reached ({what}). Adtrail sends it again by itself; it will count once.");
+        Outcome::Unavailable(Reason::new(code, message), None)
+    };
+    exchange.http_status = None;
+    let response = request.bearer_auth(token.expose_secret()).send().await.map_err(failed)?;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    exchange.http_status = Some(response.status().as_u16());
+    exchange.request_id = header("request-id");
+    let retry_after = header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    let status = response.status().as_u16();
+    let body = response.bytes().await.map_err(failed)?;
+    Ok(Answer { status, retry_after: retry_after.map(|seconds| TimeDelta::seconds(seconds.into())), body: body.into() })
+}

@@ -1,0 +1,256 @@
+//! Many conversions in few requests. Google may refuse a whole request because of one conversion in it; then that one is
+//! found, and the others go out at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::platforms::{Delivery, Exchange, Outcome, Request};
+
+/// Google recommends no more requests at once (Data Manager API, "Best practices").
+pub(super) const IN_FLIGHT: usize = 10;
+/// After so many failed requests in a row of single ones, what is left waits for the next run.
+const FAILURES: usize = 3;
+
+/// What an answer means for the conversions of its request.
+pub(super) enum Answered {
+    /// This, for each of them.
+    Each(Vec<Outcome>),
+    /// Nothing was processed because of these (by their place in the request).
+    Blamed(Vec<(usize, Outcome)>),
+    /// Nothing was processed because of at least one of them, and the answer doesn't say which. It comes to this.
+    Unnamed(Outcome),
+    /// Nothing is known to have been processed, for a reason that isn't one of them.
+    Failed(Outcome),
+}
+
+/// Sends these conversions (by their place among `total`): the first list one a request, the others each together.
+///
+/// Of a request that is refused because of conversions that aren't named, one is found by halving: what is sent on the
+/// way and accepted stays accepted. So each costs at most ⌈log₂ n⌉ + 1 requests more.
+pub(super) async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
+where
+    F: Future<Output = Option<(Answered, Exchange)>> + Send,
+    S: Fn(Vec<usize>) -> F + Sync,
+{
+    let mut delivery = Delivery { outcomes: vec![Outcome::Unsent; total], requests: Vec::new() };
+    let failures = AtomicUsize::new(0);
+    let (send, failed) = (&send, &failures);
+    let answers = stream::iter(singly.iter().copied()).map(|row| async move {
+        if failed.load(Ordering::Relaxed) >= FAILURES {
+            return (row, None);
+        }
+        let answer = send(vec![row]).await;
+        match &answer {
+            Some((Answered::Failed(Outcome::Paused(_)), _)) => _ = failed.fetch_add(FAILURES, Ordering::Relaxed),
+            Some((Answered::Failed(Outcome::Unavailable(..)), _)) => _ = failed.fetch_add(1, Ordering::Relaxed),
+            _ => {}
+        }
+        (row, answer)
+    });
+    let mut answers = std::pin::pin!(answers.buffer_unordered(IN_FLIGHT));
+    while let Some((row, answer)) = answers.next().await {
+        let Some((answer, exchange)) = answer else { continue };
+        let outcome = match answer {
+            Answered::Each(outcomes) => outcomes.into_iter().next(),
+            Answered::Blamed(blamed) => blamed.into_iter().next().map(|(_, outcome)| outcome),
+            Answered::Unnamed(outcome) | Answered::Failed(outcome) => Some(outcome),
+        };
+        delivery.settle(exchange, &[row], vec![(row, outcome.unwrap_or(Outcome::Unsent))]);
+    }
+    let mut go_on = failures.load(Ordering::Relaxed) < FAILURES;
+    for rows in together {
+        if go_on {
+            go_on = delivery.isolate(rows, send).await;
+        }
+    }
+    delivery
+}
+
+impl Delivery {
+    /// Books a request and the conversions it settled.
+    fn settle(&mut self, exchange: Exchange, rows: &[usize], outcomes: Vec<(usize, Outcome)>) {
+        let settled = outcomes.iter().map(|(row, _)| *row).collect();
+        self.requests.push(Request { exchange, conversions: rows.to_vec(), settled });
+        for (row, outcome) in outcomes {
+            self.outcomes[row] = outcome;
+        }
+    }
+
+    /// Sends these together, as often as it takes to find those that are to blame. False when nothing else will get
+    /// through now either.
+    async fn isolate<F, S>(&mut self, mut rest: Vec<usize>, send: &S) -> bool
+    where
+        F: Future<Output = Option<(Answered, Exchange)>> + Send,
+        S: Fn(Vec<usize>) -> F + Sync,
+    {
+        // Most of a request can't be bad. If it seems so, the request is, and no conversion shall pay for that.
+        let most_refused = rest.len() / 20 + 20;
+        let mut refused = Vec::new();
+        // So many of the first of `rest` have a bad one among them: the last refusal said so.
+        let mut suspects: Option<(usize, Outcome)> = None;
+        while !rest.is_empty() {
+            let asked = match suspects.take() {
+                None => rest.len(),
+                // The only suspect needs no request of its own: those without it went through.
+                Some((1, outcome)) => {
+                    let row = rest.remove(0);
+                    self.settled_by_last_refusal(row, outcome);
+                    refused.push(row);
+                    if refused.len() > most_refused {
+                        for row in refused {
+                            self.hold(row);
+                        }
+                        return true;
+                    }
+                    continue;
+                }
+                Some((count, outcome)) => {
+                    suspects = Some((count, outcome));
+                    count.div_ceil(2)
+                }
+            };
+            let rows = rest[..asked].to_vec();
+            let Some((answer, exchange)) = send(rows.clone()).await else { return false };
+            match answer {
+                Answered::Each(outcomes) => {
+                    rest.drain(..asked);
+                    self.settle(exchange, &rows, rows.iter().copied().zip(outcomes).collect());
+                    suspects = suspects.map(|(count, outcome)| (count - asked, outcome));
+                }
+                Answered::Blamed(blamed) => {
+                    let blamed: Vec<_> =
+                        blamed.into_iter().filter_map(|(at, outcome)| Some((*rows.get(at)?, outcome))).collect();
+                    rest.retain(|row| blamed.iter().all(|(bad, _)| bad != row));
+                    suspects = None;
+                    let progress = !blamed.is_empty();
+                    self.settle(exchange, &rows, blamed);
+                    if !progress {
+                        return true;
+                    }
+                }
+                Answered::Unnamed(outcome) => {
+                    suspects = Some((asked, outcome));
+                    self.settle(exchange, &rows, Vec::new());
+                }
+                Answered::Failed(outcome) => {
+                    self.settle(exchange, &rows, rows.iter().map(|row| (*row, outcome.clone())).collect());
+                    return !matches!(outcome, Outcome::Unavailable(..) | Outcome::Paused(_));
+                }
+            }
+        }
+        true
+    }
+
+    fn hold(&mut self, row: usize) {
+        if let Some(reason) = self.outcomes[row].reason() {
+            self.outcomes[row] = Outcome::Held(reason.clone());
+        }
+    }
+
+    fn settled_by_last_refusal(&mut self, row: usize, outcome: Outcome) {
+        let refused = self.requests.iter_mut().rev().find(|it| it.settled.is_empty() && it.conversions.contains(&row));
+        if let Some(request) = refused {
+            request.settled.push(row);
+        }
+        self.outcomes[row] = outcome;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::platforms::Reason;
+
+    /// Sends `total` to a platform that refuses requests with a bad one in them; answers the delivery and the requests
+    /// it took.
+    async fn send(total: usize, bad: &[usize], named: bool, singly: bool) -> (Delivery, usize) {
+        let bad: BTreeSet<usize> = bad.iter().copied().collect();
+        let requests = Mutex::new(0);
+        let reason = || Reason::new("BAD", "");
+        let answer = |rows: Vec<usize>| {
+            *requests.lock().unwrap() += 1;
+            let found: Vec<usize> = (0..rows.len()).filter(|at| bad.contains(&rows[*at])).collect();
+            let answered = match found.as_slice() {
+                [] => Answered::Each(vec![Outcome::Recorded; rows.len()]),
+                [first, ..] if named => Answered::Blamed(vec![(*first, Outcome::Rejected(reason()))]),
+                _ => Answered::Unnamed(Outcome::Rejected(reason())),
+            };
+            async { Some((answered, Exchange::default())) }
+        };
+        let all: Vec<usize> = (0..total).collect();
+        let delivery = if singly {
+            deliver(total, &all, Vec::new(), answer).await
+        } else {
+            deliver(total, &[], vec![all], answer).await
+        };
+        let requests = *requests.lock().unwrap();
+        (delivery, requests)
+    }
+
+    /// Everything but the bad went through, and each is settled by exactly one request.
+    #[track_caller]
+    fn assert_only_bad_refused(delivery: &Delivery, bad: &[usize]) {
+        for (row, outcome) in delivery.outcomes.iter().enumerate() {
+            assert_eq!(matches!(outcome, Outcome::Rejected(_)), bad.contains(&row), "{row}: {outcome:?}");
+            assert!(matches!(outcome, Outcome::Rejected(_) | Outcome::Recorded), "{row}: {outcome:?}");
+        }
+        let mut settled: Vec<usize> = delivery.requests.iter().flat_map(|it| it.settled.clone()).collect();
+        settled.sort_unstable();
+        assert!(settled.iter().copied().eq(0..delivery.outcomes.len()), "{settled:?}");
+    }
+
+    #[tokio::test]
+    async fn bad_ones_are_found_within_the_bound_wherever_they_are() {
+        for total in [1, 2, 3, 5, 7, 64, 100, 2000] {
+            for count in [0, 1, 2, 5, 20] {
+                for stride in [1, 7, 97] {
+                    let bad: BTreeSet<usize> = (0..count).map(|nth| (nth * stride + nth * nth) % total).collect();
+                    let bad: Vec<usize> = bad.into_iter().collect();
+                    for named in [true, false] {
+                        let (delivery, requests) = send(total, &bad, named, false).await;
+                        assert_only_bad_refused(&delivery, &bad);
+                        let log2 = total.next_power_of_two().trailing_zeros() as usize;
+                        let most = 1 + bad.len() * if named { 1 } else { log2 + 1 };
+                        assert!(requests <= most, "{requests} requests for {bad:?} of {total}, named: {named}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_single_request_blames_its_conversion() {
+        for named in [true, false] {
+            let (delivery, requests) = send(7, &[2, 6], named, true).await;
+            assert_only_bad_refused(&delivery, &[2, 6]);
+            assert_eq!(requests, 7);
+        }
+    }
+
+    #[tokio::test]
+    async fn when_every_conversion_seems_bad_none_pays() {
+        let all: Vec<usize> = (0..200).collect();
+        let (delivery, _) = send(200, &all, false, false).await;
+        let rejected = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Rejected(_))).count();
+        let held = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Held(_))).count();
+        assert_eq!((rejected, held), (0, 31));
+    }
+
+    #[tokio::test]
+    async fn a_failed_request_ends_it_and_the_rest_stays_unsent() {
+        let failed = |_: Vec<usize>| async {
+            Some((Answered::Failed(Outcome::Unavailable(Reason::new("http_503", ""), None)), Exchange::default()))
+        };
+        let all: Vec<usize> = (0..100).collect();
+        let sent = |delivery: Delivery| delivery.outcomes.iter().filter(|it| **it != Outcome::Unsent).count();
+        // Ten were in flight.
+        assert!((FAILURES..=IN_FLIGHT + FAILURES).contains(&sent(deliver(100, &all, Vec::new(), failed).await)));
+        let together = deliver(100, &all[..50], vec![all[50..].to_vec()], failed).await;
+        assert!(together.outcomes[50..].iter().all(|it| *it == Outcome::Unsent));
+    }
+}

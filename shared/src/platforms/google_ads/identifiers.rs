@@ -1,0 +1,264 @@
+//! Whether a conversion can be sent, and by what Google will recognise the person: asked before anything is sent, so
+//! that what can't be attributed costs no request.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::attribution::ClickId;
+use crate::identity::Hash;
+use crate::money::Money;
+use crate::platforms::{Conversion, Operation, Outcome, Reason};
+
+/// The longest click-through window of a conversion action (Google Ads Help, "About conversion windows").
+const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
+/// Google Ads Help, "About enhanced conversions for leads".
+const USER_DATA_COUNTS: TimeDelta = TimeDelta::days(63);
+/// From the conversion (Google Ads Help, "About conversion adjustments").
+const ADJUSTABLE: TimeDelta = TimeDelta::days(54);
+/// In characters (Google Ads Help, "Use a transaction ID to minimize duplicate conversions").
+const LONGEST_TRANSACTION_ID: usize = 64;
+
+/// By what Google will recognise the person. Something is there.
+#[derive(Debug, PartialEq)]
+pub(super) struct Identifiers<'a> {
+    /// One click id, the most telling there is, and its name.
+    pub click: Option<(&'static str, &'a ClickId)>,
+    /// Of the session that began with the click.
+    pub session_attributes: Option<&'a str>,
+    pub email: Option<&'a Hash>,
+    pub phone: Option<&'a Hash>,
+}
+
+/// Those that still count, or why the conversion isn't sent now. Without `user_data` only click ids are sent.
+pub(super) fn usable(
+    conversion: &Conversion,
+    operation: Operation,
+    click_hold: TimeDelta,
+    user_data: bool,
+    now: DateTime<Utc>,
+) -> Result<Identifiers<'_>, Outcome> {
+    check(conversion, now)?;
+    let has_click = click(conversion).is_some();
+    let email = conversion.email_hash_google.as_ref().filter(|_| user_data);
+    let phone = conversion.phone_hash.as_ref().filter(|_| user_data);
+    let has_user_data = email.is_some() || phone.is_some();
+    if operation != Operation::Upload {
+        adjustable(conversion, now)?;
+        // Google finds the conversion by its transaction id; the rest is as it was.
+        return Ok(Identifiers {
+            click: click(conversion),
+            session_attributes: conversion.session_attributes.as_deref(),
+            email,
+            phone,
+        });
+    }
+    let click_is_old = conversion.dates.click_at.is_some_and(|at| now - at > CLICK_COUNTS);
+    let click_is_later = conversion.dates.click_at.is_some_and(|at| at > conversion.occurred_at);
+    let user_data_is_old = now - conversion.dates.lead_at > USER_DATA_COUNTS;
+    let click_counts = has_click && !click_is_old && !click_is_later;
+    if click_counts && let Some(at) = conversion.dates.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
+        let message = "Google refuses clicks younger than six hours; it is sent when the click is old enough.";
+        return Err(Outcome::Later(at, Reason::new("click_too_recent", message)));
+    }
+    if !click_counts && (!has_user_data || user_data_is_old) {
+        return Err(Outcome::Rejected(if !has_click && !has_user_data {
+            Reason::new("no_identifiers", "There is neither click id nor e-mail nor phone: Google can't attribute it.")
+        } else if click_is_later && !has_user_data {
+            let message =
+                "The click came after the conversion, so it can't be its cause. Check the time the CRM reports.";
+            Reason::new("conversion_precedes_click", message)
+        } else {
+            let message = "Nothing is left that counts: click ids do so for 90 days, hashed e-mail and phone for 63. Report \
+                 deals to Adtrail sooner, or a stage that comes sooner.";
+            Reason::new("expired", message)
+        }));
+    }
+    Ok(Identifiers {
+        click: click(conversion).filter(|_| click_counts),
+        session_attributes: conversion.session_attributes.as_deref().filter(|_| !click_is_old && !click_is_later),
+        email: email.filter(|_| !user_data_is_old),
+        phone: phone.filter(|_| !user_data_is_old),
+    })
+}
+
+/// gclid before wbraid before gbraid; Google takes one.
+fn click(conversion: &Conversion) -> Option<(&'static str, &ClickId)> {
+    [("gclid", &conversion.gclid), ("wbraid", &conversion.wbraid), ("gbraid", &conversion.gbraid)]
+        .into_iter()
+        .find_map(|(name, id)| Some((name, id.as_ref()?)))
+}
+
+/// What holds of every conversion that was stored by this code. One that wasn't shall not cost the others a request.
+fn check(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
+    let refuse = |code: &str, message: &str| Err(Outcome::Rejected(Reason::new(code, message)));
+    let id = &conversion.transaction_id;
+    if !id.chars().any(char::is_alphabetic) || id.chars().count() > LONGEST_TRANSACTION_ID {
+        return refuse("invalid_transaction_id", "A transaction id has a letter and at most 64 characters.");
+    }
+    if let Some(money) = &conversion.money {
+        if Money::currency_from(money.currency()).is_err() {
+            return refuse("invalid_currency", "The currency is none of ISO 4217. Correct it in the CRM.");
+        }
+        if !(0.0..=f64::MAX).contains(&money.value()) {
+            return refuse("invalid_value", "The value isn't a number from 0. Correct it in the CRM.");
+        }
+    }
+    if conversion.occurred_at > now {
+        let message = "It lies in the future by this machine's clock; it is sent when its time has come.";
+        return Err(Outcome::Later(conversion.occurred_at, Reason::new("in_the_future", message)));
+    }
+    Ok(())
+}
+
+fn adjustable(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
+    if now - conversion.occurred_at > ADJUSTABLE {
+        let message = "The conversion is older than 54 days; Google takes no correction any more.";
+        return Err(Outcome::Rejected(Reason::new("adjustment_window_is_over", message)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::consent::ConsentStatus;
+    use crate::conversions::ConversionType;
+    use crate::identity::Email;
+    use crate::platforms::Dates;
+
+    pub(in super::super) fn now() -> DateTime<Utc> {
+        "2026-11-21T10:00:00Z".parse().unwrap()
+    }
+
+    /// Three days after its click, a day after the form.
+    pub(in super::super) fn conversion() -> Conversion {
+        Conversion {
+            queue_id: Uuid::nil(),
+            transaction_id: "adtrail-1".into(),
+            conversion_type: ConversionType::Closed,
+            occurred_at: "2026-11-20T14:03:11+01:00".parse().unwrap(),
+            money: Some(Money::new(6000.0, "EUR".into())),
+            gclid: ClickId::parse("EAIa").ok(),
+            gbraid: ClickId::parse("GB").ok(),
+            wbraid: None,
+            session_attributes: None,
+            email_hash_google: Email::parse("jane.doe@gmail.com").ok().map(|email| email.google_hash()),
+            phone_hash: None,
+            ad_user_data: ConsentStatus::Granted,
+            ad_personalization: ConsentStatus::Denied,
+            dates: dates(3, 2),
+            send_alone: false,
+        }
+    }
+
+    /// So many days after the click and the form.
+    fn dates(click: i64, lead: i64) -> Dates {
+        Dates {
+            click_at: Some(now() - TimeDelta::days(click)),
+            lead_at: now() - TimeDelta::days(lead),
+            restated_at: None,
+            retracted_at: None,
+        }
+    }
+
+    fn upload(conversion: &Conversion) -> Result<Identifiers<'_>, Outcome> {
+        usable(conversion, Operation::Upload, TimeDelta::hours(6), true, now())
+    }
+
+    #[track_caller]
+    fn refused(conversion: &Conversion, operation: Operation) -> String {
+        match usable(conversion, operation, TimeDelta::hours(6), true, now()) {
+            Err(Outcome::Rejected(reason)) => reason.code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn gclid_goes_before_wbraid_before_gbraid() {
+        let all = Conversion { wbraid: ClickId::parse("WB").ok(), ..conversion() };
+        let name = |it: &Conversion| upload(it).unwrap().click.map(|(name, _)| name);
+        assert_eq!(name(&all), Some("gclid"));
+        let without_gclid = Conversion { gclid: None, ..all };
+        assert_eq!(name(&without_gclid), Some("wbraid"));
+        assert_eq!(name(&Conversion { wbraid: None, ..without_gclid }), Some("gbraid"));
+    }
+
+    #[test]
+    fn what_is_too_old_is_left_out_each_by_its_own_age() {
+        let old_click = Conversion { dates: dates(91, 10), ..conversion() };
+        let left = upload(&old_click).unwrap();
+        assert!(left.click.is_none() && left.email.is_some());
+
+        let old_lead = Conversion { dates: dates(89, 64), ..conversion() };
+        let left = upload(&old_lead).unwrap();
+        assert!(left.click.is_some() && left.email.is_none());
+
+        let at_the_edge = Conversion { dates: dates(90, 63), ..conversion() };
+        let left = upload(&at_the_edge).unwrap();
+        assert!(left.click.is_some() && left.email.is_some());
+    }
+
+    #[test]
+    fn with_nothing_left_nothing_is_sent() {
+        let both_old = Conversion { dates: dates(91, 64), ..conversion() };
+        assert_eq!(refused(&both_old, Operation::Upload), "expired");
+        let no_user_data = Conversion { email_hash_google: None, dates: dates(91, 1), ..both_old };
+        assert_eq!(refused(&no_user_data, Operation::Upload), "expired");
+        let nothing = Conversion { gclid: None, gbraid: None, ..no_user_data };
+        assert_eq!(refused(&nothing, Operation::Upload), "no_identifiers");
+    }
+
+    #[test]
+    fn an_account_that_may_not_send_user_data_sends_the_click_alone() {
+        let conversion = conversion();
+        let left = usable(&conversion, Operation::Upload, TimeDelta::hours(6), false, now()).unwrap();
+        assert!(left.click.is_some() && left.email.is_none());
+    }
+
+    #[test]
+    fn a_click_after_the_conversion_was_not_its_cause() {
+        let clicked = Dates { click_at: Some(now() - TimeDelta::hours(7)), ..dates(0, 0) };
+        let later = Conversion { dates: clicked, ..conversion() };
+        let left = upload(&later).unwrap();
+        assert!(left.click.is_none() && left.email.is_some());
+        let alone = Conversion { email_hash_google: None, ..later };
+        assert_eq!(refused(&alone, Operation::Upload), "conversion_precedes_click");
+    }
+
+    #[test]
+    fn a_young_click_and_a_time_to_come_wait() {
+        let clicked = now() - TimeDelta::hours(2);
+        let dates = Dates { click_at: Some(clicked), ..dates(0, 0) };
+        let young = Conversion { dates, occurred_at: now(), ..conversion() };
+        let expected = clicked + TimeDelta::hours(6);
+        assert!(matches!(upload(&young), Err(Outcome::Later(at, _)) if at == expected));
+        let ahead = Conversion { occurred_at: now() + TimeDelta::hours(1), ..conversion() };
+        assert!(matches!(upload(&ahead), Err(Outcome::Later(at, _)) if at == ahead.occurred_at));
+    }
+
+    #[test]
+    fn what_should_not_be_stored_costs_no_request() {
+        let id = |id: &str| Conversion { transaction_id: id.into(), ..conversion() };
+        let money =
+            |value, currency: &str| Conversion { money: Some(Money::new(value, currency.into())), ..conversion() };
+        for (conversion, code) in [
+            (id("9182"), "invalid_transaction_id"),
+            (id(&"a".repeat(65)), "invalid_transaction_id"),
+            (money(1.0, "XXX"), "invalid_currency"),
+            (money(f64::NAN, "EUR"), "invalid_value"),
+            (money(-1.0, "EUR"), "invalid_value"),
+        ] {
+            assert_eq!(refused(&conversion, Operation::Upload), code);
+        }
+    }
+
+    #[test]
+    fn a_correction_has_its_own_window() {
+        let old = Conversion { dates: dates(140, 140), ..conversion() };
+        let at = |days| Conversion { occurred_at: now() - TimeDelta::days(days), ..old.clone() };
+        assert!(usable(&at(54), Operation::Retraction, TimeDelta::hours(6), true, now()).is_ok());
+        assert_eq!(refused(&at(55), Operation::Retraction), "adjustment_window_is_over");
+        assert_eq!(refused(&at(55), Operation::Restatement), "adjustment_window_is_over");
+    }
+}

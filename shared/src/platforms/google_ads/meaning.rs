@@ -1,0 +1,102 @@
+//! What Google's reasons have in common: a few things to do about them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::platforms::{Dates, Outcome, Reason};
+
+/// Google refuses clicks that are younger.
+const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
+/// What isn't known of yet is asked for again until then.
+const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
+
+/// What a published reason asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Google has it from an earlier attempt.
+    Done,
+    /// Again after so many hours.
+    Wait(i64),
+    /// Again when the click is old enough.
+    WaitForClick,
+    /// Again every so many hours, until the lead or its correction is two days old: Google may not have processed the
+    /// rest yet.
+    Search(i64),
+    /// Google's trouble.
+    Trouble,
+    /// We are too fast, or did too much today.
+    Quota,
+    /// Our access, or the account as a whole: nothing gets through until somebody changes something.
+    Account,
+    /// The conversion action, or what it doesn't take: only conversions like this one wait.
+    Action,
+    /// The conversion is what it is: never.
+    Conversion,
+    /// One odd conversion, or a wrong account; who knows. It has its attempts.
+    Odd,
+    /// Adtrail made a request that Google can't take.
+    Defect,
+}
+
+impl Meaning {
+    /// Is it about everything in a request, whatever conversion it was noticed at?
+    pub(super) fn is_of_all(self) -> bool {
+        matches!(self, Self::Trouble | Self::Quota | Self::Account | Self::Action | Self::Wait(_))
+    }
+
+    /// Of several reasons the heaviest counts: "done" only when nothing else is wrong.
+    pub(super) fn weight(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Odd | Self::Trouble => 1,
+            Self::Wait(_) | Self::WaitForClick | Self::Search(_) | Self::Quota => 2,
+            Self::Account | Self::Action => 3,
+            Self::Conversion => 4,
+            Self::Defect => 5,
+        }
+    }
+}
+
+/// Makes an outcome of a reason: for a conversion, if the reason is about one.
+pub(super) fn outcome(
+    meaning: Meaning,
+    reason: Reason,
+    conversion: Option<&Dates>,
+    retry_after: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> Outcome {
+    let in_hours = |hours| now + TimeDelta::hours(hours);
+    match meaning {
+        Meaning::Done => Outcome::AlreadyDone(reason),
+        Meaning::Wait(hours) => Outcome::Later(in_hours(hours), reason),
+        Meaning::WaitForClick => {
+            let old_enough = conversion.and_then(|it| it.click_at).map(|at| at + YOUNGEST_CLICK);
+            // The click may be younger than we think: the time we know is when the page was seen.
+            Outcome::Later(old_enough.filter(|at| *at > now).unwrap_or_else(|| in_hours(1)), reason)
+        }
+        Meaning::Search(hours) => {
+            // A correction is as young as what it says.
+            let since = conversion.and_then(|it| [Some(it.lead_at), it.restated_at, it.retracted_at].into_iter().max());
+            match since.flatten() {
+                Some(at) if now - at < LAST_SEARCH => Outcome::Later(in_hours(hours), reason),
+                _ => Outcome::Rejected(reason),
+            }
+        }
+        // Once Google has looked at a conversion, its trouble with it may be the conversion's.
+        Meaning::Trouble if conversion.is_some() => Outcome::Retry(reason),
+        Meaning::Trouble | Meaning::Quota => Outcome::Unavailable(reason, retry_after),
+        Meaning::Account => Outcome::Paused(reason),
+        Meaning::Action => Outcome::Held(reason),
+        Meaning::Conversion => Outcome::Rejected(reason),
+        Meaning::Odd => Outcome::Retry(reason),
+        Meaning::Defect => {
+            tracing::error!(code = reason.code, "Google can't take what Adtrail sends: please report it");
+            Outcome::Rejected(reason)
+        }
+    }
+}
+
+/// What Google said and what to do about it.
+pub(super) fn reason(code: &str, advice: &str, said: &str) -> Reason {
+    let message = if said.is_empty() { format!("{advice}.") } else { format!("{advice}. Google said: {said}") };
+    Reason::new(code, message)
+}

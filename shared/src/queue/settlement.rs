@@ -1,0 +1,105 @@
+//! What a row of the queue becomes after an attempt.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::platforms::{Outcome, Reason};
+
+/// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
+const RETRY_DELAYS: [TimeDelta; 4] =
+    [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)];
+/// How long it waits after the request failed: 15 min, 30 min, then 1 h for as long as it takes.
+const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
+/// How long it waits for somebody to change a setting, before it is tried again.
+const HELD: TimeDelta = TimeDelta::hours(1);
+/// The longest wait a platform may ask for: until its daily quota is new.
+const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
+
+/// What happened to a row so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counters {
+    pub retry_count: i32,
+    pub max_retries: i32,
+    pub transport_failures: i32,
+}
+
+/// What a row becomes. Names are the SQL's; an absent value leaves the column as it is.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Settlement<'a> {
+    pub id: Uuid,
+    pub status: &'a str,
+    pub retry_count: i32,
+    pub transport_failures: i32,
+    pub next_retry_at: Option<DateTime<Utc>>,
+    pub request_id: Option<&'a str>,
+    pub next_status_check_at: Option<DateTime<Utc>>,
+    pub send_alone: bool,
+    pub reason_code: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    pub outcome: &'static str,
+}
+
+impl<'a> Settlement<'a> {
+    pub(super) fn of(id: Uuid, before: Counters, outcome: &'a Outcome, now: DateTime<Utc>, config: &Config) -> Self {
+        let this = Self {
+            id,
+            status: if before.retry_count > 0 { "failed" } else { "pending" },
+            retry_count: before.retry_count,
+            outcome: outcome.as_str(),
+            reason_code: outcome.reason().map(|reason| reason.code.as_str()),
+            reason: outcome.reason().map(|reason: &Reason| reason.message.as_str()),
+            ..Self::default()
+        };
+        match outcome {
+            Outcome::Accepted { request_id } => Self {
+                status: "uploaded",
+                request_id: Some(request_id),
+                next_status_check_at: Some(now + config.timing.confirm_after),
+                ..this
+            },
+            Outcome::Recorded | Outcome::AlreadyDone(_) => Self { status: "uploaded", ..this },
+            Outcome::Later(at, _) => Self { next_retry_at: Some(*at), ..this },
+            Outcome::Rejected(_) => Self { status: "dead_letter", ..this },
+            Outcome::Retry(_) => {
+                let refusals = before.retry_count + 1;
+                let (status, next_retry_at) = match retry_delay(before, id) {
+                    Some(delay) => ("failed", Some(now + delay)),
+                    None => ("dead_letter", None),
+                };
+                Self { status, retry_count: refusals, next_retry_at, ..this }
+            }
+            Outcome::Held(_) => Self {
+                transport_failures: before.transport_failures + 1,
+                next_retry_at: Some(now + jittered(HELD, id)),
+                ..this
+            },
+            Outcome::Unavailable(_, wait) => {
+                let nth = usize::try_from(before.transport_failures).unwrap_or(usize::MAX);
+                let delay = jittered(TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)], id);
+                Self {
+                    transport_failures: before.transport_failures + 1,
+                    next_retry_at: Some(now + wait.map_or(delay, |asked_for| asked_for.min(LONGEST_ASKED_FOR))),
+                    ..this
+                }
+            }
+            Outcome::SendAlone(_) => Self { send_alone: true, ..this },
+            // The platform waits as a whole, not the row; or nothing happened to it at all.
+            Outcome::Paused(_) | Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
+        }
+    }
+}
+
+/// How long a row waits after its next refusal; none when it is the last.
+fn retry_delay(before: Counters, id: Uuid) -> Option<TimeDelta> {
+    let nth = usize::try_from(before.retry_count).ok()?;
+    let delay = RETRY_DELAYS.get(nth).filter(|_| before.retry_count + 1 < before.max_retries)?;
+    Some(jittered(*delay, id))
+}
+
+/// ± 10 %, so that rows refused together don't come back together. Drawn from the row's random id.
+fn jittered(delay: TimeDelta, id: Uuid) -> TimeDelta {
+    let draw = i32::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]) % 201) - 100;
+    delay + delay * draw / 1000
+}
