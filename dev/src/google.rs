@@ -1,5 +1,5 @@
-//! A Google of one's own: the OAuth token endpoint, the Data Manager API v1 and the conversion uploads of the Google Ads
-//! API, for local development and tests.
+//! A Google of one's own: the OAuth token endpoint, the Data Manager API v1 and the conversion uploads of the
+//! Google Ads API, for local development and tests.
 //!
 //! It never speaks to Google and never pretends to: every answer carries
 //! `x-adtrail-sandbox: google`. It accepts what Google accepts, measured with Google's own message
@@ -198,8 +198,9 @@ impl GoogleSandbox {
         self.memory().ledger.undecide(transaction_id);
     }
 
-    /// How many Data Manager calls may come within 60 seconds of the sandbox's clock, ingest and status together. Those
-    /// beyond are answered with 429, before a fault can happen to them. No limit with `None`, as in the beginning.
+    /// How many Data Manager calls may come within 60 seconds of the sandbox's clock, ingest and status together.
+    /// Those beyond are answered with 429, before a fault can happen to them. No limit with `None`, as in the
+    /// beginning.
     pub fn limit_per_minute(&self, calls: Option<u32>) {
         self.memory().quota.limit = calls;
     }
@@ -215,8 +216,8 @@ impl GoogleSandbox {
         self.memory().keeps_bodies = keep;
     }
 
-    /// Forgets the events, the conversions, the adjustments and the calls. Access tokens stay valid, and the status of a request
-    /// accepted before can still be asked for.
+    /// Forgets the events, the conversions, the adjustments and the calls. Access tokens stay valid, and the status of
+    /// a request accepted before can still be asked for.
     pub fn clear(&self) {
         let mut memory = self.memory();
         memory.ledger.forget_events();

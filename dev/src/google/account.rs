@@ -13,8 +13,8 @@ pub struct GoogleAccount {
     pub login_customer_id: Option<String>,
     /// The numeric ids that are valid as `productDestinationId`, and at the end of a `conversionAction`.
     pub conversion_actions: BTreeSet<String>,
-    /// Whether the Google Ads API takes its click conversions. Google closed that to accounts which had sent none before
-    /// June 2026. Adjustments are open to everyone.
+    /// Whether the Google Ads API takes its click conversions. Since June 2026 it takes only those of old customers.
+    /// Adjustments are open to everyone.
     pub allow_listed_for_click_uploads: bool,
     /// What the `refresh_token` grant must present.
     pub refresh_token: RefreshTokenCredentials,

@@ -17,6 +17,10 @@ use tokio::time::sleep;
 
 use super::*;
 
+mod adjustments;
+mod by_identity;
+mod click_conversions;
+
 const HASH: &str = "509e933019bb285a134a9334b8bb679dff79d0ce023d529af4bd744d47b4fd8a";
 /// Far longer than anything takes here.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +85,12 @@ impl Trial {
         read(response).await
     }
 
+    /// Calls a method of the Google Ads API for the dev account.
+    async fn ads(&self, token: &str, method: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/v26/customers/1234567890:{method}", self.url);
+        read(self.client.post(url).bearer_auth(token).json(body).send().await).await
+    }
+
     fn next(&self, on: Endpoint, kind: FaultKind) {
         let fault = Fault::once(on, kind);
         self.sandbox.script(fault).expect("a playable fault");
@@ -92,7 +102,14 @@ async fn read(response: reqwest::Result<Response>) -> (u16, Value) {
     assert_eq!(response.headers()["x-adtrail-sandbox"], "google");
     let status = response.status().as_u16();
     let text = response.text().await.expect("a body");
-    (status, serde_json::from_str(&text).expect(&text))
+    let body: Value = serde_json::from_str(&text).expect(&text);
+    if body["error"]["details"].is_array() {
+        // REST adds the code's name to a google.rpc.Status.
+        let mut error = body["error"].clone();
+        error.as_object_mut().expect("an error").remove("status").expect("a name");
+        schema::parse("google.rpc.Status", &error.to_string()).expect("Google's refusal");
+    }
+    (status, body)
 }
 
 fn refresh_token_form() -> [(&'static str, &'static str); 4] {
