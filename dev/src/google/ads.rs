@@ -96,12 +96,11 @@ pub(super) fn version_in(path: &str) -> &str {
 
 /// Has a call attended to as the endpoint that it names.
 pub(super) async fn attend(
-    sandbox: State<GoogleSandbox>,
+    State(sandbox): State<GoogleSandbox>,
     Path((_, call)): Path<(String, String)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let State(sandbox) = sandbox;
     match split(&call) {
         Some((_, endpoint)) => endpoint::attend(State((sandbox, endpoint)), request, next).await,
         None => next.run(request).await,

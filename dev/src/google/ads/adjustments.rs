@@ -47,6 +47,7 @@ pub(super) fn upload(
             let id = adjustment.order_id.as_deref().unwrap_or_default();
             if let Some(poison) = poisons.row(id) {
                 row.add(poison.error(SERVICE.rows, index, id));
+                return (row, None);
             }
             let readable = examine(adjustment, &mut row);
             (row, readable)

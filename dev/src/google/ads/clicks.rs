@@ -41,6 +41,7 @@ pub(super) fn upload(
             let id = conversion.order_id.as_deref().unwrap_or_default();
             if let Some(poison) = poisons.row(id) {
                 row.add(poison.error(SERVICE.rows, index, id));
+                return (row, None);
             }
             let readable = examine(conversion, &mut row, now);
             (row, readable)

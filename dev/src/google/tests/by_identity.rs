@@ -67,6 +67,11 @@ async fn a_poisoned_row_fails_alone_with_or_without_its_index() {
     assert_eq!(row_errors(&body), ["conversions internalError.INTERNAL_ERROR"]);
     assert_eq!(body["results"], json!([{}]));
 
+    // Nothing else is said of a poisoned row, although this one was counted.
+    trial.sandbox.poison("deal-1-won", RowPoison::new("conversionUploadError", "CLICK_NOT_FOUND"));
+    let body = upload(&trial, &rows[..1]).await;
+    assert_eq!(row_errors(&body), ["conversions[0] conversionUploadError.CLICK_NOT_FOUND"]);
+
     // An enum may have grown since.
     trial.sandbox.poison("deal-2-won", RowPoison::new("conversionUploadError", "INVENTED_YESTERDAY"));
     let request = json!({"partialFailure": true, "conversions": rows[1..]});

@@ -297,6 +297,10 @@ async fn a_whole_request_is_refused_by_a_failure() {
     assert_eq!(status, 400);
     assert_eq!(detail(&body, "BadRequest")["fieldViolations"][0]["field"], "conversions[0]");
     assert!(!body.to_string().contains("GoogleAdsFailure"));
+    let mut with_customer = rows(1);
+    with_customer["customerId"] = json!("1234567890");
+    let (_, body) = trial.ads(&token, METHOD, &with_customer).await;
+    assert_eq!(detail(&body, "BadRequest")["fieldViolations"][0]["field"], "customer_id");
     let (status, _) = trial.ads(&token, "uploadCallConversions", &rows(1)).await;
     assert_eq!(status, 404);
     let (status, body) = trial.ads("invented", METHOD, &rows(1)).await;
