@@ -1,5 +1,5 @@
-//! A Google of one's own: the OAuth token endpoint and the Data Manager API v1, for local
-//! development and tests.
+//! A Google of one's own: the OAuth token endpoint, the Data Manager API v1 and the conversion uploads of the
+//! Google Ads API, for local development and tests.
 //!
 //! It never speaks to Google and never pretends to: every answer carries
 //! `x-adtrail-sandbox: google`. It accepts what Google accepts, measured with Google's own message
@@ -19,8 +19,12 @@ use shared::clock::Clock;
 use tokio::sync::watch;
 
 mod account;
+mod adjustment_log;
+mod ads;
 mod answer;
+mod book;
 mod control;
+mod currencies;
 mod destinations;
 mod endpoint;
 mod events;
@@ -28,6 +32,8 @@ mod faults;
 mod identifiers;
 mod ingest;
 mod ledger;
+mod poison;
+mod quota;
 mod request;
 mod schema;
 mod status;
@@ -37,9 +43,13 @@ mod token;
 mod tests;
 
 pub use account::{GoogleAccount, RefreshTokenCredentials, ServiceAccount};
+pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
+pub use ads::failure::ErrorCode;
+pub use book::{Conversion, Transport};
 pub use endpoint::{Endpoint, Requests};
 pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
 pub use ledger::ReceivedEvent;
+pub use poison::{EventPoison, Named, Poison, RowPoison};
 pub use status::{RequestStatus, Verdict};
 
 /// A running sandbox. Clones are handles to the same one.
@@ -55,12 +65,14 @@ struct Sandbox {
 }
 
 /// Everything that changes while the sandbox runs.
-#[derive(Default)]
 struct Memory {
     tokens: token::AccessTokens,
     ledger: ledger::Ledger,
     script: faults::Script,
+    poisons: poison::Poisons,
+    quota: quota::Quota,
     requests: Requests,
+    keeps_bodies: bool,
 }
 
 impl GoogleSandbox {
@@ -73,7 +85,16 @@ impl GoogleSandbox {
     /// A sandbox that lives by `clock`. An uploader under test should share it.
     #[must_use]
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
-        Self(Arc::new(Sandbox { account, clock, memory: Mutex::default(), arrivals: watch::Sender::new(()) }))
+        let memory = Memory {
+            tokens: token::AccessTokens::default(),
+            ledger: ledger::Ledger::default(),
+            script: faults::Script::default(),
+            poisons: poison::Poisons::default(),
+            quota: quota::Quota::default(),
+            requests: Requests::default(),
+            keeps_bodies: true,
+        };
+        Self(Arc::new(Sandbox { account, clock, memory: Mutex::new(memory), arrivals: watch::Sender::new(()) }))
     }
 
     /// The routes, at the paths that Google has them.
@@ -83,7 +104,17 @@ impl GoogleSandbox {
             .route("/token", post(token::grant).route_layer(attended(Endpoint::Token)))
             .route("/v1/events:ingest", post(ingest::ingest).route_layer(attended(Endpoint::Ingest)))
             .route("/v1/requestStatus:retrieve", get(status::retrieve).route_layer(attended(Endpoint::Status)))
+            .route(
+                "/{version}/customers/{call}",
+                post(ads::upload).route_layer(from_fn_with_state(self.clone(), ads::attend)),
+            )
             .route("/sandbox/google/events", get(control::list_events).delete(control::forget_events))
+            .route("/sandbox/google/conversions", get(control::list_conversions))
+            .route("/sandbox/google/adjustments", get(control::list_adjustments))
+            .route(
+                "/sandbox/google/poisons",
+                get(control::list_poisons).post(control::add_poison).delete(control::clear_poisons),
+            )
             .route(
                 "/sandbox/google/faults",
                 get(control::list_faults).post(control::script_fault).delete(control::clear_faults),
@@ -99,6 +130,19 @@ impl GoogleSandbox {
     #[must_use]
     pub fn events(&self) -> Vec<ReceivedEvent> {
         self.memory().ledger.events().to_vec()
+    }
+
+    /// The conversions as Google would count them, in the order of their first arrival: one per conversion action and
+    /// id, whichever API brought it. Events that processing refused are not among them.
+    #[must_use]
+    pub fn conversions(&self) -> Vec<Conversion> {
+        self.memory().ledger.book.conversions()
+    }
+
+    /// The adjustments that were carried out, in the order of their first arrival.
+    #[must_use]
+    pub fn adjustments(&self) -> Vec<ReceivedAdjustment> {
+        self.memory().ledger.adjustments.all().to_vec()
     }
 
     /// Waits until `reached` holds for the accepted events. Events are accepted before the call
@@ -129,8 +173,51 @@ impl GoogleSandbox {
         self.memory().script.disarm();
     }
 
-    /// Forgets the events and the calls. Access tokens stay valid, and the status of a request
-    /// accepted before can still be asked for.
+    /// Has every request refused that contains this `transactionId` or `orderId`, because of it. One id takes one
+    /// [`EventPoison`] and one [`RowPoison`]; another one replaces it. It happens to requests that are right otherwise,
+    /// and to those that only validate too.
+    pub fn poison(&self, transaction_id: impl Into<String>, poison: impl Into<Poison>) {
+        self.memory().poisons.add(transaction_id.into(), poison.into());
+    }
+
+    /// Ends what [`GoogleSandbox::poison`] began.
+    pub fn unpoison(&self, transaction_id: &str) {
+        self.memory().poisons.remove(transaction_id);
+    }
+
+    /// Has Data Manager's processing refuse the events with this `transactionId`, for a `ProcessingErrorReason` or one
+    /// that Google has yet to invent: those to come, and those already there whose status nobody has been told. The
+    /// status of their request becomes `FAILED` at a destination where all records are refused, otherwise
+    /// `PARTIAL_SUCCESS`. A verdict from the script comes first.
+    pub fn decide(&self, transaction_id: impl Into<String>, reason: impl Into<String>) {
+        self.memory().ledger.decide(transaction_id.into(), reason.into());
+    }
+
+    /// Lets processing take the events with this `transactionId` that come from now on. What it refused stays refused.
+    pub fn undecide(&self, transaction_id: &str) {
+        self.memory().ledger.undecide(transaction_id);
+    }
+
+    /// How many Data Manager calls may come within 60 seconds of the sandbox's clock, ingest and status together.
+    /// Those beyond are answered with 429, before a fault can happen to them. No limit with `None`, as in the
+    /// beginning.
+    pub fn limit_per_minute(&self, calls: Option<u32>) {
+        self.memory().quota.limit = calls;
+    }
+
+    /// Makes every access token invalid that was handed out so far.
+    pub fn revoke_tokens(&self) {
+        self.memory().tokens = token::AccessTokens::default();
+    }
+
+    /// Whether the bodies of requests, and with them the events as they were written, are kept, as they are in the
+    /// beginning. Without them a run of 100,000 rows fits in memory.
+    pub fn keep_bodies(&self, keep: bool) {
+        self.memory().keeps_bodies = keep;
+    }
+
+    /// Forgets the events, the conversions, the adjustments and the calls. Access tokens stay valid, and the status of
+    /// a request accepted before can still be asked for.
     pub fn clear(&self) {
         let mut memory = self.memory();
         memory.ledger.forget_events();

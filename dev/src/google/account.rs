@@ -11,8 +11,11 @@ pub struct GoogleAccount {
     /// The manager account through which the credentials reach the customer, ten digits. With
     /// `None` they have direct access, and a manager in `loginAccount` is refused.
     pub login_customer_id: Option<String>,
-    /// The numeric ids that are valid as `productDestinationId`.
+    /// The numeric ids that are valid as `productDestinationId`, and at the end of a `conversionAction`.
     pub conversion_actions: BTreeSet<String>,
+    /// Whether the Google Ads API takes its click conversions. Since June 2026 it takes only those of old customers.
+    /// Adjustments are open to everyone.
+    pub allow_listed_for_click_uploads: bool,
     /// What the `refresh_token` grant must present.
     pub refresh_token: RefreshTokenCredentials,
     /// Who may sign a `jwt-bearer` assertion. With `None` no service account is known.
@@ -54,6 +57,7 @@ impl GoogleAccount {
             customer_id: "1234567890".to_owned(),
             login_customer_id: None,
             conversion_actions: ["987654320", "987654321"].map(str::to_owned).into(),
+            allow_listed_for_click_uploads: true,
             refresh_token: RefreshTokenCredentials {
                 client_id: "dev-client-id".to_owned(),
                 client_secret: "dev-client-secret".to_owned(),

@@ -28,7 +28,7 @@ impl Violation {
     }
 }
 
-/// A refusal of the Data Manager API.
+/// A refusal, of the Data Manager API unless it says otherwise.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -56,6 +56,23 @@ impl Refusal {
                 }),
             ],
         }
+    }
+
+    /// A refusal whose details are another API's.
+    pub(super) fn with_details(status: StatusCode, message: &str, details: Vec<Value>) -> Self {
+        Self { status, message: message.to_owned(), details }
+    }
+
+    /// The same refusal as another service words it.
+    pub(super) fn of(mut self, service: &str) -> Self {
+        for detail in &mut self.details {
+            for pointer in ["/domain", "/metadata/service"] {
+                if let Some(name) = detail.pointer_mut(pointer).filter(|name| **name == SERVICE) {
+                    *name = json!(service);
+                }
+            }
+        }
+        self
     }
 
     /// The fast failure: the request is well-formed, and nothing of it was processed.

@@ -6,8 +6,11 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::GoogleSandbox;
+use super::adjustment_log::ReceivedAdjustment;
+use super::book::Conversion;
 use super::faults::Fault;
 use super::ledger::ReceivedEvent;
+use super::poison::{PoisonedId, Poisons};
 
 /// `GET /sandbox/google/events`: the events in the order of their first arrival.
 pub(super) async fn list_events(State(sandbox): State<GoogleSandbox>) -> Json<Vec<ReceivedEvent>> {
@@ -37,6 +40,42 @@ pub(super) async fn script_fault(State(sandbox): State<GoogleSandbox>, document:
 pub(super) async fn clear_faults(State(sandbox): State<GoogleSandbox>) -> StatusCode {
     sandbox.clear_faults();
     StatusCode::NO_CONTENT
+}
+
+/// `GET /sandbox/google/conversions`: the conversions as Google would count them.
+pub(super) async fn list_conversions(State(sandbox): State<GoogleSandbox>) -> Json<Vec<Conversion>> {
+    Json(sandbox.conversions())
+}
+
+/// `GET /sandbox/google/adjustments`: the adjustments that were carried out.
+pub(super) async fn list_adjustments(State(sandbox): State<GoogleSandbox>) -> Json<Vec<ReceivedAdjustment>> {
+    Json(sandbox.adjustments())
+}
+
+/// `GET /sandbox/google/poisons`: the ids that are refused.
+pub(super) async fn list_poisons(State(sandbox): State<GoogleSandbox>) -> Json<Value> {
+    Json(poisoned(&sandbox))
+}
+
+/// `POST /sandbox/google/poisons`: has one id refused from now on.
+pub(super) async fn add_poison(State(sandbox): State<GoogleSandbox>, document: String) -> (StatusCode, Json<Value>) {
+    match PoisonedId::from_json(&document) {
+        Ok(poisoned_id) => {
+            sandbox.poison(poisoned_id.transaction_id, poisoned_id.poison);
+            (StatusCode::OK, Json(poisoned(&sandbox)))
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, Json(PoisonedId::refused(&error))),
+    }
+}
+
+/// `DELETE /sandbox/google/poisons`: no id is refused any more.
+pub(super) async fn clear_poisons(State(sandbox): State<GoogleSandbox>) -> StatusCode {
+    sandbox.memory().poisons = Poisons::default();
+    StatusCode::NO_CONTENT
+}
+
+fn poisoned(sandbox: &GoogleSandbox) -> Value {
+    json!({ "poisoned": sandbox.memory().poisons.all() })
 }
 
 fn armed(sandbox: &GoogleSandbox) -> Value {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::stream;
@@ -17,8 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::GoogleSandbox;
-use super::answer::{Refusal, Violation, retry_after};
-use super::faults::{FaultKind, FieldStyle};
+use super::ads;
+use super::ads::failure::AdsError;
+use super::answer::{Refusal, retry_after};
+use super::faults::FaultKind;
+use super::poison::{EventPoison, rejection};
 use super::token::OAuthError;
 
 /// Google's front end takes no more in a request.
@@ -34,6 +37,20 @@ pub enum Endpoint {
     Ingest,
     /// `GET /v1/requestStatus:retrieve`.
     Status,
+    /// `POST /{version}/customers/{customerId}:uploadClickConversions`.
+    ClickConversions,
+    /// `POST /{version}/customers/{customerId}:uploadConversionAdjustments`.
+    Adjustments,
+}
+
+impl Endpoint {
+    pub(super) fn is_data_manager(self) -> bool {
+        matches!(self, Self::Ingest | Self::Status)
+    }
+
+    pub(super) fn is_google_ads(self) -> bool {
+        matches!(self, Self::ClickConversions | Self::Adjustments)
+    }
 }
 
 /// The calls that arrived, whatever became of them.
@@ -41,19 +58,38 @@ pub enum Endpoint {
 pub struct Requests {
     /// How many asked for an access token.
     pub token: usize,
-    /// The body of each ingest call, in the order of arrival.
+    /// The body of each ingest call, in the order of arrival. Empty when bodies are not kept.
     pub ingest: Vec<String>,
+    /// How many ingest calls there were.
+    pub ingest_calls: usize,
     /// How many asked for the status of a request.
     pub status: usize,
+    /// The body of each upload of click conversions, in the order of arrival. Empty when bodies are not kept.
+    pub click_conversions: Vec<String>,
+    /// How many uploads of click conversions there were.
+    pub click_conversion_calls: usize,
+    /// The body of each upload of adjustments, in the order of arrival. Empty when bodies are not kept.
+    pub adjustments: Vec<String>,
+    /// How many uploads of adjustments there were.
+    pub adjustment_calls: usize,
+    /// How many calls carried a `developer-token` header, which Google has stopped asking for.
+    pub developer_tokens: usize,
+    /// The largest number of Data Manager calls, of both kinds, within any 60 seconds.
+    pub busiest_minute: usize,
 }
 
 impl Requests {
-    fn record(&mut self, endpoint: Endpoint, body: &[u8]) {
-        match endpoint {
-            Endpoint::Token => self.token += 1,
-            Endpoint::Ingest => self.ingest.push(String::from_utf8_lossy(body).into_owned()),
-            Endpoint::Status => self.status += 1,
-        }
+    fn record(&mut self, endpoint: Endpoint, headers: &HeaderMap, body: Option<&[u8]>) {
+        self.developer_tokens += usize::from(headers.contains_key("developer-token"));
+        let (count, bodies) = match endpoint {
+            Endpoint::Token => return self.token += 1,
+            Endpoint::Status => return self.status += 1,
+            Endpoint::Ingest => (&mut self.ingest_calls, &mut self.ingest),
+            Endpoint::ClickConversions => (&mut self.click_conversion_calls, &mut self.click_conversions),
+            Endpoint::Adjustments => (&mut self.adjustment_calls, &mut self.adjustments),
+        };
+        *count += 1;
+        bodies.extend(body.map(|body| String::from_utf8_lossy(body).into_owned()));
     }
 }
 
@@ -69,17 +105,31 @@ pub(super) async fn attend(
         return Refusal::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", problem).into_response();
     };
     let fault = {
-        let mut memory = sandbox.memory();
-        memory.requests.record(endpoint, &body);
+        let now = sandbox.now();
+        let memory = &mut *sandbox.memory();
+        memory.requests.record(endpoint, &head.headers, memory.keeps_bodies.then_some(&body));
+        if endpoint.is_data_manager() {
+            memory.requests.busiest_minute = memory.requests.busiest_minute.max(memory.quota.note(now));
+            if !memory.quota.admit(now) {
+                return Refusal::usual(StatusCode::TOO_MANY_REQUESTS, None).into_response();
+            }
+        }
         memory.script.next(endpoint)
     };
     let mut request = Request::from_parts(head, Body::from(body));
     match fault {
         None => next.run(request).await,
         Some(FaultKind::Http { status, retry_after, reason, body }) => {
-            error_answer(status, retry_after, reason.as_deref(), body)
+            error_answer(endpoint, status, retry_after, reason.as_deref(), body)
         }
-        Some(FaultKind::RejectEvent { index, reason, field_style }) => rejection(index, &reason, field_style),
+        Some(FaultKind::RejectEvent { index, reason, field_style }) => {
+            rejection(&[(index, &EventPoison::new(reason).styled(field_style))]).into_response()
+        }
+        Some(FaultKind::GoogleAdsFailure { status, error, retry_delay }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let error = AdsError::new(error, "The sandbox was told to refuse this.").retry_after(retry_delay);
+            ads::failure::refusal(ads::version_in(request.uri().path()), status, &error).into_response()
+        }
         Some(FaultKind::OAuth { error, description }) => OAuthError::new(&error, &description).into_response(),
         Some(FaultKind::Drop {}) => broken_connection(),
         Some(FaultKind::Html {}) => Html("<!doctype html><title>Sandbox</title><p>Not Google.").into_response(),
@@ -108,29 +158,33 @@ pub(super) async fn attend(
     }
 }
 
-fn error_answer(status: u16, seconds: Option<u32>, reason: Option<&str>, body: Option<Value>) -> Response {
+/// Google reads the body of a JSON call only when it says that it is JSON.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
+    if is_json { Ok(()) } else { Err(Refusal::malformed("", "The Content-Type is not application/json.")) }
+}
+
+fn error_answer(
+    endpoint: Endpoint,
+    status: u16,
+    seconds: Option<u32>,
+    reason: Option<&str>,
+    body: Option<Value>,
+) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let response = match body {
         Some(body) => (status, Json(body)).into_response(),
+        None if endpoint.is_google_ads() => Refusal::usual(status, reason).of(ads::HOST).into_response(),
         None => Refusal::usual(status, reason).into_response(),
     };
     match seconds {
         Some(seconds) => retry_after(response, seconds),
         None => response,
     }
-}
-
-fn rejection(index: usize, reason: &str, field_style: FieldStyle) -> Response {
-    let problem = "The sandbox was told to reject this event.";
-    let field = match field_style {
-        FieldStyle::EventsEvents => format!("events.events[{index}]"),
-        FieldStyle::Events => format!("events[{index}]"),
-        FieldStyle::None => {
-            let message = "Request contains an invalid argument.";
-            return Refusal::new(StatusCode::BAD_REQUEST, reason, message).into_response();
-        }
-    };
-    Refusal::fast_failure(&[Violation::new(field, reason, problem)]).into_response()
 }
 
 /// The server gives up on a response whose body fails before its first byte, and closes the

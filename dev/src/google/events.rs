@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::account::GoogleAccount;
 use super::answer::Violation;
+use super::currencies::is_currency;
 use super::identifiers::{self, HashEncoding};
 use super::request::{Consent, EnumValue, Event, IngestEventsRequest};
 
@@ -13,14 +14,6 @@ const MOST_EVENTS: usize = 2000;
 const OLDEST_EVENT: TimeDelta = TimeDelta::days(90);
 /// In characters: Google Ads Help, "Use a transaction ID to minimize duplicate conversions".
 const LONGEST_TRANSACTION_ID: usize = 64;
-/// ISO 4217, national currencies in use.
-const CURRENCIES: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB \
-    BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB \
-    EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD \
-    JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP \
-    MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON \
-    RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP \
-    TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
 /// What Google rejects in the events of `request`, received at `now`.
 pub(super) fn violations(request: &IngestEventsRequest, account: &GoogleAccount, now: DateTime<Utc>) -> Vec<Violation> {
@@ -161,7 +154,7 @@ fn check_value(event: &Event, path: &str, found: &mut Vec<Violation>) {
         }
     }
     let currency = event.currency.as_str();
-    if !currency.is_empty() && !CURRENCIES.split(' ').any(|known| known == currency) {
+    if !currency.is_empty() && !is_currency(currency) {
         let problem = "A currency is an ISO 4217 code of three capital letters.";
         let field = format!("{path}.currency");
         found.push(Violation::new(field, "INVALID_CURRENCY_CODE", problem));

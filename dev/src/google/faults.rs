@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::ads::failure::ErrorCode;
 use super::endpoint::Endpoint;
 use super::status::Verdict;
 
@@ -27,8 +28,8 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// What goes wrong. With `Http`, `RejectEvent`, `OAuth`, `Drop` and `Html` nothing is processed.
-/// With the others the request is handled as ever, and only its answer suffers.
+/// What goes wrong. With `Http`, `RejectEvent`, `OAuth`, `GoogleAdsFailure`, `Drop` and `Html`
+/// nothing is processed. With the others the request is handled as ever, and only its answer suffers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -83,7 +84,17 @@ pub enum FaultKind {
         /// The delay of the answer, up to 600.
         seconds: u32,
     },
-    /// Status only: another verdict than SUCCESS.
+    /// Click conversions and adjustments only: the refusal of the whole request by a `GoogleAdsFailure`.
+    GoogleAdsFailure {
+        /// 400 to 599.
+        status: u16,
+        /// Such as `{"quotaError": "RESOURCE_EXHAUSTED"}`. Neither of the names has to exist.
+        error: ErrorCode,
+        /// The `retryDelay` of `quotaErrorDetails`, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_delay: Option<u32>,
+    },
+    /// Status only: another verdict than the sandbox's own.
     Verdict(Verdict),
 }
 
@@ -131,20 +142,25 @@ impl Fault {
     }
 
     fn check(&self) -> Result<(), FaultRefused> {
-        let place = match &self.kind {
-            FaultKind::RejectEvent { .. } => Some(Endpoint::Ingest),
-            FaultKind::OAuth { .. } => Some(Endpoint::Token),
-            FaultKind::Verdict(_) => Some(Endpoint::Status),
-            _ => None,
+        let exists_there = match &self.kind {
+            FaultKind::RejectEvent { .. } => self.on == Endpoint::Ingest,
+            FaultKind::OAuth { .. } => self.on == Endpoint::Token,
+            FaultKind::Verdict(_) => self.on == Endpoint::Status,
+            FaultKind::GoogleAdsFailure { .. } => self.on.is_google_ads(),
+            _ => true,
         };
-        let problem = match (&self.kind, place) {
+        let problem = match &self.kind {
             _ if self.times == 0 => "times is 1 or more",
-            (_, Some(place)) if place != self.on => "this kind of fault does not exist there",
-            (FaultKind::Http { status, .. }, _) if !(400..600).contains(status) => "status is 400 to 599",
-            (FaultKind::Slow { seconds }, _) if *seconds > 600 => "seconds is at most 600",
+            _ if !exists_there => "this kind of fault does not exist there",
+            FaultKind::Http { status, .. } | FaultKind::GoogleAdsFailure { status, .. }
+                if !(400..600).contains(status) =>
+            {
+                "status is 400 to 599"
+            }
+            FaultKind::Slow { seconds } if *seconds > 600 => "seconds is at most 600",
             _ => return Ok(()),
         };
-        Err(FaultRefused(problem.to_owned()))
+        Err(FaultRefused::because(problem.to_owned()))
     }
 }
 
@@ -161,12 +177,16 @@ impl std::fmt::Display for FaultRefused {
 impl std::error::Error for FaultRefused {}
 
 impl FaultRefused {
+    pub(super) fn because(problem: String) -> Self {
+        Self(problem)
+    }
+
     /// What is wrong, and everything that would be right.
     pub(super) fn json(&self) -> Value {
         json!({
             "error": self.to_string(),
             "allowed": {
-                "on": ["token", "ingest", "status"],
+                "on": ["token", "ingest", "status", "click_conversions", "adjustments"],
                 "times": "1 or more, 1 by default",
                 "after": "0 or more, 0 by default",
                 "fault": [
@@ -176,6 +196,9 @@ impl FaultRefused {
                      "reason": "an ErrorReason", "field_style": ["events.events", "events", "none"]},
                     {"kind": "oauth", "on": "token", "error": "such as invalid_grant",
                      "description": "optional"},
+                    {"kind": "google_ads_failure", "on": ["click_conversions", "adjustments"],
+                     "status": "400 to 599", "error": {"quotaError": "RESOURCE_EXHAUSTED"},
+                     "retry_delay": "seconds, optional"},
                     {"kind": "reply_lost"},
                     {"kind": "no_reply"},
                     {"kind": "drop"},
@@ -256,6 +279,9 @@ mod tests {
             ("ingest", r#"{"kind":"reject_event","reason":"INVALID_EVENT"}"#),
             ("ingest", r#"{"kind":"reject_event","index":1,"reason":"X","field_style":"none"}"#),
             ("token", r#"{"kind":"oauth","error":"invalid_grant","description":"gone"}"#),
+            ("adjustments", r#"{"kind":"google_ads_failure","status":429,"error":{"quotaError":"X"},"retry_delay":9}"#),
+            ("click_conversions", r#"{"kind":"google_ads_failure","status":500,"error":{"internalError":"X"}}"#),
+            ("click_conversions", r#"{"kind":"reply_lost"}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
             ("status", r#"{"kind":"drop"}"#),
@@ -287,6 +313,9 @@ mod tests {
             (r#"{"on":"token","fault":{"kind":"drop","status":1}}"#, "status"),
             (r#"{"on":"status","fault":{"kind":"slow","seconds":601}}"#, "at most 600"),
             (r#"{"on":"ingest","fault":{"kind":"oauth","error":"x"}}"#, "does not exist there"),
+            (r#"{"on":"ingest","fault":{"kind":"google_ads_failure","status":429,"error":{"a":"B"}}}"#, "there"),
+            (r#"{"on":"adjustments","fault":{"kind":"google_ads_failure","status":200,"error":{"a":"B"}}}"#, "599"),
+            (r#"{"on":"adjustments","fault":{"kind":"google_ads_failure","status":429,"error":{}}}"#, "one entry"),
             (r#"{"on":"status","fault":{"kind":"verdict","status":"DONE"}}"#, "`PARTIAL_SUCCESS`"),
             (r#"{"on":"status","fault":{"kind":"verdict","status":"FAILED","why":1}}"#, "`record_count`"),
         ] {

@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::GoogleSandbox;
 use super::answer::{Refusal, Violation};
+use super::endpoint::check_content_type;
+use super::request::IngestEventsRequest;
 use super::{destinations, events, schema};
 
 /// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer leaves.
@@ -21,30 +23,22 @@ pub(super) async fn ingest(
     sandbox.memory().tokens.authorize(&headers, now)?;
     check_content_type(&headers)?;
 
-    let body = str::from_utf8(&body).map_err(|error| Refusal::malformed("", &error.to_string()))?;
-    let request = schema::parse_ingest(body)?;
+    let request: IngestEventsRequest = schema::parse_batch(&schema::INGEST, &body)?;
     refuse_if_any(&destinations::violations(&request.destinations))?;
     destinations::check_access(sandbox.account(), &request.destinations)?;
     refuse_if_any(&events::violations(&request, sandbox.account(), now))?;
+    sandbox.memory().poisons.check_events(request.events.iter().map(|event| event.transaction_id.as_str()))?;
 
     let request_id = Uuid::new_v4().to_string();
     if !request.validate_only {
-        let raw = serde_json::from_str(body).unwrap_or_default();
-        sandbox.memory().ledger.accept(&request_id, &request, &raw, now);
+        let raw = serde_json::from_slice(&body).unwrap_or_default();
+        let memory = &mut *sandbox.memory();
+        memory.ledger.accept(&request_id, &request, &raw, memory.keeps_bodies, now);
         sandbox.announce();
         let events = request.events.len();
         tracing::info!(request_id, events, "the sandbox Google accepted events");
     }
     Ok(Json(json!({ "requestId": request_id })))
-}
-
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let is_json = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"));
-    if is_json { Ok(()) } else { Err(Refusal::malformed("", "The Content-Type is not application/json.")) }
 }
 
 fn refuse_if_any(violations: &[Violation]) -> Result<(), Refusal> {

@@ -25,7 +25,8 @@ pub enum RequestStatus {
     PartialSuccess,
 }
 
-/// A processing result. The sandbox takes everything at once unless it is told otherwise.
+/// A processing result from the script. Unless it is told otherwise the sandbox takes everything at once, except what
+/// was decided by [`GoogleSandbox::decide`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
@@ -49,7 +50,7 @@ pub(super) struct StatusQuery {
 }
 
 /// Answers `GET /v1/requestStatus:retrieve`. A scripted verdict other than `PROCESSING` is final:
-/// the same request gets it again.
+/// the same request gets it again. So is every other verdict that was told once.
 pub(super) async fn retrieve(
     State(sandbox): State<GoogleSandbox>,
     headers: HeaderMap,
@@ -63,6 +64,11 @@ pub(super) async fn retrieve(
         let missing = Violation::new("request_id", "REQUIRED_FIELD_MISSING", problem);
         return Err(Refusal::fast_failure(&[missing]));
     }
+    let scripted = scripted.map(|Extension(verdict)| verdict);
+    let is_processing = scripted.as_ref().is_some_and(|verdict| verdict.status == RequestStatus::Processing);
+    if let Some(verdict) = scripted.filter(|_| !is_processing) {
+        memory.ledger.settle(&query.request_id, &verdict);
+    }
     let submissions = memory.ledger.submissions(&query.request_id).ok_or_else(|| {
         let problem = "No accepted request has this id.";
         let unknown = Violation::new("request_id", "INVALID_REQUEST_ID", problem);
@@ -71,35 +77,28 @@ pub(super) async fn retrieve(
     let statuses: Vec<Value> = submissions
         .iter_mut()
         .map(|submission| {
-            if let Some(Extension(scripted)) = &scripted {
-                if scripted.status == RequestStatus::Processing {
-                    return show(submission, scripted);
-                }
-                submission.verdict = scripted.clone();
-            }
-            show(submission, &submission.verdict)
+            submission.is_told |= !is_processing;
+            let status = if is_processing { RequestStatus::Processing } else { submission.status() };
+            show(submission, status)
         })
         .collect();
     Ok(Json(json!({ "requestStatusPerDestination": statuses })))
 }
 
 /// A `RequestStatusPerDestination`. Its counts are int64, which are strings in JSON.
-fn show(submission: &Submission, verdict: &Verdict) -> Value {
-    let sent = submission.record_count as u64;
+fn show(submission: &Submission, status: RequestStatus) -> Value {
     let mut shown = json!({
-        "destination": submission.destination,
-        "requestStatus": verdict.status,
-        "eventsIngestionStatus": {"recordCount": sent.to_string()},
+        "destination": *submission.destination,
+        "requestStatus": status,
+        "eventsIngestionStatus": {"recordCount": submission.record_count.to_string()},
     });
-    let failed = match verdict.status {
-        RequestStatus::Processing | RequestStatus::Success => return shown,
-        RequestStatus::Failed => sent,
-        RequestStatus::PartialSuccess => 1,
-    };
-    let reason = verdict.reason.as_deref();
-    shown["errorInfo"] = json!({"errorCounts": [{
-        "recordCount": verdict.record_count.unwrap_or(failed).to_string(),
-        "reason": reason.unwrap_or("PROCESSING_ERROR_REASON_INTERNAL_ERROR"),
-    }]});
+    if matches!(status, RequestStatus::Failed | RequestStatus::PartialSuccess) {
+        let counts: Vec<Value> = submission
+            .errors()
+            .into_iter()
+            .map(|(reason, count)| json!({"recordCount": count.to_string(), "reason": reason}))
+            .collect();
+        shown["errorInfo"] = json!({ "errorCounts": counts });
+    }
     shown
 }
