@@ -7,13 +7,11 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
-use serde::Deserialize;
-
 use super::Entry;
 use crate::conversions::ConversionType;
 
 use auth::TokenSource;
+pub use auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
 use data_manager::DataManager;
 
 const ID: &str = "google_ads";
@@ -28,7 +26,7 @@ pub const ENTRY: Entry = Entry {
         let Some(google) = &config.google_ads else { return Ok(None) };
         let Some(credentials) = &google.credentials else { return Ok(None) };
         let http = super::http_client()?;
-        let tokens = TokenSource::new(credentials.clone(), google.token_url.clone(), http.clone(), clock.clone())?;
+        let tokens = TokenSource::new(credentials.clone(), google.token_url.clone(), http.clone(), clock.clone());
         Ok(Some(Box::new(DataManager { google: google.clone(), tokens, http, clock: clock.clone() })))
     },
 };
@@ -48,33 +46,4 @@ pub struct GoogleAds {
     pub token_url: Option<String>,
     /// Who we are. Only the uploader has them.
     pub credentials: Option<Credentials>,
-}
-
-/// Who we are to Google.
-#[derive(Clone)]
-pub enum Credentials {
-    /// A service account that was added to the Google Ads account as a user. Recommended.
-    ServiceAccount(ServiceAccountKey),
-    /// A person who once agreed.
-    RefreshToken {
-        /// Of the OAuth client.
-        client_id: SecretString,
-        /// Of the OAuth client.
-        client_secret: SecretString,
-        /// Of the person.
-        refresh_token: SecretString,
-    },
-}
-
-/// The JSON key file of a service account, as far as it is needed.
-#[derive(Clone, Deserialize)]
-pub struct ServiceAccountKey {
-    /// Who.
-    pub client_email: String,
-    /// PKCS #8 in PEM.
-    pub private_key: SecretString,
-    /// Which of its keys.
-    pub private_key_id: String,
-    /// Where to send the signed assertion.
-    pub token_uri: String,
 }
