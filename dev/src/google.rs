@@ -1,5 +1,5 @@
-//! A Google of one's own: the OAuth token endpoint and the Data Manager API v1, for local
-//! development and tests.
+//! A Google of one's own: the token endpoints and the Data Manager API v1, for local development
+//! and tests.
 //!
 //! It never speaks to Google and never pretends to: every answer carries
 //! `x-adtrail-sandbox: google`. It accepts what Google accepts, measured with Google's own message
@@ -18,25 +18,29 @@ use chrono::{DateTime, Utc};
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+mod access;
 mod account;
 mod answer;
+mod aws_signature;
 mod control;
 mod destinations;
 mod endpoint;
 mod events;
 mod faults;
+mod iam_credentials;
 mod identifiers;
 mod ingest;
 mod ledger;
 mod request;
 mod schema;
+mod security_token_service;
 mod status;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
-pub use account::{GoogleAccount, RefreshTokenCredentials, ServiceAccount};
+pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccount, WorkloadIdentity};
 pub use endpoint::{Endpoint, Requests};
 pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
 pub use ledger::ReceivedEvent;
@@ -57,7 +61,7 @@ struct Sandbox {
 /// Everything that changes while the sandbox runs.
 #[derive(Default)]
 struct Memory {
-    tokens: token::AccessTokens,
+    tokens: access::AccessTokens,
     ledger: ledger::Ledger,
     script: faults::Script,
     requests: Requests,
@@ -81,6 +85,11 @@ impl GoogleSandbox {
         let attended = |endpoint| from_fn_with_state((self.clone(), endpoint), endpoint::attend);
         Router::new()
             .route("/token", post(token::grant).route_layer(attended(Endpoint::Token)))
+            .route("/v1/token", post(security_token_service::exchange).route_layer(attended(Endpoint::SecurityTokens)))
+            .route(
+                "/v1/projects/-/serviceAccounts/{account}",
+                post(iam_credentials::generate).route_layer(attended(Endpoint::IamCredentials)),
+            )
             .route("/v1/events:ingest", post(ingest::ingest).route_layer(attended(Endpoint::Ingest)))
             .route("/v1/requestStatus:retrieve", get(status::retrieve).route_layer(attended(Endpoint::Status)))
             .route("/sandbox/google/events", get(control::list_events).delete(control::forget_events))

@@ -30,6 +30,10 @@ const LARGEST_BODY: usize = 10 * 1024 * 1024;
 pub enum Endpoint {
     /// `POST /token`.
     Token,
+    /// `POST /v1/token`.
+    SecurityTokens,
+    /// `POST /v1/projects/-/serviceAccounts/{account}:generateAccessToken`.
+    IamCredentials,
     /// `POST /v1/events:ingest`.
     Ingest,
     /// `GET /v1/requestStatus:retrieve`.
@@ -41,6 +45,10 @@ pub enum Endpoint {
 pub struct Requests {
     /// How many asked for an access token.
     pub token: usize,
+    /// How many showed an AWS role's signature to the Security Token Service.
+    pub security_tokens: usize,
+    /// How many asked for a service account's token.
+    pub iam_credentials: usize,
     /// The body of each ingest call, in the order of arrival.
     pub ingest: Vec<String>,
     /// How many asked for the status of a request.
@@ -51,6 +59,8 @@ impl Requests {
     fn record(&mut self, endpoint: Endpoint, body: &[u8]) {
         match endpoint {
             Endpoint::Token => self.token += 1,
+            Endpoint::SecurityTokens => self.security_tokens += 1,
+            Endpoint::IamCredentials => self.iam_credentials += 1,
             Endpoint::Ingest => self.ingest.push(String::from_utf8_lossy(body).into_owned()),
             Endpoint::Status => self.status += 1,
         }

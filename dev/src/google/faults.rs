@@ -57,7 +57,7 @@ pub enum FaultKind {
         #[serde(default)]
         field_style: FieldStyle,
     },
-    /// Token only: an error of the token endpoint.
+    /// Token and security tokens only: an error of a token endpoint.
     #[serde(rename = "oauth")]
     OAuth {
         /// Such as `invalid_grant`. `invalid_client` is answered with 401, others with 400.
@@ -131,17 +131,17 @@ impl Fault {
     }
 
     fn check(&self) -> Result<(), FaultRefused> {
-        let place = match &self.kind {
-            FaultKind::RejectEvent { .. } => Some(Endpoint::Ingest),
-            FaultKind::OAuth { .. } => Some(Endpoint::Token),
-            FaultKind::Verdict(_) => Some(Endpoint::Status),
-            _ => None,
+        let exists_there = match &self.kind {
+            FaultKind::RejectEvent { .. } => self.on == Endpoint::Ingest,
+            FaultKind::OAuth { .. } => matches!(self.on, Endpoint::Token | Endpoint::SecurityTokens),
+            FaultKind::Verdict(_) => self.on == Endpoint::Status,
+            _ => true,
         };
-        let problem = match (&self.kind, place) {
+        let problem = match &self.kind {
             _ if self.times == 0 => "times is 1 or more",
-            (_, Some(place)) if place != self.on => "this kind of fault does not exist there",
-            (FaultKind::Http { status, .. }, _) if !(400..600).contains(status) => "status is 400 to 599",
-            (FaultKind::Slow { seconds }, _) if *seconds > 600 => "seconds is at most 600",
+            _ if !exists_there => "this kind of fault does not exist there",
+            FaultKind::Http { status, .. } if !(400..600).contains(status) => "status is 400 to 599",
+            FaultKind::Slow { seconds } if *seconds > 600 => "seconds is at most 600",
             _ => return Ok(()),
         };
         Err(FaultRefused(problem.to_owned()))
@@ -166,7 +166,7 @@ impl FaultRefused {
         json!({
             "error": self.to_string(),
             "allowed": {
-                "on": ["token", "ingest", "status"],
+                "on": ["token", "security_tokens", "iam_credentials", "ingest", "status"],
                 "times": "1 or more, 1 by default",
                 "after": "0 or more, 0 by default",
                 "fault": [
@@ -174,7 +174,7 @@ impl FaultRefused {
                      "reason": "optional", "body": "any JSON, optional"},
                     {"kind": "reject_event", "on": "ingest", "index": "0 by default",
                      "reason": "an ErrorReason", "field_style": ["events.events", "events", "none"]},
-                    {"kind": "oauth", "on": "token", "error": "such as invalid_grant",
+                    {"kind": "oauth", "on": ["token", "security_tokens"], "error": "such as invalid_grant",
                      "description": "optional"},
                     {"kind": "reply_lost"},
                     {"kind": "no_reply"},
@@ -256,6 +256,8 @@ mod tests {
             ("ingest", r#"{"kind":"reject_event","reason":"INVALID_EVENT"}"#),
             ("ingest", r#"{"kind":"reject_event","index":1,"reason":"X","field_style":"none"}"#),
             ("token", r#"{"kind":"oauth","error":"invalid_grant","description":"gone"}"#),
+            ("security_tokens", r#"{"kind":"oauth","error":"invalid_target"}"#),
+            ("iam_credentials", r#"{"kind":"http","status":403}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
             ("status", r#"{"kind":"drop"}"#),
@@ -294,7 +296,7 @@ mod tests {
                 Fault::from_json(document).and_then(|fault| Script::default().arm(fault)).expect_err(document).json();
             let error = refused["error"].to_string();
             assert!(error.contains(hint), "{document}: {error}");
-            assert_eq!(refused["allowed"]["on"][1], "ingest");
+            assert_eq!(refused["allowed"]["on"][3], "ingest");
         }
     }
 }

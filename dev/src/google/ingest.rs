@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::GoogleSandbox;
 use super::answer::{Refusal, Violation};
-use super::{destinations, events, schema};
+use super::{access, destinations, events, schema};
 
 /// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer leaves.
 pub(super) async fn ingest(
@@ -18,7 +18,7 @@ pub(super) async fn ingest(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let now = sandbox.now();
-    sandbox.memory().tokens.authorize(&headers, now)?;
+    sandbox.memory().tokens.authorize_for(&headers, now, access::DATAMANAGER)?;
     check_content_type(&headers)?;
 
     let body = str::from_utf8(&body).map_err(|error| Refusal::malformed("", &error.to_string()))?;
