@@ -68,3 +68,33 @@ impl AccessTokens {
         Err(Refusal::new(StatusCode::FORBIDDEN, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", problem))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_token_opens_what_it_was_granted_for() {
+        let now = "2026-11-22T12:00:00Z".parse().expect("a time");
+        let mut tokens = AccessTokens::default();
+        let token = tokens.issue([ADWORDS.to_owned()].into(), now + chrono::TimeDelta::hours(1));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().expect("a header"));
+
+        tokens.authorize_for(&headers, now, ADWORDS).expect("open");
+        let refusal = tokens.authorize_for(&headers, now, DATAMANAGER).expect_err("closed");
+        assert!(refusal.json().to_string().contains("ACCESS_TOKEN_SCOPE_INSUFFICIENT"));
+        assert_eq!(refusal.into_response().status(), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn an_uploader_may_have_no_other_scopes() {
+        let scopes = |asked: &[&str]| advertising_scopes(asked.iter().copied()).map(|scopes| scopes.len());
+        assert_eq!(scopes(&[DATAMANAGER]), Some(1));
+        assert_eq!(scopes(&[DATAMANAGER, ADWORDS]), Some(2));
+        assert_eq!(scopes(&[DATAMANAGER, CLOUD_PLATFORM]), None);
+        assert_eq!(scopes(&[]), None);
+    }
+}

@@ -83,25 +83,34 @@ impl SignedRequest {
             return Err("SignatureDoesNotMatch: Signature not yet current".to_owned());
         }
 
-        let signed: Vec<String> = authorization.signed_headers.split(';').map(str::to_owned).collect();
+        let names: Vec<&str> = authorization.signed_headers.split(';').collect();
         let must_be_signed = ["host", "x-amz-date", "x-amz-security-token"];
-        if !signed.is_sorted() || must_be_signed.iter().any(|name| !signed.iter().any(|signed| signed == name)) {
+        if !names.is_sorted() || must_be_signed.iter().any(|name| !names.contains(name)) {
             return Err("SignatureDoesNotMatch: headers must be signed".to_owned());
         }
-        let mut canonical = "POST\n/\nAction=GetCallerIdentity&Version=2011-06-15\n".to_owned();
-        for name in &signed {
-            let _ = writeln!(canonical, "{name}:{}", header(name)?);
-        }
-        let _ = write!(canonical, "\n{}\n{}", authorization.signed_headers, sha256(""));
-        let scope = format!("{date}/{region}/sts/aws4_request");
-        let to_sign = format!("AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{}", sha256(&canonical));
-        let secret = format!("AWS4{}", role.secret_access_key);
-        let key = [date, region, "sts", "aws4_request"].iter().fold(secret.into_bytes(), |key, part| mac(&key, part));
-        if hex(&mac(&key, &to_sign)) != authorization.signature {
+        let signed = names.iter().map(|name| Ok((*name, header(name)?))).collect::<Result<Vec<_>, String>>()?;
+        if signature(&role.secret_access_key, region, amz_date, &signed) != authorization.signature {
             return Err("SignatureDoesNotMatch: The request signature we calculated does not match".to_owned());
         }
+        let signed = names.into_iter().map(str::to_owned).collect();
         Ok(CallerIdentity { headers, signed })
     }
+}
+
+/// The signature of a `GetCallerIdentity` request with these headers.
+fn signature(secret_access_key: &str, region: &str, amz_date: &str, headers: &[(&str, &str)]) -> String {
+    let mut canonical = "POST\n/\nAction=GetCallerIdentity&Version=2011-06-15\n".to_owned();
+    for (name, value) in headers {
+        let _ = writeln!(canonical, "{name}:{value}");
+    }
+    let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+    let _ = write!(canonical, "\n{}\n{}", names.join(";"), sha256(""));
+
+    let scope = [amz_date.split('T').next().unwrap_or_default(), region, "sts", "aws4_request"];
+    let to_sign = format!("AWS4-HMAC-SHA256\n{amz_date}\n{}\n{}", scope.join("/"), sha256(&canonical));
+    let secret = format!("AWS4{secret_access_key}").into_bytes();
+    let key = scope.iter().fold(secret, |key, part| mac(&key, part));
+    hex(&mac(&key, &to_sign))
 }
 
 /// The Authorization header of a signed request.
@@ -136,4 +145,99 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: &str = "x-goog-cloud-target-resource";
+
+    fn role() -> AwsRole {
+        AwsRole {
+            access_key_id: "ASIAEXAMPLE".to_owned(),
+            secret_access_key: "secret".to_owned(),
+            session_token: "session".to_owned(),
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T12:00:00Z".parse().expect("a time")
+    }
+
+    /// What a signer sends, and may get wrong.
+    struct Attempt {
+        host: &'static str,
+        query: &'static str,
+        amz_date: &'static str,
+        signed: &'static [&'static str],
+    }
+
+    const GOOD: Attempt = Attempt {
+        host: "sts.eu-central-1.amazonaws.com",
+        query: "Action=GetCallerIdentity&Version=2011-06-15",
+        amz_date: "20261122T115800Z",
+        signed: &["host", "x-amz-date", "x-amz-security-token", TARGET],
+    };
+
+    impl Attempt {
+        fn request(&self) -> SignedRequest {
+            let values = [
+                ("host", self.host),
+                ("x-amz-date", self.amz_date),
+                ("x-amz-security-token", "session"),
+                (TARGET, "//iam.googleapis.com/pool"),
+            ];
+            let signed: Vec<_> = values.into_iter().filter(|(name, _)| self.signed.contains(name)).collect();
+            let authorization = format!(
+                "AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/20261122/eu-central-1/sts/aws4_request, SignedHeaders={}, \
+                 Signature={}",
+                self.signed.join(";"),
+                signature("secret", "eu-central-1", self.amz_date, &signed),
+            );
+            let headers = values.into_iter().chain([("Authorization", authorization.as_str())]);
+            SignedRequest {
+                url: format!("https://{}?{}", self.host, self.query),
+                method: "POST".to_owned(),
+                headers: headers.map(|(key, value)| Header { key: key.to_owned(), value: value.to_owned() }).collect(),
+            }
+        }
+
+        fn refused(&self) -> String {
+            self.request().verify(&role(), now()).err().expect("a refusal")
+        }
+    }
+
+    #[test]
+    fn a_good_signature_counts_for_what_it_covers() {
+        let identity = GOOD.request().verify(&role(), now()).expect("an identity");
+        assert_eq!(identity.signed_header(TARGET), Some("//iam.googleapis.com/pool"));
+        let unsigned = Attempt { signed: &["host", "x-amz-date", "x-amz-security-token"], ..GOOD };
+        let identity = unsigned.request().verify(&role(), now()).expect("an identity");
+        assert_eq!(identity.signed_header(TARGET), None);
+    }
+
+    #[test]
+    fn what_aws_would_refuse_is_refused() {
+        for (attempt, said) in [
+            (Attempt { amz_date: "20261122T115400Z", ..GOOD }, "Signature expired"),
+            (Attempt { amz_date: "20261122T120600Z", ..GOOD }, "not yet current"),
+            (Attempt { amz_date: "yesterday", ..GOOD }, "IncompleteSignature"),
+            (Attempt { host: "sts.eu-west-1.amazonaws.com", ..GOOD }, "scoped to a valid region"),
+            (Attempt { host: "sts.eu-central-1.example.com", ..GOOD }, "scoped to a valid region"),
+            (Attempt { query: "Action=AssumeRole&Version=2011-06-15", ..GOOD }, "InvalidAction"),
+            (Attempt { query: "Action=GetCallerIdentity", ..GOOD }, "InvalidAction"),
+            (Attempt { signed: &["host", "x-amz-date"], ..GOOD }, "must be signed"),
+        ] {
+            let refused = attempt.refused();
+            assert!(refused.contains(said), "{said}: {refused}");
+        }
+        let mut tampered = GOOD.request();
+        tampered.headers[3].value.push_str("-of-another");
+        let refused = tampered.verify(&role(), now()).err().expect("a refusal");
+        assert!(refused.contains("does not match"), "{refused}");
+        let other = AwsRole { session_token: "other".to_owned(), ..role() };
+        let refused = GOOD.request().verify(&other, now()).err().expect("a refusal");
+        assert!(refused.contains("InvalidClientTokenId"), "{refused}");
+    }
 }

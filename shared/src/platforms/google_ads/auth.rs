@@ -1,6 +1,7 @@
 //! Access tokens from Google, fetched once and used until shortly before they end.
 
 mod aws_role;
+mod cause;
 mod external_account;
 mod refusal;
 mod service_account;
