@@ -305,6 +305,19 @@ async fn only_a_token_from_here_and_of_this_hour_opens_the_api() {
 }
 
 #[tokio::test]
+async fn a_token_without_the_scope_opens_nothing() {
+    let mut account = GoogleAccount::dev();
+    account.refresh_token.scopes = [access::ADWORDS.to_owned()].into();
+    let trial = Trial::with(account).await;
+    let token = trial.token().await;
+    for (status, body) in [read(trial.ingest(&token, &request()).await).await, trial.status(&token, "any").await] {
+        assert_eq!(status, 403);
+        assert_eq!(detail(&body, "ErrorInfo")["reason"], "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
+    }
+    assert!(trial.sandbox.events().is_empty());
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_exchanged_as_google_does() {
     let trial = Trial::start().await;
     let (status, body) = read(trial.ask_token(&refresh_token_form()).await).await;

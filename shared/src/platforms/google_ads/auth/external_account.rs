@@ -75,7 +75,8 @@ impl ExternalAccount {
             return Err(format!("is for another provider than AWS: {ANEW}"));
         }
         let audience = field(&file, "audience")?;
-        if !audience.contains("//iam.googleapis.com/") || !audience.bytes().all(|c| c.is_ascii_graphic()) {
+        let is_provider = audience.trim_start_matches("https:").starts_with("//iam.googleapis.com/");
+        if !is_provider || !audience.bytes().all(|c| c.is_ascii_graphic()) {
             return Err(format!("has an audience that is no workload identity pool's provider: {ANEW}"));
         }
         let service_account_impersonation_url = url("service_account_impersonation_url")?;
