@@ -108,3 +108,71 @@ fn signed_request(
     let request = json!({"url": url, "method": "POST", "headers": headers}).to_string();
     Some(SecretString::from(url::form_urlencoded::byte_serialize(request.as_bytes()).collect::<String>()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUDIENCE: &str = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/aws";
+
+    fn account(verification_url: &str) -> ExternalAccount {
+        let keys = AwsKeys {
+            access_key_id: "ASIAEXAMPLE".into(),
+            secret_access_key: "example/secret+access/key".into(),
+            session_token: Some("example+session/token==".into()),
+            region: "eu-central-1".into(),
+        };
+        ExternalAccount {
+            audience: AUDIENCE.into(),
+            token_url: String::new(),
+            service_account_impersonation_url: String::new(),
+            regional_cred_verification_url: verification_url.into(),
+            aws_keys: Some(keys),
+        }
+    }
+
+    /// The signature is what Google's own library (google-auth 2 for Python) makes of the same.
+    #[tokio::test]
+    async fn the_role_signs_as_google_s_own_library_does() {
+        let account = account("https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15");
+        let token = signed_identity(&account, "2026-11-22T12:00:00Z".parse().unwrap()).await.unwrap();
+
+        let (decoded, _) = url::form_urlencoded::parse(token.expose_secret().as_bytes()).next().unwrap();
+        let request: serde_json::Value = serde_json::from_str(&decoded).unwrap();
+        assert_eq!(
+            request["url"],
+            "https://sts.eu-central-1.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"
+        );
+        assert_eq!(request["method"], "POST");
+        let mut headers: Vec<_> = request["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|header| (header["key"].as_str().unwrap(), header["value"].as_str().unwrap()))
+            .collect();
+        headers.sort_unstable();
+        assert_eq!(
+            headers,
+            [
+                (
+                    "Authorization",
+                    "AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/20261122/eu-central-1/sts/aws4_request, \
+                     SignedHeaders=host;x-amz-date;x-amz-security-token;x-goog-cloud-target-resource, \
+                     Signature=944efeeec949ddf49bc6101864e6ed5dc98fc257641cbd9b1669fe1cc8fb8358"
+                ),
+                ("host", "sts.eu-central-1.amazonaws.com"),
+                ("x-amz-date", "20261122T120000Z"),
+                ("x-amz-security-token", "example+session/token=="),
+                ("x-goog-cloud-target-resource", AUDIENCE),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_signed_says_what_to_check() {
+        let outcome = signed_identity(&account("nowhere"), DateTime::UNIX_EPOCH).await.unwrap_err();
+        assert!(
+            matches!(outcome, Outcome::Paused(reason) if reason.message.contains("regional_cred_verification_url"))
+        );
+    }
+}
