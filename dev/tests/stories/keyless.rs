@@ -1,19 +1,29 @@
 //! The role of a Lambda function proves itself to Google and speaks for the service account: no key anywhere.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
 
+use axum::routing::get;
+use axum::{Json, Router};
 use dev::google::{AwsRole, GoogleAccount, WorkloadIdentity};
+use dev::lambda_runtime::LambdaRuntime;
+use dev::settings;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::config::Values;
 use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::service_account::REFRESH_TOKEN;
-use crate::stage::Stage;
+use crate::stage::{Stage, binary, database_url};
 
 const AUDIENCE: &str =
     "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/adtrail/providers/aws";
 const CLIENT_EMAIL: &str = "uploader@project.iam.gserviceaccount.example";
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An account that lets one AWS role in.
 pub fn account() -> GoogleAccount {
@@ -68,6 +78,21 @@ pub fn go_keyless(values: &mut Values) {
     }
 }
 
+/// Where containers find the keys of their role. Answers its address.
+async fn container_credentials(role: AwsRole) -> String {
+    let answer = json!({
+        "AccessKeyId": role.access_key_id,
+        "SecretAccessKey": role.secret_access_key,
+        "Token": role.session_token,
+        "Expiration": "2099-01-01T00:00:00Z",
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/role", listener.local_addr().unwrap());
+    let router = Router::new().route("/role", get(async move || Json(answer)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn conversions_go_out_without_a_key(pool: PgPool) {
     let stage = Stage::with_account(pool, account(), go_keyless).await;
@@ -79,4 +104,28 @@ async fn conversions_go_out_without_a_key(pool: PgPool) {
     assert_eq!(sent.len(), 30);
     let requests = stage.google.requests();
     assert_eq!((requests.token, requests.security_tokens, requests.iam_credentials), (0, 1, 1));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_role_whose_keys_are_not_in_the_environment_is_found_as_the_sdk_finds_it(pool: PgPool) {
+    let stage = Stage::with_account(pool, account(), |_| {}).await;
+    stage.queue(1).await;
+    let mut values = settings::values(&database_url(&stage.pool), &stage.base);
+    go_keyless(&mut values);
+    // The real binaries refuse the secrets of `make dev`; the uploader has no use for them.
+    let unused = ["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY"];
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    values.retain(|name, _| !unused.contains(&name.as_str()) && !keys.contains(&name.as_str()));
+    let runtime = LambdaRuntime::start().await.unwrap();
+    let mut uploader = runtime.command(&binary("upload-conversions").await);
+    uploader.envs(values.iter().map(|(name, value)| (name, value.expose_secret())));
+    let role = account().workload_identity.unwrap().role;
+    uploader.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", container_credentials(role).await);
+    let _running = uploader.stdout(Stdio::null()).spawn().unwrap();
+
+    runtime.invoke(json!({"source": "aws.scheduler"}));
+    let summary = timeout(PATIENCE, runtime.result()).await.expect("the run ends").unwrap().unwrap();
+
+    assert_eq!(summary["accepted"], 1, "{summary}");
+    assert_eq!(stage.google.requests().security_tokens, 1);
 }
