@@ -1,4 +1,4 @@
-//! A Google of one's own: the OAuth token endpoint, the Data Manager API v1 and the conversion uploads of the
+//! A Google of one's own: its token endpoints, the Data Manager API v1 and the conversion uploads of the
 //! Google Ads API, for local development and tests.
 //!
 //! It never speaks to Google and never pretends to: every answer carries
@@ -18,10 +18,12 @@ use chrono::{DateTime, Utc};
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+mod access;
 mod account;
 mod adjustment_log;
 mod ads;
 mod answer;
+mod aws_signature;
 mod book;
 mod control;
 mod currencies;
@@ -29,6 +31,7 @@ mod destinations;
 mod endpoint;
 mod events;
 mod faults;
+mod iam_credentials;
 mod identifiers;
 mod ingest;
 mod ledger;
@@ -36,13 +39,14 @@ mod poison;
 mod quota;
 mod request;
 mod schema;
+mod security_token_service;
 mod status;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
-pub use account::{GoogleAccount, RefreshTokenCredentials, ServiceAccount};
+pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccount, WorkloadIdentity};
 pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
 pub use ads::failure::ErrorCode;
 pub use book::{Conversion, Transport};
@@ -66,7 +70,7 @@ struct Sandbox {
 
 /// Everything that changes while the sandbox runs.
 struct Memory {
-    tokens: token::AccessTokens,
+    tokens: access::AccessTokens,
     ledger: ledger::Ledger,
     script: faults::Script,
     poisons: poison::Poisons,
@@ -102,6 +106,11 @@ impl GoogleSandbox {
         let attended = |endpoint| from_fn_with_state((self.clone(), endpoint), endpoint::attend);
         Router::new()
             .route("/token", post(token::grant).route_layer(attended(Endpoint::Token)))
+            .route("/v1/token", post(security_token_service::exchange).route_layer(attended(Endpoint::SecurityTokens)))
+            .route(
+                "/v1/projects/-/serviceAccounts/{account}",
+                post(iam_credentials::generate).route_layer(attended(Endpoint::IamCredentials)),
+            )
             .route("/v1/events:ingest", post(ingest::ingest).route_layer(attended(Endpoint::Ingest)))
             .route("/v1/requestStatus:retrieve", get(status::retrieve).route_layer(attended(Endpoint::Status)))
             .route(

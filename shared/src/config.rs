@@ -1,6 +1,7 @@
 //! The settings: environment variables, and one JSON object in AWS Secrets Manager for what is secret. Everything that
 //! is missing or wrong is reported at once.
 
+mod google_credentials;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::conversions::ConversionType;
-use crate::platforms::google_ads::{Credentials, GoogleAds, Transport};
+use crate::platforms::google_ads::{GoogleAds, Transport};
 
 /// Where the secret is: its name or ARN.
 const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
@@ -118,8 +119,7 @@ impl Config {
         let missing: Vec<_> = std::iter::once(&"DATABASE_URL")
             .chain(required)
             .filter(|name| settings.text(name).is_none())
-            // Either kind of credentials will do.
-            .filter(|name| **name != "GOOGLE_SERVICE_ACCOUNT_KEY" || settings.text("GOOGLE_REFRESH_TOKEN").is_none())
+            .filter(|name| **name != google_credentials::SERVICE_ACCOUNT_KEY || !google_credentials::are_set(&settings))
             .copied()
             .collect();
         let database = database(&mut settings);
@@ -240,12 +240,6 @@ fn seconds(text: &str) -> Result<TimeDelta, String> {
 }
 
 fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
-    let endpoint = |text: &str| {
-        let url = url::Url::parse(text).map_err(|_| "must be a URL")?;
-        let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-        let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-        if secure { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with https://".to_owned()) }
-    };
     let customer_id = settings.parsed("GOOGLE_ADS_CUSTOMER_ID", customer_id);
     let login_customer_id = settings.parsed("GOOGLE_ADS_LOGIN_CUSTOMER_ID", self::customer_id);
     let conversion_actions = ConversionType::ALL
@@ -275,27 +269,7 @@ fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
     let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
     let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
     let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
-    let service_account = settings.parsed("GOOGLE_SERVICE_ACCOUNT_KEY", |text| {
-        serde_json::from_str(text).map_err(|_| "must be the JSON key file of a service account".into())
-    });
-    let user = (
-        settings.secret("GOOGLE_CLIENT_ID"),
-        settings.secret("GOOGLE_CLIENT_SECRET"),
-        settings.secret("GOOGLE_REFRESH_TOKEN"),
-    );
-    let credentials = match (service_account, user) {
-        (Some(key), _) => Some(Credentials::ServiceAccount(key)),
-        (None, (Some(client_id), Some(client_secret), Some(refresh_token))) => {
-            Some(Credentials::RefreshToken { client_id, client_secret, refresh_token })
-        }
-        (None, (None, None, None)) => None,
-        _ => {
-            let problem =
-                "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
-            settings.problems.push(problem.into());
-            None
-        }
-    };
+    let credentials = google_credentials::read(settings);
     Some(GoogleAds {
         customer_id: customer_id?,
         login_customer_id,
@@ -308,6 +282,14 @@ fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
         token_url,
         credentials,
     })
+}
+
+/// Where a service is: https, or plain http on this machine.
+pub(crate) fn endpoint(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|_| "must be a URL")?;
+    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    if secure { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with https://".to_owned()) }
 }
 
 /// Google writes it with hyphens in the interface and wants it without.

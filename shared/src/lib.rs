@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod attribution;
+mod aws;
 pub mod breaker;
 pub mod clock;
 pub mod config;

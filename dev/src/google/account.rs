@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::access;
+
 /// The one Google Ads account that exists in the sandbox, and who may write to it.
 #[derive(Clone, Debug)]
 pub struct GoogleAccount {
@@ -20,6 +22,9 @@ pub struct GoogleAccount {
     pub refresh_token: RefreshTokenCredentials,
     /// Who may sign a `jwt-bearer` assertion. With `None` no service account is known.
     pub service_account: Option<ServiceAccount>,
+    /// Which AWS role may speak for which service account. With `None` there is no workload
+    /// identity pool.
+    pub workload_identity: Option<WorkloadIdentity>,
 }
 
 /// An OAuth client and the refresh token that was minted for it.
@@ -31,6 +36,8 @@ pub struct RefreshTokenCredentials {
     pub client_secret: String,
     /// The only refresh token that has not been revoked.
     pub refresh_token: String,
+    /// What the person agreed to: addresses of scopes.
+    pub scopes: BTreeSet<String>,
 }
 
 impl fmt::Debug for RefreshTokenCredentials {
@@ -49,6 +56,35 @@ pub struct ServiceAccount {
     pub public_key_der: Vec<u8>,
 }
 
+/// A workload identity pool's provider, the one AWS role it lets in, and the service account that
+/// the role may speak for.
+#[derive(Clone, Debug)]
+pub struct WorkloadIdentity {
+    /// The provider's full resource name: `//iam.googleapis.com/projects/…/providers/…`.
+    pub audience: String,
+    /// Who may sign.
+    pub role: AwsRole,
+    /// The service account's e-mail address.
+    pub client_email: String,
+}
+
+/// An AWS role as AWS knows it: by its temporary keys.
+#[derive(Clone)]
+pub struct AwsRole {
+    /// Public.
+    pub access_key_id: String,
+    /// What requests are signed with.
+    pub secret_access_key: String,
+    /// Goes with every request.
+    pub session_token: String,
+}
+
+impl fmt::Debug for AwsRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsRole").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
 impl GoogleAccount {
     /// The account of local development: fixed values that nobody takes for real ones.
     #[must_use]
@@ -62,8 +98,10 @@ impl GoogleAccount {
                 client_id: "dev-client-id".to_owned(),
                 client_secret: "dev-client-secret".to_owned(),
                 refresh_token: "dev-refresh-token".to_owned(),
+                scopes: [access::DATAMANAGER, access::ADWORDS].map(str::to_owned).into(),
             },
             service_account: None,
+            workload_identity: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use self::request::{UploadClickConversionsRequest, UploadConversionAdjustmentsRe
 use self::row::Row;
 use super::answer::Refusal;
 use super::endpoint::{self, Endpoint, check_content_type};
-use super::{GoogleSandbox, schema};
+use super::{GoogleSandbox, access, schema};
 
 mod adjustments;
 mod clicks;
@@ -129,7 +129,8 @@ impl Call<'_> {
     /// Lets in who may call this version at all.
     fn enter(&self) -> Result<(), Refusal> {
         let now = self.sandbox.now();
-        self.sandbox.memory().tokens.authorize(self.headers, now).map_err(|refusal| refusal.of(HOST))?;
+        let allowed = self.sandbox.memory().tokens.authorize_for(self.headers, now, access::ADWORDS);
+        allowed.map_err(|refusal| refusal.of(HOST))?;
         if !VERSIONS.contains(&self.version) {
             let message = format!("The sandbox serves {} only.", VERSIONS.join(", "));
             return Err(self.refusal(StatusCode::BAD_REQUEST, "requestError", "UNSUPPORTED_VERSION", &message));

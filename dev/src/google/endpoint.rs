@@ -33,6 +33,10 @@ const LARGEST_BODY: usize = 10 * 1024 * 1024;
 pub enum Endpoint {
     /// `POST /token`.
     Token,
+    /// `POST /v1/token`.
+    SecurityTokens,
+    /// `POST /v1/projects/-/serviceAccounts/{account}:generateAccessToken`.
+    IamCredentials,
     /// `POST /v1/events:ingest`.
     Ingest,
     /// `GET /v1/requestStatus:retrieve`.
@@ -58,6 +62,10 @@ impl Endpoint {
 pub struct Requests {
     /// How many asked for an access token.
     pub token: usize,
+    /// How many showed an AWS role's signature to the Security Token Service.
+    pub security_tokens: usize,
+    /// How many asked for a service account's token.
+    pub iam_credentials: usize,
     /// The body of each ingest call, in the order of arrival. Empty when bodies are not kept.
     pub ingest: Vec<String>,
     /// How many ingest calls there were.
@@ -83,6 +91,8 @@ impl Requests {
         self.developer_tokens += usize::from(headers.contains_key("developer-token"));
         let (count, bodies) = match endpoint {
             Endpoint::Token => return self.token += 1,
+            Endpoint::SecurityTokens => return self.security_tokens += 1,
+            Endpoint::IamCredentials => return self.iam_credentials += 1,
             Endpoint::Status => return self.status += 1,
             Endpoint::Ingest => (&mut self.ingest_calls, &mut self.ingest),
             Endpoint::ClickConversions => (&mut self.click_conversion_calls, &mut self.click_conversions),

@@ -58,7 +58,7 @@ pub enum FaultKind {
         #[serde(default)]
         field_style: FieldStyle,
     },
-    /// Token only: an error of the token endpoint.
+    /// Token and security tokens only: an error of a token endpoint.
     #[serde(rename = "oauth")]
     OAuth {
         /// Such as `invalid_grant`. `invalid_client` is answered with 401, others with 400.
@@ -144,7 +144,7 @@ impl Fault {
     fn check(&self) -> Result<(), FaultRefused> {
         let exists_there = match &self.kind {
             FaultKind::RejectEvent { .. } => self.on == Endpoint::Ingest,
-            FaultKind::OAuth { .. } => self.on == Endpoint::Token,
+            FaultKind::OAuth { .. } => matches!(self.on, Endpoint::Token | Endpoint::SecurityTokens),
             FaultKind::Verdict(_) => self.on == Endpoint::Status,
             FaultKind::GoogleAdsFailure { .. } => self.on.is_google_ads(),
             _ => true,
@@ -186,7 +186,9 @@ impl FaultRefused {
         json!({
             "error": self.to_string(),
             "allowed": {
-                "on": ["token", "ingest", "status", "click_conversions", "adjustments"],
+                "on": [
+                    "token", "security_tokens", "iam_credentials", "ingest", "status", "click_conversions", "adjustments",
+                ],
                 "times": "1 or more, 1 by default",
                 "after": "0 or more, 0 by default",
                 "fault": [
@@ -194,7 +196,7 @@ impl FaultRefused {
                      "reason": "optional", "body": "any JSON, optional"},
                     {"kind": "reject_event", "on": "ingest", "index": "0 by default",
                      "reason": "an ErrorReason", "field_style": ["events.events", "events", "none"]},
-                    {"kind": "oauth", "on": "token", "error": "such as invalid_grant",
+                    {"kind": "oauth", "on": ["token", "security_tokens"], "error": "such as invalid_grant",
                      "description": "optional"},
                     {"kind": "google_ads_failure", "on": ["click_conversions", "adjustments"],
                      "status": "400 to 599", "error": {"quotaError": "RESOURCE_EXHAUSTED"},
@@ -282,6 +284,8 @@ mod tests {
             ("adjustments", r#"{"kind":"google_ads_failure","status":429,"error":{"quotaError":"X"},"retry_delay":9}"#),
             ("click_conversions", r#"{"kind":"google_ads_failure","status":500,"error":{"internalError":"X"}}"#),
             ("click_conversions", r#"{"kind":"reply_lost"}"#),
+            ("security_tokens", r#"{"kind":"oauth","error":"invalid_target"}"#),
+            ("iam_credentials", r#"{"kind":"http","status":403}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
             ("status", r#"{"kind":"drop"}"#),
@@ -323,7 +327,7 @@ mod tests {
                 Fault::from_json(document).and_then(|fault| Script::default().arm(fault)).expect_err(document).json();
             let error = refused["error"].to_string();
             assert!(error.contains(hint), "{document}: {error}");
-            assert_eq!(refused["allowed"]["on"][1], "ingest");
+            assert_eq!(refused["allowed"]["on"][3], "ingest");
         }
     }
 }

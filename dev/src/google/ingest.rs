@@ -11,7 +11,7 @@ use super::GoogleSandbox;
 use super::answer::{Refusal, Violation};
 use super::endpoint::check_content_type;
 use super::request::IngestEventsRequest;
-use super::{destinations, events, schema};
+use super::{access, destinations, events, schema};
 
 /// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer leaves.
 pub(super) async fn ingest(
@@ -20,7 +20,7 @@ pub(super) async fn ingest(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let now = sandbox.now();
-    sandbox.memory().tokens.authorize(&headers, now)?;
+    sandbox.memory().tokens.authorize_for(&headers, now, access::DATAMANAGER)?;
     check_content_type(&headers)?;
 
     let request: IngestEventsRequest = schema::parse_batch(&schema::INGEST, &body)?;

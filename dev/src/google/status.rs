@@ -6,9 +6,9 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::GoogleSandbox;
 use super::answer::{Refusal, Violation};
 use super::ledger::Submission;
+use super::{GoogleSandbox, access};
 
 /// What Google says of a request at one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub(super) async fn retrieve(
     scripted: Option<Extension<Verdict>>,
 ) -> Result<Json<Value>, Refusal> {
     let mut memory = sandbox.memory();
-    memory.tokens.authorize(&headers, sandbox.now())?;
+    memory.tokens.authorize_for(&headers, sandbox.now(), access::DATAMANAGER)?;
     if query.request_id.is_empty() {
         let problem = "The request id is required.";
         let missing = Violation::new("request_id", "REQUIRED_FIELD_MISSING", problem);

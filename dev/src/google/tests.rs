@@ -323,13 +323,26 @@ async fn only_a_token_from_here_and_of_this_hour_opens_the_api() {
 }
 
 #[tokio::test]
+async fn a_token_without_the_scope_opens_nothing() {
+    let mut account = GoogleAccount::dev();
+    account.refresh_token.scopes = [access::ADWORDS.to_owned()].into();
+    let trial = Trial::with(account).await;
+    let token = trial.token().await;
+    for (status, body) in [read(trial.ingest(&token, &request()).await).await, trial.status(&token, "any").await] {
+        assert_eq!(status, 403);
+        assert_eq!(detail(&body, "ErrorInfo")["reason"], "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
+    }
+    assert!(trial.sandbox.events().is_empty());
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_exchanged_as_google_does() {
     let trial = Trial::start().await;
     let (status, body) = read(trial.ask_token(&refresh_token_form()).await).await;
     assert_eq!(status, 200);
     assert_eq!(body["expires_in"], 3599);
     assert_eq!(body["token_type"], "Bearer");
-    assert_eq!(body["scope"], "https://www.googleapis.com/auth/datamanager");
+    assert_eq!(body["scope"], format!("{} {}", access::ADWORDS, access::DATAMANAGER));
     assert!(body["refresh_token"].is_null());
 
     for (field, value, status, error) in [
@@ -404,7 +417,8 @@ async fn a_service_account_s_assertion_is_verified() {
         ("aud", json!("https://example.com/"), "invalid_grant"),
         ("exp", json!(now + 3700), "invalid_grant"),
         ("iat", json!(now + 400), "invalid_grant"),
-        ("scope", json!("https://www.googleapis.com/auth/adwords"), "invalid_scope"),
+        ("scope", json!("https://www.googleapis.com/auth/drive"), "invalid_scope"),
+        ("scope", json!(""), "invalid_scope"),
     ] {
         let mut claims = claims();
         claims[claim] = value;
@@ -603,7 +617,7 @@ async fn faults_are_scripted_over_http() {
     let wrong = json!({"on": "ads", "fault": {"kind": "drop"}});
     let (status, body) = read(trial.client.post(&url).json(&wrong).send().await).await;
     assert_eq!(status, 400);
-    assert_eq!(body["allowed"]["on"][2], "status");
+    assert_eq!(body["allowed"]["on"][0], "token");
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! `POST /token`: Google's OAuth 2.0 token endpoint with the two grants an uploader can use.
 //! Rules: RFC 6749, RFC 7523 and Google's "Using OAuth 2.0 for Server to Server Applications".
 
-use std::collections::HashMap;
-
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http::HeaderValue};
 use base64::Engine as _;
@@ -13,14 +11,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use serde::Deserialize;
-use serde_json::json;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use super::GoogleSandbox;
+use super::access::{self, Scopes};
 use super::account::{GoogleAccount, ServiceAccount};
-use super::answer::Refusal;
 
-const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// What Google says of a token that is valid for an hour.
 const EXPIRES_IN_SECONDS: i64 = 3599;
@@ -28,35 +24,6 @@ const EXPIRES_IN_SECONDS: i64 = 3599;
 const CLOCK_SKEW_SECONDS: i64 = 300;
 const BAD_TIMES: &str = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a \
                          reasonable timeframe. Check your iat and exp values in the JWT claim.";
-
-/// The access tokens that the sandbox gave out, and when each ends.
-#[derive(Debug, Default)]
-pub(super) struct AccessTokens(HashMap<String, DateTime<Utc>>);
-
-impl AccessTokens {
-    fn issue(&mut self, now: DateTime<Utc>) -> String {
-        let token = format!("sandbox-{}", Uuid::new_v4().simple());
-        let expires_at = now + TimeDelta::seconds(EXPIRES_IN_SECONDS);
-        self.0.insert(token.clone(), expires_at);
-        token
-    }
-
-    /// Lets a call in only with a token from here that has not expired.
-    pub(super) fn authorize(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<(), Refusal> {
-        let presented =
-            headers.get(header::AUTHORIZATION).ok_or_else(|| Refusal::unauthenticated("CREDENTIALS_MISSING"))?;
-        let expires_at = presented
-            .to_str()
-            .ok()
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .and_then(|token| self.0.get(token))
-            .ok_or_else(|| Refusal::unauthenticated("ACCESS_TOKEN_TYPE_UNSUPPORTED"))?;
-        if *expires_at <= now {
-            return Err(Refusal::unauthenticated("ACCESS_TOKEN_EXPIRED"));
-        }
-        Ok(())
-    }
-}
 
 /// Every field of the two grants. Which ones count depends on `grant_type`.
 #[derive(Default, Deserialize)]
@@ -81,7 +48,7 @@ impl OAuthError {
         Self { error: error.to_owned(), description: description.to_owned() }
     }
 
-    fn invalid_grant(description: &str) -> Self {
+    pub(super) fn invalid_grant(description: &str) -> Self {
         Self::new("invalid_grant", description)
     }
 }
@@ -105,7 +72,7 @@ pub(super) async fn grant(
     let Form(request) = form.map_err(|rejection| OAuthError::new("invalid_request", &rejection.body_text()))?;
     let now = sandbox.now();
     let account = sandbox.account();
-    match request.grant_type.as_str() {
+    let scopes = match request.grant_type.as_str() {
         "refresh_token" => check_refresh_token(account, &request)?,
         JWT_BEARER => check_assertion(account, &request.assertion, now)?,
         "" => {
@@ -116,18 +83,23 @@ pub(super) async fn grant(
             let problem = format!("Invalid grant_type: {other}");
             return Err(OAuthError::new("unsupported_grant_type", &problem));
         }
-    }
+    };
     let answer = json!({
-        "access_token": sandbox.memory().tokens.issue(now),
+        "scope": scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+        "access_token": sandbox.memory().tokens.issue(scopes, now + TimeDelta::seconds(EXPIRES_IN_SECONDS)),
         "expires_in": EXPIRES_IN_SECONDS,
-        "scope": SCOPE,
         "token_type": "Bearer",
     });
-    let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((headers, Json(answer)).into_response())
+    Ok(granted(answer))
 }
 
-fn check_refresh_token(account: &GoogleAccount, request: &TokenRequest) -> Result<(), OAuthError> {
+/// A token is for nobody in between.
+pub(super) fn granted(answer: Value) -> Response {
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
+}
+
+/// A refresh token brings what the person agreed to.
+fn check_refresh_token(account: &GoogleAccount, request: &TokenRequest) -> Result<Scopes, OAuthError> {
     let known = &account.refresh_token;
     if request.client_id != known.client_id {
         let problem = "The OAuth client was not found.";
@@ -144,7 +116,7 @@ fn check_refresh_token(account: &GoogleAccount, request: &TokenRequest) -> Resul
         let problem = "Token has been expired or revoked.";
         return Err(OAuthError::invalid_grant(problem));
     }
-    Ok(())
+    Ok(known.scopes.clone())
 }
 
 #[derive(Deserialize)]
@@ -163,7 +135,8 @@ struct Claims {
     scope: String,
 }
 
-fn check_assertion(account: &GoogleAccount, assertion: &str, now: DateTime<Utc>) -> Result<(), OAuthError> {
+/// An assertion brings what it asks for.
+fn check_assertion(account: &GoogleAccount, assertion: &str, now: DateTime<Utc>) -> Result<Scopes, OAuthError> {
     let malformed = || OAuthError::invalid_grant("Invalid JWT: it has no readable header or claims.");
     let (message, signature) = assertion.rsplit_once('.').ok_or_else(malformed)?;
     let (header, claims) = message.split_once('.').ok_or_else(malformed)?;
@@ -192,11 +165,10 @@ fn check_assertion(account: &GoogleAccount, assertion: &str, now: DateTime<Utc>)
     if !is_issued || claims.exp <= now || !(1..=3600).contains(&lifetime) {
         return Err(OAuthError::invalid_grant(BAD_TIMES));
     }
-    if !claims.scope.split(' ').any(|scope| scope == SCOPE) {
-        let problem = format!("Invalid OAuth scope: the sandbox grants {SCOPE} only.");
-        return Err(OAuthError::new("invalid_scope", &problem));
-    }
-    Ok(())
+    access::advertising_scopes(claims.scope.split(' ')).ok_or_else(|| {
+        let problem = "Invalid OAuth scope: the sandbox grants datamanager and adwords only.";
+        OAuthError::new("invalid_scope", problem)
+    })
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {

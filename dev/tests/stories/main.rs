@@ -1,9 +1,11 @@
 //! Stories from end to end: real Postgres, real HTTP, a sandbox Google that rejects what Google rejects.
 #![expect(clippy::unwrap_used, reason = "in a story, what isn't as told is the end of it")]
 
+mod access_tokens;
 mod concurrency;
 mod crash;
 mod journey;
+mod keyless;
 mod pooler;
 mod secret;
 mod service_account;

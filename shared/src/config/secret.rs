@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_smithy_http_client::{Builder, tls};
 use secrecy::SecretString;
 
 use super::Values;
 
 /// Reads the JSON object of this name or ARN. An error says the fix.
 pub(super) async fn fetch(id: &str) -> Result<Values, String> {
-    let https =
-        Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
-    let aws = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await;
+    let aws = crate::aws::sdk_config().await;
     let answer =
         aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
             let said = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);

@@ -13,15 +13,13 @@ mod status;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
-use serde::Deserialize;
-
 use super::{Connected, Entry, Operation, Outcome, Reason};
 use crate::conversions::ConversionType;
 
 use ads_api::AdsApi;
 use api::Api;
-use auth::TokenSource;
+use auth::{Scope, TokenSource};
+pub use auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
 use data_manager::DataManager;
 
 const UPLOADS: &str = "google_ads";
@@ -40,16 +38,17 @@ pub const ENTRY: Entry = Entry {
         let Some(google) = config.google_ads.clone() else { return Ok(Vec::new()) };
         let Some(credentials) = google.credentials.clone() else { return Ok(Vec::new()) };
         let http = super::http_client()?;
-        let tokens = TokenSource::new(credentials, google.token_url.clone(), http.clone(), clock.clone())?;
-        let api = Arc::new(Api { tokens, http });
-        let (google, click_hold) = (Arc::new(google), config.timing.click_hold);
+        let tokens = TokenSource::new(credentials, google.token_url.clone(), http.clone(), clock.clone());
+        let (google, tokens, click_hold) = (Arc::new(google), Arc::new(tokens), config.timing.click_hold);
         let platform = |operation| -> Box<dyn super::Platform> {
-            let (google, api, clock) = (Arc::clone(&google), Arc::clone(&api), clock.clone());
+            let (google, clock) = (Arc::clone(&google), clock.clone());
+            let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
             match (google.transport, operation) {
                 (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
+                    let api = api(Scope::DataManager);
                     Box::new(DataManager { google, api, clock, operation, click_hold })
                 }
-                _ => Box::new(AdsApi { google, api, clock, operation, click_hold }),
+                _ => Box::new(AdsApi { google, api: api(Scope::Adwords), clock, operation, click_hold }),
             }
         };
         Ok(Connected::from([Operation::Upload, Operation::Restatement, Operation::Retraction].map(platform)))
@@ -102,35 +101,6 @@ impl GoogleAds {
             Outcome::Held(Reason::new("no_conversion_action", message))
         })
     }
-}
-
-/// Who we are to Google.
-#[derive(Clone)]
-pub enum Credentials {
-    /// A service account that was added to the Google Ads account as a user. Recommended.
-    ServiceAccount(ServiceAccountKey),
-    /// A person who once agreed.
-    RefreshToken {
-        /// Of the OAuth client.
-        client_id: SecretString,
-        /// Of the OAuth client.
-        client_secret: SecretString,
-        /// Of the person.
-        refresh_token: SecretString,
-    },
-}
-
-/// The JSON key file of a service account, as far as it is needed.
-#[derive(Clone, Deserialize)]
-pub struct ServiceAccountKey {
-    /// Who.
-    pub client_email: String,
-    /// PKCS #8 in PEM.
-    pub private_key: SecretString,
-    /// Which of its keys.
-    pub private_key_id: String,
-    /// Where to send the signed assertion.
-    pub token_uri: String,
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const LARGEST_REQUEST: usize = 2_000;
 /// Google Ads through its own API.
 pub(super) struct AdsApi {
     pub(super) google: Arc<GoogleAds>,
-    pub(super) api: Arc<Api>,
+    pub(super) api: Api,
     pub(super) clock: Clock,
     pub(super) operation: Operation,
     pub(super) click_hold: TimeDelta,
@@ -95,7 +95,7 @@ impl Platform for AdsApi {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {
-        Box::pin(async { self.api.tokens.token().await.map(drop) })
+        Box::pin(self.api.ready())
     }
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {

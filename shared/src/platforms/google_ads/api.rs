@@ -1,11 +1,12 @@
 //! Calls to Google's APIs: with an access token, within what is allowed, and timed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::auth::TokenSource;
+use super::auth::{Scope, TokenSource};
 use crate::platforms::{Allowance, Exchange, Outcome, Reason};
 
 /// An HTTP answer of Google's.
@@ -18,11 +19,17 @@ pub(super) struct Answer {
 
 /// One of Google's APIs.
 pub(super) struct Api {
-    pub tokens: TokenSource,
+    pub tokens: Arc<TokenSource>,
+    pub scope: Scope,
     pub http: reqwest::Client,
 }
 
 impl Api {
+    /// Is there a token? Asked before anything is sent, so that nothing pays for a missing one.
+    pub(super) async fn ready(&self) -> Result<(), Outcome> {
+        self.tokens.token_for(self.scope).await.map(drop)
+    }
+
     /// Sends a request with an access token; once more with a new token if that one is refused. None when no request may
     /// be made now.
     pub(super) async fn call(
@@ -36,11 +43,11 @@ impl Api {
         let started = Instant::now();
         let mut exchange = Exchange::default();
         let result = async {
-            let mut token = self.tokens.token().await?;
+            let mut token = self.tokens.token_for(self.scope).await?;
             let mut answer = send(request(), &token, &mut exchange).await?;
             if answer.status == 401 && allowance.take().await {
                 self.tokens.forget(&token).await;
-                token = self.tokens.token().await?;
+                token = self.tokens.token_for(self.scope).await?;
                 answer = send(request(), &token, &mut exchange).await?;
             }
             Ok(answer)

@@ -30,7 +30,7 @@ const LIMITS: Limits = Limits { per_minute: 300, per_day: 100_000 };
 /// Google Ads through the Data Manager API. It takes uploads, and restatements as the same event with another value.
 pub(super) struct DataManager {
     pub(super) google: Arc<GoogleAds>,
-    pub(super) api: Arc<Api>,
+    pub(super) api: Api,
     pub(super) clock: Clock,
     pub(super) operation: Operation,
     pub(super) click_hold: TimeDelta,
@@ -75,7 +75,7 @@ impl Platform for DataManager {
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {
-        Box::pin(async { self.api.tokens.token().await.map(drop) })
+        Box::pin(self.api.ready())
     }
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
