@@ -75,9 +75,9 @@ pub enum Created {
 /// Those of the database.
 pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     let payload_hash = lead.payload_hash();
-    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(Phone::hash));
+    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
-    let locks = PersonLocks::of(Some(&email_hash), phone_hash.as_ref());
+    let locks = PersonLocks::of(Some(&email_hash), phone_hash);
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
@@ -135,7 +135,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         email_hash.as_str(),
         email_hash_google.as_str(),
         lead.phone.as_ref().map(Phone::as_str),
-        phone_hash.as_ref().map(Hash::as_str),
+        phone_hash.map(Hash::as_str),
         lead.name.as_deref(),
         lead.message.as_deref(),
         lead.consent_marketing,

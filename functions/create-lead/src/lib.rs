@@ -9,7 +9,7 @@ use shared::consent::{Consent, ConsentStatus};
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, cookies, denies_by_gpc, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
 use shared::inbox::Waiting;
 use shared::leads::{self, Created, NewLead};
@@ -29,6 +29,8 @@ struct Answer {
     lead_id: Uuid,
     transaction_id: String,
     status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
@@ -56,14 +58,15 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
             ));
         }
     };
-    Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status }))
+    let warnings = Warning::of_phone(lead.phone.as_ref()).into_iter().collect();
+    Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status, warnings }))
 }
 
 fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", Phone::parse);
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
     let name = fields.optional_text("name", text_up_to(200));
     let message = fields.optional_text("message", text_up_to(5_000));
     let transaction_id = fields.optional_text("transaction_id", shared_id);

@@ -4,8 +4,8 @@ use shared::identity::Hash;
 use shared::visitors::VisitorId;
 use sqlx::PgPool;
 use testing::{
-    Answer, app, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts, rows,
-    with,
+    Answer, app, app_with, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts,
+    rows, with,
 };
 
 use super::*;
@@ -49,10 +49,39 @@ async fn a_form_becomes_a_lead(pool: PgPool) {
         "gclid": null, "click_at": null, "created_at": "2026-11-20T12:00:00+00:00",
     });
     expect(&lead(&pool, &answer).await, &expected);
+    assert_eq!(answer.body.get("warnings"), None);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_phone_that_nobody_can_be_matched_by_is_stored_and_said_why(pool: PgPool) {
+    let app = app(&pool);
+    let in_germany = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
     // A number without its country could be anybody's.
-    let national =
-        lead(&pool, &send(&app, form(&json!({"email": "a@example.com", "phone": "030 23125123"}))).await).await;
-    expect(&national, &json!({"phone": "030 23125123", "phone_hash": null}));
+    let national = json!({"email": "jane@example.com", "phone": "030 23125123", "transaction_id": "t"});
+    let answer = send(&app, form(&national)).await;
+    expect(&lead(&pool, &answer).await, &json!({"phone": "030 23125123", "phone_hash": null}));
+    let warnings = answer.body["warnings"].clone();
+    assert_eq!((warnings.as_array().map(Vec::len), &warnings[0]["field"]), (Some(1), &json!("phone")));
+    let detail = warnings[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("PHONE_DEFAULT_REGION") && !detail.contains("23125123"), "{detail}");
+    let again = send(&app, form(&national)).await;
+    assert_eq!((again.status, &again.body["warnings"]), (200, &warnings), "whoever repeats it may have missed it");
+
+    for (app, phone, hash, said) in [
+        (&in_germany, "030 23125123", Some("+493023125123"), None),
+        (&in_germany, "0049 (30) 23125-123", Some("+493023125123"), None),
+        (&in_germany, "+1 800-555-0100", Some("+18005550100"), None),
+        (&in_germany, "000000", None, Some("in DE")),
+        (&app, "+49 (0)30 23125123", Some("+493023125123"), None),
+        (&app, "+49 30", None, Some("any country")),
+    ] {
+        let answer = send(app, form(&json!({"email": "jane@example.com", "phone": phone}))).await;
+        let stored = lead(&pool, &answer).await;
+        expect(&stored, &json!({"phone": phone, "phone_hash": hash.map(Hash::of)}));
+        let detail = answer.body.pointer("/warnings/0/detail").and_then(Value::as_str);
+        assert_eq!(detail.is_some(), said.is_some(), "{phone}: {detail:?}");
+        assert!(detail.unwrap_or_default().contains(said.unwrap_or_default()), "{phone}: {detail:?}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -8,7 +8,7 @@ use shared::App;
 use shared::conversions::{ConversionType, SkipReason, record_matches};
 use shared::db::DbError;
 use shared::http::body::{Body, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, json, signature};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox::{self, Deal, Waiting};
 use shared::money::Money;
@@ -27,8 +27,16 @@ pub const ENDPOINT: Endpoint = Endpoint {
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(10);
 
 #[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
+}
+
+#[derive(Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Answer {
+enum Outcome {
     Queued { conversion_id: Uuid, platforms: Vec<&'static str> },
     Duplicate { conversion_id: Uuid },
     Skipped { conversion_id: Uuid, reason: SkipReason },
@@ -46,26 +54,28 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
              itself as Authorization: Bearer.",
         ));
     }
-    let deal = parse(&request, app.clock.now())?;
-    let answer = app
+    let deal = parse(app, &request)?;
+    let outcome = app
         .db
         .tx(async |tx| -> Result<_, DbError> {
             let received = inbox::receive(tx, &deal, app.clock.now()).await?;
             if let Some(conversion_id) = received.conversion_id {
-                return Ok(Answer::Duplicate { conversion_id });
+                return Ok(Outcome::Duplicate { conversion_id });
             }
             let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
-            Ok(recorded.map_or(Answer::AwaitingLead, |recorded| match recorded.skip_reason {
-                Some(reason) => Answer::Skipped { conversion_id: recorded.conversion_id, reason },
-                None => Answer::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+            Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
+                Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
+                None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
             }))
         })
         .await?;
-    let code = if matches!(answer, Answer::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok(json(code, &answer))
+    let code = if matches!(outcome, Outcome::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let warnings = Warning::of_phone(deal.phone.as_ref()).into_iter().collect();
+    Ok(json(code, &Answer { outcome, warnings }))
 }
 
-fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
+fn parse(app: &App, request: &Request) -> Result<Deal, Problem> {
+    let now = app.clock.now();
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     // CRMs number their deals and send the number as one.
@@ -79,16 +89,16 @@ fn parse(request: &Request, now: DateTime<Utc>) -> Result<Deal, Problem> {
         .and_then(|id| id.ok_or_else(|| fields.refuse("crm_deal_id", "is required")));
     let conversion_type = fields.required_text("conversion_type", ConversionType::parse);
     let email = fields.optional_text("email", Email::parse);
-    let phone = fields.optional_text("phone", Phone::parse);
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
     let lead_id = fields.optional_text("lead_id", |text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into()));
     if matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
         fields.refuse("email", "is required, unless there is a phone or a lead_id");
     }
-    // A number without its country names nobody: it can neither be matched nor be guessed at.
+    // A number that can't be matched names nobody.
     if let (Ok(None), Ok(Some(phone)), Ok(None)) = (&email, &phone, &lead_id)
-        && phone.hash().is_none()
+        && let Err(why) = phone.hash()
     {
-        fields.refuse("phone", "must start with + and the country code when it is all there is, such as +49 30 901820");
+        fields.refuse("phone", why.to_string());
     }
     let value = fields.optional("value", Money::value_from);
     let currency = fields.optional_text("currency", Money::currency_from);
