@@ -12,7 +12,7 @@ use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
 use shared::inbox::Waiting;
-use shared::leads::{self, Created, NewLead};
+use shared::leads::{self, Created, NewLead, SessionAttributes};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -76,6 +76,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
     let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
     let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
     let attribution = attribution(app, &fields);
+    let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
     Ok(NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
@@ -93,6 +94,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
         visitor_id: cookies::visitor(request),
         cookie: cookies::attribution(request, app.clock.now()),
         body: attribution?,
+        session_attributes: session_attributes?,
         at: app.clock.now(),
     })
 }

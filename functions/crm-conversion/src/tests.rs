@@ -501,6 +501,29 @@ async fn a_phone_without_its_country_is_one_of_the_deployments(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn session_attributes_of_another_kind_stay_with_the_lead(pool: PgPool) {
+    let app = app(&pool);
+    let longest = "x".repeat(4_096);
+    for (nth, (written, copied)) in [
+        ("eyJhIjoxfQ==", Some("eyJhIjoxfQ==")),
+        (&longest, Some(&*longest)),
+        (&format!("{longest}x"), None),
+        ("{\"source\": \"newsletter\"}", None),
+        ("e30=\n", None),
+        ("", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("p{nth}@example.com");
+        lead(&pool, &json!({"email_hash": Hash::of(&email), "session_attributes": written})).await;
+        assert_eq!(send(&app, &deal(&email, &json!({"email": email}))).await.status, 200);
+        let stored = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{email}'")).await;
+        assert_eq!(stored["session_attributes"], json!(copied), "{nth}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn whatever_comes_nothing_breaks(pool: PgPool) {
     let app = app(&pool);
     let lead = lead(&pool, &json!({})).await;
