@@ -14,7 +14,15 @@ pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
 pub const HEALTH_KEY: &str = "dev-health-key";
 
 /// Settings that may be changed from outside. Not the credentials: `make dev` never speaks to the real Google.
-const ADJUSTABLE: [&str; 4] = ["ALLOWED_ORIGINS", "CLICK_HOLD_SECONDS", "CONSENT_UNKNOWN", "COOKIE_DOMAIN"];
+const ADJUSTABLE: [&str; 7] = [
+    "ALLOWED_ORIGINS",
+    "CLICK_HOLD_SECONDS",
+    "CONSENT_UNKNOWN",
+    "COOKIE_DOMAIN",
+    "GOOGLE_ADS_TRANSPORT",
+    "GOOGLE_ADS_USER_DATA",
+    "PHONE_DEFAULT_REGION",
+];
 
 /// Everything the six functions ask for, against this database and the sandbox Google at this URL.
 #[must_use]
@@ -34,6 +42,7 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
         ("GOOGLE_ADS_CONVERSION_ACTION_CLOSED", "987654321"),
         ("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "987654320"),
         ("GOOGLE_DATA_MANAGER_URL", google_url),
+        ("GOOGLE_ADS_API_URL", google_url),
         ("GOOGLE_TOKEN_URL", &token_url),
         ("GOOGLE_CLIENT_ID", &credentials.client_id),
         ("GOOGLE_CLIENT_SECRET", &credentials.client_secret),

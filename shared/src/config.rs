@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::conversions::ConversionType;
+use crate::identity::Region;
 use crate::platforms::google_ads::{GoogleAds, Transport};
 
 /// Where the secret is: its name or ARN.
@@ -36,6 +37,8 @@ pub struct Config {
     pub webhook_secrets: Vec<SecretString>,
     /// Opens the health endpoint.
     pub health_key: Option<SecretString>,
+    /// Where telephone numbers without a country code come from; when it isn't set, nobody is matched by them.
+    pub phone_default_region: Option<Region>,
     /// What happens to conversions of people who were not asked for consent.
     pub consent_unknown: UnknownConsent,
     /// When things happen.
@@ -133,6 +136,7 @@ impl Config {
                 .filter_map(|name| settings.secret(name))
                 .collect(),
             health_key: settings.secret("HEALTH_KEY"),
+            phone_default_region: settings.parsed("PHONE_DEFAULT_REGION", Region::parse),
             consent_unknown: settings
                 .parsed("CONSENT_UNKNOWN", |text| match text {
                     "hold" => Ok(UnknownConsent::Hold),
@@ -346,11 +350,15 @@ mod tests {
     #[test]
     fn everything_missing_and_wrong_is_reported_at_once() {
         let report = error(
-            &[("CONSENT_UNKNOWN", "maybe"), ("GOOGLE_ADS_CUSTOMER_ID", "12"), ("HEALTH_KEY", " ")],
+            &[("CONSENT_UNKNOWN", "maybe"), ("PHONE_DEFAULT_REGION", "UK"), ("GOOGLE_ADS_CUSTOMER_ID", "12")],
             &["HEALTH_KEY", "ALLOWED_ORIGINS"],
         );
-        for part in ["DATABASE_URL, HEALTH_KEY, ALLOWED_ORIGINS", "CONSENT_UNKNOWN must", "GOOGLE_ADS_CUSTOMER_ID must"]
-        {
+        for part in [
+            "DATABASE_URL, HEALTH_KEY, ALLOWED_ORIGINS",
+            "CONSENT_UNKNOWN must",
+            "PHONE_DEFAULT_REGION must",
+            "GOOGLE_ADS_CUSTOMER_ID must",
+        ] {
             assert!(report.contains(part), "{part} in {report}");
         }
     }

@@ -186,7 +186,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
         recorded as (
             insert into public.conversions (
                 lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
-                gclid, gbraid, wbraid, click_at, email_hash, email_hash_google, phone_hash,
+                gclid, gbraid, wbraid, click_at, session_attributes, email_hash, email_hash_google, phone_hash,
                 utm_source, utm_medium, utm_campaign, utm_term, utm_content,
                 ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at
             )
@@ -198,6 +198,10 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
                 case when l.gbraid ~ '^[A-Za-z0-9_-]+$' and length(l.gbraid) <= 512 then l.gbraid end,
                 case when l.wbraid ~ '^[A-Za-z0-9_-]+$' and length(l.wbraid) <= 512 then l.wbraid end,
                 l.click_at,
+                case
+                    when l.session_attributes ~ '^[A-Za-z0-9._=+/-]+$' and length(l.session_attributes) <= 4096
+                        then l.session_attributes
+                end,
                 -- The address of the form is the one the click belongs to.
                 coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
                 coalesce(l.phone_hash, i.phone_hash),

@@ -5,6 +5,7 @@ pub mod cookies;
 pub mod cors;
 pub mod problem;
 pub mod signature;
+pub mod warning;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use lambda_http::Request;
 pub use problem::Problem;
+pub use warning::Warning;
 
 use crate::app::App;
 

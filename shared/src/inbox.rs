@@ -87,8 +87,9 @@ pub struct Received {
 /// # Errors
 /// Those of the database.
 pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Received, DbError> {
-    let (email_hash, phone_hash) = (deal.email.as_ref().map(Email::hash), deal.phone.as_ref().and_then(Phone::hash));
-    let locks = Locks::of_person(email_hash.as_ref(), phone_hash.as_ref()).and(Locks::of_deal(&deal.crm_deal_id));
+    let email_hash = deal.email.as_ref().map(Email::hash);
+    let phone_hash = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
+    let locks = Locks::of_person(email_hash.as_ref(), phone_hash).and(Locks::of_deal(&deal.crm_deal_id));
     let row = sqlx::query!(
         r#"-- inbox::receive
         with locked as materialized (
@@ -164,7 +165,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
         deal.lead_id,
         email_hash.as_ref().map(Hash::as_str),
         deal.email.as_ref().map(|email| email.google_hash().as_str().to_owned()),
-        phone_hash.as_ref().map(Hash::as_str),
+        phone_hash.map(Hash::as_str),
         deal.payload_hash.as_str(),
         now,
         deal.updated_at.unwrap_or(now),
@@ -224,7 +225,7 @@ pub struct Match {
 pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
     let (deal, email_hash, phone_hash, limit) = match waiting {
         Waiting::Deal(id) => (Some(id), None, None, 1),
-        Waiting::Of(email, phone) => (None, Some(email.hash()), phone.and_then(Phone::hash), i64::MAX),
+        Waiting::Of(email, phone) => (None, Some(email.hash()), phone.and_then(|phone| phone.hash().ok()), i64::MAX),
         Waiting::Any(limit) => (None, None, None, limit.into()),
     };
     let matches = sqlx::query_as!(
@@ -272,7 +273,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         for update of i skip locked"#,
         deal,
         email_hash.as_ref().map(Hash::as_str),
-        phone_hash.as_ref().map(Hash::as_str),
+        phone_hash.map(Hash::as_str),
         limit,
     )
     .fetch_all(tx)

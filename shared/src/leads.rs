@@ -37,8 +37,34 @@ pub struct NewLead {
     pub cookie: Attribution,
     /// What the body says, for want of anything better.
     pub body: Attribution,
+    /// What Google's tag captured of the visit, when the form sends it.
+    pub session_attributes: Option<SessionAttributes>,
     /// When.
     pub at: DateTime<Utc>,
+}
+
+/// What Google's tag captures of a visit in the browser, encoded by the tag and passed on as it is: at most 4,096
+/// characters of base64, base64url, `.` and `=` (Data Manager API, `AdIdentifiers.session_attributes`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionAttributes(String);
+
+impl SessionAttributes {
+    /// # Errors
+    /// What is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
+        if (1..=4_096).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.into()))
+        } else {
+            Err("must be at most 4096 letters, digits and . _ - = + /, as Google's tag gives them".into())
+        }
+    }
+
+    /// As the tag gave them.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl NewLead {
@@ -75,9 +101,9 @@ pub enum Created {
 /// Those of the database.
 pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     let payload_hash = lead.payload_hash();
-    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(Phone::hash));
+    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
-    let locks = Locks::of_person(Some(&email_hash), phone_hash.as_ref());
+    let locks = Locks::of_person(Some(&email_hash), phone_hash);
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
@@ -97,7 +123,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
             consent_marketing, consent_data_processing, consent_recorded_at,
             ad_user_data, ad_personalization, consent_source,
             visitor_id, gclid, gbraid, wbraid, click_at,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content, created_at
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes, created_at
         )
         select
             $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, v.consent_recorded_at),
@@ -118,12 +144,12 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
             case when utm then v.utm_campaign else $23 end,
             case when utm then v.utm_term else $24 end,
             case when utm then v.utm_content else $25 end,
-            $26
+            $26, $27
         from gate
-        left join public.visitors v on v.visitor_id = $27
+        left join public.visitors v on v.visitor_id = $28
         cross join lateral (
             select
-                coalesce(v.click_at >= $28, v.click_at is not null) as own,
+                coalesce(v.click_at >= $29, v.click_at is not null) as own,
                 coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
         ) as known
         on conflict (transaction_id) do update set transaction_id = excluded.transaction_id
@@ -135,7 +161,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         email_hash.as_str(),
         email_hash_google.as_str(),
         lead.phone.as_ref().map(Phone::as_str),
-        phone_hash.as_ref().map(Hash::as_str),
+        phone_hash.map(Hash::as_str),
         lead.name.as_deref(),
         lead.message.as_deref(),
         lead.consent_marketing,
@@ -153,6 +179,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         utm.campaign.as_deref(),
         utm.term.as_deref(),
         utm.content.as_deref(),
+        lead.session_attributes.as_ref().map(SessionAttributes::as_str),
         lead.at,
         lead.visitor_id.map(|id| id.to_string()),
         lead.cookie.click.as_ref().map(|c| c.at),

@@ -87,7 +87,7 @@ pub async fn claim(
             select
                 q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone,
                 c.transaction_id, c.conversion_type, c.occurred_at, c.value::float8 as value, c.currency,
-                c.gclid, c.gbraid, c.wbraid, c.click_at,
+                c.gclid, c.gbraid, c.wbraid, c.click_at, c.session_attributes,
                 c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at, c.retracted_at,
                 (select created_at from public.leads where id = c.lead_id) as lead_at
             from public.conversion_queue q
@@ -116,7 +116,7 @@ pub async fn claim(
             due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
-            due.click_at, due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
+            due.click_at, due.session_attributes, due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
             due.ad_user_data as "ad_user_data: ConsentStatus",
             due.ad_personalization as "ad_personalization: ConsentStatus",
             due.restated_at, due.retracted_at, due.lead_at"#,
@@ -146,7 +146,7 @@ pub async fn claim(
             gclid: row.gclid,
             gbraid: row.gbraid,
             wbraid: row.wbraid,
-            session_attributes: None,
+            session_attributes: row.session_attributes,
             email_hash_google: row.email_hash_google,
             phone_hash: row.phone_hash,
             ad_user_data: row.ad_user_data,

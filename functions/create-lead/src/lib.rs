@@ -9,10 +9,10 @@ use shared::consent::{Consent, ConsentStatus};
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, cookies, denies_by_gpc, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
 use shared::inbox::Waiting;
-use shared::leads::{self, Created, NewLead};
+use shared::leads::{self, Created, NewLead, SessionAttributes};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -29,6 +29,8 @@ struct Answer {
     lead_id: Uuid,
     transaction_id: String,
     status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
@@ -56,14 +58,15 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
             ));
         }
     };
-    Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status }))
+    let warnings = Warning::of_phone(lead.phone.as_ref()).into_iter().collect();
+    Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status, warnings }))
 }
 
 fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", Phone::parse);
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
     let name = fields.optional_text("name", text_up_to(200));
     let message = fields.optional_text("message", text_up_to(5_000));
     let transaction_id = fields.optional_text("transaction_id", shared_id);
@@ -73,6 +76,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
     let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
     let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
     let attribution = attribution(app, &fields);
+    let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
     Ok(NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
@@ -90,6 +94,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
         visitor_id: cookies::visitor(request),
         cookie: cookies::attribution(request, app.clock.now()),
         body: attribution?,
+        session_attributes: session_attributes?,
         at: app.clock.now(),
     })
 }

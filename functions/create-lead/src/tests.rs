@@ -4,8 +4,8 @@ use shared::identity::Hash;
 use shared::visitors::VisitorId;
 use sqlx::PgPool;
 use testing::{
-    Answer, app, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts, rows,
-    with,
+    Answer, app, app_with, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts,
+    rows, with,
 };
 
 use super::*;
@@ -49,10 +49,59 @@ async fn a_form_becomes_a_lead(pool: PgPool) {
         "gclid": null, "click_at": null, "created_at": "2026-11-20T12:00:00+00:00",
     });
     expect(&lead(&pool, &answer).await, &expected);
+    assert_eq!(answer.body.get("warnings"), None);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_phone_that_nobody_can_be_matched_by_is_stored_and_said_why(pool: PgPool) {
+    let app = app(&pool);
+    let in_germany = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
     // A number without its country could be anybody's.
-    let national =
-        lead(&pool, &send(&app, form(&json!({"email": "a@example.com", "phone": "030 23125123"}))).await).await;
-    expect(&national, &json!({"phone": "030 23125123", "phone_hash": null}));
+    let national = json!({"email": "jane@example.com", "phone": "030 23125123", "transaction_id": "t"});
+    let answer = send(&app, form(&national)).await;
+    expect(&lead(&pool, &answer).await, &json!({"phone": "030 23125123", "phone_hash": null}));
+    let warnings = answer.body["warnings"].clone();
+    assert_eq!((warnings.as_array().map(Vec::len), &warnings[0]["field"]), (Some(1), &json!("phone")));
+    let detail = warnings[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("PHONE_DEFAULT_REGION") && !detail.contains("23125123"), "{detail}");
+    let again = send(&app, form(&national)).await;
+    assert_eq!((again.status, &again.body["warnings"]), (200, &warnings), "whoever repeats it may have missed it");
+
+    for (app, phone, hash, said) in [
+        (&in_germany, "030 23125123", Some("+493023125123"), None),
+        (&in_germany, "0049 (30) 23125-123", Some("+493023125123"), None),
+        (&in_germany, "+1 800-555-0100", Some("+18005550100"), None),
+        (&in_germany, "000000", None, Some("in DE")),
+        (&app, "+49 (0)30 23125123", Some("+493023125123"), None),
+        (&app, "+49 30", None, Some("any country")),
+    ] {
+        let answer = send(app, form(&json!({"email": "jane@example.com", "phone": phone}))).await;
+        let stored = lead(&pool, &answer).await;
+        expect(&stored, &json!({"phone": phone, "phone_hash": hash.map(Hash::of)}));
+        let detail = answer.body.pointer("/warnings/0/detail").and_then(Value::as_str);
+        assert_eq!(detail.is_some(), said.is_some(), "{phone}: {detail:?}");
+        assert!(detail.unwrap_or_default().contains(said.unwrap_or_default()), "{phone}: {detail:?}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn session_attributes_reach_the_conversion(pool: PgPool) {
+    let app = app(&pool);
+    let waiting = |email: &str| {
+        format!(
+            "insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, email_hash, payload_hash)
+             values ('test', '{email}', 'closed', '2026-11-20 11:00Z', '{}', 'x');",
+            Hash::of(email).as_str()
+        )
+    };
+    execute(&pool, &(waiting("with@example.com") + &waiting("without@example.com"))).await;
+    let captured = "eyJnYWRfc291cmNlIjoiMSJ9.-_+/=";
+    let with = send(&app, form(&json!({"email": "with@example.com", "session_attributes": captured}))).await;
+    expect(&lead(&pool, &with).await, &json!({"session_attributes": captured}));
+    let without = send(&app, form(&json!({"email": "without@example.com", "session_attributes": ""}))).await;
+    expect(&lead(&pool, &without).await, &json!({"session_attributes": null}));
+    let copied = rows(&pool, "select session_attributes from public.conversions order by crm_deal_id").await;
+    assert_eq!(json!(copied), json!([{"session_attributes": captured}, {"session_attributes": null}]));
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -317,6 +366,7 @@ async fn what_is_at_the_limit_is_taken(pool: PgPool) {
         ("transaction_id", json!("x".repeat(128))),
         ("gclid", json!("x".repeat(512))),
         ("utm_source", json!("ü".repeat(512))),
+        ("session_attributes", json!("x".repeat(4_096))),
     ] {
         let mut body = json!({"email": "jane@example.com"});
         body[field] = value;
@@ -332,6 +382,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         "consent": {"marketing": true, "data_processing": true, "ad_user_data": "granted", "ad_personalization": "granted"},
         "gclid": "a", "gbraid": "b", "wbraid": "c",
         "utm_source": "a", "utm_medium": "b", "utm_campaign": "c", "utm_term": "d", "utm_content": "e",
+        "session_attributes": "e30=",
     });
     let mut bad = vec![
         ("/name", json!("x".repeat(201))),
@@ -341,6 +392,10 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         ("/transaction_id", json!("a b")),
         ("/phone", json!("call me")),
         ("/phone", json!(format!("+49 30 {}", "1".repeat(60)))),
+        ("/session_attributes", json!("x".repeat(4_097))),
+        ("/session_attributes", json!("{\"a\":1}")),
+        ("/session_attributes", json!("a b")),
+        ("/session_attributes", json!("ä")),
         ("/consent", json!("granted")),
         ("/consent", json!([true])),
     ];
@@ -360,7 +415,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
     ] {
         bad.push(("/email", email));
     }
-    for text in ["/phone", "/name", "/message", "/transaction_id", "/gclid", "/utm_source"] {
+    for text in ["/phone", "/name", "/message", "/transaction_id", "/gclid", "/utm_source", "/session_attributes"] {
         bad.extend([json!(7), json!(true), json!({}), json!([])].map(|value| (text, value)));
     }
     for id in ["/gclid", "/gbraid", "/wbraid"] {
@@ -386,7 +441,7 @@ async fn whatever_comes_nothing_breaks(pool: PgPool) {
             "email": "jane@example.com", "phone": "+49 30 23125123", "name": "Jane", "message": "Hello", "transaction_id": "t-1",
             "consent": {"marketing": true, "data_processing": true, "ad_user_data": "granted", "ad_personalization": "granted"},
         }),
-        json!({"email": "jane@example.com", "gclid": "a", "utm_source": "a", "utm_term": "d"}),
+        json!({"email": "jane@example.com", "gclid": "a", "utm_source": "a", "utm_term": "d", "session_attributes": "e30="}),
     ];
     fuzz(&app, &ENDPOINT, handle, 2_000, &valid, |body| testing::request(&ENDPOINT, body)).await;
     let attribution = json!({"utm": {"source": "google"}, "click": {"gclid": "one", "at": "2026-11-20T11:00:00Z"}});

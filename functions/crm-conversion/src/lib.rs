@@ -9,7 +9,7 @@ use shared::App;
 use shared::conversions::{self, ConversionType, SkipReason, record_matches};
 use shared::db::{DbError, Tx};
 use shared::http::body::{Body, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, json, signature};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox::{self, Deal, Waiting};
 use shared::money::Money;
@@ -32,8 +32,16 @@ pub const ENDPOINT: Endpoint = Endpoint {
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(10);
 
 #[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
+}
+
+#[derive(Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-enum Answer {
+enum Outcome {
     Queued { conversion_id: Uuid, platforms: Vec<&'static str> },
     Duplicate { conversion_id: Uuid },
     Skipped { conversion_id: Uuid, reason: SkipReason },
@@ -61,41 +69,47 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
         ));
     }
     let now = app.clock.now();
-    let answer = match parse(&request, now)? {
-        Report::Reached(deal) => app.db.tx(async |tx| take(tx, app, &deal).await).await?,
-        Report::Lost(loss) => app.db.tx(async |tx| undo(tx, &loss, now).await).await?,
+    let report = parse(app, &request)?;
+    let outcome = match &report {
+        Report::Reached(deal) => app.db.tx(async |tx| take(tx, app, deal).await).await?,
+        Report::Lost(loss) => app.db.tx(async |tx| undo(tx, loss, now).await).await?,
     };
-    let code = if matches!(answer, Answer::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
-    Ok(json(code, &answer))
+    let code = if matches!(outcome, Outcome::AwaitingLead) { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let warnings = match &report {
+        Report::Reached(deal) => Warning::of_phone(deal.phone.as_ref()).into_iter().collect(),
+        Report::Lost(_) => Vec::new(),
+    };
+    Ok(json(code, &Answer { outcome, warnings }))
 }
 
-async fn take(tx: &mut Tx, app: &App, deal: &Deal) -> Result<Answer, DbError> {
+async fn take(tx: &mut Tx, app: &App, deal: &Deal) -> Result<Outcome, DbError> {
     let received = inbox::receive(tx, deal, app.clock.now()).await?;
     if let Some(conversion_id) = received.conversion_id {
         let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
-        return Ok(restated.map_or(Answer::Duplicate { conversion_id }, |restated| Answer::Restated {
+        return Ok(restated.map_or(Outcome::Duplicate { conversion_id }, |restated| Outcome::Restated {
             conversion_id,
             platforms: restated.platforms,
         }));
     }
     let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
-    Ok(recorded.map_or(Answer::AwaitingLead, |recorded| match recorded.skip_reason {
-        Some(reason) => Answer::Skipped { conversion_id: recorded.conversion_id, reason },
-        None => Answer::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+    Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
+        Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
+        None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
     }))
 }
 
-async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Answer, DbError> {
+async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Outcome, DbError> {
     lost_deals::keep(tx, loss, now).await?;
     let retracted = lost_deals::retract(tx, &loss.crm_deal_id, now).await?;
     leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
-    Ok(retracted.map_or(Answer::NothingToRetract, |retracted| Answer::Retracted {
+    Ok(retracted.map_or(Outcome::NothingToRetract, |retracted| Outcome::Retracted {
         conversion_id: retracted.conversion_id,
         platforms: retracted.platforms,
     }))
 }
 
-fn parse(request: &Request, now: DateTime<Utc>) -> Result<Report, Problem> {
+fn parse(app: &App, request: &Request) -> Result<Report, Problem> {
+    let now = app.clock.now();
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     // CRMs number their deals and send the number as one.
@@ -113,17 +127,17 @@ fn parse(request: &Request, now: DateTime<Utc>) -> Result<Report, Problem> {
         _ => ConversionType::parse(text).map(Some).map_err(|_| "must be qualified, closed, lost or refunded".into()),
     });
     let email = fields.optional_text("email", Email::parse);
-    let phone = fields.optional_text("phone", Phone::parse);
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
     let lead_id = fields.optional_text("lead_id", |text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into()));
     let is_lost = matches!(conversion_type, Ok(None));
     if !is_lost && matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
         fields.refuse("email", "is required, unless there is a phone or a lead_id");
     }
-    // A number without its country names nobody: it can neither be matched nor be guessed at.
+    // A number that can't be matched names nobody.
     if let (false, Ok(None), Ok(Some(phone)), Ok(None)) = (is_lost, &email, &phone, &lead_id)
-        && phone.hash().is_none()
+        && let Err(why) = phone.hash()
     {
-        fields.refuse("phone", "must start with + and the country code when it is all there is, such as +49 30 901820");
+        fields.refuse("phone", why.to_string());
     }
     let value = fields.optional("value", Money::value_from);
     let currency = fields.optional_text("currency", Money::currency_from);

@@ -462,16 +462,65 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 async fn a_deal_must_name_somebody(pool: PgPool) {
     let app = app(&pool);
     let before = row_counts(&pool).await;
-    let national = json!({"email": "", "phone": "030 23125123"});
-    for (fields, pointer) in [
-        (json!({"email": null}), "/email"),
-        (json!({"email": "", "phone": "", "lead_id": ""}), "/email"),
-        (national, "/phone"),
+    let in_germany = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
+    for (app, fields, pointer, why) in [
+        (&app, json!({"email": null}), "/email", "required"),
+        (&app, json!({"email": "", "phone": "", "lead_id": ""}), "/email", "required"),
+        (&app, json!({"email": "", "phone": "030 23125123"}), "/phone", "PHONE_DEFAULT_REGION"),
+        (&app, json!({"email": "", "phone": "+49 30"}), "/phone", "any country"),
+        (&in_germany, json!({"email": "", "phone": "000000"}), "/phone", "in DE"),
     ] {
-        let answer = send(&app, &deal("D-1", &fields)).await;
+        let answer = send(app, &deal("D-1", &fields)).await;
         assert_eq!((answer.status, answer.pointers()), (400, vec![pointer]), "{fields}");
+        let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains(why), "{fields}: {detail}");
     }
     assert_eq!(row_counts(&pool).await, before);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_phone_beside_an_email_may_be_of_no_use(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    for (id, email, status) in [("D-1", "jane@example.com", 200), ("D-2", "nobody@example.com", 202)] {
+        let answer = send(&app, &deal(id, &json!({"email": email, "phone": "030 23125123"}))).await;
+        assert_eq!((answer.status, &answer.body["warnings"][0]["field"]), (status, &json!("phone")));
+        assert!(!answer.body.to_string().contains("23125123"), "{}", answer.body);
+        let stored = row(&pool, &format!("{INBOX} where crm_deal_id = '{id}'")).await;
+        assert_eq!(stored["phone_hash"], Value::Null);
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_phone_without_its_country_is_one_of_the_deployments(pool: PgPool) {
+    let app = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
+    lead(&pool, &json!({"email_hash": null, "phone_hash": Hash::of("+493023125123")})).await;
+    let answer = send(&app, &deal("D-1", &json!({"email": null, "phone": "030 23125-123 ext 7"}))).await;
+    assert_eq!((&answer.body["status"], answer.body.get("warnings")), (&json!("queued"), None));
+    expect(&row(&pool, CONVERSION).await, &json!({"matched_by": "phone", "phone_hash": Hash::of("+493023125123")}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn session_attributes_of_another_kind_stay_with_the_lead(pool: PgPool) {
+    let app = app(&pool);
+    let longest = "x".repeat(4_096);
+    for (nth, (written, copied)) in [
+        ("eyJhIjoxfQ==", Some("eyJhIjoxfQ==")),
+        (&longest, Some(&*longest)),
+        (&format!("{longest}x"), None),
+        ("{\"source\": \"newsletter\"}", None),
+        ("e30=\n", None),
+        ("", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("p{nth}@example.com");
+        lead(&pool, &json!({"email_hash": Hash::of(&email), "session_attributes": written})).await;
+        assert_eq!(send(&app, &deal(&email, &json!({"email": email}))).await.status, 200);
+        let stored = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{email}'")).await;
+        assert_eq!(stored["session_attributes"], json!(copied), "{nth}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -114,6 +114,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             visitor_id: None,
             cookie: Attribution::default(),
             body: Attribution::default(),
+            session_attributes: None,
             at: start(),
         };
         let deal = Deal {

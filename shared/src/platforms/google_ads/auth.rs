@@ -99,11 +99,6 @@ impl TokenSource {
         Self { credentials, token_url, http, clock, ended: AtomicU64::new(0), last: Mutex::default() }
     }
 
-    /// A token for the Data Manager API that is good for a few more minutes.
-    pub(super) async fn token(&self) -> Result<SecretString, Outcome> {
-        self.token_for(Scope::DataManager).await
-    }
-
     /// A token for this scope that is good for a few more minutes. Paused when Google says that the credentials were
     /// granted less; when it says nothing, they were granted what was asked for.
     pub(super) async fn token_for(&self, scope: Scope) -> Result<SecretString, Outcome> {
