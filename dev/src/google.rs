@@ -90,7 +90,7 @@ impl GoogleSandbox {
     #[must_use]
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
         let memory = Memory {
-            tokens: token::AccessTokens::default(),
+            tokens: access::AccessTokens::default(),
             ledger: ledger::Ledger::default(),
             script: faults::Script::default(),
             poisons: poison::Poisons::default(),
@@ -216,7 +216,7 @@ impl GoogleSandbox {
 
     /// Makes every access token invalid that was handed out so far.
     pub fn revoke_tokens(&self) {
-        self.memory().tokens = token::AccessTokens::default();
+        self.memory().tokens = access::AccessTokens::default();
     }
 
     /// Whether the bodies of requests, and with them the events as they were written, are kept, as they are in the

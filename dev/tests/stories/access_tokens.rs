@@ -10,7 +10,7 @@ use shared::clock::Clock;
 use shared::config::Values;
 use shared::consent::ConsentStatus;
 use shared::conversions::ConversionType;
-use shared::platforms::{Conversion, Outcome, Platform, Reason, google_ads};
+use shared::platforms::{Allowance, Conversion, Dates, Outcome, Platform, Reason, google_ads};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ impl Uploader {
         let mut values = settings::values("postgresql://nobody@127.0.0.1:1/none", &base);
         change(&mut values);
         let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
-        let platform = (google_ads::ENTRY.connect)(&config, &clock).unwrap().unwrap();
+        let platform = (google_ads::ENTRY.connect)(&config, &clock).unwrap().remove(0);
         Self { google, clock, platform: platform.into() }
     }
 
@@ -86,13 +86,21 @@ async fn upload(platform: Arc<dyn Platform>, clock: Clock) -> Outcome {
         gclid: ClickId::parse("Click-1").ok(),
         gbraid: None,
         wbraid: None,
-        click_at: Some(clock.now() - TimeDelta::days(1)),
+        session_attributes: None,
         email_hash_google: None,
         phone_hash: None,
         ad_user_data: ConsentStatus::Granted,
         ad_personalization: ConsentStatus::Granted,
+        dates: Dates {
+            click_at: Some(clock.now() - TimeDelta::days(1)),
+            lead_at: clock.now(),
+            restated_at: None,
+            retracted_at: None,
+        },
+        send_alone: false,
     };
-    platform.upload(&[conversion]).await.remove(0).outcome
+    let allowance = Allowance::new(clock.clone(), clock.now() + TimeDelta::minutes(1), None, (0, 0));
+    platform.upload(&[conversion], &allowance).await.outcomes.remove(0)
 }
 
 fn accepted(outcome: &Outcome) -> bool {

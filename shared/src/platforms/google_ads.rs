@@ -18,8 +18,8 @@ use crate::conversions::ConversionType;
 
 use ads_api::AdsApi;
 use api::Api;
-use auth::{Scope, TokenSource};
 pub use auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
+use auth::{Scope, TokenSource};
 use data_manager::DataManager;
 
 const UPLOADS: &str = "google_ads";

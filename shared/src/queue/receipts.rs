@@ -16,7 +16,7 @@ const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
 const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
 
 /// A receipt whose verdict is due, and the rows that wait for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Receipt {
     /// The receipt.
     pub request_id: String,

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::App;
-use shared::breaker::{self, State};
+use shared::breaker::{self, Pause, State};
 use shared::db::DbError;
 use shared::platforms::Reason;
 use sqlx::PgPool;
@@ -12,9 +12,15 @@ async fn state(app: &App) -> State {
 }
 
 async fn pause(app: &App, code: &str) {
-    let (reason, probe_after) = (Reason::new(code, "Add the account."), TimeDelta::minutes(30));
-    let paused =
-        app.db.tx(async |tx| breaker::pause(tx, "google_ads", &reason, app.clock.now(), probe_after).await).await;
+    pause_until(app, code, false).await;
+}
+
+async fn pause_until(app: &App, code: &str, until_confirmed: bool) {
+    let reason = Reason::new(code, "Add the account.");
+    let next_probe_at = app.clock.now() + TimeDelta::minutes(30);
+    let pause = Pause { reason: &reason, next_probe_at, until_confirmed };
+    let paused: Result<_, DbError> =
+        app.db.tx(async |tx| breaker::pause(tx, "google_ads", pause, app.clock.now()).await).await;
     paused.unwrap();
 }
 
@@ -41,6 +47,14 @@ async fn a_paused_platform_is_tried_again_when_it_is_time(pool: PgPool) {
         "paused_at": "2026-11-20T12:00:00+00:00", "next_probe_at": "2026-11-20T13:00:00+00:00",
     });
     assert_eq!(stored(&pool).await, expected);
+    pause_until(&app, "NO_CONSENT", true).await;
+    app.clock.advance(TimeDelta::minutes(30));
+    assert_eq!(state(&app).await, State::ProbeUntilConfirmed);
+    let later = app.clock.now() + TimeDelta::hours(1);
+    let postponed: Result<_, DbError> =
+        app.db.tx(async |tx| breaker::postpone_probe(tx, "google_ads", later).await).await;
+    postponed.unwrap();
+    assert_eq!(state(&app).await, State::Paused);
     let other = app.db.tx(async |tx| breaker::state(tx, "another", app.clock.now()).await).await;
     assert_eq!(other.map_err(|error: DbError| error.to_string()), Ok(State::Active));
 }

@@ -125,6 +125,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             lead_id: None,
             email: Some(email),
             phone: None,
+            updated_at: None,
             payload_hash: Hash::of("x"),
         };
         let by_lead = app.db.tx(async |tx| {

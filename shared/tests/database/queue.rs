@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::App;
-use shared::breaker::{self, State};
+use shared::breaker::{self, Pause, State};
 use shared::db::DbError;
-use shared::platforms::{Attempt, Exchange, Outcome, Reason, Verdict};
+use shared::platforms::{Delivery, Exchange, Operation, Outcome, Reason, Request, Route, Verdict};
 use shared::queue::receipts::{self, Receipt};
 use shared::queue::{self, Claim};
 use sqlx::PgPool;
@@ -13,6 +13,7 @@ use testing::{app, app_with, execute, queue_row, row, rows, start};
 use uuid::Uuid;
 
 const PLATFORM: &str = "google_ads";
+const ROUTE: Route = Route { platform: PLATFORM, operation: Operation::Upload, transport: "data_manager" };
 
 async fn claim(app: &App, limit: usize) -> Claim {
     let now = app.clock.now();
@@ -28,11 +29,20 @@ fn ids(claim: &Claim) -> BTreeSet<Uuid> {
 
 /// Writes the same outcome for every row of the claim; answers how many were still ours.
 async fn settle(app: &App, claim: &Claim, outcome: &Outcome) -> u64 {
-    let exchange = Exchange { http_status: Some(418), duration: std::time::Duration::from_millis(7) };
-    let attempts = vec![Attempt { outcome: outcome.clone(), exchange }; claim.conversions.len()];
+    let exchange =
+        Exchange { http_status: Some(418), duration: std::time::Duration::from_millis(7), ..Exchange::default() };
+    let rows: Vec<usize> = (0..claim.conversions.len()).collect();
+    let delivery = Delivery {
+        outcomes: vec![outcome.clone(); rows.len()],
+        requests: vec![Request { exchange, conversions: rows.clone(), settled: rows }],
+    };
+    settle_as(app, claim, &delivery).await
+}
+
+async fn settle_as(app: &App, claim: &Claim, delivery: &Delivery) -> u64 {
     let now = app.clock.now();
     let settled: Result<_, DbError> =
-        app.db.tx(async |tx| queue::settle(tx, &app.config, PLATFORM, claim, &attempts, now).await).await;
+        app.db.tx(async |tx| queue::settle(tx, &app.config, ROUTE, claim, delivery, now).await).await;
     settled.unwrap()
 }
 
@@ -43,9 +53,10 @@ async fn receipts(app: &App) -> Vec<Receipt> {
 }
 
 async fn conclude(app: &App, receipt: &Receipt, verdict: Verdict) {
-    let (verdict, now) = ((verdict, Exchange::default()), app.clock.now());
+    let now = app.clock.now();
+    let answers = [(receipt.clone(), vec![verdict; receipt.conversions.len()], Exchange::default())];
     let done: Result<_, DbError> =
-        app.db.tx(async |tx| receipts::conclude(tx, &app.config, PLATFORM, receipt, &verdict, now).await).await;
+        app.db.tx(async |tx| receipts::conclude(tx, &app.config, ROUTE, &answers, now).await).await;
     done.unwrap();
 }
 
@@ -170,7 +181,10 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
         (Outcome::Accepted { request_id: "r".into() }, json!(["uploaded", "r", false, null, "accepted"]), false),
         (Outcome::AlreadyDone(reason()), json!(["uploaded", null, true, null, "already_done"]), false),
         (Outcome::Rejected(reason()), json!(["dead_letter", null, false, "CODE", "rejected"]), false),
+        (Outcome::Recorded, json!(["uploaded", null, true, null, "recorded"]), false),
         (Outcome::Paused(reason()), json!(["pending", null, false, "CODE", "paused"]), true),
+        (Outcome::SendAlone(reason()), json!(["pending", null, false, "CODE", "send_alone"]), true),
+        (Outcome::Unsent, json!(["pending", null, false, null, "unsent"]), true),
     ];
     for (outcome, expected, open) in cases {
         let id = queue_row(&pool, &json!({}), &json!({})).await;
@@ -194,6 +208,9 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
         );
         let again = claim(&app, 9).await;
         assert_eq!(ids(&again).contains(&id), open, "{outcome:?}");
+        if open {
+            assert_eq!(again.conversions[0].send_alone, matches!(outcome, Outcome::SendAlone(_)));
+        }
         execute(&pool, "delete from public.conversion_queue").await;
     }
 }
@@ -205,10 +222,15 @@ async fn an_acceptance_ends_a_pause(pool: PgPool) {
     queue_row(&pool, &json!({}), &json!({})).await;
     let state =
         async || -> State { app.db.tx(async |tx| breaker::state(tx, PLATFORM, app.clock.now()).await).await.unwrap() };
-    let pause = TimeDelta::minutes(30);
-    let paused = app.db.tx(async |tx| breaker::pause(tx, PLATFORM, &reason(), app.clock.now(), pause).await).await;
-    paused.unwrap();
-    settle(&app, &claim(&app, 1).await, &Outcome::Unavailable(reason(), None)).await;
+    let reason = reason();
+    let pause = async |until_confirmed| {
+        let pause = Pause { reason: &reason, next_probe_at: start() + TimeDelta::minutes(30), until_confirmed };
+        let paused: Result<_, DbError> =
+            app.db.tx(async |tx| breaker::pause(tx, PLATFORM, pause, app.clock.now()).await).await;
+        paused.unwrap();
+    };
+    pause(false).await;
+    settle(&app, &claim(&app, 1).await, &Outcome::Unavailable(reason.clone(), None)).await;
     assert_eq!(state().await, State::Paused, "nothing was accepted");
     settle(&app, &claim(&app, 1).await, &Outcome::Accepted { request_id: "r".into() }).await;
     assert_eq!(state().await, State::Active);
@@ -326,7 +348,7 @@ async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
     let money = claimed.money.unwrap();
     assert_eq!((money.value().to_string().as_str(), money.currency()), ("6000.5", "EUR"));
     assert_eq!(claimed.gclid.unwrap().as_str(), "click");
-    assert_eq!(claimed.click_at, Some(start() - TimeDelta::hours(2)));
+    assert_eq!(claimed.dates.click_at, Some(start() - TimeDelta::hours(2)));
     assert_eq!(claimed.occurred_at, start() - TimeDelta::hours(1));
     assert_eq!(json!([claimed.email_hash_google, claimed.phone_hash]), json!(["a".repeat(64), "b".repeat(64)]));
     assert_eq!(json!([claimed.ad_user_data, claimed.ad_personalization]), json!(["granted", "denied"]));
@@ -369,6 +391,9 @@ async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
         (4, Outcome::Retry(reason()), "dead_letter", 5, None),
         (2, Outcome::Rejected(reason()), "dead_letter", 2, None),
         (0, Outcome::Later(soon, reason()), "pending", 0, Some(soon - start())),
+        (0, Outcome::Held(reason()), "pending", 0, Some(TimeDelta::hours(1))),
+        (1, Outcome::Paused(reason()), "failed", 1, None),
+        (0, Outcome::SendAlone(reason()), "pending", 0, None),
     ];
     for (before, outcome, status, refusals, wait) in cases {
         let id = queue_row(&pool, &json!({"retry_count": before}), &json!({})).await;
@@ -391,4 +416,99 @@ async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
         assert_eq!(stored(&pool, id).await, row, "{outcome:?}");
         execute(&pool, "delete from public.conversion_queue").await;
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_pause_for_late_refusals_ends_with_a_confirmation(pool: PgPool) {
+    let app = app(&pool);
+    queue_row(&pool, &json!({}), &json!({})).await;
+    queue_row(&pool, &json!({}), &json!({})).await;
+    let reason = reason();
+    let pause = Pause { reason: &reason, next_probe_at: start(), until_confirmed: true };
+    let paused: Result<_, DbError> = app.db.tx(async |tx| breaker::pause(tx, PLATFORM, pause, start()).await).await;
+    paused.unwrap();
+    settle(&app, &claim(&app, 1).await, &Outcome::Accepted { request_id: "r".into() }).await;
+    let state =
+        async || -> State { app.db.tx(async |tx| breaker::state(tx, PLATFORM, app.clock.now()).await).await.unwrap() };
+    assert_eq!(state().await, State::ProbeUntilConfirmed, "it accepts everything");
+    app.clock.advance(TimeDelta::minutes(30));
+    conclude(&app, &receipts(&app).await[0], Verdict::Refused(Outcome::Paused(reason.clone()))).await;
+    let refused = rows(&pool, "select status, retry_count from public.conversion_queue where request_id = 'r'").await;
+    assert_eq!(refused, [json!({"status": "pending", "retry_count": 0})], "the account's fault costs no attempt");
+    assert_eq!(state().await, State::ProbeUntilConfirmed);
+
+    execute(&pool, "update public.conversion_queue set request_id = null").await;
+    settle(&app, &claim(&app, 1).await, &Outcome::Accepted { request_id: "s".into() }).await;
+    app.clock.advance(TimeDelta::minutes(30));
+    conclude(&app, &receipts(&app).await[0], Verdict::Confirmed).await;
+    assert_eq!(state().await, State::Active);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn without_a_verdict_for_seven_days_it_stays_unconfirmed(pool: PgPool) {
+    let app = app(&pool);
+    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
+    app.clock.advance(TimeDelta::days(7));
+    conclude(&app, &receipts(&app).await[0], Verdict::Processing).await;
+    let row = stored(&pool, id).await;
+    assert_eq!(
+        json!([row["status"], row["confirmed_at"], row["last_error_code"]]),
+        json!(["uploaded", null, "unconfirmed"])
+    );
+    app.clock.advance(TimeDelta::days(30));
+    assert!(receipts(&app).await.is_empty(), "nobody asks any more");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_request_is_logged_with_what_it_came_to(pool: PgPool) {
+    let app = app(&pool);
+    for minute in 0..4 {
+        let created = format!("2026-11-20T11:0{minute}:00Z");
+        queue_row(&pool, &json!({"created_at": created}), &json!({})).await;
+    }
+    let claim = claim(&app, 9).await;
+    let id = |at: usize| claim.conversions[at].queue_id.to_string();
+    let request = |status, conversions: &[usize], settled: &[usize]| Request {
+        exchange: Exchange { http_status: Some(status), request_id: Some(format!("q{status}")), ..Exchange::default() },
+        conversions: conversions.to_vec(),
+        settled: settled.to_vec(),
+    };
+    // The first never went out; the second was to blame for a refusal; the others then went through.
+    let accepted = Outcome::Accepted { request_id: "r".into() };
+    let delivery = Delivery {
+        outcomes: vec![
+            Outcome::Rejected(Reason::new("expired", "too old")),
+            Outcome::Rejected(reason()),
+            accepted.clone(),
+            accepted,
+        ],
+        requests: vec![request(400, &[1, 2, 3], &[1]), request(200, &[2, 3], &[2, 3])],
+    };
+    assert_eq!(settle_as(&app, &claim, &delivery).await, 4);
+    let logged = rows(
+        &pool,
+        "select http_status, request_id, transport, operation, outcome, reason_code, queue_ids
+         from public.upload_attempts order by http_status desc, outcome desc",
+    )
+    .await;
+    let line = |status: Option<u16>, outcome: &str, code: Option<&str>, rows: &[usize]| {
+        json!({
+            "http_status": status, "request_id": status.map(|it| format!("q{it}")),
+            "transport": status.map(|_| "data_manager"), "operation": "upload", "outcome": outcome,
+            "reason_code": code, "queue_ids": rows.iter().map(|at| id(*at)).collect::<Vec<_>>(),
+        })
+    };
+    assert_eq!(
+        logged,
+        [
+            line(None, "rejected", Some("expired"), &[0]),
+            line(Some(400), "rejected", Some("CODE"), &[1]),
+            line(Some(400), "not_processed", Some("CODE"), &[2, 3]),
+            line(Some(200), "accepted", None, &[2, 3]),
+        ]
+    );
+    let spent: Result<_, DbError> =
+        app.db.tx(async |tx| queue::requests(tx, "data_manager", app.clock.now()).await).await;
+    assert_eq!(spent.unwrap(), (2, 2), "requests, not lines");
 }

@@ -271,3 +271,62 @@ fn of_any_request(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost_reflect::{DescriptorPool, Kind};
+
+    use super::*;
+
+    /// The error enums that an upload or an adjustment can come back with, as `ErrorCode` calls them.
+    const ENUMS: [&str; 19] = [
+        "conversionUploadError",
+        "conversionAdjustmentUploadError",
+        "quotaError",
+        "authenticationError",
+        "authorizationError",
+        "internalError",
+        "requestError",
+        "headerError",
+        "partialFailureError",
+        "notAllowlistedError",
+        "dateError",
+        "fieldError",
+        "stringFormatError",
+        "stringLengthError",
+        "currencyCodeError",
+        "rangeError",
+        "notEmptyError",
+        "idError",
+        "distinctError",
+    ];
+
+    /// The values of every enum in `ErrorCode`, from Google's own descriptors.
+    fn published() -> BTreeMap<String, Vec<String>> {
+        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/src/google/googleads_v26.fds"));
+        let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
+        let codes = pool.get_message_by_name("google.ads.googleads.v26.errors.ErrorCode").unwrap();
+        let values = |kind: Kind| match kind {
+            Kind::Enum(it) => it.values().map(|value| value.name().to_owned()).collect(),
+            _ => Vec::new(),
+        };
+        codes.fields().map(|field| (field.json_name().to_owned(), values(field.kind()))).collect()
+    }
+
+    #[test]
+    fn every_published_reason_has_a_meaning_and_a_sentence() {
+        let published = published();
+        for error in ENUMS {
+            let values = &published[error];
+            assert!(values.len() > 2, "{error}");
+            for value in values {
+                let (_, advice) = of(error, value).unwrap_or_else(|| panic!("{error}: {value} has no meaning"));
+                assert!(advice.len() > 10, "{error}: {value}");
+            }
+        }
+        assert_eq!(of("conversionUploadError", "INVENTED_LATER"), None);
+        assert_eq!(of("inventedError", "UNKNOWN"), None);
+    }
+}

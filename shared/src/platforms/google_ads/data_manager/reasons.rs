@@ -241,3 +241,34 @@ pub(super) fn of_processing(reason: &str) -> Option<(Meaning, &'static str)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    /// The names of an enum in Google's own descriptors.
+    fn published(name: &str) -> Vec<String> {
+        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/src/google/datamanager_v1.fds"));
+        let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
+        let published = pool.get_enum_by_name(&format!("google.ads.datamanager.v1.{name}")).unwrap();
+        published.values().map(|value| value.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_published_reason_has_a_meaning_and_a_sentence() {
+        let (requests, processing) = (published("ErrorReason"), published("ProcessingErrorReason"));
+        assert!(requests.len() >= 129 && processing.len() >= 45, "{} {}", requests.len(), processing.len());
+        for reason in requests {
+            let (_, advice) = of_request(&reason).unwrap_or_else(|| panic!("{reason} has no meaning"));
+            assert!(advice.len() > 10, "{reason}");
+        }
+        for reason in processing {
+            let (_, advice) = of_processing(&reason).unwrap_or_else(|| panic!("{reason} has no meaning"));
+            assert!(advice.len() > 10, "{reason}");
+        }
+        assert_eq!(of_request("INVENTED_LATER"), None);
+        assert_eq!(of_processing("PROCESSING_ERROR_REASON_INVENTED_LATER"), None);
+    }
+}
