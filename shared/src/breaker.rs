@@ -18,6 +18,16 @@ pub enum State {
     ProbeUntilConfirmed,
     /// Not yet.
     Paused,
+    /// Not yet, and a verdict may end it.
+    PausedUntilConfirmed,
+}
+
+impl State {
+    /// Does the pause end only when the platform has confirmed something?
+    #[must_use]
+    pub fn is_until_confirmed(self) -> bool {
+        matches!(self, Self::ProbeUntilConfirmed | Self::PausedUntilConfirmed)
+    }
 }
 
 /// The state of a platform.
@@ -32,11 +42,13 @@ pub async fn state(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<St
     )
     .fetch_optional(tx)
     .await?;
-    Ok(match paused {
-        None => State::Active,
-        Some(pause) if pause.next_probe_at.is_some_and(|at| at > now) => State::Paused,
-        Some(pause) if pause.ends_with == "confirmation" => State::ProbeUntilConfirmed,
-        Some(_) => State::Probe,
+    let Some(pause) = paused else { return Ok(State::Active) };
+    let is_time = pause.next_probe_at.is_none_or(|at| at <= now);
+    Ok(match (pause.ends_with.as_str(), is_time) {
+        ("confirmation", true) => State::ProbeUntilConfirmed,
+        ("confirmation", false) => State::PausedUntilConfirmed,
+        (_, true) => State::Probe,
+        (_, false) => State::Paused,
     })
 }
 

@@ -4,6 +4,7 @@
 mod access_tokens;
 mod concurrency;
 mod crash;
+mod delivery;
 mod journey;
 mod keyless;
 mod pooler;

@@ -71,6 +71,10 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
             allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
         }
         let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
+        // A verdict may end the pause, or prolong it.
+        if run.state().await?.is_until_confirmed() {
+            run.confirm(&mut summary).await?;
+        }
         if run.upload(&mut summary).await? {
             run.confirm(&mut summary).await?;
         }
@@ -101,13 +105,19 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    async fn state(&self) -> Result<State, DbError> {
+        let Self { app, platform, .. } = self;
+        let id = platform.route().platform;
+        app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await
+    }
+
     /// Sends what is due. False when the platform is paused.
     async fn upload(&self, summary: &mut Summary) -> Result<bool, DbError> {
         let Self { app, platform, allowance } = self;
         let route = platform.route();
         let id = route.platform;
-        let state = app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await?;
-        if state == State::Paused {
+        let state = self.state().await?;
+        if matches!(state, State::Paused | State::PausedUntilConfirmed) {
             summary.paused.push(id);
             return Ok(false);
         }

@@ -54,7 +54,7 @@ async fn a_paused_platform_is_tried_again_when_it_is_time(pool: PgPool) {
     let postponed: Result<_, DbError> =
         app.db.tx(async |tx| breaker::postpone_probe(tx, "google_ads", later).await).await;
     postponed.unwrap();
-    assert_eq!(state(&app).await, State::Paused);
+    assert_eq!(state(&app).await, State::PausedUntilConfirmed);
     let other = app.db.tx(async |tx| breaker::state(tx, "another", app.clock.now()).await).await;
     assert_eq!(other.map_err(|error: DbError| error.to_string()), Ok(State::Active));
 }

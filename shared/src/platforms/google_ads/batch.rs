@@ -116,8 +116,11 @@ impl Delivery {
             match answer {
                 Answered::Each(outcomes) => {
                     rest.drain(..asked);
+                    // If one of these was the bad one, nothing is known of the others.
+                    suspects = suspects
+                        .filter(|_| outcomes.iter().all(Outcome::is_accepted))
+                        .map(|(count, outcome)| (count - asked, outcome));
                     self.settle(exchange, &rows, rows.iter().copied().zip(outcomes).collect());
-                    suspects = suspects.map(|(count, outcome)| (count - asked, outcome));
                 }
                 Answered::Blamed(blamed) => {
                     let blamed: Vec<_> =

@@ -130,11 +130,7 @@ pub(super) fn read(
     let mut rows: Vec<Option<(Meaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
     for error in &errors {
         let (meaning, reason) = error.meaning();
-        let Some(row) = error.row(conversions.len()) else {
-            let message =
-                "Google refused something in the request and doesn't say which; each goes again in one of its own";
-            return Answered::Failed(Outcome::SendAlone(self::reason(&reason.code, message, &error.message)));
-        };
+        let Some(row) = error.row(conversions.len()) else { return unattributed(error, answer, now) };
         if rows[row].as_ref().is_none_or(|(known, ..)| meaning.weight() > known.weight()) {
             rows[row] = Some((meaning, reason, error.retry_delay()));
         }
@@ -160,20 +156,26 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
         };
     };
     exchange.request_id = request_id.or(exchange.request_id.take());
-    let worst = errors.iter().max_by_key(|it| it.meaning().0.weight());
-    let Some((error, (meaning, reason))) = worst.map(|it| (it, it.meaning())) else {
+    let Some(error) = errors.iter().max_by_key(|it| it.meaning().0.weight()) else {
         return Answered::Failed(unreadable(answer));
     };
-    let wait = error.retry_delay().or(answer.retry_after);
-    // An error of Google's own is no conversion's, whatever it says.
-    if meaning.is_of_all() || answer.status >= 500 {
-        let meaning = if answer.status >= 500 { Meaning::Trouble } else { meaning };
-        return Answered::Failed(outcome(meaning, reason, None, wait, now));
-    }
+    let (meaning, reason) = error.meaning();
     match error.row(conversions.len()) {
-        Some(row) => Answered::Blamed(vec![(row, outcome(meaning, reason, Some(&conversions[row].dates), wait, now))]),
-        None => Answered::Unnamed(outcome(meaning, reason, None, wait, now)),
+        Some(row) if answer.status < 500 && !meaning.is_of_all() => {
+            let outcome = outcome(meaning, reason, Some(&conversions[row].dates), error.retry_delay(), now);
+            Answered::Blamed(vec![(row, outcome)])
+        }
+        _ => unattributed(error, answer, now),
     }
+}
+
+/// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent again.
+fn unattributed(error: &GoogleAdsError, answer: &Answer, now: DateTime<Utc>) -> Answered {
+    let (meaning, reason) = error.meaning();
+    // An error of Google's own is no conversion's, whatever it says.
+    let meaning = if answer.status >= 500 { Meaning::Trouble } else { meaning };
+    let outcome = outcome(meaning, reason, None, error.retry_delay().or(answer.retry_after), now);
+    if meaning.is_of_all() { Answered::Failed(outcome) } else { Answered::Unnamed(outcome) }
 }
 
 #[cfg(test)]
@@ -251,8 +253,10 @@ mod tests {
             [vec![nowhere.clone()], vec![known, nowhere.clone()], vec![error("dateError", "UNKNOWN", Some(9))]]
         {
             let answered = read_as(200, &partial(3, &errors), 3);
-            assert!(matches!(answered, Answered::Failed(Outcome::SendAlone(_))));
+            assert!(matches!(answered, Answered::Unnamed(Outcome::Rejected(_))));
         }
+        let trouble = error("internalError", "INTERNAL_ERROR", None);
+        assert!(matches!(read_as(200, &partial(3, &[trouble]), 3), Answered::Failed(Outcome::Unavailable(..))));
         assert_eq!(each(read_as(200, &partial(1, &[nowhere]), 1)), ["rejected"]);
         for body in [
             json!({}),

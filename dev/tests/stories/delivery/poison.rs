@@ -1,0 +1,71 @@
+//! A few conversions that Google refuses, among many that it doesn't.
+
+use dev::google::{EventPoison, FieldStyle, Poison, RowPoison};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::{Delivery, counts};
+
+const ROWS: i32 = 2_000;
+/// ⌈log₂ 2000⌉
+const LOG2: usize = 11;
+
+/// Poisons k of 2,000 rows, spread over all of them, and runs the uploader once.
+async fn one_run(delivery: &Delivery, k: usize, poison: &Poison, code: &str) -> usize {
+    delivery.execute("delete from public.leads; delete from public.upload_attempts").await;
+    delivery.google.clear();
+    delivery.add_due(0..ROWS).await;
+    let bad: Vec<String> = (0..k).map(|nth| format!("adtrail-{}", (nth * 1_013) % 2_000)).collect();
+    bad.iter().for_each(|id| delivery.google.poison(id, poison.clone()));
+
+    let summary = delivery.tick().await;
+
+    assert_eq!((summary.accepted, summary.rejected), (2_000 - k as u64, k as u64), "{poison:?}");
+    let expected =
+        counts(&[("uploaded", 2_000 - i64::try_from(k).unwrap()), ("dead_letter", i64::try_from(k).unwrap())]);
+    assert_eq!(delivery.statuses().await, expected);
+    assert_eq!(delivery.attempts_used().await, 0);
+    for id in &bad {
+        let row: Value = delivery.row(id, "google_ads").await;
+        assert_eq!((&row["status"], &row["last_error_code"]), (&"dead_letter".into(), &code.into()), "{poison:?}");
+        delivery.google.unpoison(id);
+    }
+    let counted = delivery.google.conversions();
+    assert_eq!(counted.iter().filter(|it| !bad.contains(&it.id)).count(), 2_000 - k);
+    let requests = delivery.google.requests();
+    requests.ingest_calls + requests.click_conversion_calls
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn at_data_manager_the_others_go_out_in_the_same_run(pool: PgPool) {
+    let delivery = Delivery::new(&pool, &[]).await;
+    delivery.google.keep_bodies(false);
+    for k in [1, 2, 5, 20] {
+        for style in [FieldStyle::EventsEvents, FieldStyle::Events] {
+            let all: Poison = EventPoison::new("INVALID_EVENT").styled(style).into();
+            assert_eq!(one_run(&delivery, k, &all, "INVALID_EVENT").await, 2, "all named at once");
+            let first: Poison = EventPoison::new("INVALID_HEX_ENCODING").styled(style).first_only().into();
+            assert_eq!(one_run(&delivery, k, &first, "INVALID_HEX_ENCODING").await, 1 + k, "one named each time");
+        }
+        let unnamed: Poison = EventPoison::new("INVALID_ARGUMENT").styled(FieldStyle::None).into();
+        let requests = one_run(&delivery, k, &unnamed, "INVALID_ARGUMENT").await;
+        assert!(requests <= 1 + k * (LOG2 + 1), "{requests} requests to find {k}");
+        assert!(delivery.google.requests().busiest_minute <= 300);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn at_the_google_ads_api_each_row_has_its_own_answer(pool: PgPool) {
+    let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", "google_ads")]).await;
+    delivery.google.keep_bodies(false);
+    for k in [1, 2, 5, 20] {
+        let indexed: Poison = RowPoison::new("conversionUploadError", "EXPIRED_EVENT").into();
+        assert_eq!(one_run(&delivery, k, &indexed, "EXPIRED_EVENT").await, 1);
+        let unnamed: Poison = RowPoison::new("conversionUploadError", "UNPARSEABLE_GCLID").without_index().into();
+        let requests = one_run(&delivery, k, &unnamed, "UNPARSEABLE_GCLID").await;
+        assert!(requests <= 1 + k * (LOG2 + 1), "{requests} requests to find {k}");
+    }
+    let used = delivery
+        .number("select count(*) from public.conversion_queue where confirmed_at is null and status = 'uploaded'");
+    assert_eq!(used.await, 0, "this API says at once what became of them");
+}
