@@ -44,7 +44,9 @@ alter table public.conversion_queue
   -- google_ads_restatements, because a pause of one must not stop the other.
   add column adjusts uuid constraint conversion_queue_adjusts_fkey references public.conversion_queue (id) on delete cascade,
   -- It was in a batch whose verdict named no row, so it is sent again in a request of its own.
-  add column send_alone boolean not null default false;
+  add column send_alone boolean not null default false,
+  -- The platform refused its click id; it goes again with what else there is.
+  add column omit_click_id boolean not null default false;
 
 create index conversion_queue_adjusts_idx on public.conversion_queue (adjusts) where adjusts is not null;
 
@@ -60,6 +62,8 @@ alter table public.upload_attempts
   add column exchange_id uuid not null default gen_random_uuid(),
   -- The API that was asked; null when the row was settled without asking.
   add column transport text,
+  -- A request may hold more than those this line is about.
+  add column rows_in_request integer,
   drop constraint upload_attempts_operation_is_known,
   add constraint upload_attempts_operation_is_known check (operation in ('upload', 'restatement', 'retraction', 'status'));
 

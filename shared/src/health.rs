@@ -201,7 +201,9 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
         .collect();
     let waited = row.oldest_due_at.map(|at| now - at);
     let paused = platforms.iter().filter(|platform| platform.state == "paused").count();
-    let status = if paused > 0 && paused == platforms.len() && waited.is_some() {
+    let mut uploads = platforms.iter().filter(|it| platforms::takes_uploads(&it.platform)).peekable();
+    let none_left = uploads.peek().is_some() && uploads.all(|it| it.state == "paused");
+    let status = if none_left && waited.is_some() {
         Status::Critical
     } else if paused > 0
         || row.gave_up_lately

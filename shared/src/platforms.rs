@@ -53,6 +53,12 @@ pub fn configured(config: &Config) -> Vec<&'static str> {
     REGISTRY.iter().filter(any).flat_map(|entry| [entry.id, entry.restatements, entry.retractions]).collect()
 }
 
+/// Does this platform hear of conversions themselves, as against their corrections?
+#[must_use]
+pub fn takes_uploads(platform: &str) -> bool {
+    REGISTRY.iter().any(|entry| entry.id == platform)
+}
+
 /// Where the rows go that correct or take back what a platform was told: the platforms, and for each the one that hears
 /// of its corrections.
 #[must_use]
@@ -123,7 +129,7 @@ pub trait Platform: Send + Sync {
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
-        conversions: &'a [Dates],
+        conversions: &'a [Facts],
         allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>>;
 }
@@ -141,7 +147,7 @@ pub struct Conversion {
     pub occurred_at: DateTime<Utc>,
     /// What it is worth.
     pub money: Option<Money>,
-    /// Google's click ids, all of one click.
+    /// Google's click ids, all of one click; none when the platform refused them.
     pub gclid: Option<ClickId>,
     /// See [`crate::attribution::Click`].
     pub gbraid: Option<ClickId>,
@@ -157,15 +163,15 @@ pub struct Conversion {
     pub ad_user_data: ConsentStatus,
     /// May it be used to personalise?
     pub ad_personalization: ConsentStatus,
-    /// When the rest of it happened.
-    pub dates: Dates,
+    /// When the rest of it happened, and more that a verdict depends on.
+    pub facts: Facts,
     /// It goes in a request of its own.
     pub send_alone: bool,
 }
 
-/// What there is to know of a conversion's age.
+/// What a verdict on a conversion depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Dates {
+pub struct Facts {
     /// When the click was seen.
     pub click_at: Option<DateTime<Utc>>,
     /// When the person left e-mail or phone.
@@ -174,6 +180,8 @@ pub struct Dates {
     pub restated_at: Option<DateTime<Utc>>,
     /// When the deal was lost, if it was.
     pub retracted_at: Option<DateTime<Utc>>,
+    /// Was it sent with a click id that it could do without, because there is an e-mail or a phone?
+    pub can_omit_click_id: bool,
 }
 
 /// Why, in the platform's own word and in a sentence for the operator.
@@ -221,6 +229,8 @@ pub enum Outcome {
     /// It was in a request that was refused because of another conversion, or its verdict couldn't be told from others';
     /// it goes again in a request of its own. Costs no attempt.
     SendAlone(Reason),
+    /// The platform can't use its click id; it goes again with what else there is. Costs no attempt, and happens once.
+    OmitClickId(Reason),
     /// It wasn't sent at all: the run is over or the platform's limit reached. It stays as it is.
     Unsent,
 }
@@ -240,6 +250,7 @@ impl Outcome {
             Self::Unavailable(..) => "unavailable",
             Self::Paused(_) => "paused",
             Self::SendAlone(_) => "send_alone",
+            Self::OmitClickId(_) => "omit_click_id",
             Self::Unsent => "unsent",
         }
     }
@@ -262,7 +273,8 @@ impl Outcome {
             | Self::Held(reason)
             | Self::Unavailable(reason, _)
             | Self::Paused(reason)
-            | Self::SendAlone(reason) => Some(reason),
+            | Self::SendAlone(reason)
+            | Self::OmitClickId(reason) => Some(reason),
         }
     }
 }

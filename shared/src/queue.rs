@@ -18,7 +18,7 @@ use crate::conversions::ConversionType;
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Conversion, Dates, Delivery, Exchange, Outcome, Route};
+use crate::platforms::{Conversion, Delivery, Exchange, Facts, Outcome, Route};
 
 use settlement::{Counters, Settlement};
 
@@ -85,7 +85,7 @@ pub async fn claim(
         r#"-- queue::claim
         with due as materialized (
             select
-                q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone,
+                q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone, q.omit_click_id,
                 c.transaction_id, c.conversion_type, c.occurred_at, c.value::float8 as value, c.currency,
                 c.gclid, c.gbraid, c.wbraid, c.click_at, c.session_attributes,
                 c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at, c.retracted_at,
@@ -112,7 +112,7 @@ pub async fn claim(
         from due
         where q.id = due.id
         returning
-            q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone,
+            q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone, due.omit_click_id,
             due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
@@ -137,26 +137,30 @@ pub async fn claim(
             max_retries: row.max_retries,
             transport_failures: row.transport_failures,
         });
+        let has_click_id = row.gclid.is_some() || row.gbraid.is_some() || row.wbraid.is_some();
+        let has_user_data = row.email_hash_google.is_some() || row.phone_hash.is_some();
+        let can_omit_click_id = has_click_id && has_user_data && !row.omit_click_id;
         claim.conversions.push(Conversion {
             queue_id: row.id,
             transaction_id: row.transaction_id,
             conversion_type: row.conversion_type,
             occurred_at: row.occurred_at,
             money: row.value.zip(row.currency).map(|(value, currency)| Money::new(value, currency)),
-            gclid: row.gclid,
-            gbraid: row.gbraid,
-            wbraid: row.wbraid,
-            session_attributes: row.session_attributes,
+            gclid: row.gclid.filter(|_| !row.omit_click_id),
+            gbraid: row.gbraid.filter(|_| !row.omit_click_id),
+            wbraid: row.wbraid.filter(|_| !row.omit_click_id),
+            session_attributes: row.session_attributes.filter(|_| !row.omit_click_id),
             email_hash_google: row.email_hash_google,
             phone_hash: row.phone_hash,
             ad_user_data: row.ad_user_data,
             ad_personalization: row.ad_personalization,
-            dates: Dates {
+            facts: Facts {
                 click_at: row.click_at,
                 // A site's own table may have leads without a time.
                 lead_at: row.lead_at.unwrap_or(row.occurred_at),
                 restated_at: row.restated_at,
                 retracted_at: row.retracted_at,
+                can_omit_click_id,
             },
             send_alone: row.send_alone,
         });
@@ -171,6 +175,7 @@ struct Line<'a> {
     queue_ids: Vec<Uuid>,
     /// None when nothing was sent.
     transport: Option<&'a str>,
+    rows_in_request: Option<usize>,
     duration_ms: u64,
     http_status: Option<u16>,
     request_id: Option<&'a str>,
@@ -180,11 +185,14 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(route: Route, exchange: Option<&'a Exchange>) -> Self {
+    /// Of a request with so many rows, or of what was settled without one.
+    fn new(route: Route, request: Option<(&'a Exchange, usize)>) -> Self {
+        let exchange = request.map(|(exchange, _)| exchange);
         Self {
             exchange_id: Uuid::new_v4(),
             queue_ids: Vec::new(),
             transport: exchange.map(|_| route.transport),
+            rows_in_request: request.map(|(_, rows)| rows),
             duration_ms: exchange
                 .map_or(0, |exchange| u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX)),
             http_status: exchange.and_then(|exchange| exchange.http_status),
@@ -216,28 +224,23 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The log of a delivery: a line or more for each request, and for what was settled without one.
+/// The log of a delivery: a line or more for each request, and for what was settled without one. A refused request is
+/// about those that were found to be to blame; the others in it have a line where they went through.
 fn log<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
     let id = |at: &usize| claim.conversions[*at].queue_id;
     let mut lines = Vec::new();
     let mut unasked: Vec<bool> = delivery.outcomes.iter().map(|outcome| *outcome != Outcome::Unsent).collect();
     for request in &delivery.requests {
-        let line = Line::new(route, Some(&request.exchange));
-        let mut again: Vec<bool> = vec![false; delivery.outcomes.len()];
-        request.conversions.iter().for_each(|at| again[*at] = true);
-        for at in &request.settled {
-            unasked[*at] = false;
-            again[*at] = false;
+        let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
+        request.settled.iter().for_each(|at| unasked[*at] = false);
+        if !request.settled.is_empty() {
+            line().group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
+            continue;
         }
-        let first = lines.len();
-        let exchange_id = line.exchange_id;
-        line.group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
-        let others: Vec<_> = request.conversions.iter().filter(|at| again[**at]).map(id).collect();
-        if !others.is_empty() {
-            let blamed = lines.get(first).map(|line| (line.reason_code, line.reason));
-            let (reason_code, reason) = blamed.unwrap_or_default();
-            let line = Line::new(route, Some(&request.exchange));
-            lines.push(Line { exchange_id, queue_ids: others, outcome: "not_processed", reason_code, reason, ..line });
+        let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
+        let queue_ids: Vec<_> = blamed.map(id).collect();
+        if !queue_ids.is_empty() {
+            lines.push(Line { queue_ids, outcome: "narrowed_down", ..line() });
         }
     }
     let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
@@ -271,8 +274,8 @@ pub async fn settle(
             select *
             from jsonb_to_recordset($1) as s (
                 id uuid, status text, retry_count integer, transport_failures integer, next_retry_at timestamptz,
-                request_id text, next_status_check_at timestamptz, send_alone boolean, reason_code text, reason text,
-                outcome text
+                request_id text, next_status_check_at timestamptz, send_alone boolean, omit_click_id boolean,
+                reason_code text, reason text, outcome text
             )
         ),
         settled as (
@@ -288,6 +291,7 @@ pub async fn settle(
                 next_status_check_at = s.next_status_check_at,
                 status_checks = 0,
                 send_alone = q.send_alone or s.send_alone,
+                omit_click_id = q.omit_click_id or s.omit_click_id,
                 last_error = case when s.status = 'uploaded' then null else coalesce(s.reason, q.last_error) end,
                 last_error_code = case when s.status = 'uploaded' then null else coalesce(s.reason_code, q.last_error_code) end,
                 dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
@@ -299,14 +303,14 @@ pub async fn settle(
         ),
         logged as (
             insert into public.upload_attempts (
-                exchange_id, platform, operation, transport, queue_ids, attempted_at, duration_ms, http_status, request_id,
-                outcome, reason_code, reason
+                exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
+                http_status, request_id, outcome, reason_code, reason
             )
             select
-                exchange_id, $4, $5, transport, queue_ids, $2, duration_ms, http_status, request_id, outcome, reason_code,
-                reason
+                exchange_id, $4, $5, transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
+                outcome, reason_code, reason
             from jsonb_to_recordset($6) as l (
-                exchange_id uuid, transport text, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
+                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
                 outcome text, reason_code text, reason text
             )
         ),

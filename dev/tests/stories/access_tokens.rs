@@ -10,7 +10,7 @@ use shared::clock::Clock;
 use shared::config::Values;
 use shared::consent::ConsentStatus;
 use shared::conversions::ConversionType;
-use shared::platforms::{Allowance, Conversion, Dates, Outcome, Platform, Reason, google_ads};
+use shared::platforms::{Allowance, Conversion, Facts, Outcome, Platform, Reason, google_ads};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -91,11 +91,12 @@ async fn upload(platform: Arc<dyn Platform>, clock: Clock) -> Outcome {
         phone_hash: None,
         ad_user_data: ConsentStatus::Granted,
         ad_personalization: ConsentStatus::Granted,
-        dates: Dates {
+        facts: Facts {
             click_at: Some(clock.now() - TimeDelta::days(1)),
             lead_at: clock.now(),
             restated_at: None,
             retracted_at: None,
+            can_omit_click_id: false,
         },
         send_alone: false,
     };

@@ -12,7 +12,7 @@ use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::inbox::{self, Waiting};
 use shared::platforms::{Allowance, Outcome, Platform, Verdict};
-use shared::queue::receipts::Receipt;
+use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, receipts};
 
 /// The settings it can't do without.
@@ -170,8 +170,11 @@ impl Run<'_> {
         let Self { app, platform, allowance } = self;
         let route = platform.route();
         let id = route.platform;
+        // The first goes alone: if the credentials no longer count, the others needn't find out.
+        let mut together = 1;
         while app.clock.now() < allowance.end() {
-            let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, VERDICTS, app.clock.now()).await).await?;
+            let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, together, app.clock.now()).await).await?;
+            together = VERDICTS;
             let questions = due.into_iter().map(|receipt| async {
                 let (verdicts, exchange) =
                     platform.verdict(&receipt.request_id, &receipt.conversions, allowance).await?;
@@ -184,10 +187,12 @@ impl Run<'_> {
             let now = app.clock.now();
             app.db.tx(async |tx| receipts::conclude(tx, &app.config, route, &answers, now).await).await?;
             summary.verdicts += answers.len() as u64;
-            if let Some((reason, until_confirmed)) = receipts::pause(&answers) {
+            if let Some(Refused { reason, late }) = receipts::refused(&answers) {
                 let next_probe_at = now + app.config.timing.probe_after;
-                self.pause(Pause { reason, next_probe_at, until_confirmed }, summary).await?;
-                break;
+                self.pause(Pause { reason, next_probe_at, until_confirmed: late }, summary).await?;
+                if !late {
+                    break;
+                }
             }
             let unanswered = |(_, verdicts, _): &(Receipt, Vec<Verdict>, _)| {
                 verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unanswered(_)))
@@ -216,7 +221,9 @@ impl Run<'_> {
         let id = self.platform.route().platform;
         let now = self.app.clock.now();
         self.app.db.tx(async |tx| breaker::pause(tx, id, pause, now).await).await?;
-        summary.paused.push(id);
+        if !summary.paused.contains(&id) {
+            summary.paused.push(id);
+        }
         Ok(())
     }
 }

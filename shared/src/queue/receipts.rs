@@ -8,7 +8,7 @@ use super::settlement::{Counters, Settlement};
 use super::{Line, json};
 use crate::config::Config;
 use crate::db::{DbError, Tx};
-use crate::platforms::{Dates, Exchange, Outcome, Reason, Route, Verdict};
+use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
 /// The first question comes after `Timing::confirm_after`, the next ones after twice the time, up to this.
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
@@ -21,7 +21,7 @@ pub struct Receipt {
     /// The receipt.
     pub request_id: String,
     /// What the platform has to know of the conversions, in the order of the rows.
-    pub conversions: Vec<Dates>,
+    pub conversions: Vec<Facts>,
     rows: Vec<Row>,
 }
 
@@ -63,6 +63,8 @@ pub async fn unconfirmed(
         select
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
             q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at,
+            coalesce(c.gclid, c.gbraid, c.wbraid) is not null and coalesce(c.email_hash_google, c.phone_hash) is not null
+                and not q.omit_click_id as "can_omit_click_id!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
         from receipt r
         join public.conversion_queue q on q.request_id = r.request_id
@@ -81,11 +83,12 @@ pub async fn unconfirmed(
             receipts.push(Receipt { request_id: row.request_id, conversions: Vec::new(), rows: Vec::new() });
         }
         let Some(receipt) = receipts.last_mut() else { continue };
-        receipt.conversions.push(Dates {
+        receipt.conversions.push(Facts {
             click_at: row.click_at,
             lead_at: row.lead_at.unwrap_or(row.occurred_at),
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
+            can_omit_click_id: row.can_omit_click_id,
         });
         receipt.rows.push(Row {
             queue_id: row.id,
@@ -177,7 +180,7 @@ pub async fn conclude(
                     outcome: settlement.outcome,
                     reason_code: settlement.reason_code,
                     reason: settlement.reason,
-                    ..Line::new(route, Some(exchange))
+                    ..Line::new(route, Some((exchange, receipt.rows.len())))
                 });
             }
             conclusions.push(conclusion);
@@ -189,8 +192,8 @@ pub async fn conclude(
             select *
             from jsonb_to_recordset($1) as s (
                 id uuid, receipt text, status text, retry_count integer, transport_failures integer,
-                next_retry_at timestamptz, next_status_check_at timestamptz, send_alone boolean, reason_code text,
-                reason text, outcome text
+                next_retry_at timestamptz, next_status_check_at timestamptz, send_alone boolean, omit_click_id boolean,
+                reason_code text, reason text, outcome text
             )
         ),
         concluded as (
@@ -203,6 +206,7 @@ pub async fn conclude(
                 status_checks = q.status_checks + 1,
                 next_status_check_at = s.next_status_check_at,
                 send_alone = q.send_alone or s.send_alone,
+                omit_click_id = q.omit_click_id or s.omit_click_id,
                 dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
                 last_error = case when s.outcome in ('confirmed', 'processing') then null else coalesce(s.reason, q.last_error) end,
                 last_error_code = case
@@ -215,14 +219,14 @@ pub async fn conclude(
         ),
         logged as (
             insert into public.upload_attempts (
-                exchange_id, platform, operation, transport, queue_ids, attempted_at, duration_ms, http_status, request_id,
-                outcome, reason_code, reason
+                exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
+                http_status, request_id, outcome, reason_code, reason
             )
             select
-                exchange_id, $3, 'status', transport, queue_ids, $2, duration_ms, http_status, request_id, outcome,
-                reason_code, reason
+                exchange_id, $3, 'status', transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
+                outcome, reason_code, reason
             from jsonb_to_recordset($4) as l (
-                exchange_id uuid, transport text, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
+                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
                 outcome text, reason_code text, reason text
             )
         )
@@ -239,13 +243,21 @@ pub async fn conclude(
     Ok(())
 }
 
-/// Why the platform as such is refusing us, if one of these verdicts says so, and whether it accepts first and refuses
-/// later.
+/// Why the platform as such refuses us.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// What happened and what to do.
+    pub reason: &'a Reason,
+    /// Does it accept first and refuse later? Then it still answers questions.
+    pub late: bool,
+}
+
+/// The refusal of the platform as such, if one of these verdicts says so.
 #[must_use]
-pub fn pause(answers: &[(Receipt, Vec<Verdict>, Exchange)]) -> Option<(&Reason, bool)> {
+pub fn refused(answers: &[(Receipt, Vec<Verdict>, Exchange)]) -> Option<Refused<'_>> {
     answers.iter().flat_map(|(_, verdicts, _)| verdicts).find_map(|verdict| match verdict {
-        Verdict::Paused(reason) => Some((reason, false)),
-        Verdict::Refused(Outcome::Paused(reason)) => Some((reason, true)),
+        Verdict::Paused(reason) => Some(Refused { reason, late: false }),
+        Verdict::Refused(Outcome::Paused(reason)) => Some(Refused { reason, late: true }),
         _ => None,
     })
 }

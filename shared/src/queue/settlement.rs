@@ -36,6 +36,7 @@ pub(super) struct Settlement<'a> {
     pub request_id: Option<&'a str>,
     pub next_status_check_at: Option<DateTime<Utc>>,
     pub send_alone: bool,
+    pub omit_click_id: bool,
     pub reason_code: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub outcome: &'static str,
@@ -85,6 +86,7 @@ impl<'a> Settlement<'a> {
                 }
             }
             Outcome::SendAlone(_) => Self { send_alone: true, ..this },
+            Outcome::OmitClickId(_) => Self { omit_click_id: true, ..this },
             // The platform waits as a whole, not the row; or nothing happened to it at all.
             Outcome::Paused(_) | Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
         }

@@ -348,7 +348,7 @@ async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
     let money = claimed.money.unwrap();
     assert_eq!((money.value().to_string().as_str(), money.currency()), ("6000.5", "EUR"));
     assert_eq!(claimed.gclid.unwrap().as_str(), "click");
-    assert_eq!(claimed.dates.click_at, Some(start() - TimeDelta::hours(2)));
+    assert_eq!(claimed.facts.click_at, Some(start() - TimeDelta::hours(2)));
     assert_eq!(claimed.occurred_at, start() - TimeDelta::hours(1));
     assert_eq!(json!([claimed.email_hash_google, claimed.phone_hash]), json!(["a".repeat(64), "b".repeat(64)]));
     assert_eq!(json!([claimed.ad_user_data, claimed.ad_personalization]), json!(["granted", "denied"]));
@@ -483,18 +483,18 @@ async fn every_request_is_logged_with_what_it_came_to(pool: PgPool) {
             accepted.clone(),
             accepted,
         ],
-        requests: vec![request(400, &[1, 2, 3], &[1]), request(200, &[2, 3], &[2, 3])],
+        requests: vec![request(422, &[1, 2, 3], &[]), request(400, &[1, 2], &[1]), request(200, &[2, 3], &[2, 3])],
     };
     assert_eq!(settle_as(&app, &claim, &delivery).await, 4);
     let logged = rows(
         &pool,
-        "select http_status, request_id, transport, operation, outcome, reason_code, queue_ids
+        "select http_status, request_id, transport, rows_in_request, operation, outcome, reason_code, queue_ids
          from public.upload_attempts order by http_status desc, outcome desc",
     )
     .await;
-    let line = |status: Option<u16>, outcome: &str, code: Option<&str>, rows: &[usize]| {
+    let line = |status: Option<u16>, size: Option<usize>, outcome: &str, code: Option<&str>, rows: &[usize]| {
         json!({
-            "http_status": status, "request_id": status.map(|it| format!("q{it}")),
+            "http_status": status, "request_id": status.map(|it| format!("q{it}")), "rows_in_request": size,
             "transport": status.map(|_| "data_manager"), "operation": "upload", "outcome": outcome,
             "reason_code": code, "queue_ids": rows.iter().map(|at| id(*at)).collect::<Vec<_>>(),
         })
@@ -502,13 +502,13 @@ async fn every_request_is_logged_with_what_it_came_to(pool: PgPool) {
     assert_eq!(
         logged,
         [
-            line(None, "rejected", Some("expired"), &[0]),
-            line(Some(400), "rejected", Some("CODE"), &[1]),
-            line(Some(400), "not_processed", Some("CODE"), &[2, 3]),
-            line(Some(200), "accepted", None, &[2, 3]),
+            line(None, None, "rejected", Some("expired"), &[0]),
+            line(Some(422), Some(3), "narrowed_down", None, &[1]),
+            line(Some(400), Some(2), "rejected", Some("CODE"), &[1]),
+            line(Some(200), Some(2), "accepted", None, &[2, 3]),
         ]
     );
     let spent: Result<_, DbError> =
         app.db.tx(async |tx| queue::requests(tx, "data_manager", app.clock.now()).await).await;
-    assert_eq!(spent.unwrap(), (2, 2), "requests, not lines");
+    assert_eq!(spent.unwrap(), (3, 3), "requests, not lines");
 }

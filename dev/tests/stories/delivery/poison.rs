@@ -1,5 +1,6 @@
 //! A few conversions that Google refuses, among many that it doesn't.
 
+use chrono::TimeDelta;
 use dev::google::{EventPoison, FieldStyle, Poison, RowPoison};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -14,6 +15,8 @@ const LOG2: usize = 11;
 async fn one_run(delivery: &Delivery, k: usize, poison: &Poison, code: &str) -> usize {
     delivery.execute("delete from public.leads; delete from public.upload_attempts").await;
     delivery.google.clear();
+    // Another minute, with a quota of its own.
+    delivery.app.clock.advance(TimeDelta::minutes(2));
     delivery.add_due(0..ROWS).await;
     let bad: Vec<String> = (0..k).map(|nth| format!("adtrail-{}", (nth * 1_013) % 2_000)).collect();
     bad.iter().for_each(|id| delivery.google.poison(id, poison.clone()));
@@ -59,10 +62,10 @@ async fn at_the_google_ads_api_each_row_has_its_own_answer(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", "google_ads")]).await;
     delivery.google.keep_bodies(false);
     for k in [1, 2, 5, 20] {
-        let indexed: Poison = RowPoison::new("conversionUploadError", "EXPIRED_EVENT").into();
-        assert_eq!(one_run(&delivery, k, &indexed, "EXPIRED_EVENT").await, 1);
-        let unnamed: Poison = RowPoison::new("conversionUploadError", "UNPARSEABLE_GCLID").without_index().into();
-        let requests = one_run(&delivery, k, &unnamed, "UNPARSEABLE_GCLID").await;
+        let indexed: Poison = RowPoison::new("conversionUploadError", "UNAUTHORIZED_CUSTOMER").into();
+        assert_eq!(one_run(&delivery, k, &indexed, "UNAUTHORIZED_CUSTOMER").await, 1);
+        let unnamed: Poison = RowPoison::new("conversionUploadError", "UNAUTHORIZED_CUSTOMER").without_index().into();
+        let requests = one_run(&delivery, k, &unnamed, "UNAUTHORIZED_CUSTOMER").await;
         assert!(requests <= 1 + k * (LOG2 + 1), "{requests} requests to find {k}");
     }
     let used = delivery

@@ -21,7 +21,7 @@ impl Delivery {
 async fn what_is_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..5).await;
-    for (id, reason) in [(1, "INVALID_GCLID"), (2, "INTERNAL_ERROR"), (3, "TOO_RECENT_CLICK"), (4, "DUPLICATE_GCLID")] {
+    for (id, reason) in [(1, "INVALID_EVENT"), (2, "INTERNAL_ERROR"), (3, "TOO_RECENT_CLICK"), (4, "DUPLICATE_GCLID")] {
         delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}{reason}"));
     }
     assert_eq!(delivery.tick().await.accepted, 5);
@@ -35,7 +35,7 @@ async fn what_is_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
     let health = delivery.health().await;
     assert_eq!((health.queue.uploaded, health.queue.confirmed, health.queue.dead_letter), (2, 2, 1));
     let codes: Vec<&str> = health.queue.reasons.iter().map(|it| it.code.trim_start_matches(REASON)).collect();
-    assert_eq!(codes, ["INTERNAL_ERROR", "INVALID_GCLID", "TOO_RECENT_CLICK"]);
+    assert_eq!(codes, ["INTERNAL_ERROR", "INVALID_EVENT", "TOO_RECENT_CLICK"]);
     assert_eq!(delivery.attempts_used().await, 1, "only Google's trouble with the row itself");
 
     // What was open goes again and is confirmed.
@@ -52,7 +52,7 @@ async fn a_batch_refused_in_part_is_resolved_one_by_one(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..1_200).await;
     for id in [7, 700] {
-        delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}INVALID_GCLID"));
+        delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}INVALID_EVENT"));
     }
     assert_eq!(delivery.tick().await.accepted, 1_200);
     assert_eq!(delivery.google.requests().ingest_calls, 1, "so many go together");
@@ -65,7 +65,7 @@ async fn a_batch_refused_in_part_is_resolved_one_by_one(pool: PgPool) {
     assert_eq!(delivery.attempts_used().await, 0);
     for id in [7, 700] {
         let row = delivery.row(&format!("adtrail-{id}"), "google_ads").await;
-        assert_eq!(row["last_error_code"], format!("{REASON}INVALID_GCLID"));
+        assert_eq!(row["last_error_code"], format!("{REASON}INVALID_EVENT"));
     }
     assert_eq!(delivery.google.conversions().len(), 1_198);
     assert!(delivery.google.requests().busiest_minute <= 300);
@@ -96,4 +96,24 @@ async fn an_account_that_refuses_later_is_probed_and_not_flooded(pool: PgPool) {
     let health = delivery.health().await;
     assert_eq!(health.queue.confirmed, 30);
     assert!(health.platforms.iter().all(|it| it.state == "active"), "{:?}", health.platforms);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_click_id_that_google_cannot_use_is_left_out_once(pool: PgPool) {
+    let delivery = Delivery::new(&pool, &[]).await;
+    delivery.add_due(0..2).await;
+    delivery.execute("update public.conversions set email_hash_google = null where transaction_id = 'adtrail-1'").await;
+    (0..2).for_each(|id| delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}INVALID_GCLID")));
+    delivery.tick().await;
+    delivery.tick_after(TimeDelta::minutes(31)).await;
+    // There is an e-mail, so that one went again.
+    let row = delivery.row("adtrail-0", "google_ads").await;
+    assert_eq!((&row["status"], &row["retry_count"]), (&"pending".into(), &0.into()));
+    assert_eq!(delivery.row("adtrail-1", "google_ads").await["status"], "dead_letter");
+    delivery.google.undecide("adtrail-0");
+    delivery.tick_after(TimeDelta::minutes(15)).await;
+    let sent = delivery.google.events().into_iter().find(|it| it.transaction_id == "adtrail-0").unwrap().event;
+    assert!(sent.get("adIdentifiers").is_none() && sent.get("userData").is_some(), "{sent}");
+    delivery.tick_after(TimeDelta::minutes(31)).await;
+    assert!(!delivery.row("adtrail-0", "google_ads").await["confirmed_at"].is_null());
 }

@@ -18,7 +18,7 @@ use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, RETRACTIONS, UPLOADS};
 use crate::clock::Clock;
 use crate::platforms::{
-    Allowance, Conversion, Dates, Delivery, Exchange, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
 };
 
 /// "Conversion upload" and "Conversion adjustment" limits of the Google Ads API.
@@ -123,7 +123,7 @@ impl Platform for AdsApi {
     fn verdict<'a>(
         &'a self,
         _request_id: &'a str,
-        conversions: &'a [Dates],
+        conversions: &'a [Facts],
         _allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
         let message = "It was accepted by the Data Manager API, which GOOGLE_ADS_TRANSPORT no longer names.";

@@ -17,7 +17,7 @@ use super::{GoogleAds, RESTATEMENTS, UPLOADS, batch};
 use crate::clock::Clock;
 use crate::conversions::ConversionType;
 use crate::platforms::{
-    Allowance, Conversion, Dates, Delivery, Exchange, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
 };
 
 /// A request of one conversion gets a verdict on that conversion; one of many gets counts. So up to this many due
@@ -108,7 +108,7 @@ impl Platform for DataManager {
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
-        conversions: &'a [Dates],
+        conversions: &'a [Facts],
         allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
         Box::pin(async move {

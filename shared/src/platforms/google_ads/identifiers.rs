@@ -51,21 +51,16 @@ pub(super) fn usable(
             phone,
         });
     }
-    let click_is_old = conversion.dates.click_at.is_some_and(|at| now - at > CLICK_COUNTS);
-    let click_is_later = conversion.dates.click_at.is_some_and(|at| at > conversion.occurred_at);
-    let user_data_is_old = now - conversion.dates.lead_at > USER_DATA_COUNTS;
-    let click_counts = has_click && !click_is_old && !click_is_later;
-    if click_counts && let Some(at) = conversion.dates.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
+    let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > CLICK_COUNTS);
+    let user_data_is_old = now - conversion.facts.lead_at > USER_DATA_COUNTS;
+    let click_counts = has_click && !click_is_old;
+    if click_counts && let Some(at) = conversion.facts.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
         let message = "Google refuses clicks younger than six hours; it is sent when the click is old enough.";
         return Err(Outcome::Later(at, Reason::new("click_too_recent", message)));
     }
     if !click_counts && (!has_user_data || user_data_is_old) {
         return Err(Outcome::Rejected(if !has_click && !has_user_data {
             Reason::new("no_identifiers", "There is neither click id nor e-mail nor phone: Google can't attribute it.")
-        } else if click_is_later && !has_user_data {
-            let message =
-                "The click came after the conversion, so it can't be its cause. Check the time the CRM reports.";
-            Reason::new("conversion_precedes_click", message)
         } else {
             let message = "Nothing is left that counts: click ids do so for 90 days, hashed e-mail and phone for 63. Report \
                  deals to Adtrail sooner, or a stage that comes sooner.";
@@ -74,7 +69,7 @@ pub(super) fn usable(
     }
     Ok(Identifiers {
         click: click(conversion).filter(|_| click_counts),
-        session_attributes: conversion.session_attributes.as_deref().filter(|_| !click_is_old && !click_is_later),
+        session_attributes: conversion.session_attributes.as_deref().filter(|_| !click_is_old),
         email: email.filter(|_| !user_data_is_old),
         phone: phone.filter(|_| !user_data_is_old),
     })
@@ -125,7 +120,7 @@ pub(super) mod tests {
     use crate::consent::ConsentStatus;
     use crate::conversions::ConversionType;
     use crate::identity::Email;
-    use crate::platforms::Dates;
+    use crate::platforms::Facts;
 
     pub(in super::super) fn now() -> DateTime<Utc> {
         "2026-11-21T10:00:00Z".parse().unwrap()
@@ -147,18 +142,19 @@ pub(super) mod tests {
             phone_hash: None,
             ad_user_data: ConsentStatus::Granted,
             ad_personalization: ConsentStatus::Denied,
-            dates: dates(3, 2),
+            facts: facts(3, 2),
             send_alone: false,
         }
     }
 
     /// So many days after the click and the form.
-    fn dates(click: i64, lead: i64) -> Dates {
-        Dates {
+    fn facts(click: i64, lead: i64) -> Facts {
+        Facts {
             click_at: Some(now() - TimeDelta::days(click)),
             lead_at: now() - TimeDelta::days(lead),
             restated_at: None,
             retracted_at: None,
+            can_omit_click_id: true,
         }
     }
 
@@ -186,24 +182,24 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_too_old_is_left_out_each_by_its_own_age() {
-        let old_click = Conversion { dates: dates(91, 10), ..conversion() };
+        let old_click = Conversion { facts: facts(91, 10), ..conversion() };
         let left = upload(&old_click).unwrap();
         assert!(left.click.is_none() && left.email.is_some());
 
-        let old_lead = Conversion { dates: dates(89, 64), ..conversion() };
+        let old_lead = Conversion { facts: facts(89, 64), ..conversion() };
         let left = upload(&old_lead).unwrap();
         assert!(left.click.is_some() && left.email.is_none());
 
-        let at_the_edge = Conversion { dates: dates(90, 63), ..conversion() };
+        let at_the_edge = Conversion { facts: facts(90, 63), ..conversion() };
         let left = upload(&at_the_edge).unwrap();
         assert!(left.click.is_some() && left.email.is_some());
     }
 
     #[test]
     fn with_nothing_left_nothing_is_sent() {
-        let both_old = Conversion { dates: dates(91, 64), ..conversion() };
+        let both_old = Conversion { facts: facts(91, 64), ..conversion() };
         assert_eq!(refused(&both_old, Operation::Upload), "expired");
-        let no_user_data = Conversion { email_hash_google: None, dates: dates(91, 1), ..both_old };
+        let no_user_data = Conversion { email_hash_google: None, facts: facts(91, 1), ..both_old };
         assert_eq!(refused(&no_user_data, Operation::Upload), "expired");
         let nothing = Conversion { gclid: None, gbraid: None, ..no_user_data };
         assert_eq!(refused(&nothing, Operation::Upload), "no_identifiers");
@@ -217,20 +213,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_click_after_the_conversion_was_not_its_cause() {
-        let clicked = Dates { click_at: Some(now() - TimeDelta::hours(7)), ..dates(0, 0) };
-        let later = Conversion { dates: clicked, ..conversion() };
-        let left = upload(&later).unwrap();
-        assert!(left.click.is_none() && left.email.is_some());
-        let alone = Conversion { email_hash_google: None, ..later };
-        assert_eq!(refused(&alone, Operation::Upload), "conversion_precedes_click");
-    }
-
-    #[test]
     fn a_young_click_and_a_time_to_come_wait() {
         let clicked = now() - TimeDelta::hours(2);
-        let dates = Dates { click_at: Some(clicked), ..dates(0, 0) };
-        let young = Conversion { dates, occurred_at: now(), ..conversion() };
+        let facts = Facts { click_at: Some(clicked), ..facts(0, 0) };
+        let young = Conversion { facts, occurred_at: now(), ..conversion() };
         let expected = clicked + TimeDelta::hours(6);
         assert!(matches!(upload(&young), Err(Outcome::Later(at, _)) if at == expected));
         let ahead = Conversion { occurred_at: now() + TimeDelta::hours(1), ..conversion() };
@@ -255,7 +241,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_correction_has_its_own_window() {
-        let old = Conversion { dates: dates(140, 140), ..conversion() };
+        let old = Conversion { facts: facts(140, 140), ..conversion() };
         let at = |days| Conversion { occurred_at: now() - TimeDelta::days(days), ..old.clone() };
         assert!(usable(&at(54), Operation::Retraction, TimeDelta::hours(6), true, now()).is_ok());
         assert_eq!(refused(&at(55), Operation::Retraction), "adjustment_window_is_over");

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::platforms::{Dates, Outcome, Reason};
+use crate::platforms::{Facts, Outcome, Reason};
 
 /// Google refuses clicks that are younger.
 const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
@@ -29,6 +29,8 @@ pub(super) enum Meaning {
     Account,
     /// The conversion action, or what it doesn't take: only conversions like this one wait.
     Action,
+    /// The click id is of no use. With e-mail or phone the conversion goes again without it.
+    ClickId,
     /// The conversion is what it is: never.
     Conversion,
     /// One odd conversion, or a wrong account; who knows. It has its attempts.
@@ -50,7 +52,7 @@ impl Meaning {
             Self::Odd | Self::Trouble => 1,
             Self::Wait(_) | Self::WaitForClick | Self::Search(_) | Self::Quota => 2,
             Self::Account | Self::Action => 3,
-            Self::Conversion => 4,
+            Self::Conversion | Self::ClickId => 4,
             Self::Defect => 5,
         }
     }
@@ -60,7 +62,7 @@ impl Meaning {
 pub(super) fn outcome(
     meaning: Meaning,
     reason: Reason,
-    conversion: Option<&Dates>,
+    conversion: Option<&Facts>,
     retry_after: Option<TimeDelta>,
     now: DateTime<Utc>,
 ) -> Outcome {
@@ -86,7 +88,8 @@ pub(super) fn outcome(
         Meaning::Trouble | Meaning::Quota => Outcome::Unavailable(reason, retry_after),
         Meaning::Account => Outcome::Paused(reason),
         Meaning::Action => Outcome::Held(reason),
-        Meaning::Conversion => Outcome::Rejected(reason),
+        Meaning::ClickId if conversion.is_some_and(|it| it.can_omit_click_id) => Outcome::OmitClickId(reason),
+        Meaning::ClickId | Meaning::Conversion => Outcome::Rejected(reason),
         Meaning::Odd => Outcome::Retry(reason),
         Meaning::Defect => {
             tracing::error!(code = reason.code, "Google can't take what Adtrail sends: please report it");

@@ -137,7 +137,7 @@ pub(super) fn read(
     }
     let outcomes = rows.into_iter().zip(conversions).map(|(error, conversion)| match error {
         None => Outcome::Recorded,
-        Some((meaning, reason, wait)) => outcome(meaning, reason, Some(&conversion.dates), wait, now),
+        Some((meaning, reason, wait)) => outcome(meaning, reason, Some(&conversion.facts), wait, now),
     });
     Answered::Each(outcomes.collect())
 }
@@ -162,7 +162,7 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
     let (meaning, reason) = error.meaning();
     match error.row(conversions.len()) {
         Some(row) if answer.status < 500 && !meaning.is_of_all() => {
-            let outcome = outcome(meaning, reason, Some(&conversions[row].dates), error.retry_delay(), now);
+            let outcome = outcome(meaning, reason, Some(&conversions[row].facts), error.retry_delay(), now);
             Answered::Blamed(vec![(row, outcome)])
         }
         _ => unattributed(error, answer, now),
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn each_row_has_its_own_answer_the_first_included() {
         let errors = [
-            error("conversionUploadError", "UNPARSEABLE_GCLID", Some(0)),
+            error("conversionUploadError", "UNAUTHORIZED_CUSTOMER", Some(0)),
             error("internalError", "INTERNAL_ERROR", Some(2)),
             error("conversionUploadError", "ORDER_ID_ALREADY_IN_USE", Some(3)),
         ];
@@ -237,18 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn without_its_click_id_a_conversion_goes_again() {
+        let error = error("conversionUploadError", "UNPARSEABLE_GCLID", Some(0));
+        assert_eq!(each(read_as(200, &partial(1, &[error]), 1)), ["omit_click_id"]);
+    }
+
+    #[test]
     fn of_several_errors_of_a_row_the_worst_counts() {
         let errors = [
             error("conversionUploadError", "ORDER_ID_ALREADY_IN_USE", Some(0)),
-            error("conversionUploadError", "EXPIRED_EVENT", Some(0)),
+            error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", Some(0)),
         ];
         assert_eq!(each(read_as(200, &partial(1, &errors), 1)), ["rejected"]);
     }
 
     #[test]
     fn what_cannot_be_attributed_marks_nothing_as_done() {
-        let nowhere = error("conversionUploadError", "EXPIRED_EVENT", None);
-        let known = error("conversionUploadError", "EXPIRED_EVENT", Some(1));
+        let nowhere = error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", None);
+        let known = error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", Some(1));
         for errors in
             [vec![nowhere.clone()], vec![known, nowhere.clone()], vec![error("dateError", "UNKNOWN", Some(9))]]
         {
@@ -293,9 +299,9 @@ mod tests {
             matches!(answered, Answered::Failed(Outcome::Unavailable(_, Some(wait))) if wait.num_milliseconds() == 42_500)
         );
 
-        let of_row = error("conversionUploadError", "EXPIRED_EVENT", Some(2));
+        let of_row = error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", Some(2));
         assert!(matches!(read_as(400, &body(&[of_row]), 3), Answered::Blamed(it) if it[0].0 == 2));
-        let of_none = error("conversionUploadError", "EXPIRED_EVENT", None);
+        let of_none = error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", None);
         assert!(matches!(read_as(400, &body(&[of_none]), 3), Answered::Unnamed(Outcome::Rejected(_))));
         let without_failure = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "Unknown name"}});
         assert!(matches!(read_as(400, &without_failure, 3), Answered::Unnamed(Outcome::Rejected(_))));

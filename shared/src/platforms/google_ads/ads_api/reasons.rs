@@ -66,11 +66,11 @@ fn of_upload(value: &str) -> Option<(Meaning, &'static str)> {
             Action,
             "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to Every",
         ),
-        "UNPARSEABLE_GCLID" | "UNPARSEABLE_WBRAID" | "UNPARSEABLE_GBRAID" => (Conversion, CLICK_ID),
+        "UNPARSEABLE_GCLID" | "UNPARSEABLE_WBRAID" | "UNPARSEABLE_GBRAID" => (ClickId, CLICK_ID),
         "CONVERSION_PRECEDES_EVENT" => {
-            (Conversion, "The conversion came before the click: check the time the CRM reports")
+            (ClickId, "The conversion came before the click: check the time the CRM reports")
         }
-        "EXPIRED_EVENT" => (Conversion, "The click is older than the conversion action's window"),
+        "EXPIRED_EVENT" => (ClickId, "The click is older than the conversion action's window"),
         "UNAUTHORIZED_CUSTOMER" => (
             Conversion,
             "The click belongs to an account that isn't ours. If there are many of these, check GOOGLE_ADS_CUSTOMER_ID",

@@ -51,7 +51,7 @@ pub(super) fn click_conversion(conversion: &Conversion, identifiers: &Identifier
 
 /// `ConversionAdjustment` to the value that stands now.
 pub(super) fn restatement(conversion: &Conversion, action: &str) -> Value {
-    let mut row = adjustment(conversion, action, "RESTATEMENT", conversion.dates.restated_at);
+    let mut row = adjustment(conversion, action, "RESTATEMENT", conversion.facts.restated_at);
     if let Some(money) = &conversion.money {
         row["restatementValue"] = json!({"adjustedValue": money.value(), "currencyCode": money.currency()});
     }
@@ -60,7 +60,7 @@ pub(super) fn restatement(conversion: &Conversion, action: &str) -> Value {
 
 /// `ConversionAdjustment` that takes it back.
 pub(super) fn retraction(conversion: &Conversion, action: &str) -> Value {
-    adjustment(conversion, action, "RETRACTION", conversion.dates.retracted_at)
+    adjustment(conversion, action, "RETRACTION", conversion.facts.retracted_at)
 }
 
 fn adjustment(conversion: &Conversion, action: &str, kind: &str, at: Option<DateTime<Utc>>) -> Value {
@@ -80,7 +80,7 @@ mod tests {
     use crate::identity::Email;
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
     use crate::platforms::google_ads::identifiers::usable;
-    use crate::platforms::{Dates, Operation};
+    use crate::platforms::{Facts, Operation};
 
     const ACTION: &str = "customers/1234567890/conversionActions/987654321";
 
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_correction_names_the_conversion_and_its_own_time() {
-        let dates = Dates { restated_at: Some(now()), retracted_at: Some(now()), ..conversion().dates };
-        let corrected = Conversion { dates, ..conversion() };
+        let facts = Facts { restated_at: Some(now()), retracted_at: Some(now()), ..conversion().facts };
+        let corrected = Conversion { facts, ..conversion() };
         let expected = |kind: &str, time: &str| {
             json!({
                 "adjustmentType": kind,
@@ -129,8 +129,8 @@ mod tests {
         restated["restatementValue"] = json!({"adjustedValue": 6000.0, "currencyCode": "EUR"});
         assert_eq!(restatement(&corrected, ACTION), restated);
         assert_eq!(retraction(&corrected, ACTION), expected("RETRACTION", "2026-11-21 10:00:00+00:00"));
-        let dates = Dates { retracted_at: Some(corrected.occurred_at), ..dates };
-        let at_once = Conversion { dates, ..corrected };
+        let facts = Facts { retracted_at: Some(corrected.occurred_at), ..facts };
+        let at_once = Conversion { facts, ..corrected };
         assert_eq!(retraction(&at_once, ACTION), expected("RETRACTION", "2026-11-20 13:03:12+00:00"));
     }
 }

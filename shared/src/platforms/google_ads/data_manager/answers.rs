@@ -11,7 +11,7 @@ use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
 use crate::platforms::google_ads::meaning::{Meaning, outcome, reason};
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
-use crate::platforms::{Conversion, Dates, Exchange, Outcome, Reason, Verdict};
+use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
 
 const UNKNOWN: (Meaning, &str) = (Meaning::Odd, "Google refuses it for a reason that Adtrail doesn't know");
 
@@ -69,7 +69,7 @@ pub(super) fn of_ingest(
     }
     if !events.is_empty() {
         let blamed = events.into_iter().map(|(index, (meaning, reason))| {
-            (index, outcome(meaning, reason, Some(&conversions[index].dates), answer.retry_after, now))
+            (index, outcome(meaning, reason, Some(&conversions[index].facts), answer.retry_after, now))
         });
         return Answered::Blamed(blamed.collect());
     }
@@ -80,7 +80,7 @@ pub(super) fn of_ingest(
     if meaning.is_of_all() {
         Answered::Failed(outcome(meaning, reason, None, answer.retry_after, now))
     } else {
-        let only = (conversions.len() == 1).then(|| &conversions[0].dates);
+        let only = (conversions.len() == 1).then(|| &conversions[0].facts);
         Answered::Unnamed(outcome(meaning, reason, only, answer.retry_after, now))
     }
 }
@@ -98,7 +98,7 @@ fn worst(known: &mut (Meaning, Reason), found: (Meaning, Reason)) {
 }
 
 /// Reads the answer to `requestStatus:retrieve` for a request of these conversions, all of one type.
-pub(super) fn of_status(answer: &Answer, conversions: &[Dates], now: DateTime<Utc>) -> Vec<Verdict> {
+pub(super) fn of_status(answer: &Answer, conversions: &[Facts], now: DateTime<Utc>) -> Vec<Verdict> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Statuses {
@@ -145,7 +145,7 @@ struct ErrorCount {
 
 impl Destination {
     /// Google counts the conversions it refused for each reason, and doesn't name them.
-    fn refusals(&self, conversions: &[Dates], now: DateTime<Utc>) -> Vec<Verdict> {
+    fn refusals(&self, conversions: &[Facts], now: DateTime<Utc>) -> Vec<Verdict> {
         let meaning = |code: &str| reasons::of_processing(code).unwrap_or(UNKNOWN);
         let counts = &self.error_info.error_counts;
         if !counts.is_empty() && counts.iter().all(|it| meaning(&it.reason).0 == Meaning::Done) {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn status(code: u16, body: &str, conversions: usize) -> Vec<Verdict> {
-        of_status(&answer(code, body), &vec![conversion().dates; conversions], now())
+        of_status(&answer(code, body), &vec![conversion().facts; conversions], now())
     }
 
     fn error(status: u16, reason: &str, violations: &[(&str, &str)]) -> String {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     const DUPLICATE: &str = "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID";
-    const GCLID: &str = "PROCESSING_ERROR_REASON_INVALID_GCLID";
+    const EVENT: &str = "PROCESSING_ERROR_REASON_INVALID_EVENT";
 
     #[test]
     fn a_verdict_is_read_in_every_spelling() {
@@ -319,10 +319,12 @@ mod tests {
         assert_eq!(one("SOMETHING_NEW", ""), Verdict::Processing);
         assert_eq!(one("FAILED", DUPLICATE), Verdict::Confirmed);
         for word in ["FAILED", "FAILURE", "PARTIAL_SUCCESS"] {
-            assert!(matches!(one(word, GCLID), Verdict::Refused(Outcome::Rejected(_))), "{word}");
+            assert!(matches!(one(word, EVENT), Verdict::Refused(Outcome::Rejected(_))), "{word}");
         }
         let later = one("FAILED", "PROCESSING_ERROR_REASON_TOO_RECENT_CLICK");
         assert!(matches!(later, Verdict::Refused(Outcome::Later(..))));
+        let gclid = one("FAILED", "PROCESSING_ERROR_REASON_INVALID_GCLID");
+        assert!(matches!(gclid, Verdict::Refused(Outcome::OmitClickId(_))));
         let unknown = one("FAILED", "PROCESSING_ERROR_REASON_INVENTED_LATER");
         assert!(matches!(unknown, Verdict::Refused(Outcome::Retry(it)) if it.code.ends_with("INVENTED_LATER")));
         let paused = one("FAILED", "PROCESSING_ERROR_REASON_NO_CONSENT");
@@ -335,9 +337,9 @@ mod tests {
             let verdicts = status(200, body, 3);
             verdicts.len() == 3 && verdicts.iter().all(|it| matches!(it, Verdict::Refused(Outcome::SendAlone(_))))
         };
-        assert!(all_alone(&said("PARTIAL_SUCCESS", &[(GCLID, 1)])));
-        assert!(all_alone(&said("FAILED", &[(GCLID, 1), (DUPLICATE, 2)])));
-        let same = status(200, &said("FAILED", &[(GCLID, 3)]), 3);
+        assert!(all_alone(&said("PARTIAL_SUCCESS", &[(EVENT, 1)])));
+        assert!(all_alone(&said("FAILED", &[(EVENT, 1), (DUPLICATE, 2)])));
+        let same = status(200, &said("FAILED", &[(EVENT, 3)]), 3);
         assert!(same.iter().all(|it| matches!(it, Verdict::Refused(Outcome::Rejected(_)))));
         assert_eq!(status(200, &said("PARTIAL_SUCCESS", &[(DUPLICATE, 2)]), 3), vec![Verdict::Confirmed; 3]);
     }

@@ -20,7 +20,7 @@ pub(super) fn event(conversion: &Conversion, identifiers: &Identifiers<'_>) -> V
         event["conversionValue"] = json!(money.value());
         event["currency"] = json!(money.currency());
     }
-    if let Some(at) = conversion.dates.restated_at {
+    if let Some(at) = conversion.facts.restated_at {
         event["lastUpdatedTimestamp"] = json!(at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
     }
     let mut ad_identifiers = Map::new();
@@ -103,7 +103,7 @@ mod tests {
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
     use crate::platforms::google_ads::identifiers::usable;
     use crate::platforms::google_ads::tests::google;
-    use crate::platforms::{Dates, Operation};
+    use crate::platforms::{Facts, Operation};
 
     fn event_of(conversion: &Conversion) -> Value {
         event(conversion, &usable(conversion, Operation::Upload, TimeDelta::hours(6), true, now()).unwrap())
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_changed_value_says_when_it_changed_and_session_attributes_go_along() {
         let restated = Conversion {
-            dates: Dates { restated_at: Some(now()), ..conversion().dates },
+            facts: Facts { restated_at: Some(now()), ..conversion().facts },
             session_attributes: Some("CAIQ".into()),
             ..conversion()
         };

@@ -215,14 +215,14 @@ pub(super) fn of_processing(reason: &str) -> Option<(Meaning, &'static str)> {
             (Conversion, "Google wants to be told of the person's consent: ask for it, or set the account's default")
         }
         "PROCESSING_ERROR_REASON_CONVERSION_PRECEDES_CLICK" => {
-            (Conversion, "The conversion came before the click: check the time the CRM reports")
+            (ClickId, "The conversion came before the click: check the time the CRM reports")
         }
         "PROCESSING_ERROR_REASON_INVALID_CLICK" => (Conversion, "The click isn't one on an ad of Google Ads"),
         "PROCESSING_ERROR_REASON_INVALID_GCLID"
         | "PROCESSING_ERROR_REASON_INVALID_GBRAID"
         | "PROCESSING_ERROR_REASON_INVALID_WBRAID"
         | "PROCESSING_ERROR_REASON_INVALID_AD_IDENTIFIERS" => (
-            Conversion,
+            ClickId,
             "Google can't read the click id: something changed it on its way to the landing page, or made it up",
         ),
         "PROCESSING_ERROR_REASON_INVALID_CUSTOM_VARIABLE"
