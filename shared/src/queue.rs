@@ -4,8 +4,10 @@
 //! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
 //! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
 
+mod log;
 pub mod receipts;
 mod settlement;
+mod upkeep;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -18,9 +20,10 @@ use crate::conversions::ConversionType;
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Conversion, Delivery, Exchange, Facts, Outcome, Route};
+use crate::platforms::{Conversion, Delivery, Facts, Route};
 
 use settlement::{Counters, Settlement};
+pub use upkeep::{close_moot, requests, wake};
 
 /// How long a claimed row is nobody else's, in seconds. Longer than an uploader can live: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;
@@ -168,86 +171,6 @@ pub async fn claim(
     Ok(claim)
 }
 
-/// A line of the log of attempts: what one request came to, for those it came to the same for. Names are the SQL's.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    exchange_id: Uuid,
-    queue_ids: Vec<Uuid>,
-    /// None when nothing was sent.
-    transport: Option<&'a str>,
-    rows_in_request: Option<usize>,
-    duration_ms: u64,
-    http_status: Option<u16>,
-    request_id: Option<&'a str>,
-    outcome: &'a str,
-    reason_code: Option<&'a str>,
-    reason: Option<&'a str>,
-}
-
-impl<'a> Line<'a> {
-    /// Of a request with so many rows, or of what was settled without one.
-    fn new(route: Route, request: Option<(&'a Exchange, usize)>) -> Self {
-        let exchange = request.map(|(exchange, _)| exchange);
-        Self {
-            exchange_id: Uuid::new_v4(),
-            queue_ids: Vec::new(),
-            transport: exchange.map(|_| route.transport),
-            rows_in_request: request.map(|(_, rows)| rows),
-            duration_ms: exchange
-                .map_or(0, |exchange| u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX)),
-            http_status: exchange.and_then(|exchange| exchange.http_status),
-            request_id: exchange.and_then(|exchange| exchange.request_id.as_deref()),
-            outcome: "",
-            reason_code: None,
-            reason: None,
-        }
-    }
-
-    /// Puts rows that came to the same on one line.
-    fn group(self, rows: impl Iterator<Item = (Uuid, &'a Outcome)>, lines: &mut Vec<Self>) {
-        let first = lines.len();
-        for (id, outcome) in rows {
-            let code = outcome.reason().map(|reason| reason.code.as_str());
-            let same = |line: &&mut Self| line.outcome == outcome.as_str() && line.reason_code == code;
-            if let Some(line) = lines[first..].iter_mut().find(same) {
-                line.queue_ids.push(id);
-            } else {
-                lines.push(Self {
-                    queue_ids: vec![id],
-                    outcome: outcome.as_str(),
-                    reason_code: code,
-                    reason: outcome.reason().map(|reason| reason.message.as_str()),
-                    ..self
-                });
-            }
-        }
-    }
-}
-
-/// The log of a delivery: a line or more for each request, and for what was settled without one. A refused request is
-/// about those that were found to be to blame; the others in it have a line where they went through.
-fn log<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
-    let id = |at: &usize| claim.conversions[*at].queue_id;
-    let mut lines = Vec::new();
-    let mut unasked: Vec<bool> = delivery.outcomes.iter().map(|outcome| *outcome != Outcome::Unsent).collect();
-    for request in &delivery.requests {
-        let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
-        request.settled.iter().for_each(|at| unasked[*at] = false);
-        if !request.settled.is_empty() {
-            line().group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
-            continue;
-        }
-        let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
-        let queue_ids: Vec<_> = blamed.map(id).collect();
-        if !queue_ids.is_empty() {
-            lines.push(Line { queue_ids, outcome: "narrowed_down", ..line() });
-        }
-    }
-    let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
-    Line::new(route, None).group(unasked.map(|at| (id(&at), &delivery.outcomes[at])), &mut lines);
-    lines
-}
-
 /// Writes what came of a claim, one outcome for each conversion in their order, and logs the requests. Answers how many
 /// rows were still ours to write.
 ///
@@ -343,82 +266,11 @@ pub async fn settle(
         claim.token,
         route.platform,
         route.operation.as_str(),
-        json(&log(route, claim, delivery))?,
+        json(&log::of_delivery(route, claim, delivery))?,
     )
     .fetch_one(tx)
     .await?;
     Ok(row.settled.try_into().unwrap_or(0))
-}
-
-/// Makes rows due that wait because a request failed: the platform is back.
-///
-/// # Errors
-/// Those of the database.
-pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
-    sqlx::query!(
-        "-- queue::wake
-        update public.conversion_queue
-        set next_retry_at = $2
-        where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
-            and lock_token is null",
-        platform,
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, and
-/// corrections of what the platform refused.
-///
-/// # Errors
-/// Those of the database.
-pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
-    sqlx::query!(
-        "-- queue::close_moot
-        with moot as (
-            select q.id, 'deal_lost' as code, 'The deal was lost before the platform took it; it isn''t sent any more.' as why
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
-            union all
-            select q.id, 'original_refused', 'The platform refused the conversion that this row corrects.'
-            from public.conversion_queue q
-            join public.conversion_queue o on o.id = q.adjusts
-            where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
-                and q.status in ('pending', 'failed')
-        )
-        update public.conversion_queue q
-        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
-            locked_until = null, lock_token = null
-        from moot
-        where q.id = moot.id and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// How many requests were made to an API in the last minute and in the last day.
-///
-/// # Errors
-/// Those of the database.
-pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
-    let row = sqlx::query!(
-        r#"-- queue::requests
-        select
-            count(distinct exchange_id) filter (where attempted_at > $2::timestamptz - interval '1 minute') as "last_minute!",
-            count(distinct exchange_id) as "last_day!"
-        from public.upload_attempts
-        where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,
-        transport,
-        now,
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok((usize::try_from(row.last_minute).unwrap_or(0), usize::try_from(row.last_day).unwrap_or(0)))
 }
 
 fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value, DbError> {

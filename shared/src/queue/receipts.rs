@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::json;
+use super::log::Line;
 use super::settlement::{Counters, Settlement};
-use super::{Line, json};
 use crate::config::Config;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};

@@ -1,0 +1,87 @@
+//! The log of attempts: append-only, what was asked and what it came to. No personal data.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Claim;
+use crate::platforms::{Delivery, Exchange, Outcome, Route};
+
+/// A line of the log of attempts: what one request came to, for those it came to the same for. Names are the SQL's.
+#[derive(Debug, Serialize)]
+pub(super) struct Line<'a> {
+    pub exchange_id: Uuid,
+    pub queue_ids: Vec<Uuid>,
+    /// None when nothing was sent.
+    pub transport: Option<&'a str>,
+    pub rows_in_request: Option<usize>,
+    pub duration_ms: u64,
+    pub http_status: Option<u16>,
+    pub request_id: Option<&'a str>,
+    pub outcome: &'a str,
+    pub reason_code: Option<&'a str>,
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// Of a request with so many rows, or of what was settled without one.
+    pub(super) fn new(route: Route, request: Option<(&'a Exchange, usize)>) -> Self {
+        let exchange = request.map(|(exchange, _)| exchange);
+        Self {
+            exchange_id: Uuid::new_v4(),
+            queue_ids: Vec::new(),
+            transport: exchange.map(|_| route.transport),
+            rows_in_request: request.map(|(_, rows)| rows),
+            duration_ms: exchange
+                .map_or(0, |exchange| u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX)),
+            http_status: exchange.and_then(|exchange| exchange.http_status),
+            request_id: exchange.and_then(|exchange| exchange.request_id.as_deref()),
+            outcome: "",
+            reason_code: None,
+            reason: None,
+        }
+    }
+
+    /// Puts rows that came to the same on one line.
+    fn group(self, rows: impl Iterator<Item = (Uuid, &'a Outcome)>, lines: &mut Vec<Self>) {
+        let first = lines.len();
+        for (id, outcome) in rows {
+            let code = outcome.reason().map(|reason| reason.code.as_str());
+            let same = |line: &&mut Self| line.outcome == outcome.as_str() && line.reason_code == code;
+            if let Some(line) = lines[first..].iter_mut().find(same) {
+                line.queue_ids.push(id);
+            } else {
+                lines.push(Self {
+                    queue_ids: vec![id],
+                    outcome: outcome.as_str(),
+                    reason_code: code,
+                    reason: outcome.reason().map(|reason| reason.message.as_str()),
+                    ..self
+                });
+            }
+        }
+    }
+}
+
+/// The log of a delivery: a line or more for each request, and for what was settled without one. A refused request is
+/// about those that were found to be to blame; the others in it have a line where they went through.
+pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
+    let id = |at: &usize| claim.conversions[*at].queue_id;
+    let mut lines = Vec::new();
+    let mut unasked: Vec<bool> = delivery.outcomes.iter().map(|outcome| *outcome != Outcome::Unsent).collect();
+    for request in &delivery.requests {
+        let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
+        request.settled.iter().for_each(|at| unasked[*at] = false);
+        if !request.settled.is_empty() {
+            line().group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
+            continue;
+        }
+        let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
+        let queue_ids: Vec<_> = blamed.map(id).collect();
+        if !queue_ids.is_empty() {
+            lines.push(Line { queue_ids, outcome: "narrowed_down", ..line() });
+        }
+    }
+    let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
+    Line::new(route, None).group(unasked.map(|at| (id(&at), &delivery.outcomes[at])), &mut lines);
+    lines
+}

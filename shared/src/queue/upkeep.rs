@@ -1,0 +1,76 @@
+//! What a run does to the queue besides sending: counting, waking, closing.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{DbError, Tx};
+
+/// Makes rows due that wait because a request failed: the platform is back.
+///
+/// # Errors
+/// Those of the database.
+pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::wake
+        update public.conversion_queue
+        set next_retry_at = $2
+        where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
+            and lock_token is null",
+        platform,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, and
+/// corrections of what the platform refused.
+///
+/// # Errors
+/// Those of the database.
+pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::close_moot
+        with moot as (
+            select q.id, 'deal_lost' as code, 'The deal was lost before the platform took it; it isn''t sent any more.' as why
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+            where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
+            union all
+            select q.id, 'original_refused', 'The platform refused the conversion that this row corrects.'
+            from public.conversion_queue q
+            join public.conversion_queue o on o.id = q.adjusts
+            where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
+                and q.status in ('pending', 'failed')
+        )
+        update public.conversion_queue q
+        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
+            locked_until = null, lock_token = null
+        from moot
+        where q.id = moot.id and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many requests were made to an API in the last minute and in the last day.
+///
+/// # Errors
+/// Those of the database.
+pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
+    let row = sqlx::query!(
+        r#"-- queue::requests
+        select
+            count(distinct exchange_id) filter (where attempted_at > $2::timestamptz - interval '1 minute') as "last_minute!",
+            count(distinct exchange_id) as "last_day!"
+        from public.upload_attempts
+        where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,
+        transport,
+        now,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok((usize::try_from(row.last_minute).unwrap_or(0), usize::try_from(row.last_day).unwrap_or(0)))
+}
