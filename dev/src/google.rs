@@ -9,9 +9,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderValue;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::http::header::DATE;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
@@ -130,7 +131,7 @@ impl GoogleSandbox {
             )
             // The endpoints have a limit of their own, which is higher.
             .layer(DefaultBodyLimit::disable())
-            .layer(map_response(mark))
+            .layer(map_response_with_state(self.clone(), mark))
             .with_state(self.clone())
     }
 
@@ -251,8 +252,12 @@ impl GoogleSandbox {
     }
 }
 
-/// Nobody shall take an answer for one of Google's.
-async fn mark(mut response: Response) -> Response {
-    response.headers_mut().insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
+/// Nobody shall take an answer for one of Google's. It tells the sandbox's time, as Google tells its own.
+async fn mark(State(sandbox): State<GoogleSandbox>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
+    if let Ok(date) = HeaderValue::from_str(&sandbox.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+        headers.insert(DATE, date);
+    }
     response
 }

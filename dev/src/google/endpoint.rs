@@ -161,6 +161,7 @@ pub(super) async fn attend(
             tokio::time::sleep(Duration::from_secs(seconds.into())).await;
             response
         }
+        Some(FaultKind::Drip { seconds }) => in_drops(next.run(request).await, seconds).await,
         Some(FaultKind::Verdict(verdict)) => {
             request.extensions_mut().insert(verdict);
             next.run(request).await
@@ -202,6 +203,20 @@ fn error_answer(
 fn broken_connection() -> Response {
     let failure = io::Error::from(io::ErrorKind::ConnectionReset);
     Response::new(Body::from_stream(stream::iter([Err::<Bytes, _>(failure)])))
+}
+
+/// An answer in good order, byte by byte.
+async fn in_drops(response: Response, seconds: u32) -> Response {
+    let (head, body) = response.into_parts();
+    let text = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX).max(1);
+    let pause = Duration::from_secs(seconds.into()) / length;
+    let drops = stream::unfold((text, 0), move |(text, at)| async move {
+        let drop = (at < text.len()).then(|| text.slice(at..=at))?;
+        tokio::time::sleep(pause).await;
+        Some((Ok::<_, io::Error>(drop), (text, at + 1)))
+    });
+    Response::from_parts(head, Body::from_stream(drops))
 }
 
 /// An answer in good order, except that its text ends in the middle.

@@ -84,6 +84,11 @@ pub enum FaultKind {
         /// The delay of the answer, up to 600.
         seconds: u32,
     },
+    /// The request is handled at once, and the answer's body comes in drops.
+    Drip {
+        /// How long the body takes, up to 600.
+        seconds: u32,
+    },
     /// Click conversions and adjustments only: the refusal of the whole request by a `GoogleAdsFailure`.
     GoogleAdsFailure {
         /// 400 to 599.
@@ -157,7 +162,7 @@ impl Fault {
             {
                 "status is 400 to 599"
             }
-            FaultKind::Slow { seconds } if *seconds > 600 => "seconds is at most 600",
+            FaultKind::Slow { seconds } | FaultKind::Drip { seconds } if *seconds > 600 => "seconds is at most 600",
             _ => return Ok(()),
         };
         Err(FaultRefused::because(problem.to_owned()))
@@ -208,6 +213,7 @@ impl FaultRefused {
                     {"kind": "empty"},
                     {"kind": "truncated"},
                     {"kind": "slow", "seconds": "0 to 600"},
+                    {"kind": "drip", "seconds": "0 to 600"},
                     {"kind": "verdict", "on": "status",
                      "status": ["PROCESSING", "SUCCESS", "FAILED", "PARTIAL_SUCCESS"],
                      "reason": "a ProcessingErrorReason, optional",
@@ -293,6 +299,7 @@ mod tests {
             ("ingest", r#"{"kind":"empty"}"#),
             ("ingest", r#"{"kind":"truncated"}"#),
             ("ingest", r#"{"kind":"slow","seconds":3}"#),
+            ("ingest", r#"{"kind":"drip","seconds":3}"#),
             ("status", r#"{"kind":"verdict","status":"PROCESSING"}"#),
             ("status", r#"{"kind":"verdict","status":"FAILED","reason":"NEW","record_count":2}"#),
         ] {

@@ -28,13 +28,23 @@ use crate::stage::database_url;
 pub struct Delivery {
     pub app: App,
     pub google: GoogleSandbox,
+    google_clock: Clock,
     pub pool: PgPool,
 }
 
 impl Delivery {
     pub async fn new(pool: &PgPool, changed: &[(&str, &str)]) -> Self {
         let clock = Clock::fixed(start());
-        let google = GoogleSandbox::with_clock(GoogleAccount::dev(), clock.clone());
+        Self::with_clocks(pool, clock.clone(), clock, changed).await
+    }
+
+    /// Where Google's clock is behind by so much. [`Delivery::tick_after`] moves both.
+    pub async fn with_google_behind(pool: &PgPool, by: TimeDelta) -> Self {
+        Self::with_clocks(pool, Clock::fixed(start()), Clock::fixed(start() - by), &[]).await
+    }
+
+    async fn with_clocks(pool: &PgPool, clock: Clock, google_clock: Clock, changed: &[(&str, &str)]) -> Self {
+        let google = GoogleSandbox::with_clock(GoogleAccount::dev(), google_clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let router = google.router();
@@ -48,7 +58,7 @@ impl Delivery {
         }
         let config = Config::from_values(&values, &[]).unwrap_or_else(|error| panic!("{error}"));
         let app = App::new(config, clock, 4).unwrap_or_else(|error| panic!("{error}"));
-        Self { app, google, pool: pool.clone() }
+        Self { app, google, google_clock, pool: pool.clone() }
     }
 
     /// Closed deals, due now: the nth of them is `adtrail-n`, worth 1000 + n, from a click two days ago.
@@ -91,6 +101,11 @@ impl Delivery {
     /// The next run of the schedule, so much later.
     pub async fn tick_after(&self, time: TimeDelta) -> Summary {
         self.app.clock.advance(time);
+        let behind = self.app.clock.now() - self.google_clock.now();
+        // One clock moves once.
+        if behind > TimeDelta::zero() {
+            self.google_clock.advance(time);
+        }
         self.tick().await
     }
 

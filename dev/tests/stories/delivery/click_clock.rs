@@ -88,6 +88,20 @@ async fn too_recent_after_all_waits_until_the_click_is_old_enough(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_clock_an_hour_ahead_costs_nothing(pool: PgPool) {
+    let delivery = Delivery::with_google_behind(&pool, TimeDelta::hours(1)).await;
+    delivery.add_due(0..1).await;
+    delivery.happened(0, TimeDelta::days(2), TimeDelta::days(1), TimeDelta::minutes(10)).await;
+    delivery.tick().await;
+    let row = delivery.row("adtrail-0", "google_ads").await;
+    assert_eq!(
+        json!([row["status"], row["retry_count"], row["last_error_code"]]),
+        json!(["pending", 0, "clock_is_ahead"])
+    );
+    assert_eq!(delivery.tick_after(TimeDelta::minutes(50)).await.accepted, 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn what_expires_first_goes_first_also_when_not_all_can_go(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..30).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::{Scope, TokenSource};
@@ -14,6 +14,8 @@ pub(super) struct Answer {
     pub status: u16,
     /// How long the platform asks us to wait.
     pub retry_after: Option<TimeDelta>,
+    /// What time it is at Google.
+    pub date: Option<DateTime<Utc>>,
     pub body: Vec<u8>,
 }
 
@@ -76,7 +78,13 @@ async fn send(
     exchange.http_status = Some(response.status().as_u16());
     exchange.request_id = header("request-id");
     let retry_after = header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    let date = header("date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok()).map(|date| date.to_utc());
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(failed)?;
-    Ok(Answer { status, retry_after: retry_after.map(|seconds| TimeDelta::seconds(seconds.into())), body: body.into() })
+    Ok(Answer {
+        status,
+        retry_after: retry_after.map(|seconds| TimeDelta::seconds(seconds.into())),
+        date,
+        body: body.into(),
+    })
 }

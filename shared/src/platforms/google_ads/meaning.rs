@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::platforms::{Facts, Outcome, Reason};
+use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
 /// Google refuses clicks that are younger.
 const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
@@ -95,6 +95,24 @@ pub(super) fn outcome(
             tracing::error!(code = reason.code, "Google can't take what Adtrail sends: please report it");
             Outcome::Rejected(reason)
         }
+    }
+}
+
+/// The same, unless our clock is ahead of Google's: what has just happened here hasn't yet there, and Google calls that
+/// an invalid argument. Then it waits.
+pub(super) fn unless_ahead(
+    outcome: Outcome,
+    conversion: &Conversion,
+    google_date: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Outcome {
+    match (outcome, google_date) {
+        (Outcome::Rejected(refused), Some(date)) if conversion.occurred_at > date => {
+            let advice = "This machine's clock is ahead of Google's, so the conversion lies in the future there; it is sent \
+                 when its time has come. Set the clock";
+            Outcome::Later(now + (conversion.occurred_at - date), reason("clock_is_ahead", advice, &refused.message))
+        }
+        (outcome, _) => outcome,
     }
 }
 

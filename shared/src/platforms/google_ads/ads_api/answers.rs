@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason};
+use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 
@@ -137,7 +137,10 @@ pub(super) fn read(
     }
     let outcomes = rows.into_iter().zip(conversions).map(|(error, conversion)| match error {
         None => Outcome::Recorded,
-        Some((meaning, reason, wait)) => outcome(meaning, reason, Some(&conversion.facts), wait, now),
+        Some((meaning, reason, wait)) => {
+            let outcome = outcome(meaning, reason, Some(&conversion.facts), wait, now);
+            unless_ahead(outcome, conversion, answer.date, now)
+        }
     });
     Answered::Each(outcomes.collect())
 }
@@ -187,7 +190,7 @@ mod tests {
 
     fn read_as(status: u16, body: &Value, rows: usize) -> Answered {
         let conversion = conversion();
-        let answer = Answer { status, retry_after: None, body: body.to_string().into() };
+        let answer = Answer { status, retry_after: None, date: None, body: body.to_string().into() };
         read(&answer, &vec![&conversion; rows], &mut Exchange::default(), now())
     }
 

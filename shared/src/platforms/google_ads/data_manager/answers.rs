@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason};
+use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
 
@@ -69,7 +69,9 @@ pub(super) fn of_ingest(
     }
     if !events.is_empty() {
         let blamed = events.into_iter().map(|(index, (meaning, reason))| {
-            (index, outcome(meaning, reason, Some(&conversions[index].facts), answer.retry_after, now))
+            let conversion = conversions[index];
+            let outcome = outcome(meaning, reason, Some(&conversion.facts), answer.retry_after, now);
+            (index, unless_ahead(outcome, conversion, answer.date, now))
         });
         return Answered::Blamed(blamed.collect());
     }
@@ -80,8 +82,12 @@ pub(super) fn of_ingest(
     if meaning.is_of_all() {
         Answered::Failed(outcome(meaning, reason, None, answer.retry_after, now))
     } else {
-        let only = (conversions.len() == 1).then(|| &conversions[0].facts);
-        Answered::Unnamed(outcome(meaning, reason, only, answer.retry_after, now))
+        let only = (conversions.len() == 1).then(|| conversions[0]);
+        let outcome = outcome(meaning, reason, only.map(|it| &it.facts), answer.retry_after, now);
+        Answered::Unnamed(match only {
+            Some(conversion) => unless_ahead(outcome, conversion, answer.date, now),
+            None => outcome,
+        })
     }
 }
 
@@ -200,7 +206,7 @@ mod tests {
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: Some(TimeDelta::seconds(7)), body: body.into() }
+        Answer { status, retry_after: Some(TimeDelta::seconds(7)), date: None, body: body.into() }
     }
 
     /// What a request of so many conversions comes to.
@@ -255,6 +261,22 @@ mod tests {
             blamed.iter().map(|(at, it)| (*at, it.as_str(), it.reason().unwrap().code.as_str())).collect();
         assert_eq!(codes, [(0, "rejected", "INVALID_HEX_ENCODING"), (2, "rejected", "INVALID_CURRENCY_CODE")]);
         assert!(blamed[1].1.reason().unwrap().message.contains("events.events[2].currency: no"));
+    }
+
+    #[test]
+    fn what_lies_ahead_by_googles_clock_waits() {
+        let conversion = conversion();
+        let refusal = error(400, "INVALID_ARGUMENT", &[("events.events[0]", "INVALID_ARGUMENT")]);
+        let at = |minutes| Answer {
+            date: Some(conversion.occurred_at + TimeDelta::minutes(minutes)),
+            ..answer(400, &refusal)
+        };
+        let outcome = |minutes| match of_ingest(&at(minutes), &[&conversion], &mut Exchange::default(), now()) {
+            Answered::Blamed(mut blamed) => blamed.remove(0).1,
+            _ => panic!(),
+        };
+        assert!(matches!(outcome(-60), Outcome::Later(at, _) if at == now() + TimeDelta::minutes(60)));
+        assert!(matches!(outcome(1), Outcome::Rejected(_)));
     }
 
     #[test]
