@@ -211,8 +211,6 @@ pub struct Match {
     pub lead_at: DateTime<Utc>,
     /// May its data be sent to Google for advertising?
     pub ad_user_data: crate::consent::ConsentStatus,
-    /// Was the deal lost after it reached the stage?
-    pub is_lost: bool,
 }
 
 /// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
@@ -237,10 +235,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
             l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
             coalesce(l.created_at, i.received_at) as "lead_at!",
-            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus",
-            exists (
-                select from public.lost_deals d where d.crm_deal_id = i.crm_deal_id and d.lost_at >= i.occurred_at
-            ) as "is_lost!"
+            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
         from public.inbox i
         cross join lateral (
             select
