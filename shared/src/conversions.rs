@@ -264,6 +264,35 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
     Ok(rows)
 }
 
+/// Lets a deal that closed again after its loss be recorded anew, if no platform heard of it before: platforms take
+/// nothing again that was taken back. Answers whether it now waits for [`record_matches`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn reopen(tx: &mut Tx, inbox_id: Uuid, closed_at: DateTime<Utc>) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "-- conversions::reopen
+        with reopened as (
+            update public.conversions c
+            set value = i.value, currency = i.currency, occurred_at = $2, skip_reason = null, retracted_at = null
+            from public.inbox i
+            join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
+            where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
+                and d.lost_at < $2
+            returning c.id
+        )
+        update public.inbox i
+        set state = 'awaiting_lead', conversion_id = null, matched_at = null, occurred_at = $2
+        from reopened
+        where i.id = $1",
+        inbox_id,
+        closed_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// A conversion whose value changed.
 #[derive(Debug)]
 pub struct Restated {

@@ -85,11 +85,16 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
 async fn take(tx: &mut Tx, app: &App, deal: &Deal) -> Result<Outcome, DbError> {
     let received = inbox::receive(tx, deal, app.clock.now()).await?;
     if let Some(conversion_id) = received.conversion_id {
-        let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
-        return Ok(restated.map_or(Outcome::Duplicate { conversion_id }, |restated| Outcome::Restated {
-            conversion_id,
-            platforms: restated.platforms,
-        }));
+        if !received.is_new {
+            return Ok(Outcome::Duplicate { conversion_id });
+        }
+        if !conversions::reopen(tx, received.inbox_id, deal.occurred_at).await? {
+            let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
+            return Ok(restated.map_or(Outcome::Duplicate { conversion_id }, |restated| Outcome::Restated {
+                conversion_id,
+                platforms: restated.platforms,
+            }));
+        }
     }
     let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
     Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
