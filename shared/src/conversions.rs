@@ -332,8 +332,8 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
             -- Whoever never claimed it can't have sent the old value.
             and told.claims > 0 and told.status <> 'dead_letter'
         on conflict (conversion_id, platform) do update
-        -- Told again, from the start. An attempt with the value before loses its lease.
-        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = null, request_id = null,
+        -- Told again, from the start and due as of now. An attempt with the value before loses its lease.
+        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = $4, request_id = null,
             confirmed_at = null, next_status_check_at = null, status_checks = 0, send_alone = false,
             last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
         returning platform",
