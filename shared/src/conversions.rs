@@ -104,19 +104,21 @@ pub async fn record_matches(tx: &mut Tx, app: &App, waiting: Waiting<'_>) -> Res
     }
     let decisions: Vec<_> = matches.iter().map(|found| Decision::on(app, found)).collect();
     let mut rows = record(tx, &decisions, app.clock.now()).await?;
-    let lost: Vec<_> = matches.iter().filter(|found| found.is_lost).map(|found| found.crm_deal_id.as_str()).collect();
+    let lost: Vec<_> = rows.iter().filter(|row| row.is_lost).map(|row| row.crm_deal_id.as_str()).collect();
     if !lost.is_empty() {
         leads::renew_status(tx, &lost).await?;
     }
     Ok(decisions
-        .iter()
+        .into_iter()
         .filter_map(|decision| {
-            let at = rows.iter().position(|(inbox_id, _)| *inbox_id == decision.inbox_id)?;
-            Some(Recorded {
-                conversion_id: rows.swap_remove(at).1,
-                platforms: decision.platforms.clone(),
-                skip_reason: decision.skip_reason,
-            })
+            let at = rows.iter().position(|row| row.inbox_id == decision.inbox_id)?;
+            let row = rows.swap_remove(at);
+            let (platforms, skip_reason) = if row.is_undone {
+                (Vec::new(), Some(SkipReason::DealLost))
+            } else {
+                (decision.platforms, decision.skip_reason)
+            };
+            Some(Recorded { conversion_id: row.conversion_id, platforms, skip_reason })
         })
         .collect())
 }
@@ -138,10 +140,7 @@ struct Decision {
 impl Decision {
     fn on(app: &App, found: &Match) -> Self {
         let platforms = platforms::accepting(&app.config, found.conversion_type);
-        let is_undone = found.is_lost && found.conversion_type == ConversionType::Closed;
-        let skip_reason = if is_undone {
-            Some(SkipReason::DealLost)
-        } else if found.ad_user_data == ConsentStatus::Denied {
+        let skip_reason = if found.ad_user_data == ConsentStatus::Denied {
             Some(SkipReason::ConsentDenied)
         } else if !found.has_click_id && !found.has_user_data {
             Some(SkipReason::NoAttribution)
@@ -171,8 +170,22 @@ impl Decision {
     }
 }
 
-async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Result<Vec<(Uuid, Uuid)>, DbError> {
-    let rows = sqlx::query!(
+/// What was recorded. Names are the SQL's.
+struct Row {
+    inbox_id: Uuid,
+    conversion_id: Uuid,
+    crm_deal_id: String,
+    /// The deal was lost after it reached the stage.
+    is_lost: bool,
+    /// It was closed, and the loss undoes it.
+    is_undone: bool,
+}
+
+/// Losses are looked up here and not with the leads: [`inbox::find_leads`] has locked the deal since, so that one that
+/// comes now waits and finds the conversion.
+async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Result<Vec<Row>, DbError> {
+    let rows = sqlx::query_as!(
+        Row,
         r#"-- conversions::record
         with decision as (
             select *
@@ -184,7 +197,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
             limit $3
         ),
         recorded as (
-            insert into public.conversions (
+            insert into public.conversions as c (
                 lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
                 gclid, gbraid, wbraid, click_at, session_attributes, email_hash, email_hash_google, phone_hash,
                 utm_source, utm_medium, utm_campaign, utm_term, utm_content,
@@ -206,14 +219,15 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
                 coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
                 coalesce(l.phone_hash, i.phone_hash),
                 l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
-                l.ad_user_data, l.ad_personalization, d.matched_by, d.skip_reason,
-                case when d.skip_reason = 'deal_lost' then lost.lost_at end, $2
+                l.ad_user_data, l.ad_personalization, d.matched_by,
+                case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $2
             from decision d
             join public.inbox i on i.id = d.inbox_id
             join public.leads l on l.id = d.lead_id
-            left join public.lost_deals lost on lost.crm_deal_id = i.crm_deal_id
-            on conflict (idempotency_key) do update set idempotency_key = excluded.idempotency_key
-            returning id, idempotency_key, lead_id, conversion_type
+            left join public.lost_deals lost
+                on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = 'closed'
+            on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
+            returning id, idempotency_key, lead_id, conversion_type, skip_reason is not distinct from 'deal_lost' as is_undone
         ),
         queued as (
             insert into public.conversion_queue (conversion_id, platform, next_retry_at, expires_at, created_at)
@@ -221,6 +235,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
             from recorded r
             join decision d using (idempotency_key)
             cross join unnest(d.platforms) as platform
+            where not r.is_undone
             on conflict (conversion_id, platform) do nothing
         ),
         advanced as (
@@ -235,14 +250,47 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
         from recorded r
         join decision d using (idempotency_key)
         where i.id = d.inbox_id
-        returning i.id as inbox_id, r.id as conversion_id"#,
+        returning
+            i.id as inbox_id, r.id as conversion_id, i.crm_deal_id, r.is_undone as "is_undone!",
+            exists (
+                select from public.lost_deals l where l.crm_deal_id = i.crm_deal_id and l.lost_at >= i.occurred_at
+            ) as "is_lost!""#,
         serde_json::to_value(decisions).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))?,
         now,
         i64::try_from(decisions.len()).unwrap_or(i64::MAX),
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.inbox_id, row.conversion_id)).collect())
+    Ok(rows)
+}
+
+/// Lets a deal that closed again after its loss be recorded anew, if no platform heard of it before: platforms take
+/// nothing again that was taken back. Answers whether it now waits for [`record_matches`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn reopen(tx: &mut Tx, inbox_id: Uuid, closed_at: DateTime<Utc>) -> Result<bool, DbError> {
+    let done = sqlx::query!(
+        "-- conversions::reopen
+        with reopened as (
+            update public.conversions c
+            set value = i.value, currency = i.currency, occurred_at = $2, skip_reason = null, retracted_at = null
+            from public.inbox i
+            join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
+            where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
+                and d.lost_at < $2
+            returning c.id
+        )
+        update public.inbox i
+        set state = 'awaiting_lead', conversion_id = null, matched_at = null, occurred_at = $2
+        from reopened
+        where i.id = $1",
+        inbox_id,
+        closed_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// A conversion whose value changed.
@@ -284,8 +332,8 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
             -- Whoever never claimed it can't have sent the old value.
             and told.claims > 0 and told.status <> 'dead_letter'
         on conflict (conversion_id, platform) do update
-        -- Told again, from the start. An attempt with the value before loses its lease.
-        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = null, request_id = null,
+        -- Told again, from the start and due as of now. An attempt with the value before loses its lease.
+        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = $4, request_id = null,
             confirmed_at = null, next_status_check_at = null, status_checks = 0, send_alone = false,
             last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
         returning platform",

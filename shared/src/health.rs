@@ -1,6 +1,7 @@
 //! Is everything on its way? Answers for people and for monitors.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, UnknownConsent};
@@ -36,7 +37,7 @@ pub enum Status {
     /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays without
     /// a verdict, or a platform is paused.
     Degraded,
-    /// Nothing can be delivered: every platform is paused, and rows are due.
+    /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
 }
 
@@ -93,7 +94,7 @@ pub struct Inbox {
 }
 
 /// One platform.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Platform {
     /// Which.
     pub platform: String,
@@ -122,6 +123,7 @@ pub struct Last {
 ///
 /// # Errors
 /// Those of the database.
+#[expect(clippy::too_many_lines, reason = "one statement, so that its numbers belong together")]
 pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<Health, DbError> {
     let configured: Vec<String> = platforms::configured(config).into_iter().map(Into::into).collect();
     let row = sqlx::query!(
@@ -137,9 +139,14 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
                     and q.next_status_check_at is null as unconfirmed,
                 q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
-                c.ad_user_data = 'unknown' and not $1 as awaits_consent
+                c.ad_user_data = 'unknown' and not $1 as awaits_consent,
+                -- A correction goes when what it corrects has gone.
+                coalesce(o.status in ('pending', 'failed'), false) as awaits_upload,
+                coalesce(p.state = 'paused', false) as is_paused
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
+            left join public.conversion_queue o on o.id = q.adjusts
+            left join public.platform_state p on p.platform = q.platform
         ),
         reason as (
             select last_error_code as code, min(last_error) as message, count(*) as rows
@@ -157,16 +164,21 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             count(*) filter (
                 where is_upload and status = 'pending' and transport_failures = 0 and (due_at > $2::timestamptz or awaits_consent)
             ) as "held!",
-            -- 15 and 30 minutes were not enough: the platform is away, or a proxy is in the way.
-            coalesce(bool_or(open and transport_failures > 2), false) as "platform_is_away!",
             count(confirmed_at) filter (where is_upload) as "confirmed!",
             count(*) filter (where is_upload and unconfirmed) as "unconfirmed!",
-            coalesce(bool_or(unconfirmed and uploaded_at > $2::timestamptz - interval '8 days'), false) as "unconfirmed_lately!",
             count(*) filter (where not is_upload and open) as "corrections_open!",
             count(*) filter (where not is_upload and status = 'uploaded') as "corrections_uploaded!",
             count(*) filter (where not is_upload and status = 'dead_letter' and not is_moot) as "corrections_dead_letter!",
-            min(due_at) filter (where open and not awaits_consent and due_at <= $2) as oldest_due_at,
-            coalesce(bool_or(dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot), false) as "gave_up_lately!",
+            min(due_at) filter (where open and not awaits_consent and not awaits_upload and due_at <= $2) as oldest_due_at,
+            coalesce(
+                bool_and(is_paused) filter (where open and not awaits_consent and not awaits_upload and due_at <= $2), false
+            ) as "all_due_are_paused!",
+            coalesce(bool_or(
+                (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
+                or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
+                -- 15 and 30 minutes were not enough: the platform is away, or a proxy is in the way.
+                or (open and transport_failures > 2)
+            ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,
             (select count(*) from public.inbox where state = 'awaiting_lead') as "awaiting_lead!",
             (select max(last_seen_at) from public.visitors) as last_visit,
@@ -175,7 +187,10 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             (select max(received_at) from public.inbox) as last_webhook,
             (select max(last_accepted_at) from public.platform_state) as last_upload,
             (
-                select jsonb_agg(jsonb_build_object('platform', id, 'state', p.state, 'reason', p.reason) order by id)
+                select jsonb_agg(
+                    -- A platform nobody has used yet has no row.
+                    jsonb_build_object('platform', id, 'state', coalesce(p.state, 'active'), 'reason', p.reason) order by id
+                )
                 from unnest($3::text[]) as id
                 left join public.platform_state p on p.platform = id
             ) as platforms
@@ -186,31 +201,12 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
     )
     .fetch_one(tx)
     .await?;
-    let platforms: Vec<Platform> = row
-        .platforms
-        .as_ref()
-        .and_then(serde_json::Value::as_array)
-        .into_iter()
-        .flatten()
-        .map(|it| Platform {
-            platform: it["platform"].as_str().unwrap_or_default().to_owned(),
-            // A platform nobody has used yet has no row.
-            state: it["state"].as_str().unwrap_or("active").to_owned(),
-            reason: it["reason"].as_str().map(str::to_owned),
-        })
-        .collect();
+    let platforms: Vec<Platform> = listed(row.platforms);
     let waited = row.oldest_due_at.map(|at| now - at);
-    let paused = platforms.iter().filter(|platform| platform.state == "paused").count();
-    let mut uploads = platforms.iter().filter(|it| platforms::takes_uploads(&it.platform)).peekable();
-    let none_left = uploads.peek().is_some() && uploads.all(|it| it.state == "paused");
-    let status = if none_left && waited.is_some() {
+    let is_paused = platforms.iter().any(|platform| platform.state == "paused");
+    let status = if is_paused && row.all_due_are_paused {
         Status::Critical
-    } else if paused > 0
-        || row.gave_up_lately
-        || row.platform_is_away
-        || row.unconfirmed_lately
-        || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
-    {
+    } else if is_paused || row.is_troubled || waited.is_some_and(|waited| waited > WAITS_TOO_LONG) {
         Status::Degraded
     } else {
         Status::Healthy
@@ -226,7 +222,7 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             confirmed: row.confirmed,
             unconfirmed: row.unconfirmed,
             oldest_due_seconds: waited.map(|waited| waited.num_seconds()),
-            reasons: row.reasons.and_then(|reasons| serde_json::from_value(reasons).ok()).unwrap_or_default(),
+            reasons: listed(row.reasons),
         },
         corrections: Corrections {
             open: row.corrections_open,
@@ -243,4 +239,9 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             upload: row.last_upload,
         },
     })
+}
+
+/// What a query put together as JSON; nothing when there are no rows.
+fn listed<T: DeserializeOwned>(rows: Option<serde_json::Value>) -> Vec<T> {
+    rows.and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default()
 }

@@ -76,13 +76,16 @@ pub struct Received {
     pub inbox_id: Uuid,
     /// The conversion it became, when it was received before and has found its lead.
     pub conversion_id: Option<Uuid>,
+    /// Was this body never received before?
+    pub is_new: bool,
 }
 
 /// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person and other reports of the
 /// deal until the transaction ends.
 ///
 /// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. A body received before
-/// says nothing new. Once the deal has found its lead, only its value can change.
+/// says nothing new, and a report without a value leaves the value as it is. Once the deal has found its lead, only its
+/// value can change.
 ///
 /// # Errors
 /// Those of the database.
@@ -111,42 +114,38 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                 state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
                 received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
                 (
-                    value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
-                    reported_at
+                    value, currency, reported_at, occurred_at, lead_id, email_hash, email_hash_google, phone_hash,
+                    payload_hash
                 ) = (
-                    select
-                        value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
-                        reported_at
+                    select worth.value, worth.currency, worth.reported_at, person.*
                     from (
                         select
-                            excluded.reported_at >= coalesce(i.reported_at, i.received_at)
-                            and not exists (
+                            excluded.reported_at >= coalesce(i.reported_at, i.received_at) as is_newest,
+                            not exists (
                                 select from public.deal_reports r
                                 where r.inbox_id = i.id and r.payload_hash = excluded.payload_hash
-                            ) as is_newest
+                            ) as is_new
                     ) it,
+                    -- No value is no news, and any value is news where there is none.
                     lateral (
-                        values
-                            (
-                                i.value, i.currency, i.occurred_at, i.lead_id, i.email_hash, i.email_hash_google,
-                                i.phone_hash, i.payload_hash, i.reported_at, not is_newest
-                            ),
-                            (
-                                excluded.value, excluded.currency, excluded.occurred_at, excluded.lead_id,
-                                excluded.email_hash, excluded.email_hash_google, excluded.phone_hash,
-                                excluded.payload_hash, excluded.reported_at, is_newest and i.state <> 'matched'
-                            ),
-                            -- Who it was and when is settled, and no value is no news.
-                            (
-                                coalesce(excluded.value, i.value), coalesce(excluded.currency, i.currency), i.occurred_at,
-                                i.lead_id, i.email_hash, i.email_hash_google, i.phone_hash, excluded.payload_hash,
-                                excluded.reported_at, is_newest and i.state = 'matched'
-                            )
-                    ) as report (
-                        value, currency, occurred_at, lead_id, email_hash, email_hash_google, phone_hash, payload_hash,
-                        reported_at, stands
-                    )
-                    where stands
+                        select is_new and excluded.value is not null and (is_newest or i.value is null) as is_worth,
+                            -- Once the lead is found, who it was and when is settled.
+                            is_new and is_newest and i.state <> 'matched' as is_person
+                    ) says,
+                    lateral (
+                        select excluded.value, excluded.currency, excluded.reported_at where is_worth
+                        union all
+                        select i.value, i.currency, i.reported_at where not is_worth
+                    ) worth (value, currency, reported_at),
+                    lateral (
+                        select
+                            excluded.occurred_at, excluded.lead_id, excluded.email_hash, excluded.email_hash_google,
+                            excluded.phone_hash, excluded.payload_hash
+                        where is_person
+                        union all
+                        select i.occurred_at, i.lead_id, i.email_hash, i.email_hash_google, i.phone_hash, i.payload_hash
+                        where not is_person
+                    ) person
                 )
             returning id, conversion_id
         ),
@@ -154,8 +153,9 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
             insert into public.deal_reports (inbox_id, payload_hash, received_at)
             select id, $11, $12 from received
             on conflict do nothing
+            returning inbox_id
         )
-        select id as "id!", conversion_id from received"#,
+        select id as "id!", conversion_id, exists (select from report) as "is_new!" from received"#,
         &locks.keys,
         deal.crm_deal_id,
         deal.conversion_type as ConversionType,
@@ -172,7 +172,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
     )
     .fetch_one(tx)
     .await?;
-    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id })
+    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new: row.is_new })
 }
 
 /// Which waiting deals to look at.
@@ -211,8 +211,6 @@ pub struct Match {
     pub lead_at: DateTime<Utc>,
     /// May its data be sent to Google for advertising?
     pub ad_user_data: crate::consent::ConsentStatus,
-    /// Was the deal lost after it reached the stage?
-    pub is_lost: bool,
 }
 
 /// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
@@ -237,10 +235,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
             l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
             coalesce(l.created_at, i.received_at) as "lead_at!",
-            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus",
-            exists (
-                select from public.lost_deals d where d.crm_deal_id = i.crm_deal_id and d.lost_at >= i.occurred_at
-            ) as "is_lost!"
+            l.ad_user_data as "ad_user_data: crate::consent::ConsentStatus"
         from public.inbox i
         cross join lateral (
             select

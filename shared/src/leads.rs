@@ -198,28 +198,42 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
 /// # Errors
 /// Those of the database.
 pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
-    sqlx::query!(
-        "-- leads::renew_status
-        with lead as (
-            select distinct c.lead_id as id
+    // Two deals of one lead may be lost at once: who comes second must see what the first did.
+    let leads = sqlx::query_scalar!(
+        "-- leads::lock_of_deals
+        select id
+        from public.leads
+        where id in (
+            select c.lead_id
             from unnest($1::text[]) as deal
             join public.conversions c on c.idempotency_key in (deal || ':qualified', deal || ':closed')
-        ),
-        stage as (
+        )
+        order by id
+        for no key update",
+        crm_deal_ids as &[&str],
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if leads.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "-- leads::renew_status
+        with stage as (
             select
-                lead.id,
+                c.lead_id,
                 bool_or(c.conversion_type = 'closed' and c.retracted_at is null) as is_closed,
                 bool_or(c.conversion_type = 'qualified' and (d.lost_at < c.occurred_at) is not false) as is_qualified
-            from lead
-            join public.conversions c on c.lead_id = lead.id
+            from public.conversions c
             left join public.lost_deals d on d.crm_deal_id = c.crm_deal_id
-            group by lead.id
+            where c.lead_id = any($1)
+            group by c.lead_id
         )
         update public.leads l
         set conversion_status = case when is_closed then 'closed' when is_qualified then 'qualified' else 'lost' end
         from stage
-        where l.id = stage.id",
-        crm_deal_ids as &[&str],
+        where l.id = stage.lead_id",
+        &leads,
     )
     .execute(tx)
     .await?;

@@ -22,7 +22,8 @@ pub struct Loss {
     pub payload_hash: Hash,
 }
 
-/// Keeps the loss, the latest if there are several, and holds back other reports of the deal until the transaction ends.
+/// Keeps the loss, the latest if there are several, and holds back other reports of the deal until the transaction ends,
+/// as well as whoever matches the deal to its lead: they record it first or see the loss.
 ///
 /// # Errors
 /// Those of the database.
@@ -50,6 +51,14 @@ pub async fn keep(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<(), Db
         loss.lost_at,
         loss.payload_hash.as_str(),
         now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    // A statement sees what was there when it began, so this one comes after the wait for other reports.
+    sqlx::query!(
+        "-- lost_deals::hold_back_matches
+        select from public.inbox where crm_deal_id = $1 order by id for update",
+        loss.crm_deal_id,
     )
     .execute(tx)
     .await?;

@@ -55,12 +55,6 @@ pub fn configured(config: &Config) -> Vec<&'static str> {
     REGISTRY.iter().filter(any).flat_map(|entry| [entry.id, entry.restatements, entry.retractions]).collect()
 }
 
-/// Does this platform hear of conversions themselves, as against their corrections?
-#[must_use]
-pub fn takes_uploads(platform: &str) -> bool {
-    REGISTRY.iter().any(|entry| entry.id == platform)
-}
-
 /// Where the rows go that correct or take back what a platform was told: the platforms, and for each the one that hears
 /// of its corrections.
 #[must_use]

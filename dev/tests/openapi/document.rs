@@ -275,7 +275,7 @@ mod tests {
             ("/components/schemas/Phone/pattern", json!("("), "/components/schemas/Phone: "),
             ("/components/schemas/VisitStored/properties/returning", json!(false), "/examples/first/value: /returning"),
             ("/components/schemas/Event/properties/event_name", json!(false), "/examples/beacon/value: /event_name"),
-            ("/components/schemas/PlatformName/examples/-", json!("Google Ads"), "PlatformName/examples/1: "),
+            ("/components/schemas/PlatformName/examples/-", json!("Google Ads"), "PlatformName/examples/3: "),
             ("/components/headers/Retry-After/example", json!("soon"), "/components/headers/Retry-After/example: "),
             ("/components/examples/Unavailable/value/status", json!(500), "/examples/unavailable/value: /status"),
         ];

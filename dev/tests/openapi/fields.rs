@@ -12,6 +12,7 @@ pub fn calls() -> Vec<Call> {
     calls.extend(events());
     calls.extend(leads());
     calls.extend(deals());
+    calls.extend(corrections());
     calls.push(health("healthy").says("/queue/pending", 1));
     calls.push(Call::new("GET /api/health/tracking", 200, "").with("authorization", "bearer dev-health-key"));
     calls
@@ -227,7 +228,51 @@ fn deals() -> Vec<Call> {
         ("currency", json!("eur")),
         ("occurred_at", json!("2026-11-20T14:03:11")),
         ("occurred_at", json!("2026-11-20")),
+        ("updated_at", json!("2026-11-20T14:03:11")),
+        ("updated_at", json!(1_795_176_000)),
+        ("conversion_type", json!("LOST")),
     ];
     calls.extend(wrong.map(|(name, value)| deal(400, &with(name, value))));
     calls
+}
+
+fn corrections() -> Vec<Call> {
+    let deal_of = |id: &str, fields: Value| {
+        let mut deal = json!({"crm_deal_id": id, "conversion_type": "closed", "email": "john@example.com"});
+        deal.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        deal
+    };
+    let worth = |id: &str, value: u32, updated_at: &str| {
+        deal_of(id, json!({"value": value, "currency": "EUR", "updated_at": updated_at}))
+    };
+    let lost = |id: &str| json!({"crm_deal_id": id, "conversion_type": "lost"});
+    vec![
+        deal(200, &worth("D-10", 1, "2026-11-20T14:03:11+01:00")).says("/status", "queued"),
+        deal(200, &worth("D-10", 2, "2026-11-21T14:03:11+01:00")).says("/status", "restated"),
+        deal(200, &worth("D-10", 3, "2026-11-20T15:03:11+01:00")).says("/status", "duplicate"),
+        deal(200, &deal_of("D-10", json!({"value": 4, "currency": "EUR", "phone": "+12"})))
+            .says("/warnings/0/field", "phone"),
+        deal(200, &lost("D-10")).says("/platforms", json!([])),
+        deal(200, &lost("D-10")).says("/status", "nothing_to_retract"),
+        deal(200, &deal_of("D-11", json!({"conversion_type": "refunded", "occurred_at": "2026-11-22T15:31:07Z"})))
+            .says("/status", "nothing_to_retract"),
+        deal(200, &worth("D-11", 1, "2026-11-20T14:03:11+01:00")).says("/reason", "deal_lost"),
+        deal(200, &json!({"crm_deal_id": 12, "conversion_type": "lost", "value": 7})),
+        deal(200, &json!({"crm_deal_id": 12, "conversion_type": "lost", "email": "jane", "value": "7"})).by_prose(),
+        deal(400, &json!({"conversion_type": "lost"})).says("/errors/0/pointer", "/crm_deal_id"),
+        deal(400, &json!({"crm_deal_id": 12, "conversion_type": "refunded", "occurred_at": "2026-11-20"})),
+        deal(400, &deal_of("D-12", json!({"updated_at": "2026-11-23T00:00:00Z"}))).by_prose(),
+    ]
+}
+
+/// Deals that were sent to a platform, worth something else and lost.
+pub fn changes_of_what_was_told() -> Vec<Call> {
+    let worth = |value: u32| json!({"crm_deal_id": "D-3", "conversion_type": "closed", "email": "john@example.com", "value": value, "currency": "EUR"});
+    vec![
+        deal(200, &worth(1)).says("/platforms", json!(["google_ads_restatements"])),
+        deal(200, &worth(2)).says("/status", "restated"),
+        deal(200, &json!({"crm_deal_id": "D-3", "conversion_type": "lost"}))
+            .says("/platforms", json!(["google_ads_retractions"])),
+        health("degraded").says("/corrections/open", 1),
+    ]
 }

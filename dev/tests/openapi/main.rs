@@ -78,6 +78,16 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
     .execute(&pool)
     .await?;
     trial.run(&router, vec![fields::health("critical")]).await?;
+    sqlx::query("update conversion_queue set status = 'uploaded', uploaded_at = now(), claims = 1")
+        .execute(&pool)
+        .await?;
+    trial.run(&router, fields::changes_of_what_was_told()).await?;
+    sqlx::query(
+        "update conversion_queue set last_error_code = 'CODE', last_error = 'Mend it.' where adjusts is not null",
+    )
+    .execute(&pool)
+    .await?;
+    trial.run(&router, vec![fields::health("degraded").says("/queue/reasons/0/code", "CODE")]).await?;
     trial.run(&cut_off, calls::without_database(&document, 503)).await?;
     sqlx::query("drop schema public cascade").execute(&pool).await?;
     trial.run(&router, calls::without_database(&document, 500)).await?;

@@ -85,11 +85,16 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
 async fn take(tx: &mut Tx, app: &App, deal: &Deal) -> Result<Outcome, DbError> {
     let received = inbox::receive(tx, deal, app.clock.now()).await?;
     if let Some(conversion_id) = received.conversion_id {
-        let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
-        return Ok(restated.map_or(Outcome::Duplicate { conversion_id }, |restated| Outcome::Restated {
-            conversion_id,
-            platforms: restated.platforms,
-        }));
+        if !received.is_new {
+            return Ok(Outcome::Duplicate { conversion_id });
+        }
+        if !conversions::reopen(tx, received.inbox_id, deal.occurred_at).await? {
+            let restated = conversions::restate(tx, received.inbox_id, app.clock.now()).await?;
+            return Ok(restated.map_or(Outcome::Duplicate { conversion_id }, |restated| Outcome::Restated {
+                conversion_id,
+                platforms: restated.platforms,
+            }));
+        }
     }
     let recorded = record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?.pop();
     Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
@@ -121,20 +126,27 @@ fn parse(app: &App, request: &Request) -> Result<Report, Problem> {
             _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
         })
         .and_then(|id| id.ok_or_else(|| fields.refuse("crm_deal_id", "is required")));
-    // A deal that was lost reached no stage.
+    let occurred_at = fields.optional_text("occurred_at", |text| time(text, now));
+    // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
+    let occurred_at = occurred_at.map(|at| at.map_or(now, |at| at.min(now)));
+    let payload_hash = Hash::of(request.body());
     let conversion_type = fields.required_text("conversion_type", |text| match text {
         "lost" | "refunded" => Ok(None),
         _ => ConversionType::parse(text).map(Some).map_err(|_| "must be qualified, closed, lost or refunded".into()),
     });
+    // A deal that was lost reached no stage. The rest of its body is what the CRM's template sends with every deal.
+    let Some(conversion_type) = conversion_type.transpose() else {
+        body.check()?;
+        return Ok(Report::Lost(Loss { crm_deal_id: crm_deal_id?, lost_at: occurred_at?, payload_hash }));
+    };
     let email = fields.optional_text("email", Email::parse);
     let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
     let lead_id = fields.optional_text("lead_id", |text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into()));
-    let is_lost = matches!(conversion_type, Ok(None));
-    if !is_lost && matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
+    if matches!((&email, &phone, &lead_id), (Ok(None), Ok(None), Ok(None))) {
         fields.refuse("email", "is required, unless there is a phone or a lead_id");
     }
     // A number that can't be matched names nobody.
-    if let (false, Ok(None), Ok(Some(phone)), Ok(None)) = (is_lost, &email, &phone, &lead_id)
+    if let (Ok(None), Ok(Some(phone)), Ok(None)) = (&email, &phone, &lead_id)
         && let Err(why) = phone.hash()
     {
         fields.refuse("phone", why.to_string());
@@ -144,28 +156,23 @@ fn parse(app: &App, request: &Request) -> Result<Report, Problem> {
     if matches!((&value, &currency), (Ok(Some(_)), Ok(None))) {
         fields.refuse("currency", "is required when there is a value");
     }
-    let occurred_at = fields.optional_text("occurred_at", |text| occurred_at(text, now));
-    let updated_at = fields.optional_text("updated_at", |text| self::occurred_at(text, now));
+    // Not cut: a clock that is ahead must still tell the newer of two reports.
+    let updated_at = fields.optional_text("updated_at", |text| time(text, now));
     body.check()?;
-    let (crm_deal_id, occurred_at) = (crm_deal_id?, occurred_at?.unwrap_or(now));
-    let Some(conversion_type) = conversion_type? else {
-        let payload_hash = Hash::of(request.body());
-        return Ok(Report::Lost(Loss { crm_deal_id, lost_at: occurred_at, payload_hash }));
-    };
     Ok(Report::Reached(Deal {
-        crm_deal_id,
-        conversion_type,
+        crm_deal_id: crm_deal_id?,
+        conversion_type: conversion_type?,
         money: value?.zip(currency?).map(|(value, currency)| Money::new(value, currency)),
-        occurred_at,
+        occurred_at: occurred_at?,
         lead_id: lead_id?,
         email: email?,
         phone: phone?,
         updated_at: updated_at?,
-        payload_hash: Hash::of(request.body()),
+        payload_hash,
     }))
 }
 
-fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+fn time(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     let at = DateTime::parse_from_rfc3339(text)
         .map_err(|_| "must be a time with its zone as in RFC 3339, such as 2026-11-20T14:03:11+01:00")?
         .to_utc();
@@ -174,8 +181,7 @@ fn occurred_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> 
     } else if at < DateTime::from_timestamp(946_684_800, 0).unwrap_or_default() {
         Err("must not be before the year 2000".into())
     } else {
-        // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
-        Ok(at.min(now))
+        Ok(at)
     }
 }
 

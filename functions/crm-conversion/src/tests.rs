@@ -8,6 +8,8 @@ use testing::{
 
 use super::*;
 
+mod corrections;
+
 async fn send(app: &App, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
 }
@@ -73,13 +75,15 @@ async fn a_deal_becomes_a_conversion_and_is_queued_once(pool: PgPool) {
     expect(&row(&pool, "select * from public.leads").await, &json!({"conversion_status": "closed"}));
 
     let before = row_counts(&pool).await;
-    let changed = self::deal("D-1042", &json!({"value": 1, "currency": "USD", "email": "joan@example.com"}));
+    let changed = self::deal("D-1042", &json!({"value": 6000.5, "currency": "EUR", "email": "joan@example.com"}));
     for repeated in [&deal, &changed] {
         let again = send(&app, repeated).await;
         assert_eq!((again.status, again.body), (200, json!({"status": "duplicate", "conversion_id": id})));
     }
-    assert_eq!(row_counts(&pool).await, before);
-    assert_eq!(row(&pool, CONVERSION).await, stored, "the first report stands");
+    let mut after = row_counts(&pool).await;
+    assert_eq!(after.insert("deal_reports".into(), 1), Some(2), "a body each");
+    assert_eq!(after, before);
+    assert_eq!(row(&pool, CONVERSION).await, stored, "whose it is and when it closed stands");
     expect(&row(&pool, INBOX).await, &json!({"deliveries": 3, "state": "matched", "conversion_id": id}));
 }
 
@@ -374,9 +378,26 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
     let valid = json!({
         "crm_deal_id": "D-1042", "conversion_type": "closed", "email": "jane@example.com", "phone": "+49 30 23125123",
         "lead_id": Uuid::nil(), "value": 6000, "currency": "EUR", "occurred_at": "2026-11-20T10:03:11+01:00",
+        "updated_at": "2026-11-20T11:03:11+01:00",
     });
     let mut bad = Vec::new();
     let many = |values: &[Value]| values.to_vec();
+    let times = many(&[
+        json!("2026-11-19T10:03:11"),
+        json!("2026-11-19"),
+        json!("19.11.2026 10:03"),
+        json!("yesterday"),
+        json!(1_795_176_000),
+        json!("300000-01-01T00:00:00Z"),
+        json!("+300000-01-01T00:00:00Z"),
+        json!("-0001-01-01T00:00:00Z"),
+        json!("1999-12-31T23:59:59Z"),
+        json!("2026-02-30T00:00:00Z"),
+        json!("2026-11-20T25:00:00Z"),
+        json!("2026-11-20T12:10:01Z"),
+        json!("2026-11-20T23:00:00-01:00"),
+        json!("9999-12-31T23:59:59Z"),
+    ]);
     for (pointer, values) in [
         (
             "/crm_deal_id",
@@ -396,7 +417,16 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         ),
         (
             "/conversion_type",
-            many(&[json!(null), json!(""), json!("won"), json!("Closed"), json!("lost"), json!(1), json!([])]),
+            many(&[
+                json!(null),
+                json!(""),
+                json!("won"),
+                json!("Closed"),
+                json!("LOST"),
+                json!("loss"),
+                json!(1),
+                json!([]),
+            ]),
         ),
         ("/email", many(&[json!("jane"), json!("jane@example"), json!(7), json!({})])),
         ("/phone", many(&[json!("call me"), json!(4_930_231_251_i64), json!("1".repeat(65))])),
@@ -433,25 +463,8 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
                 json!(978),
             ]),
         ),
-        (
-            "/occurred_at",
-            many(&[
-                json!("2026-11-19T10:03:11"),
-                json!("2026-11-19"),
-                json!("19.11.2026 10:03"),
-                json!("yesterday"),
-                json!(1_795_176_000),
-                json!("300000-01-01T00:00:00Z"),
-                json!("+300000-01-01T00:00:00Z"),
-                json!("-0001-01-01T00:00:00Z"),
-                json!("1999-12-31T23:59:59Z"),
-                json!("2026-02-30T00:00:00Z"),
-                json!("2026-11-20T25:00:00Z"),
-                json!("2026-11-20T12:10:01Z"),
-                json!("2026-11-20T23:00:00-01:00"),
-                json!("9999-12-31T23:59:59Z"),
-            ]),
-        ),
+        ("/occurred_at", times.clone()),
+        ("/updated_at", times),
     ] {
         bad.extend(values.into_iter().map(|value| (pointer, value)));
     }
@@ -531,6 +544,7 @@ async fn whatever_comes_nothing_breaks(pool: PgPool) {
         deal("D-1", &json!({"value": 6000, "currency": "EUR", "occurred_at": "2026-11-20T10:03:11+01:00"})),
         deal("D-2", &json!({"crm_deal_id": 7, "phone": "+49 30 23125123", "conversion_type": "qualified"})),
         json!({"crm_deal_id": "D-3", "conversion_type": "closed", "lead_id": lead}),
+        json!({"crm_deal_id": "D-1", "conversion_type": "lost", "occurred_at": "2026-11-20T12:03:11+01:00"}),
     ];
     fuzz(&app, &ENDPOINT, handle, 3_000, &valid, |body| signed(testing::request(&ENDPOINT, body))).await;
 }

@@ -1,7 +1,9 @@
+use std::fmt::Display;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use testing::{Answer, HEALTH_KEY, app, app_with, app_without_database, call, execute, queue_row, with};
+use testing::{Answer, HEALTH_KEY, app, app_with, app_without_database, call, execute, insert, queue_row, row, with};
 
 use super::*;
 
@@ -16,7 +18,7 @@ async fn queue(pool: &PgPool, rows: &[(&str, &str)]) {
         let mut columns: Value = serde_json::from_str(columns).unwrap();
         let consent = columns.as_object_mut().unwrap().remove("ad_user_data").unwrap_or(json!("granted"));
         columns["status"] = json!(status);
-        if *status == "dead_letter" {
+        if *status == "dead_letter" && columns.get("last_error").is_none() {
             columns["last_error"] = json!("why");
         }
         if *status == "uploaded" {
@@ -24,6 +26,16 @@ async fn queue(pool: &PgPool, rows: &[(&str, &str)]) {
         }
         queue_row(pool, &columns, &json!({"ad_user_data": consent})).await;
     }
+}
+
+/// The platforms of Google Ads; the uploads are paused if there is a reason.
+fn platforms(reason: &Value) -> Value {
+    let state = if reason.is_null() { "active" } else { "paused" };
+    json!([
+        {"platform": "google_ads", "state": state, "reason": reason},
+        {"platform": "google_ads_restatements", "state": "active", "reason": null},
+        {"platform": "google_ads_retractions", "state": "active", "reason": null},
+    ])
 }
 
 const PAUSE: &str = "insert into public.platform_state (platform, state, reason, paused_at, next_probe_at)
@@ -34,9 +46,10 @@ const PAUSE: &str = "insert into public.platform_state (platform, state, reason,
 async fn a_new_deployment_is_healthy(pool: PgPool) {
     let expected = json!({
         "status": "healthy",
-        "queue": {"pending": 0, "uploaded": 0, "failed": 0, "dead_letter": 0, "held": 0, "confirmed": 0, "oldest_due_seconds": null},
+        "queue": {"pending": 0, "uploaded": 0, "failed": 0, "dead_letter": 0, "held": 0, "confirmed": 0, "unconfirmed": 0, "oldest_due_seconds": null, "reasons": []},
+        "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
         "inbox": {"awaiting_lead": 0},
-        "platforms": [{"platform": "google_ads", "state": "active", "reason": null}],
+        "platforms": platforms(&json!(null)),
         "last": {"visit": null, "lead": null, "event": null, "webhook": null, "upload": null},
     });
     let answer = check(&app(&pool)).await;
@@ -76,9 +89,10 @@ async fn everything_is_counted(pool: PgPool) {
     let answer = check(&app_with(&pool, &[("CONSENT_UNKNOWN", "hold")])).await;
     let expected = json!({
         "status": "healthy",
-        "queue": {"pending": 4, "uploaded": 3, "failed": 1, "dead_letter": 1, "held": 2, "confirmed": 1, "oldest_due_seconds": 1800},
+        "queue": {"pending": 4, "uploaded": 3, "failed": 1, "dead_letter": 1, "held": 2, "confirmed": 1, "unconfirmed": 0, "oldest_due_seconds": 1800, "reasons": []},
+        "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
         "inbox": {"awaiting_lead": 1},
-        "platforms": [{"platform": "google_ads", "state": "active", "reason": null}],
+        "platforms": platforms(&json!(null)),
         "last": {
             "visit": "2026-11-20T07:30:00Z", "lead": "2026-11-20T08:00:00Z", "event": "2026-11-20T09:00:00Z",
             "webhook": "2026-11-20T10:00:00Z", "upload": "2026-11-20T11:00:00Z",
@@ -126,13 +140,139 @@ async fn a_paused_platform_degrades_and_is_critical_when_rows_are_due(pool: PgPo
     queue(&pool, &[("pending", r#"{"next_retry_at": "2026-11-20T12:30:00Z"}"#)]).await;
     let answer = check(&app).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("degraded")));
-    let platforms =
-        json!([{"platform": "google_ads", "state": "paused", "reason": "PERMISSION_DENIED: add the account"}]);
-    assert_eq!(answer.body["platforms"], platforms);
+    assert_eq!(answer.body["platforms"], platforms(&json!("PERMISSION_DENIED: add the account")));
     app.clock.advance(TimeDelta::minutes(30));
     let answer = check(&app).await;
     assert_eq!((answer.status, &answer.body["status"]), (200, &json!("critical")));
     assert_eq!(answer.body["queue"]["oldest_due_seconds"], 0);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn it_is_critical_while_nothing_that_is_due_can_go(pool: PgPool) {
+    let app = app(&pool);
+    execute(&pool, PAUSE).await;
+    let upload = queue_row(&pool, &json!({}), &json!({})).await;
+    correction(&pool, upload, &json!({})).await;
+    assert_eq!(check(&app).await.body["status"], "critical", "the correction waits for the upload");
+    let uploaded = json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"});
+    let told = queue_row(&pool, &uploaded, &json!({})).await;
+    correction(&pool, told, &json!({})).await;
+    assert_eq!(check(&app).await.body["status"], "degraded", "corrections go on");
+    execute(
+        &pool,
+        "insert into public.platform_state (platform, state, reason, paused_at, next_probe_at)
+         values ('google_ads_retractions', 'paused', 'why', now(), now())",
+    )
+    .await;
+    assert_eq!(check(&app).await.body["status"], "critical");
+}
+
+/// Stores a retraction of what was uploaded.
+async fn correction(pool: &PgPool, adjusts: impl Display, columns: &Value) {
+    let original =
+        row(pool, &format!("select conversion_id from public.conversion_queue where id = '{adjusts}'")).await;
+    let mut correction = json!({
+        "conversion_id": original["conversion_id"], "platform": "google_ads_retractions",
+        "adjusts": adjusts.to_string(), "created_at": "2026-11-20T11:50:00Z",
+    });
+    correction.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
+    insert(pool, "conversion_queue", &correction).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn corrections_are_counted_apart(pool: PgPool) {
+    let app = app(&pool);
+    let uploaded_at = "2026-11-20T11:00:00Z";
+    for (columns, counted) in [
+        (json!({}), json!({"open": 1, "uploaded": 0, "dead_letter": 0})),
+        (json!({"status": "failed", "retry_count": 1}), json!({"open": 2, "uploaded": 0, "dead_letter": 0})),
+        (
+            json!({"status": "uploaded", "uploaded_at": uploaded_at, "confirmed_at": uploaded_at}),
+            json!({"open": 2, "uploaded": 1, "dead_letter": 0}),
+        ),
+        (
+            json!({"status": "dead_letter", "last_error": "why", "dead_lettered_at": uploaded_at}),
+            json!({"open": 2, "uploaded": 1, "dead_letter": 1}),
+        ),
+        // There was nothing to correct.
+        (
+            json!({"status": "dead_letter", "last_error": "why", "last_error_code": "original_refused"}),
+            json!({"open": 2, "uploaded": 1, "dead_letter": 1}),
+        ),
+    ] {
+        let uploaded = json!({"status": "uploaded", "uploaded_at": uploaded_at});
+        let told = queue_row(&pool, &uploaded, &json!({})).await;
+        correction(&pool, told, &columns).await;
+        let body = check(&app).await.body;
+        assert_eq!(body["corrections"], counted, "{columns}");
+        let queue = &body["queue"];
+        assert_eq!((&queue["pending"], &queue["dead_letter"], &queue["confirmed"]), (&json!(0), &json!(0), &json!(0)));
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_correction_is_due_once_what_it_corrects_was_sent(pool: PgPool) {
+    let app = app(&pool);
+    let held = json!({"next_retry_at": "2026-11-20T16:00:00Z", "claims": 1});
+    let upload = queue_row(&pool, &held, &json!({})).await;
+    correction(&pool, upload, &json!({"created_at": "2026-11-20T08:00:00Z"})).await;
+    let body = check(&app).await.body;
+    assert_eq!((&body["status"], &body["queue"]["oldest_due_seconds"]), (&json!("healthy"), &json!(null)));
+    execute(
+        &pool,
+        "update public.conversion_queue set status = 'uploaded', uploaded_at = '2026-11-20T11:50:00Z' where adjusts is null",
+    )
+    .await;
+    let body = check(&app).await.body;
+    assert_eq!((&body["status"], &body["queue"]["oldest_due_seconds"]), (&json!("degraded"), &json!(4 * 3_600)));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_stays_without_a_verdict_is_counted_and_degrades_for_a_day(pool: PgPool) {
+    let app = app(&pool);
+    let given_up = |uploaded_at: &str| json!({"status": "uploaded", "uploaded_at": uploaded_at, "request_id": "r"});
+    let mut asked = given_up("2026-11-13T11:00:00Z");
+    asked["next_status_check_at"] = json!("2026-11-20T13:00:00Z");
+    let mut confirmed = given_up("2026-11-13T11:00:00Z");
+    confirmed["confirmed_at"] = json!("2026-11-20T11:00:00Z");
+    let recorded = json!({"status": "uploaded", "uploaded_at": "2026-11-13T11:00:00Z"});
+    for (columns, unconfirmed, status) in [
+        (asked, 0, "healthy"),
+        (confirmed, 0, "healthy"),
+        (recorded, 0, "healthy"),
+        (given_up("2026-11-12T11:59:59Z"), 1, "healthy"),
+        (given_up("2026-11-12T12:00:01Z"), 2, "degraded"),
+    ] {
+        queue_row(&pool, &columns, &json!({})).await;
+        let body = check(&app).await.body;
+        assert_eq!(
+            (&body["queue"]["unconfirmed"], &body["status"]),
+            (&json!(unconfirmed), &json!(status)),
+            "{columns}"
+        );
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_most_frequent_reasons_are_said(pool: PgPool) {
+    let app = app(&pool);
+    let pending = |code: &str| json!({"last_error_code": code, "last_error": format!("Mend {code}.")});
+    let given_up = |code: &str, at: &str| {
+        let mut columns = pending(code);
+        columns["status"] = json!("dead_letter");
+        columns["dead_lettered_at"] = json!(at);
+        columns
+    };
+    let (lately, long_ago) = ("2026-11-20T11:00:00Z", "2026-11-19T11:59:59Z");
+    let mut rows = vec![pending("B"), pending("B"), given_up("B", lately), pending("C"), given_up("C", lately)];
+    rows.extend(["H", "G", "F", "E", "D"].map(pending));
+    rows.extend([given_up("A", long_ago), given_up("deal_lost", lately), given_up("original_refused", lately)]);
+    for columns in rows {
+        queue_row(&pool, &columns, &json!({})).await;
+    }
+    let reason = |code: &str, rows: i64| json!({"code": code, "message": format!("Mend {code}."), "rows": rows});
+    let expected = json!([reason("B", 3), reason("C", 2), reason("D", 1), reason("E", 1), reason("F", 1)]);
+    assert_eq!(check(&app).await.body["queue"]["reasons"], expected);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -95,39 +95,45 @@ async fn a_deal_somebody_works_on_is_left_to_them(pool: PgPool) {
     assert_eq!(rows(&pool, "select 1 from public.conversions").await.len(), 4);
 }
 
+/// A form of this person, and their deal, closed now.
+pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
+    let email = Email::parse(email).unwrap();
+    let lead = NewLead {
+        transaction_id: format!("t-{crm_deal_id}"),
+        email: email.clone(),
+        phone: None,
+        name: None,
+        message: None,
+        consent_marketing: None,
+        consent_data_processing: None,
+        consent: Consent::default(),
+        gpc: false,
+        visitor_id: None,
+        cookie: Attribution::default(),
+        body: Attribution::default(),
+        session_attributes: None,
+        at: start(),
+    };
+    let deal = Deal {
+        crm_deal_id: crm_deal_id.into(),
+        conversion_type: ConversionType::Closed,
+        money: None,
+        occurred_at: start(),
+        lead_id: None,
+        email: Some(email),
+        phone: None,
+        updated_at: None,
+        payload_hash: Hash::of("x"),
+    };
+    (lead, deal)
+}
+
 /// A form and a CRM that are quick may both come first; whoever comes second sees the other.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPool) {
     let app = app(&pool);
     for nth in 0..40 {
-        let email = Email::parse(&format!("p{nth}@example.com")).unwrap();
-        let lead = NewLead {
-            transaction_id: format!("t-{nth}"),
-            email: email.clone(),
-            phone: None,
-            name: None,
-            message: None,
-            consent_marketing: None,
-            consent_data_processing: None,
-            consent: Consent::default(),
-            gpc: false,
-            visitor_id: None,
-            cookie: Attribution::default(),
-            body: Attribution::default(),
-            session_attributes: None,
-            at: start(),
-        };
-        let deal = Deal {
-            crm_deal_id: format!("D-{nth}"),
-            conversion_type: ConversionType::Closed,
-            money: None,
-            occurred_at: start(),
-            lead_id: None,
-            email: Some(email),
-            phone: None,
-            updated_at: None,
-            payload_hash: Hash::of("x"),
-        };
+        let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &format!("D-{nth}"));
         let by_lead = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
             Ok::<_, DbError>(record_matches(tx, &app, Waiting::Of(&lead.email, None)).await?.len())

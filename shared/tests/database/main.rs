@@ -5,4 +5,5 @@
 mod breaker;
 mod db;
 mod inbox;
+mod lost_deals;
 mod queue;

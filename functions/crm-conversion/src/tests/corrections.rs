@@ -1,0 +1,552 @@
+//! Deals that were lost, and values that changed.
+
+use shared::queue;
+use testing::execute;
+
+use super::*;
+
+const CLOSED_AT: &str = "2026-11-20T08:00:00Z";
+const LOST_AT: &str = "2026-11-20T09:00:00Z";
+const CLOSED_AGAIN_AT: &str = "2026-11-20T10:00:00Z";
+
+/// The deal, lost at nine unless `fields` says otherwise.
+fn lost(fields: &Value) -> Value {
+    let mut lost = json!({"crm_deal_id": "D-1", "conversion_type": "lost", "occurred_at": LOST_AT});
+    lost.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    lost
+}
+
+/// The deal, closed at eight unless `fields` says otherwise.
+fn closed(fields: &Value) -> Value {
+    let mut closed = deal("D-1", &json!({"occurred_at": CLOSED_AT}));
+    closed.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    closed
+}
+
+fn worth(value: u32, updated_at: &str) -> Value {
+    closed(&json!({"value": value, "currency": "EUR", "updated_at": updated_at}))
+}
+
+/// What the answer says, and to which platforms it goes.
+async fn said(app: &App, report: &Value) -> (String, Value) {
+    let answer = send(app, report).await;
+    assert!(answer.status < 300, "{report} is answered {answer:?}");
+    let told = answer.body.get("platforms").or(answer.body.get("reason")).cloned().unwrap_or_default();
+    (answer.body["status"].as_str().unwrap().to_owned(), told)
+}
+
+fn says(status: &str, told: Value) -> (String, Value) {
+    (status.to_owned(), told)
+}
+
+/// As if the uploader had sent everything of a deal that it may send.
+async fn upload(pool: &PgPool, crm_deal_id: &str) {
+    let sent = format!(
+        "update public.conversion_queue q
+         set status = 'uploaded', uploaded_at = now(), request_id = 'r', claims = claims + 1
+         from public.conversions c
+         where c.crm_deal_id = '{crm_deal_id}' and q.conversion_id = c.id and q.status = 'pending'
+            and (q.adjusts is not null or c.retracted_at is null)"
+    );
+    execute(pool, &sent).await;
+}
+
+/// Platform and status of each row of the queue, uploads first.
+async fn queued(pool: &PgPool) -> Value {
+    rows(pool, "select platform, status from public.conversion_queue order by platform")
+        .await
+        .iter()
+        .map(|row| json!([row["platform"], row["status"]]))
+        .collect()
+}
+
+async fn lead_status(pool: &PgPool) -> Value {
+    row(pool, "select conversion_status from public.leads").await["conversion_status"].clone()
+}
+
+/// Nothing but these tables may have more rows than before.
+async fn only_in(pool: &PgPool, before: &std::collections::BTreeMap<String, i64>, grown: &[&str]) {
+    for (table, count) in row_counts(pool).await {
+        assert!(before[&table] == count || grown.contains(&table.as_str()), "{table} has {count} rows");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_lost_before_any_platform_heard_of_it_is_never_told(pool: PgPool) {
+    for kind in ["lost", "refunded"] {
+        execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
+        let app = app(&pool);
+        lead(&pool, &json!({})).await;
+        send(&app, &closed(&json!({}))).await;
+        assert_eq!(said(&app, &lost(&json!({"conversion_type": kind}))).await, says("retracted", json!([])));
+        let conversion = row(&pool, CONVERSION).await;
+        expect(&conversion, &json!({"skip_reason": "deal_lost", "retracted_at": "2026-11-20T09:00:00+00:00"}));
+        assert_eq!(queued(&pool).await, json!([]));
+        assert_eq!(lead_status(&pool).await, "lost");
+        let before = row_counts(&pool).await;
+        for again in [json!({"conversion_type": kind}), json!({"reason": "price"}), json!({"occurred_at": null})] {
+            assert_eq!(said(&app, &lost(&again)).await, says("nothing_to_retract", json!(null)));
+        }
+        assert_eq!(row_counts(&pool).await, before);
+        assert_eq!(row(&pool, CONVERSION).await, conversion);
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_lost_after_a_platform_may_have_heard_of_it_is_taken_back_once(pool: PgPool) {
+    let leased = "set locked_until = now() + interval '5 minutes', lock_token = gen_random_uuid(), claims = 1";
+    let failed = "set status = 'failed', retry_count = 1, claims = 1";
+    let uploaded = "set status = 'uploaded', uploaded_at = now(), claims = 1";
+    for (kind, sent) in [("lost", uploaded), ("refunded", uploaded), ("lost", leased), ("refunded", failed)] {
+        execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
+        let app = app(&pool);
+        lead(&pool, &json!({})).await;
+        send(&app, &closed(&json!({}))).await;
+        execute(&pool, &format!("update public.conversion_queue {sent}")).await;
+        let original = row(&pool, "select * from public.conversion_queue").await;
+        let report = lost(&json!({"conversion_type": kind}));
+        assert_eq!(said(&app, &report).await, says("retracted", json!(["google_ads_retractions"])), "{sent}");
+        let told = row(&pool, "select * from public.conversion_queue where adjusts is null").await;
+        assert_eq!(told, original, "what is in flight comes to its end");
+        let retraction = row(&pool, "select * from public.conversion_queue where adjusts is not null").await;
+        let expected = json!({
+            "adjusts": original["id"], "conversion_id": original["conversion_id"], "platform": "google_ads_retractions",
+            "status": "pending", "claims": 0, "next_retry_at": null, "created_at": "2026-11-20T12:00:00+00:00",
+        });
+        expect(&retraction, &expected);
+        let conversion = row(&pool, CONVERSION).await;
+        expect(&conversion, &json!({"skip_reason": null, "retracted_at": "2026-11-20T09:00:00+00:00"}));
+        assert_eq!(lead_status(&pool).await, "lost");
+        let before = row_counts(&pool).await;
+        for again in
+            [report, lost(&json!({"occurred_at": null})), lost(&json!({"conversion_type": "refunded", "by": 7}))]
+        {
+            assert_eq!(said(&app, &again).await, says("nothing_to_retract", json!(null)));
+        }
+        assert_eq!(row_counts(&pool).await, before);
+        assert_eq!(row(&pool, CONVERSION).await, conversion);
+        assert_eq!(row(&pool, "select * from public.conversion_queue where adjusts is not null").await, retraction);
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_a_platform_refused_for_good_is_not_taken_back(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    send(&app, &closed(&json!({"value": 1, "currency": "EUR"}))).await;
+    execute(&pool, "update public.conversion_queue set status = 'dead_letter', last_error = 'why', claims = 1").await;
+    assert_eq!(said(&app, &worth(2, CLOSED_AT)).await, says("duplicate", json!(null)), "older than its arrival");
+    assert_eq!(said(&app, &worth(2, "2026-11-20T12:00:00Z")).await, says("restated", json!([])));
+    assert_eq!(said(&app, &lost(&json!({}))).await, says("retracted", json!([])));
+    assert_eq!(queued(&pool).await, json!([["google_ads", "dead_letter"]]));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_loss_counts_against_what_closed_until_then_whichever_comes_first(pool: PgPool) {
+    let again = json!({"occurred_at": CLOSED_AGAIN_AT});
+    // The closing before the loss, the loss, and the closing after it; and what is queued in the end.
+    let (a, b, c) = (closed(&json!({})), lost(&json!({})), closed(&again));
+    let later = lost(&json!({"occurred_at": "2026-11-20T11:00:00Z"}));
+    let nothing = || json!([]);
+    let upload = || json!([["google_ads", "pending"]]);
+    for (reports, statuses, in_the_end) in [
+        (vec![&b, &a], vec!["nothing_to_retract", "skipped"], nothing()),
+        (vec![&b, &c], vec!["nothing_to_retract", "queued"], upload()),
+        (vec![&c, &b], vec!["queued", "nothing_to_retract"], upload()),
+        (vec![&b, &a, &c], vec!["nothing_to_retract", "skipped", "queued"], upload()),
+        (vec![&a, &b, &c], vec!["queued", "retracted", "queued"], upload()),
+        (vec![&b, &c, &a], vec!["nothing_to_retract", "queued", "duplicate"], upload()),
+        (vec![&c, &b, &a], vec!["queued", "nothing_to_retract", "duplicate"], upload()),
+        // What was received before isn't closed again.
+        (vec![&a, &b, &c, &later, &c], vec!["queued", "retracted", "queued", "retracted", "duplicate"], nothing()),
+        (vec![&a, &b, &a], vec!["queued", "retracted", "duplicate"], nothing()),
+        // Two losses: the later one counts.
+        (vec![&b, &c, &later], vec!["nothing_to_retract", "queued", "retracted"], nothing()),
+        (vec![&later, &b, &c], vec!["nothing_to_retract", "nothing_to_retract", "skipped"], nothing()),
+        (vec![&b, &later, &a, &c], vec!["nothing_to_retract", "nothing_to_retract", "skipped", "duplicate"], nothing()),
+    ] {
+        execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
+        let app = app(&pool);
+        lead(&pool, &json!({})).await;
+        let mut answers = Vec::new();
+        for report in &reports {
+            answers.push(said(&app, report).await.0);
+            app.clock.advance(TimeDelta::seconds(1));
+        }
+        assert_eq!(answers, statuses);
+        assert_eq!(queued(&pool).await, in_the_end, "{statuses:?}");
+        let is_lost = in_the_end == nothing();
+        let conversion = row(&pool, CONVERSION).await;
+        assert_eq!(conversion["skip_reason"], if is_lost { json!("deal_lost") } else { json!(null) }, "{statuses:?}");
+        assert_eq!(conversion["retracted_at"].is_null(), !is_lost, "{statuses:?}");
+        assert_eq!(lead_status(&pool).await, if is_lost { "lost" } else { "closed" }, "{statuses:?}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_that_closes_again_is_told_as_it_is_now(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let first = send(&app, &closed(&json!({"value": 1, "currency": "EUR"}))).await;
+    send(&app, &lost(&json!({}))).await;
+    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT, "value": 2, "currency": "USD"}));
+    let second = send(&app, &again).await;
+    assert_eq!(second.body, first.body, "the same conversion");
+    let expected =
+        json!({"value": 2.0, "currency": "USD", "occurred_at": "2026-11-20T10:00:00+00:00", "retracted_at": null});
+    expect(&row(&pool, CONVERSION).await, &expected);
+    expect(&row(&pool, INBOX).await, &json!({"state": "matched", "conversion_id": first.body["conversion_id"]}));
+    assert_eq!(send(&app, &again).await.body["status"], "duplicate");
+}
+
+/// Platforms take nothing again that was taken back.
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_was_taken_back_from_a_platform_stays_so(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    send(&app, &closed(&json!({}))).await;
+    upload(&pool, "D-1").await;
+    send(&app, &lost(&json!({}))).await;
+    assert_eq!(said(&app, &closed(&json!({"occurred_at": CLOSED_AGAIN_AT}))).await, says("duplicate", json!(null)));
+    let told = json!([["google_ads", "uploaded"], ["google_ads_retractions", "pending"]]);
+    assert_eq!(queued(&pool).await, told);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_loss_of_an_unknown_deal_is_kept(pool: PgPool) {
+    let app = app(&pool);
+    for _ in 0..2 {
+        let answer = send(&app, &lost(&json!({"crm_deal_id": 7, "occurred_at": null}))).await;
+        assert_eq!((answer.status, answer.body), (200, json!({"status": "nothing_to_retract"})));
+        app.clock.advance(TimeDelta::hours(1));
+    }
+    let kept = row(&pool, "select * from public.lost_deals").await;
+    let expected = json!({"crm_deal_id": "7", "lost_at": "2026-11-20T12:00:00+00:00", "deliveries": 2});
+    expect(&kept, &expected);
+    lead(&pool, &json!({})).await;
+    let answer = send(&app, &deal("7", &json!({"occurred_at": LOST_AT}))).await;
+    assert_eq!((&answer.body["status"], &answer.body["reason"]), (&json!("skipped"), &json!("deal_lost")));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_lead_is_lost_with_the_last_of_its_deals(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    for (id, kind) in [("D-1", "closed"), ("D-2", "qualified"), ("D-2", "closed"), ("D-3", "qualified")] {
+        send(&app, &deal(id, &json!({"conversion_type": kind, "occurred_at": CLOSED_AT}))).await;
+    }
+    for (id, status) in [("D-9", "closed"), ("D-1", "closed"), ("D-2", "qualified"), ("D-3", "lost")] {
+        send(&app, &lost(&json!({"crm_deal_id": id}))).await;
+        assert_eq!(lead_status(&pool).await, status, "{id}");
+    }
+    assert_eq!(
+        queued(&pool).await,
+        json!([["google_ads", "pending"], ["google_ads", "pending"]]),
+        "both were qualified"
+    );
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn of_a_lost_deal_only_its_id_and_time_are_read(pool: PgPool) {
+    let app = app(&pool);
+    let before = row_counts(&pool).await;
+    for (report, pointers) in [
+        (lost(&json!({"crm_deal_id": null})), vec!["/crm_deal_id"]),
+        (json!({"conversion_type": "refunded"}), vec!["/crm_deal_id"]),
+        (lost(&json!({"conversion_type": "LOST"})), vec!["/conversion_type", "/email"]),
+        (lost(&json!({"conversion_type": 1})), vec!["/conversion_type", "/email"]),
+        (lost(&json!({"occurred_at": "2026-11-20T09:00:00"})), vec!["/occurred_at"]),
+        (lost(&json!({"occurred_at": 1_795_176_000})), vec!["/occurred_at"]),
+        (lost(&json!({"occurred_at": "2026-11-20T12:10:01Z"})), vec!["/occurred_at"]),
+        (lost(&json!({"crm_deal_id": "", "occurred_at": "yesterday"})), vec!["/crm_deal_id", "/occurred_at"]),
+    ] {
+        let answer = send(&app, &report).await;
+        assert_eq!((answer.status, answer.pointers()), (400, pointers), "{report}");
+    }
+    assert_eq!(row_counts(&pool).await, before);
+    for (nth, template) in [
+        json!({"value": 6000, "currency": "EUR", "email": "jane@example.com", "lead_id": Uuid::nil()}),
+        json!({"value": "6.000,00 €", "phone": "n/a", "email": "jane", "lead_id": 7, "updated_at": "yesterday"}),
+        json!({"value": 1}),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut report = lost(template);
+        report["crm_deal_id"] = json!(nth);
+        let answer = send(&app, &report).await;
+        assert_eq!((answer.status, answer.body), (200, json!({"status": "nothing_to_retract"})), "{report}");
+    }
+    only_in(&pool, &before, &["lost_deals"]).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_value_that_changes_before_it_was_told_is_told_as_it_is(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    assert_eq!(said(&app, &worth(100, CLOSED_AT)).await, says("queued", json!(["google_ads"])));
+    assert_eq!(said(&app, &worth(200, LOST_AT)).await, says("restated", json!([])));
+    expect(&row(&pool, CONVERSION).await, &json!({"value": 200.0, "restated_at": "2026-11-20T12:00:00+00:00"}));
+    assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    send(&app, &worth(100, CLOSED_AT)).await;
+    upload(&pool, "D-1").await;
+    let original = row(&pool, "select * from public.conversion_queue").await;
+    let told = || says("restated", json!(["google_ads_restatements"]));
+    assert_eq!(said(&app, &worth(200, LOST_AT)).await, told());
+    let corrections = "select * from public.conversion_queue where adjusts is not null";
+    let first = row(&pool, corrections).await;
+    let expected = json!({
+        "adjusts": original["id"], "conversion_id": original["conversion_id"], "platform": "google_ads_restatements",
+        "status": "pending", "claims": 0,
+    });
+    expect(&first, &expected);
+
+    // Somebody is telling it the value before: theirs no more.
+    let platform = "google_ads_restatements";
+    let in_flight =
+        app.db.tx(async |tx| queue::claim(tx, &app.config, platform, 9, app.clock.now()).await).await.unwrap();
+    assert_eq!(in_flight.conversions.len(), 1);
+    app.clock.advance(TimeDelta::days(3));
+    assert_eq!(said(&app, &worth(300, CLOSED_AGAIN_AT)).await, told());
+    let reopened = row(&pool, corrections).await;
+    let expected = json!({
+        "id": first["id"], "status": "pending", "lock_token": null, "locked_until": null,
+        "next_retry_at": "2026-11-23T12:00:00+00:00",
+    });
+    expect(&reopened, &expected);
+    let again = app.db.tx(async |tx| queue::claim(tx, &app.config, platform, 9, app.clock.now()).await).await.unwrap();
+    assert_eq!(again.conversions[0].money, Some(Money::new(300.0, "EUR".into())));
+
+    // Told, and changed once more: the same row again.
+    execute(
+        &pool,
+        "update public.conversion_queue set status = 'uploaded', uploaded_at = now(), confirmed_at = now(),
+            request_id = 'r', lock_token = null, locked_until = null where adjusts is not null",
+    )
+    .await;
+    assert_eq!(said(&app, &closed(&json!({"value": 300, "currency": "USD"}))).await, told(), "a currency is news");
+    let expected = json!({"id": first["id"], "status": "pending", "request_id": null, "confirmed_at": null});
+    expect(&row(&pool, corrections).await, &expected);
+    expect(&row(&pool, CONVERSION).await, &json!({"value": 300.0, "currency": "USD"}));
+    assert_eq!(row(&pool, "select * from public.conversion_queue where adjusts is null").await, original);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_newest_report_stands(pool: PgPool) {
+    let plain = |value: u32| closed(&json!({"value": value, "currency": "EUR"}));
+    let bare = |updated_at: &str| closed(&json!({"updated_at": updated_at}));
+    let (eight, nine, ten) = (CLOSED_AT, LOST_AT, CLOSED_AGAIN_AT);
+    for (reports, value) in [
+        (vec![worth(200, nine), worth(100, eight)], json!(200.0)),
+        (vec![worth(100, eight), worth(200, nine), worth(100, eight)], json!(200.0)),
+        (vec![worth(100, eight), worth(200, ten), worth(150, nine)], json!(200.0)),
+        // By arrival; a body received before says nothing new.
+        (vec![plain(100), plain(200)], json!(200.0)),
+        (vec![plain(100), plain(200), plain(100)], json!(200.0)),
+        (vec![plain(100), plain(200), plain(100), plain(200), plain(300)], json!(300.0)),
+        // No value is no news, in whatever order.
+        (vec![worth(100, eight), bare(nine)], json!(100.0)),
+        (vec![bare(nine), worth(100, eight)], json!(100.0)),
+        (vec![bare(ten), worth(100, eight), worth(200, nine)], json!(200.0)),
+        (vec![worth(100, eight), bare(ten), worth(200, nine)], json!(200.0)),
+        (vec![closed(&json!({})), plain(7), closed(&json!({"currency": "USD"}))], json!(7.0)),
+        // A clock that is ahead of ours still tells which is newer.
+        (vec![worth(200, "2026-11-20T12:08:00Z"), worth(100, "2026-11-20T12:07:00Z")], json!(200.0)),
+    ] {
+        for lead_comes_first in [true, false] {
+            execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
+            let app = app(&pool);
+            if lead_comes_first {
+                lead(&pool, &json!({})).await;
+            }
+            for report in &reports {
+                send(&app, report).await;
+                app.clock.advance(TimeDelta::seconds(1));
+            }
+            if !lead_comes_first {
+                lead(&pool, &json!({})).await;
+                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Any(9)).await).await.unwrap();
+            }
+            let stored = row(&pool, CONVERSION).await;
+            assert_eq!(stored["value"], value, "the lead comes first: {lead_comes_first}; {reports:?}");
+            assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]), "{reports:?}");
+        }
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
+    let app = app(&pool);
+    let of = |email: &str, updated_at: &str| closed(&json!({"email": email, "updated_at": updated_at}));
+    send(&app, &of("typo@example.com", LOST_AT)).await;
+    assert_eq!(said(&app, &of("older@example.com", CLOSED_AT)).await.0, "awaiting_lead");
+    assert_eq!(said(&app, &of("jane@example.com", CLOSED_AGAIN_AT)).await.0, "awaiting_lead");
+    lead(&pool, &json!({"email_hash": Hash::of("older@example.com")})).await;
+    let jane = lead(&pool, &json!({})).await;
+    app.db.tx(async |tx| record_matches(tx, &app, Waiting::Any(9)).await).await.unwrap();
+    expect(&row(&pool, CONVERSION).await, &json!({"lead_id": jane}));
+}
+
+/// What can happen to a deal, in every order there is; and what is stored in the end, each end once.
+async fn in_every_order(pool: &PgPool, uploads_at_once: bool) -> Vec<Value> {
+    let steps = [
+        None,
+        Some(closed(&json!({"conversion_type": "qualified", "occurred_at": "2026-11-20T07:00:00Z"}))),
+        Some(worth(100, CLOSED_AT)),
+        Some(worth(200, "2026-11-20T08:30:00Z")),
+        Some(lost(&json!({}))),
+        Some(worth(100, CLOSED_AT)),
+    ];
+    let app = app(pool);
+    let mut ends = Vec::new();
+    let place = |order: &[usize], step| order.iter().position(|it| *it == step);
+    // The last is the same as the third.
+    let orders = permutations(steps.len()).into_iter().filter(|order| place(order, 2) < place(order, 5));
+    for (nth, order) in orders.enumerate() {
+        let (id, email) = (format!("D-{nth}"), format!("p{nth}@example.com"));
+        for step in order {
+            if let Some(mut report) = steps[step].clone() {
+                report["crm_deal_id"] = json!(id);
+                if report.get("email").is_some() {
+                    report["email"] = json!(email);
+                }
+                said(&app, &report).await;
+            } else {
+                lead(pool, &json!({"email_hash": Hash::of(&email)})).await;
+                let email = Email::parse(&email).unwrap();
+                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+            }
+            app.clock.advance(TimeDelta::seconds(1));
+            if uploads_at_once {
+                upload(pool, &id).await;
+            }
+        }
+        let end = rows(
+            pool,
+            &format!(
+                "select c.conversion_type, c.value, c.currency, c.occurred_at, c.retracted_at, c.skip_reason,
+                    l.conversion_status,
+                    (
+                        select jsonb_agg(jsonb_build_array(q.platform, q.status, o.platform) order by q.platform)
+                        from public.conversion_queue q left join public.conversion_queue o on o.id = q.adjusts
+                        where q.conversion_id = c.id
+                    ) as queue
+                 from public.conversions c join public.leads l on l.id = c.lead_id
+                 where c.crm_deal_id = '{id}' order by c.conversion_type"
+            ),
+        )
+        .await;
+        let end = Value::from(end);
+        if !ends.contains(&end) {
+            ends.push(end);
+        }
+    }
+    ends
+}
+
+fn permutations(length: usize) -> Vec<Vec<usize>> {
+    (0..length).fold(vec![Vec::new()], |shorter, item| {
+        let inserted = shorter.iter().flat_map(|order| {
+            (0..=order.len()).map(move |at| {
+                let mut order: Vec<usize> = order.clone();
+                order.insert(at, item);
+                order
+            })
+        });
+        inserted.collect()
+    })
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
+    let ends = in_every_order(&pool, false).await;
+    let expected = json!([
+        {
+            "conversion_type": "closed", "value": 200.0, "currency": "EUR", "occurred_at": "2026-11-20T08:00:00+00:00",
+            "retracted_at": "2026-11-20T09:00:00+00:00", "skip_reason": "deal_lost", "conversion_status": "lost",
+            "queue": null,
+        },
+        {
+            "conversion_type": "qualified", "value": null, "currency": null, "occurred_at": "2026-11-20T07:00:00+00:00",
+            "retracted_at": null, "skip_reason": null, "conversion_status": "lost",
+            "queue": [["google_ads", "pending", null]],
+        },
+    ]);
+    assert_eq!(ends, [expected]);
+}
+
+/// The platform knows in the end that there is nothing, whatever it was told in between.
+#[sqlx::test(migrations = "../../migrations")]
+async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool: PgPool) {
+    for state in in_every_order(&pool, true).await {
+        let expected =
+            json!({"value": 200.0, "retracted_at": "2026-11-20T09:00:00+00:00", "conversion_status": "lost"});
+        expect(&state[0], &expected);
+        let told = state[0]["queue"].as_array().cloned().unwrap_or_default();
+        let rows_of = |platform: &str| told.iter().filter(|row| row[0] == platform).count();
+        let was_told = rows_of("google_ads");
+        assert_eq!(rows_of("google_ads_retractions"), was_told, "{state}");
+        assert!(rows_of("google_ads_restatements") <= was_told, "{state}");
+        assert_eq!(state[0]["skip_reason"].is_null(), was_told == 1, "{state}");
+        assert!(told.iter().all(|row| row[0] == "google_ads" || row[2] == "google_ads"), "{state}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn reports_that_come_at_once_end_as_if_one_came_after_the_other(pool: PgPool) {
+    let app = app(&pool);
+    for nth in 0..60 {
+        let (id, email) = (format!("D-{nth}"), format!("p{nth}@example.com"));
+        let of = |mut report: Value| {
+            report["crm_deal_id"] = json!(id);
+            if report["conversion_type"] == "closed" {
+                report["email"] = json!(email);
+            }
+            report
+        };
+        lead(&pool, &json!({"email_hash": Hash::of(&email)})).await;
+        let reports =
+            [worth(100, CLOSED_AT), lost(&json!({})), worth(200, LOST_AT), lost(&json!({"again": 1}))].map(of);
+        let [a, b, c, d] = &reports;
+        let answers = tokio::join!(send(&app, a), send(&app, b), send(&app, c), send(&app, d));
+        for answer in [answers.0, answers.1, answers.2, answers.3] {
+            assert_eq!(answer.status, 200, "round {nth}: {answer:?}");
+        }
+        let conversion = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
+        expect(&conversion, &json!({"value": 200.0, "skip_reason": "deal_lost"}));
+    }
+    assert_eq!(queued(&pool).await, json!([]));
+}
+
+/// A value that changes while the uploader claims: either the new one is sent, or it is corrected.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_claim_at_the_same_moment_misses_no_change(pool: PgPool) {
+    let app = app(&pool);
+    for nth in 0..60 {
+        execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
+        lead(&pool, &json!({"gclid": null, "click_at": null})).await;
+        send(&app, &worth(100, CLOSED_AT)).await;
+        let (is_lost, change) = if nth % 2 == 0 { (false, worth(200, LOST_AT)) } else { (true, lost(&json!({}))) };
+        let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, "google_ads", 9, app.clock.now()).await);
+        let (answer, claimed) = if nth % 4 < 2 {
+            tokio::join!(send(&app, &change), claim)
+        } else {
+            let (claimed, answer) = tokio::join!(claim, send(&app, &change));
+            (answer, claimed)
+        };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let told = claimed.unwrap().conversions.pop().map(|it| it.money.unwrap());
+        let corrections = answer.body["platforms"].as_array().unwrap().len();
+        match told {
+            Some(money) if (money.value() - 100.0).abs() < 0.5 => assert_eq!(corrections, 1, "the old value was told"),
+            Some(_) => assert!(!is_lost && corrections == 0, "the new value needs no correction"),
+            None => assert_eq!(corrections, 0, "nothing was told"),
+        }
+    }
+}
