@@ -32,7 +32,7 @@ queries:
 prepare: ## Renews shared/.sqlx after a query or a migration changed
 	@sh dev/services/describe-queries.sh shared/.sqlx
 
-bench: ## Round trips, latencies and memory
+bench: ## Round trips, latencies, memory and the queue
 	@sh dev/services/install.sh postgres pgbouncer
 	@cargo build --quiet --release --workspace
 	@cargo run --quiet --release --package dev -- bench

@@ -1,5 +1,5 @@
-//! `make bench`: round trips, latencies and memory, measured here and now. What a machine is worth that day cancels out
-//! in the ratios: both sides of one are measured in the same run.
+//! `make bench`: round trips, latencies, memory and the queue, measured here and now. What a machine is worth that day
+//! cancels out in the ratios: both sides of one are measured in the same run.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ mod call;
 mod counting_proxy;
 mod latency;
 mod memory;
+mod queue;
 mod round_trips;
 mod samples;
 mod sandbox;
@@ -42,8 +43,8 @@ struct Bench {
     secrets: Secrets,
 }
 
-/// Runs all measurements against a throwaway Postgres and prints them. Fails (exit code 1) when an endpoint breaks its
-/// promise: one transaction a request, one connection a sandbox.
+/// Runs all measurements against a throwaway Postgres and prints them. Fails (exit code 1) when a promise is broken:
+/// one transaction a request, one connection a sandbox, 2,000 conversions an upload, no more memory for a longer queue.
 ///
 /// # Errors
 /// When the functions' binaries are not next to this one, a service doesn't start, or a request isn't answered as it
@@ -62,15 +63,16 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         binaries,
         pooled_url: pooler.url("postgres"),
         database_url,
-        google_url: sandbox_google().await?,
+        google_url: sandbox_google().await?.1,
         secrets: Secrets::new(),
     };
 
     print_machine(&version);
-    let broken = round_trips::print(&bench).await?;
+    let mut broken = round_trips::print(&bench).await?;
     latency::print(&bench).await?;
     memory::print(&bench).await?;
     start::print(&bench).await?;
+    broken.extend(queue::print(&bench).await?);
     postgres.stop().await?;
     for promise in &broken {
         eprintln!("broken promise: {promise}");
@@ -91,12 +93,14 @@ fn binaries() -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-async fn sandbox_google() -> anyhow::Result<String> {
+/// A new one, and its URL.
+async fn sandbox_google() -> anyhow::Result<(GoogleSandbox, String)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = GoogleSandbox::new(GoogleAccount::dev()).router();
+    let google = GoogleSandbox::new(GoogleAccount::dev());
+    let router = google.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(url)
+    Ok((google, url))
 }
 
 fn print_machine(postgres: &str) {

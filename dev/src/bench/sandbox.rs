@@ -61,8 +61,17 @@ impl Sandbox {
 
     /// The memory that is resident now (VmRSS), in kB. None where the system doesn't say (/proc is Linux's).
     pub fn resident_kb(&self) -> Option<u32> {
+        self.memory_kb("VmRSS:")
+    }
+
+    /// The most that ever was (VmHWM).
+    pub fn peak_kb(&self) -> Option<u32> {
+        self.memory_kb("VmHWM:")
+    }
+
+    fn memory_kb(&self, name: &str) -> Option<u32> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
     }
 }
