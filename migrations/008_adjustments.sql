@@ -25,6 +25,10 @@ create table public.deal_reports (
   constraint deal_reports_hash_is_a_hash check (payload_hash ~ '^[0-9a-f]{64}$')
 );
 
+-- Of the reports from before, the one that stands is known.
+insert into public.deal_reports (inbox_id, payload_hash, received_at)
+select id, payload_hash, received_at from public.inbox where payload_hash ~ '^[0-9a-f]{64}$';
+
 alter table public.inbox
   -- How new the report is that stands: the CRM's word, or the time we received it.
   add column reported_at timestamptz;

@@ -94,21 +94,28 @@ pub async fn claim(
                 c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at, c.retracted_at,
                 (select created_at from public.leads where id = c.lead_id) as lead_at
             from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
+            -- Not a join: a plan that sorts all that is due would do so for every claim of a long queue.
+            cross join lateral (
+                select *
+                from public.conversions
+                where id = q.conversion_id
+                    and (ad_user_data = 'granted' or (ad_user_data = 'unknown' and $3))
+                    and (q.adjusts is not null or retracted_at is null)
+                -- A value that is being changed is waited for by nobody and sent by the next claim.
+                for no key update skip locked
+            ) c
             where q.platform = $1
                 and q.status in ('pending', 'failed')
                 and (q.next_retry_at is null or q.next_retry_at <= $2)
                 and (q.locked_until is null or q.locked_until <= now())
-                and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
-                and case
-                    when q.adjusts is null then c.retracted_at is null
-                    -- What the platform didn't get yet can't be corrected.
-                    else (select o.status in ('uploaded', 'dead_letter') from public.conversion_queue o where o.id = q.adjusts)
-                end
+                -- What the platform didn't get yet can't be corrected.
+                and (
+                    q.adjusts is null
+                    or (select o.status in ('uploaded', 'dead_letter') from public.conversion_queue o where o.id = q.adjusts)
+                )
             order by q.expires_at, q.created_at
             limit $4
-            -- The conversion too: a value that is being changed is waited for by nobody and sent by the next claim.
-            for no key update of q, c skip locked
+            for no key update of q skip locked
         )
         update public.conversion_queue q
         set locked_until = now() + make_interval(secs => $5), lock_token = $6, claims = q.claims + 1

@@ -132,7 +132,6 @@ impl<'a> Conclusion<'a> {
         let settlement = match verdict {
             Verdict::Confirmed => stays("confirmed", None, None),
             Verdict::Refused(outcome) => Settlement::of(row.queue_id, row.counters, outcome, now, config),
-            Verdict::Unknowable(reason) => stays("unconfirmed", Some(reason), None),
             Verdict::Processing if next_question.is_some() => stays("processing", None, next_question),
             Verdict::Processing => Settlement {
                 reason_code: Some("unconfirmed"),
@@ -142,7 +141,7 @@ impl<'a> Conclusion<'a> {
                 ..stays("unconfirmed", None, None)
             },
             Verdict::Unanswered(reason) if next_question.is_some() => stays("unanswered", Some(reason), next_question),
-            Verdict::Unanswered(reason) => stays("unconfirmed", Some(reason), None),
+            Verdict::Unanswered(reason) | Verdict::Unknowable(reason) => stays("unconfirmed", Some(reason), None),
             Verdict::Paused(reason) => stays("paused", Some(reason), Some(now + LONGEST_STATUS_DELAY.min(delay))),
         };
         Self { settlement, receipt }

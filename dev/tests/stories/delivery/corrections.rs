@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use crm_conversion::{ENDPOINT, handle};
-use dev::google::{AdjustmentType, Conversion};
+use dev::google::{AdjustmentType, Conversion, Endpoint, Fault, FaultKind};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testing::{call, json_request, signed};
@@ -131,7 +131,6 @@ async fn lost_before_anything_was_sent_nothing_is_sent(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn lost_while_google_may_have_it_is_taken_back_all_the_same(pool: PgPool) {
-    use dev::google::{Endpoint, Fault, FaultKind};
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(1..2).await;
     delivery.google.script(Fault::once(Endpoint::Ingest, FaultKind::ReplyLost {})).unwrap();
@@ -161,7 +160,6 @@ async fn after_54_days_nothing_can_be_corrected(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn without_access_to_the_google_ads_api_only_retractions_wait(pool: PgPool) {
     let delivery = Delivery::with_uploaded_deal(&pool, &[]).await;
-    use dev::google::{Endpoint, Fault, FaultKind};
     let denied =
         FaultKind::Http { status: 403, retry_after: None, reason: Some("SERVICE_DISABLED".into()), body: None };
     delivery.google.script(Fault::once(Endpoint::Adjustments, denied)).unwrap();

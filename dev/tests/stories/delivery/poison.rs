@@ -19,7 +19,9 @@ async fn one_run(delivery: &Delivery, k: usize, poison: &Poison, code: &str) -> 
     delivery.app.clock.advance(TimeDelta::minutes(2));
     delivery.add_due(0..ROWS).await;
     let bad: Vec<String> = (0..k).map(|nth| format!("adtrail-{}", (nth * 1_013) % 2_000)).collect();
-    bad.iter().for_each(|id| delivery.google.poison(id, poison.clone()));
+    for id in &bad {
+        delivery.google.poison(id, poison.clone());
+    }
 
     let summary = delivery.tick().await;
 

@@ -106,7 +106,8 @@ pub(super) fn unless_ahead(
     google_date: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Outcome {
-    match (outcome, google_date) {
+    // The header has whole seconds.
+    match (outcome, google_date.map(|date| date + TimeDelta::seconds(1))) {
         (Outcome::Rejected(refused), Some(date)) if conversion.occurred_at > date => {
             let advice = "This machine's clock is ahead of Google's, so the conversion lies in the future there; it is sent \
                  when its time has come. Set the clock";

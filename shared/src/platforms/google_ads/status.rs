@@ -19,8 +19,8 @@ struct Body {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct Status {
-    /// The canonical code.
-    pub status: String,
+    #[serde(rename = "status")]
+    pub canonical_code: String,
     pub message: String,
     details: Vec<Value>,
 }
@@ -97,13 +97,13 @@ pub(super) fn of_transport(answer: &Answer, status: &Status, now: DateTime<Utc>)
         (_, 429) => (Meaning::Quota, "The quota is used up; Adtrail goes on when there is more"),
         (_, 408 | 500..) => (Meaning::Trouble, "Google isn't available; Adtrail sends it again by itself"),
         (_, 400) if !status.message.is_empty() => return None,
-        (_, 403 | 404) if !status.status.is_empty() => {
+        (_, 403 | 404) if !status.canonical_code.is_empty() => {
             (Meaning::Account, "Google refuses us. Check the account and the credentials")
         }
         // A proxy's or a portal's.
         _ => (Meaning::Trouble, "This isn't an answer of Google's; Adtrail sends it again by itself"),
     };
-    let code = [info, status.status.clone()].into_iter().find(|code| !code.is_empty());
+    let code = [info, status.canonical_code.clone()].into_iter().find(|code| !code.is_empty());
     let code = code.unwrap_or_else(|| format!("http_{}", answer.status));
     Some(outcome(meaning, reason(&code, advice, &status.message), None, answer.retry_after, now))
 }

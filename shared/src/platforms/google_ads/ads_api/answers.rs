@@ -149,14 +149,11 @@ pub(super) fn read(
 fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange, now: DateTime<Utc>) -> Answered {
     let status = Status::of(answer);
     let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
-        return match of_transport(answer, &status, now) {
-            Some(outcome) => Answered::Failed(outcome),
-            None => {
-                let (_, advice) = reasons::of("requestError", "INVALID_ENUM_VALUE").unwrap_or((Meaning::Defect, ""));
-                let reason = reason(&status.status, advice, &status.message);
-                Answered::Unnamed(outcome(Meaning::Defect, reason, None, None, now))
-            }
-        };
+        if let Some(outcome) = of_transport(answer, &status, now) {
+            return Answered::Failed(outcome);
+        }
+        let reason = reason(&status.canonical_code, reasons::DEFECT, &status.message);
+        return Answered::Unnamed(outcome(Meaning::Defect, reason, None, None, now));
     };
     exchange.request_id = request_id.or(exchange.request_id.take());
     let Some(error) = errors.iter().max_by_key(|it| it.meaning().0.weight()) else {

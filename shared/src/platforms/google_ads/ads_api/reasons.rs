@@ -1,8 +1,11 @@
 //! What the Google Ads API's published reasons mean (v26): every name of every enum that an upload or an adjustment can
 //! come back with, once; a test holds the lists against Google's own descriptors. A name that isn't here was published
 //! later.
+#![expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, enum by enum")]
 
-use crate::platforms::google_ads::meaning::Meaning::{self, *};
+use crate::platforms::google_ads::meaning::Meaning::{
+    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
+};
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
 const ACTION: &str = "The conversion action isn't there or isn't of the type for imports from clicks. Check \
@@ -19,7 +22,7 @@ const EXTERNAL: &str =
     "The conversion action is attributed by an external model, which isn't supported. Use one of Google's models";
 const CLICK_ID: &str =
     "Google can't read the click id: something changed it on its way to the landing page, or made it up";
-const DEFECT: &str = "Adtrail made a request that Google can't take. Please report it with this message";
+pub(super) const DEFECT: &str = "Adtrail made a request that Google can't take. Please report it with this message";
 const CONVERSION: &str = "Google refuses this conversion for what it is";
 const NEW_ACTION: &str = "A new conversion action takes conversions after six hours";
 const TROUBLE: &str = "Google has a problem; Adtrail sends it again by itself";

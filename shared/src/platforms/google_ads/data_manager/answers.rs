@@ -38,7 +38,7 @@ pub(super) fn of_ingest(
     }
     let status = Status::of(answer);
     status.note_request_id(exchange);
-    let named = status.error_info().unwrap_or_else(|| status.status.clone());
+    let named = status.error_info().unwrap_or_else(|| status.canonical_code.clone());
     let violations = status.field_violations();
     let is_about_the_request = matches!(answer.status, 401 | 408 | 429 | 500..)
         || (answer.status == 404 && violations.is_empty())
@@ -275,7 +275,7 @@ mod tests {
             Answered::Blamed(mut blamed) => blamed.remove(0).1,
             _ => panic!(),
         };
-        assert!(matches!(outcome(-60), Outcome::Later(at, _) if at == now() + TimeDelta::minutes(60)));
+        assert!(matches!(outcome(-60), Outcome::Later(at, _) if at == now() + TimeDelta::seconds(60 * 60 - 1)));
         assert!(matches!(outcome(1), Outcome::Rejected(_)));
     }
 

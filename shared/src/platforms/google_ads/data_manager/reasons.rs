@@ -1,7 +1,10 @@
 //! What the Data Manager API's published reasons mean. Every name is here, once; a test holds the lists against Google's
 //! own descriptors. A name that isn't here was published later.
+#![expect(clippy::too_many_lines, reason = "a table")]
 
-use crate::platforms::google_ads::meaning::Meaning::{self, *};
+use crate::platforms::google_ads::meaning::Meaning::{
+    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
+};
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
 const LEADS: &str = "Turn on enhanced conversions for leads in Google Ads: Goals, Settings";
