@@ -23,6 +23,23 @@ pub enum State {
 }
 
 impl State {
+    /// Of what `platform_state` says.
+    pub(crate) fn of(
+        is_paused: bool,
+        next_probe_at: Option<DateTime<Utc>>,
+        ends_with: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let is_time = next_probe_at.is_none_or(|at| at <= now);
+        match (is_paused, ends_with, is_time) {
+            (false, ..) => Self::Active,
+            (true, "confirmation", true) => Self::ProbeUntilConfirmed,
+            (true, "confirmation", false) => Self::PausedUntilConfirmed,
+            (true, _, true) => Self::Probe,
+            (true, _, false) => Self::Paused,
+        }
+    }
+
     /// Does the pause end only when the platform has confirmed something?
     #[must_use]
     pub fn is_until_confirmed(self) -> bool {
@@ -42,14 +59,7 @@ pub async fn state(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<St
     )
     .fetch_optional(tx)
     .await?;
-    let Some(pause) = paused else { return Ok(State::Active) };
-    let is_time = pause.next_probe_at.is_none_or(|at| at <= now);
-    Ok(match (pause.ends_with.as_str(), is_time) {
-        ("confirmation", true) => State::ProbeUntilConfirmed,
-        ("confirmation", false) => State::PausedUntilConfirmed,
-        (_, true) => State::Probe,
-        (_, false) => State::Paused,
-    })
+    Ok(paused.map_or(State::Active, |pause| State::of(true, pause.next_probe_at, &pause.ends_with, now)))
 }
 
 /// Why a platform is paused and until when.

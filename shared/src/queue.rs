@@ -23,7 +23,7 @@ use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Route};
 
 use settlement::{Counters, Settlement};
-pub use upkeep::{close_moot, requests, wake};
+pub use upkeep::{Work, close_moot, requests, wake, work};
 
 /// How long a claimed row is nobody else's, in seconds. Longer than an uploader can live: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;
@@ -35,41 +35,6 @@ pub struct Claim {
     /// What to send.
     pub conversions: Vec<Conversion>,
     counters: Vec<Counters>,
-}
-
-/// How many rows of a platform are due and may be sent, counted up to a limit.
-///
-/// # Errors
-/// Those of the database.
-pub async fn due(
-    tx: &mut Tx,
-    config: &Config,
-    platform: &str,
-    limit: usize,
-    now: DateTime<Utc>,
-) -> Result<usize, DbError> {
-    let due = sqlx::query_scalar!(
-        r#"-- queue::due
-        select count(*) as "due!"
-        from (
-            select
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            where q.platform = $1
-                and q.status in ('pending', 'failed')
-                and (q.next_retry_at is null or q.next_retry_at <= $2)
-                and (q.locked_until is null or q.locked_until <= now())
-                and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
-            limit $4
-        ) row"#,
-        platform,
-        now,
-        config.consent_unknown == UnknownConsent::Send,
-        i64::try_from(limit).unwrap_or(i64::MAX),
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(usize::try_from(due).unwrap_or(0))
 }
 
 /// Claims due rows of a platform, those nearest to the end of their click first.

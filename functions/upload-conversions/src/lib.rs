@@ -13,15 +13,13 @@ use shared::db::DbError;
 use shared::inbox::{self, Waiting};
 use shared::platforms::{Allowance, Outcome, Platform, Verdict};
 use shared::queue::receipts::{Receipt, Refused};
-use shared::queue::{self, receipts};
+use shared::queue::{self, Work, receipts};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
 
 /// After so many failed requests at once the platform is away.
 const FAILURES: usize = 3;
-/// Counting due conversions beyond this tells nothing new.
-const MANY: usize = 10_000;
 /// Verdicts asked for together.
 const VERDICTS: usize = 10;
 /// Waiting deals looked at together.
@@ -61,9 +59,23 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
     // A deal that can't be matched must not keep the others from being uploaded.
     let rematched = rematch(app, end, &mut summary).await;
-    app.db.tx(async |tx| queue::close_moot(tx, app.clock.now()).await).await?;
+    let platforms: Vec<&str> = app.platforms.iter().map(|platform| platform.route().platform).collect();
+    let now = app.clock.now();
+    let looked = app.db.tx(async |tx| -> Result<_, DbError> {
+        queue::close_moot(tx, now).await?;
+        queue::work(tx, &app.config, &platforms, now).await
+    });
+    let work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.platform.clone(), work)).collect();
     let mut allowances: BTreeMap<&str, Allowance> = BTreeMap::new();
     for platform in &app.platforms {
+        let Some(work) = work.get(platform.route().platform) else { continue };
+        if work.state == State::Paused {
+            summary.paused.push(platform.route().platform);
+            continue;
+        }
+        if work.due == 0 && !work.has_receipts {
+            continue;
+        }
         let transport = platform.route().transport;
         if !allowances.contains_key(transport) {
             let now = app.clock.now();
@@ -71,13 +83,7 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
             allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
         }
         let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
-        // A verdict may end the pause, or prolong it.
-        if run.state().await?.is_until_confirmed() {
-            run.confirm(&mut summary).await?;
-        }
-        if run.upload(&mut summary).await? {
-            run.confirm(&mut summary).await?;
-        }
+        run.work(work, &mut summary).await?;
     }
     rematched?;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
@@ -105,26 +111,32 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn state(&self) -> Result<State, DbError> {
+    async fn work(&self, work: &Work, summary: &mut Summary) -> Result<(), DbError> {
         let Self { app, platform, .. } = self;
         let id = platform.route().platform;
-        app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await
+        let mut state = work.state;
+        // A verdict may end the pause, or prolong it.
+        if state.is_until_confirmed() {
+            self.confirm(summary).await?;
+            state = app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await?;
+        }
+        if matches!(state, State::Paused | State::PausedUntilConfirmed) {
+            if !summary.paused.contains(&id) {
+                summary.paused.push(id);
+            }
+            return Ok(());
+        }
+        if work.due > 0 && !self.upload(state, work.due, summary).await? {
+            return Ok(());
+        }
+        self.confirm(summary).await
     }
 
     /// Sends what is due. False when the platform is paused.
-    async fn upload(&self, summary: &mut Summary) -> Result<bool, DbError> {
+    async fn upload(&self, state: State, due: usize, summary: &mut Summary) -> Result<bool, DbError> {
         let Self { app, platform, allowance } = self;
         let route = platform.route();
         let id = route.platform;
-        let state = self.state().await?;
-        if matches!(state, State::Paused | State::PausedUntilConfirmed) {
-            summary.paused.push(id);
-            return Ok(false);
-        }
-        let due = app.db.tx(async |tx| queue::due(tx, &app.config, id, MANY, app.clock.now()).await).await?;
-        if due == 0 {
-            return Ok(true);
-        }
         if let Err(outcome) = platform.ready().await {
             self.pause_for(&outcome, summary).await?;
             return Ok(false);

@@ -1,8 +1,74 @@
-//! What a run does to the queue besides sending: counting, waking, closing.
+//! What a run does with the queue besides sending: looking what there is to do, waking, closing.
 
 use chrono::{DateTime, Utc};
 
+use crate::breaker::State;
+use crate::config::{Config, UnknownConsent};
 use crate::db::{DbError, Tx};
+
+/// Counting due rows beyond this tells nothing new.
+const MANY: i64 = 10_000;
+
+/// What there is to do for a platform.
+#[derive(Debug)]
+pub struct Work {
+    /// Which.
+    pub platform: String,
+    /// May it be used now?
+    pub state: State,
+    /// How many rows are due and may be sent, counted up to ten thousand.
+    pub due: usize,
+    /// Is a verdict due?
+    pub has_receipts: bool,
+}
+
+/// What there is to do for each of these platforms.
+///
+/// # Errors
+/// Those of the database.
+pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
+    let rows = sqlx::query!(
+        r#"-- queue::work
+        select
+            p.platform as "platform!",
+            coalesce(s.state = 'paused', false) as "is_paused!", s.next_probe_at, coalesce(s.ends_with, '') as "ends_with!",
+            (
+                select count(*)
+                from (
+                    select
+                    from public.conversion_queue q
+                    join public.conversions c on c.id = q.conversion_id
+                    where q.platform = p.platform
+                        and q.status in ('pending', 'failed')
+                        and (q.next_retry_at is null or q.next_retry_at <= $2)
+                        and (q.locked_until is null or q.locked_until <= now())
+                        and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
+                    limit $4
+                ) row
+            ) as "due!",
+            exists (
+                select
+                from public.conversion_queue q
+                where q.platform = p.platform and q.status = 'uploaded' and q.confirmed_at is null
+                    and q.next_status_check_at <= $2
+            ) as "has_receipts!"
+        from unnest($1::text[]) as p (platform)
+        left join public.platform_state s on s.platform = p.platform"#,
+        platforms as &[&str],
+        now,
+        config.consent_unknown == UnknownConsent::Send,
+        MANY,
+    )
+    .fetch_all(tx)
+    .await?;
+    let work = rows.into_iter().map(|row| Work {
+        platform: row.platform,
+        state: State::of(row.is_paused, row.next_probe_at, &row.ends_with, now),
+        due: usize::try_from(row.due).unwrap_or(0),
+        has_receipts: row.has_receipts,
+    });
+    Ok(work.collect())
+}
 
 /// Makes rows due that wait because a request failed: the platform is back.
 ///

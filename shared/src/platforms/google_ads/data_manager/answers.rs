@@ -26,10 +26,22 @@ pub(super) fn of_ingest(
     #[serde(rename_all = "camelCase")]
     struct Receipt {
         request_id: String,
+        #[serde(default)]
+        field_warnings: Vec<FieldWarning>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct FieldWarning {
+        reason: String,
+        field: String,
     }
     if answer.status == 200 {
         return match serde_json::from_slice(&answer.body) {
-            Ok(Receipt { request_id }) if !request_id.is_empty() => {
+            Ok(Receipt { request_id, field_warnings }) if !request_id.is_empty() => {
+                // It was accepted all the same, but for these fields.
+                for FieldWarning { reason, field } in &field_warnings {
+                    tracing::warn!(request_id, reason, field, "Google ignores a field");
+                }
                 exchange.request_id = Some(request_id.clone());
                 Answered::Each(vec![Outcome::Accepted { request_id }; conversions.len()])
             }
