@@ -310,7 +310,8 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
     let conversion_id = sqlx::query_scalar!(
         "-- conversions::restate
         update public.conversions c
-        set value = i.value, currency = i.currency, restated_at = $2
+        -- Google tells corrections apart by the second.
+        set value = i.value, currency = i.currency, restated_at = greatest($2, c.restated_at + interval '1 second')
         from public.inbox i
         where i.id = $1 and c.id = i.conversion_id and (c.value, c.currency) is distinct from (i.value, i.currency)
         returning c.id",

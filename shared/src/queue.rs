@@ -136,6 +136,7 @@ pub async fn claim(
                 restated_at: row.restated_at,
                 retracted_at: row.retracted_at,
                 can_omit_click_id,
+                sent_alone: row.send_alone,
             },
             send_alone: row.send_alone,
         });
@@ -187,8 +188,16 @@ pub async fn settle(
                 status_checks = 0,
                 send_alone = q.send_alone or s.send_alone,
                 omit_click_id = q.omit_click_id or s.omit_click_id,
-                last_error = case when s.status = 'uploaded' then null else coalesce(s.reason, q.last_error) end,
-                last_error_code = case when s.status = 'uploaded' then null else coalesce(s.reason_code, q.last_error_code) end,
+                (last_error, last_error_code) = (
+                    select
+                        case when keeps then q.last_error when s.status <> 'uploaded' then coalesce(s.reason, q.last_error) end,
+                        case
+                            when keeps then q.last_error_code
+                            when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
+                        end
+                    -- Without its click id nothing is left: the reason is why it had to go without.
+                    from (select q.omit_click_id and s.reason_code in ('no_identifiers', 'expired') as keeps) as reason
+                ),
                 dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
                 locked_until = null,
                 lock_token = null

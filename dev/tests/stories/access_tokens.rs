@@ -97,6 +97,7 @@ async fn upload(platform: Arc<dyn Platform>, clock: Clock) -> Outcome {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: false,
+            sent_alone: false,
         },
         send_alone: false,
     };

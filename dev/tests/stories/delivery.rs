@@ -4,6 +4,7 @@ mod attempts;
 mod click_clock;
 mod corrections;
 mod lost_replies;
+mod odd_rows;
 mod outages;
 mod poison;
 mod verdicts;

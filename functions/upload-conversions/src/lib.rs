@@ -24,6 +24,8 @@ const FAILURES: usize = 3;
 const VERDICTS: usize = 10;
 /// Waiting deals looked at together.
 const REMATCH: u16 = 500;
+/// The longest wait a platform may ask for: until its daily quota is new.
+const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 /// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
 const MARGIN: TimeDelta = TimeDelta::seconds(45);
 
@@ -148,7 +150,8 @@ impl Run<'_> {
             if claim.conversions.is_empty() {
                 break;
             }
-            let delivery = platform.upload(&claim.conversions, allowance).await;
+            let mut delivery = platform.upload(&claim.conversions, allowance).await;
+            delivery.hold_unlike();
             let now = app.clock.now();
             let settled =
                 app.db.tx(async |tx| queue::settle(tx, &app.config, route, &claim, &delivery, now).await).await?;
@@ -221,7 +224,7 @@ impl Run<'_> {
         let timing = &self.app.config.timing;
         let (reason, probe_after) = match outcome {
             // It may be back any moment, unless it says how long it takes.
-            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default()),
+            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(LONGEST_ASKED_FOR)),
             Outcome::Paused(reason) => (reason, timing.probe_after),
             _ => return Ok(()),
         };

@@ -119,6 +119,19 @@ pub struct Delivery {
     pub requests: Vec<Request>,
 }
 
+impl Delivery {
+    /// A platform that takes some doesn't refuse us as such, whatever it says of others: only those wait.
+    pub fn hold_unlike(&mut self) {
+        if self.outcomes.iter().any(Outcome::is_accepted) {
+            for outcome in &mut self.outcomes {
+                if let Outcome::Paused(reason) = outcome {
+                    *outcome = Outcome::Held(reason.clone());
+                }
+            }
+        }
+    }
+}
+
 /// One request of a delivery. Conversions go by their place.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -63,7 +63,7 @@ pub async fn unconfirmed(
         )
         select
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
-            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at,
+            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at, q.send_alone,
             coalesce(c.gclid, c.gbraid, c.wbraid) is not null and coalesce(c.email_hash_google, c.phone_hash) is not null
                 and not q.omit_click_id as "can_omit_click_id!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
@@ -90,6 +90,7 @@ pub async fn unconfirmed(
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
             can_omit_click_id: row.can_omit_click_id,
+            sent_alone: row.send_alone,
         });
         receipt.rows.push(Row {
             queue_id: row.id,
@@ -232,7 +233,11 @@ pub async fn conclude(
         )
         update public.platform_state
         set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
-        where platform = $3 and ends_with = 'confirmation' and exists (select from concluded where outcome = 'confirmed')"#,
+        where platform = $3 and state = 'paused'
+            and exists (
+                -- A pause that only a question led to ends with an answer: there may be nothing to send for weeks.
+                select from concluded where outcome = 'confirmed' or (outcome = 'processing' and ends_with = 'acceptance')
+            )"#,
         json(&conclusions)?,
         now,
         route.platform,

@@ -87,8 +87,14 @@ impl<'a> Settlement<'a> {
             }
             Outcome::SendAlone(_) => Self { send_alone: true, ..this },
             Outcome::OmitClickId(_) => Self { omit_click_id: true, ..this },
-            // The platform waits as a whole, not the row; or nothing happened to it at all.
-            Outcome::Paused(_) | Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
+            // The platform waits as a whole, and is tried next with another row: it may have been this one's fault.
+            Outcome::Paused(_) => Self {
+                transport_failures: before.transport_failures + 1,
+                next_retry_at: Some(now + config.timing.probe_after * 2),
+                ..this
+            },
+            // Nothing happened to it at all.
+            Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
         }
     }
 }

@@ -89,8 +89,9 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, and
-/// corrections of what the platform refused.
+/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
+/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform that
+/// nothing waits for.
 ///
 /// # Errors
 /// Those of the database.
@@ -108,6 +109,30 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
             join public.conversion_queue o on o.id = q.adjusts
             where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
                 and q.status in ('pending', 'failed')
+            union all
+            -- Claims close what expires, but never see what waits for consent.
+            select q.id, 'expired', 'Nothing is left that counts, and nobody asked the person for consent in time.'
+            from public.conversion_queue q
+            join public.conversions c on c.id = q.conversion_id
+            join public.leads l on l.id = c.lead_id
+            where q.adjusts is null and q.status in ('pending', 'failed') and q.expires_at < $1
+                and c.ad_user_data = 'unknown' and coalesce(c.click_at < $1::timestamptz - interval '90 days', true)
+                and l.created_at < $1::timestamptz - interval '90 days'
+        ),
+        -- Nothing waits for the platform, so that nothing would ever end its pause.
+        idle as (
+            update public.platform_state s
+            set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
+            where s.state = 'paused' and s.next_probe_at <= $1
+                and not exists (
+                    select
+                    from public.conversion_queue q
+                    where q.platform = s.platform
+                        and (
+                            q.status in ('pending', 'failed')
+                            or (q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is not null)
+                        )
+                )
         )
         update public.conversion_queue q
         set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,

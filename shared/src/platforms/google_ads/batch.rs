@@ -13,6 +13,9 @@ pub(super) const IN_FLIGHT: usize = 10;
 /// After so many failed requests in a row of single ones, what is left waits for the next run.
 const FAILURES: usize = 3;
 
+/// So many refused without a name, and none accepted, are no accident.
+const SUSPICIOUS: usize = 5;
+
 /// What an answer means for the conversions of its request.
 pub(super) enum Answered {
     /// This, for each of them.
@@ -50,8 +53,12 @@ where
         (row, answer)
     });
     let mut answers = std::pin::pin!(answers.buffer_unordered(IN_FLIGHT));
+    let mut unnamed = Vec::new();
     while let Some((row, answer)) = answers.next().await {
         let Some((answer, exchange)) = answer else { continue };
+        if matches!(answer, Answered::Unnamed(_)) {
+            unnamed.push(row);
+        }
         let outcome = match answer {
             Answered::Each(outcomes) => outcomes.into_iter().next(),
             Answered::Blamed(blamed) => blamed.into_iter().next().map(|(_, outcome)| outcome),
@@ -59,6 +66,7 @@ where
         };
         delivery.settle(exchange, &[row], vec![(row, outcome.unwrap_or(Outcome::Unsent))]);
     }
+    delivery.hold_if_all_seem_bad(&unnamed);
     let mut go_on = failures.load(Ordering::Relaxed) < FAILURES;
     for rows in together {
         if go_on {
@@ -80,14 +88,24 @@ impl Delivery {
 
     /// Sends these together, as often as it takes to find those that are to blame. False when nothing else will get
     /// through now either.
-    async fn isolate<F, S>(&mut self, mut rest: Vec<usize>, send: &S) -> bool
+    async fn isolate<F, S>(&mut self, rest: Vec<usize>, send: &S) -> bool
     where
         F: Future<Output = Option<(Answered, Exchange)>> + Send,
         S: Fn(Vec<usize>) -> F + Sync,
     {
-        // Most of a request can't be bad. If it seems so, the request is, and no conversion shall pay for that.
-        let most_refused = rest.len() / 20 + 20;
         let mut refused = Vec::new();
+        let go_on = self.narrow_down(rest, send, &mut refused).await;
+        self.hold_if_all_seem_bad(&refused);
+        go_on
+    }
+
+    async fn narrow_down<F, S>(&mut self, mut rest: Vec<usize>, send: &S, refused: &mut Vec<usize>) -> bool
+    where
+        F: Future<Output = Option<(Answered, Exchange)>> + Send,
+        S: Fn(Vec<usize>) -> F + Sync,
+    {
+        // Most of a request can't be bad. If it seems so, the request is.
+        let most_refused = rest.len() / 20 + 20;
         // So many of the first of `rest` have a bad one among them: the last refusal said so.
         let mut suspects: Option<(usize, Outcome)> = None;
         while !rest.is_empty() {
@@ -99,8 +117,8 @@ impl Delivery {
                     self.settled_by_last_refusal(row, outcome);
                     refused.push(row);
                     if refused.len() > most_refused {
-                        for row in refused {
-                            self.hold(row);
+                        for row in refused.iter() {
+                            self.hold(*row);
                         }
                         return true;
                     }
@@ -146,8 +164,18 @@ impl Delivery {
         true
     }
 
+    /// When several were refused, none of them named, and nothing got through: then it is the request, and no conversion
+    /// shall pay for that.
+    fn hold_if_all_seem_bad(&mut self, refused: &[usize]) {
+        if refused.len() >= SUSPICIOUS && !self.outcomes.iter().any(Outcome::is_accepted) {
+            for row in refused {
+                self.hold(*row);
+            }
+        }
+    }
+
     fn hold(&mut self, row: usize) {
-        if let Some(reason) = self.outcomes[row].reason() {
+        if let Outcome::Rejected(reason) | Outcome::Retry(reason) = &self.outcomes[row] {
             self.outcomes[row] = Outcome::Held(reason.clone());
         }
     }
@@ -210,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn bad_ones_are_found_within_the_bound_wherever_they_are() {
         for total in [1, 2, 3, 5, 7, 64, 100, 2000] {
-            for count in [0, 1, 2, 5, 20] {
+            for count in [0, 1, 2, 5, 20].into_iter().filter(|count| *count < total || total < SUSPICIOUS) {
                 for stride in [1, 7, 97] {
                     let bad: BTreeSet<usize> = (0..count).map(|nth| (nth * stride + nth * nth) % total).collect();
                     let bad: Vec<usize> = bad.into_iter().collect();
@@ -238,10 +266,12 @@ mod tests {
     #[tokio::test]
     async fn when_every_conversion_seems_bad_none_pays() {
         let all: Vec<usize> = (0..200).collect();
-        let (delivery, _) = send(200, &all, false, false).await;
-        let rejected = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Rejected(_))).count();
-        let held = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Held(_))).count();
-        assert_eq!((rejected, held), (0, 31));
+        for (singly, expected) in [(false, 31), (true, 200)] {
+            let (delivery, _) = send(200, &all, false, singly).await;
+            let rejected = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Rejected(_))).count();
+            let held = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Held(_))).count();
+            assert_eq!((rejected, held), (0, expected));
+        }
     }
 
     #[tokio::test]

@@ -155,6 +155,7 @@ pub(super) mod tests {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: true,
+            sent_alone: false,
         }
     }
 

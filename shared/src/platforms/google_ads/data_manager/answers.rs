@@ -171,7 +171,9 @@ impl Destination {
         }
         let code = counts.iter().map(|it| it.reason.as_str()).max_by_key(|code| meaning(code).0.weight());
         let code = code.unwrap_or("PROCESSING_ERROR_REASON_UNSPECIFIED");
-        let is_one_for_all = conversions.len() == 1 || (counts.len() == 1 && self.request_status != "PARTIAL_SUCCESS");
+        // One row may be what is left of a request of many: others were deleted since, or went another way.
+        let is_alone = conversions.len() == 1 && conversions[0].sent_alone;
+        let is_one_for_all = is_alone || (counts.len() == 1 && self.request_status != "PARTIAL_SUCCESS");
         if !is_one_for_all {
             let advice =
                 "Google refused a part of the request and doesn't say which; each goes again in one of its own";
@@ -235,7 +237,8 @@ mod tests {
     }
 
     fn status(code: u16, body: &str, conversions: usize) -> Vec<Verdict> {
-        of_status(&answer(code, body), &vec![conversion().facts; conversions], now())
+        let facts = Facts { sent_alone: conversions == 1, ..conversion().facts };
+        of_status(&answer(code, body), &vec![facts; conversions], now())
     }
 
     fn error(status: u16, reason: &str, violations: &[(&str, &str)]) -> String {
@@ -373,6 +376,10 @@ mod tests {
         };
         assert!(all_alone(&said("PARTIAL_SUCCESS", &[(EVENT, 1)])));
         assert!(all_alone(&said("FAILED", &[(EVENT, 1), (DUPLICATE, 2)])));
+        // What is left of a request of many isn't to blame for what was said of the others.
+        let left = answer(200, &said("PARTIAL_SUCCESS", &[(EVENT, 1)]));
+        let left = of_status(&left, &[conversion().facts], now());
+        assert!(matches!(left[..], [Verdict::Refused(Outcome::SendAlone(_))]));
         let same = status(200, &said("FAILED", &[(EVENT, 3)]), 3);
         assert!(same.iter().all(|it| matches!(it, Verdict::Refused(Outcome::Rejected(_)))));
         assert_eq!(status(200, &said("PARTIAL_SUCCESS", &[(DUPLICATE, 2)]), 3), vec![Verdict::Confirmed; 3]);
