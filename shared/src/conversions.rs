@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::consent::ConsentStatus;
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, Tx, json};
 use crate::identity::Hash;
 use crate::inbox::{self, Match, Waiting};
 use crate::leads;
@@ -255,7 +255,7 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
             exists (
                 select from public.lost_deals l where l.crm_deal_id = i.crm_deal_id and l.lost_at >= i.occurred_at
             ) as "is_lost!""#,
-        serde_json::to_value(decisions).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))?,
+        json(decisions)?,
         now,
         i64::try_from(decisions.len()).unwrap_or(i64::MAX),
     )

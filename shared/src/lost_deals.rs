@@ -98,7 +98,7 @@ pub async fn retract(tx: &mut Tx, crm_deal_id: &str, now: DateTime<Utc>) -> Resu
     let platforms = sqlx::query_scalar!(
         "-- lost_deals::retract_from_platforms
         with told as (
-            select q.id, q.platform, q.expires_at
+            select q.id, q.platform
             from public.conversion_queue q
             where q.conversion_id = $1 and q.adjusts is null and q.claims > 0 and q.status <> 'dead_letter'
         ),

@@ -161,8 +161,6 @@ pub struct Conversion {
     pub ad_personalization: ConsentStatus,
     /// When the rest of it happened, and more that a verdict depends on.
     pub facts: Facts,
-    /// It goes in a request of its own.
-    pub send_alone: bool,
 }
 
 /// What a verdict on a conversion depends on.
@@ -178,8 +176,8 @@ pub struct Facts {
     pub retracted_at: Option<DateTime<Utc>>,
     /// Was it sent with a click id that it could do without, because there is an e-mail or a phone?
     pub can_omit_click_id: bool,
-    /// Was it sent in a request of its own because the verdict on one of many named none?
-    pub sent_alone: bool,
+    /// Does it go in a request of its own, because the verdict on one of many named none?
+    pub send_alone: bool,
 }
 
 /// A client for calls to platforms: our one TLS stack, Mozilla's roots, no redirects, and an end to waiting.

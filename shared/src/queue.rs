@@ -10,18 +10,18 @@ mod settlement;
 mod upkeep;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
 use crate::config::{Config, UnknownConsent};
 use crate::consent::ConsentStatus;
 use crate::conversions::ConversionType;
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, Tx, json};
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Route};
 
+pub use settlement::LONGEST_ASKED_FOR;
 use settlement::{Counters, Settlement};
 pub use upkeep::{Work, close_moot, requests, wake, work};
 
@@ -136,9 +136,8 @@ pub async fn claim(
                 restated_at: row.restated_at,
                 retracted_at: row.retracted_at,
                 can_omit_click_id,
-                sent_alone: row.send_alone,
+                send_alone: row.send_alone,
             },
-            send_alone: row.send_alone,
         });
     }
     Ok(claim)
@@ -252,8 +251,4 @@ pub async fn settle(
     .fetch_one(tx)
     .await?;
     Ok(row.settled.try_into().unwrap_or(0))
-}
-
-fn json<T: Serialize>(rows: &[T]) -> Result<serde_json::Value, DbError> {
-    serde_json::to_value(rows).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))
 }

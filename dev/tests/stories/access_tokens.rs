@@ -97,9 +97,8 @@ async fn upload(platform: Arc<dyn Platform>, clock: Clock) -> Outcome {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: false,
-            sent_alone: false,
+            send_alone: false,
         },
-        send_alone: false,
     };
     let allowance = Allowance::new(clock.clone(), clock.now() + TimeDelta::minutes(1), None, (0, 0));
     platform.upload(&[conversion], &allowance).await.outcomes.remove(0)

@@ -24,8 +24,6 @@ const FAILURES: usize = 3;
 const VERDICTS: usize = 10;
 /// Waiting deals looked at together.
 const REMATCH: u16 = 500;
-/// The longest wait a platform may ask for: until its daily quota is new.
-const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 /// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
 const MARGIN: TimeDelta = TimeDelta::seconds(45);
 
@@ -72,7 +70,7 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
     for platform in &app.platforms {
         let Some(work) = work.get(platform.route().platform) else { continue };
         if work.state == State::Paused {
-            summary.paused.push(platform.route().platform);
+            summary.note_pause(platform.route().platform);
             continue;
         }
         if work.due == 0 && !work.has_receipts {
@@ -123,9 +121,7 @@ impl Run<'_> {
             state = app.db.tx(async |tx| breaker::state(tx, id, app.clock.now()).await).await?;
         }
         if matches!(state, State::Paused | State::PausedUntilConfirmed) {
-            if !summary.paused.contains(&id) {
-                summary.paused.push(id);
-            }
+            summary.note_pause(id);
             return Ok(());
         }
         if work.due > 0 && !self.upload(state, work.due, summary).await? {
@@ -224,7 +220,7 @@ impl Run<'_> {
         let timing = &self.app.config.timing;
         let (reason, probe_after) = match outcome {
             // It may be back any moment, unless it says how long it takes.
-            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(LONGEST_ASKED_FOR)),
+            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(queue::LONGEST_ASKED_FOR)),
             Outcome::Paused(reason) => (reason, timing.probe_after),
             _ => return Ok(()),
         };
@@ -236,14 +232,18 @@ impl Run<'_> {
         let id = self.platform.route().platform;
         let now = self.app.clock.now();
         self.app.db.tx(async |tx| breaker::pause(tx, id, pause, now).await).await?;
-        if !summary.paused.contains(&id) {
-            summary.paused.push(id);
-        }
+        summary.note_pause(id);
         Ok(())
     }
 }
 
 impl Summary {
+    fn note_pause(&mut self, platform: &'static str) {
+        if !self.paused.contains(&platform) {
+            self.paused.push(platform);
+        }
+    }
+
     fn count(&mut self, outcomes: &[Outcome]) {
         for outcome in outcomes {
             match outcome {

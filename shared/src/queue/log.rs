@@ -42,22 +42,34 @@ impl<'a> Line<'a> {
     }
 
     /// Puts rows that came to the same on one line.
-    fn group(self, rows: impl Iterator<Item = (Uuid, &'a Outcome)>, lines: &mut Vec<Self>) {
+    pub(super) fn group(self, rows: impl Iterator<Item = (Uuid, Told<'a>)>, lines: &mut Vec<Self>) {
         let first = lines.len();
-        for (id, outcome) in rows {
-            let code = outcome.reason().map(|reason| reason.code.as_str());
-            let same = |line: &&mut Self| line.outcome == outcome.as_str() && line.reason_code == code;
+        for (id, Told { outcome, reason_code, reason }) in rows {
+            let same = |line: &&mut Self| (line.outcome, line.reason_code) == (outcome, reason_code);
             if let Some(line) = lines[first..].iter_mut().find(same) {
                 line.queue_ids.push(id);
             } else {
-                lines.push(Self {
-                    queue_ids: vec![id],
-                    outcome: outcome.as_str(),
-                    reason_code: code,
-                    reason: outcome.reason().map(|reason| reason.message.as_str()),
-                    ..self
-                });
+                lines.push(Self { queue_ids: vec![id], outcome, reason_code, reason, ..self });
             }
+        }
+    }
+}
+
+/// What a request came to for a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told<'a> {
+    pub outcome: &'a str,
+    pub reason_code: Option<&'a str>,
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    fn of(outcome: &'a Outcome) -> Self {
+        let reason = outcome.reason();
+        Self {
+            outcome: outcome.as_str(),
+            reason_code: reason.map(|reason| reason.code.as_str()),
+            reason: reason.map(|reason| reason.message.as_str()),
         }
     }
 }
@@ -72,7 +84,7 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
         request.settled.iter().for_each(|at| unasked[*at] = false);
         if !request.settled.is_empty() {
-            line().group(request.settled.iter().map(|at| (id(at), &delivery.outcomes[*at])), &mut lines);
+            line().group(request.settled.iter().map(|at| (id(at), Told::of(&delivery.outcomes[*at]))), &mut lines);
             continue;
         }
         let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
@@ -82,6 +94,6 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         }
     }
     let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
-    Line::new(route, None).group(unasked.map(|at| (id(&at), &delivery.outcomes[at])), &mut lines);
+    Line::new(route, None).group(unasked.map(|at| (id(&at), Told::of(&delivery.outcomes[at]))), &mut lines);
     lines
 }

@@ -4,11 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::json;
 use super::log::Line;
 use super::settlement::{Counters, Settlement};
 use crate::config::Config;
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, Tx, json};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
 /// The first question comes after `Timing::confirm_after`, the next ones after twice the time, up to this.
@@ -90,7 +89,7 @@ pub async fn unconfirmed(
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
             can_omit_click_id: row.can_omit_click_id,
-            sent_alone: row.send_alone,
+            send_alone: row.send_alone,
         });
         receipt.rows.push(Row {
             queue_id: row.id,
@@ -164,28 +163,16 @@ pub async fn conclude(
     let mut conclusions = Vec::new();
     let mut lines: Vec<Line> = Vec::new();
     for (receipt, verdicts, exchange) in answers {
-        let first = lines.len();
-        let exchange_id = Uuid::new_v4();
-        for (row, verdict) in receipt.rows.iter().zip(verdicts) {
-            let conclusion = Conclusion::of(&receipt.request_id, row, verdict, now, config);
-            let settlement = &conclusion.settlement;
-            let same =
-                |line: &&mut Line| (line.outcome, line.reason_code) == (settlement.outcome, settlement.reason_code);
-            if let Some(line) = lines[first..].iter_mut().find(same) {
-                line.queue_ids.push(row.queue_id);
-            } else {
-                lines.push(Line {
-                    exchange_id,
-                    queue_ids: vec![row.queue_id],
-                    request_id: Some(&receipt.request_id),
-                    outcome: settlement.outcome,
-                    reason_code: settlement.reason_code,
-                    reason: settlement.reason,
-                    ..Line::new(route, Some((exchange, receipt.rows.len())))
-                });
-            }
-            conclusions.push(conclusion);
-        }
+        let concluded: Vec<_> = receipt
+            .rows
+            .iter()
+            .zip(verdicts)
+            .map(|(row, verdict)| Conclusion::of(&receipt.request_id, row, verdict, now, config))
+            .collect();
+        let line = Line::new(route, Some((exchange, receipt.rows.len())));
+        Line { request_id: Some(&receipt.request_id), ..line }
+            .group(concluded.iter().map(|it| (it.settlement.id, it.settlement.told())), &mut lines);
+        conclusions.extend(concluded);
     }
     sqlx::query!(
         r#"-- receipts::conclude

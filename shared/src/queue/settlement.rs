@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::log::Told;
 use crate::config::Config;
 use crate::platforms::{Outcome, Reason};
 
@@ -15,7 +16,7 @@ const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::min
 /// How long it waits for somebody to change a setting, before it is tried again.
 const HELD: TimeDelta = TimeDelta::hours(1);
 /// The longest wait a platform may ask for: until its daily quota is new.
-const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
+pub const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// What happened to a row so far.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +97,13 @@ impl<'a> Settlement<'a> {
             // Nothing happened to it at all.
             Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
         }
+    }
+}
+
+impl<'a> Settlement<'a> {
+    /// For the log of attempts.
+    pub(super) fn told(&self) -> Told<'a> {
+        Told { outcome: self.outcome, reason_code: self.reason_code, reason: self.reason }
     }
 }
 

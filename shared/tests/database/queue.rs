@@ -206,7 +206,7 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
         let again = claim(&app, 9).await;
         assert_eq!(ids(&again).contains(&id), open, "{outcome:?}");
         if open {
-            assert_eq!(again.conversions[0].send_alone, matches!(outcome, Outcome::SendAlone(_)));
+            assert_eq!(again.conversions[0].facts.send_alone, matches!(outcome, Outcome::SendAlone(_)));
         }
         execute(&pool, "delete from public.conversion_queue").await;
     }

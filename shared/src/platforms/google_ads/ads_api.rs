@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::batch::{Answered, deliver};
+use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, RETRACTIONS, UPLOADS};
 use crate::clock::Clock;
@@ -101,21 +101,8 @@ impl Platform for AdsApi {
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
             let rows: Vec<_> = conversions.iter().map(|it| self.row(it)).collect();
-            let (singly, together): (Vec<_>, Vec<_>) =
-                (0..conversions.len()).filter(|at| rows[*at].is_ok()).partition(|at| conversions[*at].send_alone);
-            let together = if together.is_empty() { Vec::new() } else { vec![together] };
-            let mut delivery = deliver(conversions.len(), &singly, together, |chosen: Vec<usize>| {
-                let chosen =
-                    chosen.iter().filter_map(|at| Some((&conversions[*at], rows[*at].as_ref().ok()?))).collect();
-                self.send(chosen, allowance)
-            })
-            .await;
-            for (outcome, row) in delivery.outcomes.iter_mut().zip(&rows) {
-                if let Err(unsendable) = row {
-                    *outcome = unsendable.clone();
-                }
-            }
-            delivery
+            let send = |rows| self.send(rows, allowance);
+            deliver_ready(conversions, &rows, |it| it.facts.send_alone, |_| (), send).await
         })
     }
 

@@ -1,12 +1,14 @@
 //! Many conversions in few requests. Google may refuse a whole request because of one conversion in it; then that one is
 //! found, and the others go out at once.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use serde_json::Value;
 
-use crate::platforms::{Delivery, Exchange, Outcome, Request};
+use crate::platforms::{Conversion, Delivery, Exchange, Outcome, Request};
 
 /// Google recommends no more requests at once (Data Manager API, "Best practices").
 pub(super) const IN_FLIGHT: usize = 10;
@@ -28,11 +30,45 @@ pub(super) enum Answered {
     Failed(Outcome),
 }
 
+/// Sends conversions that were made ready, those that go `alone` one a request, the others with those of the same `group`.
+/// What couldn't be made ready is settled without a request.
+pub(super) async fn deliver_ready<'a, G, F, S>(
+    conversions: &'a [Conversion],
+    ready: &'a [Result<Value, Outcome>],
+    alone: impl Fn(&Conversion) -> bool,
+    group: impl Fn(&Conversion) -> G,
+    send: S,
+) -> Delivery
+where
+    G: Ord,
+    F: Future<Output = Option<(Answered, Exchange)>> + Send,
+    S: Fn(Vec<(&'a Conversion, &'a Value)>) -> F + Sync,
+{
+    let sendable = |at: &usize| ready[*at].is_ok();
+    let (singly, rest): (Vec<_>, Vec<_>) =
+        (0..conversions.len()).filter(sendable).partition(|at| alone(&conversions[*at]));
+    let mut together: BTreeMap<G, Vec<usize>> = BTreeMap::new();
+    for at in rest {
+        together.entry(group(&conversions[at])).or_default().push(at);
+    }
+    let together = together.into_values().collect();
+    let mut delivery = deliver(conversions.len(), &singly, together, |chosen: Vec<usize>| {
+        send(chosen.iter().filter_map(|at| Some((&conversions[*at], ready[*at].as_ref().ok()?))).collect())
+    })
+    .await;
+    for (outcome, ready) in delivery.outcomes.iter_mut().zip(ready) {
+        if let Err(unsendable) = ready {
+            *outcome = unsendable.clone();
+        }
+    }
+    delivery
+}
+
 /// Sends these conversions (by their place among `total`): the first list one a request, the others each together.
 ///
 /// Of a request that is refused because of conversions that aren't named, one is found by halving: what is sent on the
 /// way and accepted stays accepted. So each costs at most ⌈log₂ n⌉ + 1 requests more.
-pub(super) async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
+async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
 where
     F: Future<Output = Option<(Answered, Exchange)>> + Send,
     S: Fn(Vec<usize>) -> F + Sync,

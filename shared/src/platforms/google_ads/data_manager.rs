@@ -11,11 +11,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::api::Api;
-use super::batch::{Answered, deliver};
+use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, UPLOADS, batch};
 use crate::clock::Clock;
-use crate::conversions::ConversionType;
 use crate::platforms::{
     Allowance, Conversion, Delivery, Exchange, Facts, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
 };
@@ -82,26 +81,10 @@ impl Platform for DataManager {
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
             let events: Vec<_> = conversions.iter().map(|it| self.event(it)).collect();
-            let sendable = |at: &usize| events[*at].is_ok();
             let is_small = conversions.len() <= batch::IN_FLIGHT;
-            let (singly, rest): (Vec<_>, Vec<_>) =
-                (0..conversions.len()).filter(sendable).partition(|at| is_small || conversions[*at].send_alone);
-            let together = ConversionType::ALL
-                .map(|kind| rest.iter().copied().filter(|at| conversions[*at].conversion_type == kind).collect())
-                .into_iter()
-                .filter(|rows: &Vec<usize>| !rows.is_empty())
-                .collect();
-            let mut delivery = deliver(conversions.len(), &singly, together, |rows: Vec<usize>| {
-                let rows = rows.iter().filter_map(|at| Some((&conversions[*at], events[*at].as_ref().ok()?))).collect();
-                self.send(rows, allowance)
-            })
-            .await;
-            for (outcome, event) in delivery.outcomes.iter_mut().zip(&events) {
-                if let Err(unsendable) = event {
-                    *outcome = unsendable.clone();
-                }
-            }
-            delivery
+            let alone = |it: &Conversion| is_small || it.facts.send_alone;
+            let send = |rows| self.send(rows, allowance);
+            deliver_ready(conversions, &events, alone, |it| it.conversion_type, send).await
         })
     }
 

@@ -143,7 +143,6 @@ pub(super) mod tests {
             ad_user_data: ConsentStatus::Granted,
             ad_personalization: ConsentStatus::Denied,
             facts: facts(3, 2),
-            send_alone: false,
         }
     }
 
@@ -155,7 +154,7 @@ pub(super) mod tests {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: true,
-            sent_alone: false,
+            send_alone: false,
         }
     }
 

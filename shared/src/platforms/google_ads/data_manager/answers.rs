@@ -172,7 +172,7 @@ impl Destination {
         let code = counts.iter().map(|it| it.reason.as_str()).max_by_key(|code| meaning(code).0.weight());
         let code = code.unwrap_or("PROCESSING_ERROR_REASON_UNSPECIFIED");
         // One row may be what is left of a request of many: others were deleted since, or went another way.
-        let is_alone = conversions.len() == 1 && conversions[0].sent_alone;
+        let is_alone = conversions.len() == 1 && conversions[0].send_alone;
         let is_one_for_all = is_alone || (counts.len() == 1 && self.request_status != "PARTIAL_SUCCESS");
         if !is_one_for_all {
             let advice =
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn status(code: u16, body: &str, conversions: usize) -> Vec<Verdict> {
-        let facts = Facts { sent_alone: conversions == 1, ..conversion().facts };
+        let facts = Facts { send_alone: conversions == 1, ..conversion().facts };
         of_status(&answer(code, body), &vec![facts; conversions], now())
     }
 
