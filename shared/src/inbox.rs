@@ -12,6 +12,8 @@ use crate::money::Money;
 /// A deal as the CRM reported it.
 #[derive(Debug)]
 pub struct Deal {
+    /// The source that reported it.
+    pub source: String,
     /// The CRM's id of the deal.
     pub crm_deal_id: String,
     /// The stage it reached.
@@ -24,11 +26,13 @@ pub struct Deal {
     pub lead_id: Option<Uuid>,
     /// The person's address.
     pub email: Option<Email>,
+    /// Further addresses of the person, when the CRM knows several.
+    pub other_emails: Vec<Email>,
     /// The person's number.
     pub phone: Option<Phone>,
     /// When the CRM last changed it; of several reports the newest counts.
     pub updated_at: Option<DateTime<Utc>>,
-    /// SHA-256 of the body.
+    /// SHA-256 of what was sent, or of the sender's id of the event: the same once more says nothing new.
     pub payload_hash: Hash,
 }
 

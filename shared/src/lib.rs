@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod consent;
 pub mod conversions;
+pub mod crm;
 pub mod db;
 pub mod events;
 pub mod health;

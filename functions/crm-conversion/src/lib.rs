@@ -160,12 +160,14 @@ fn parse(app: &App, request: &Request) -> Result<Report, Problem> {
     let updated_at = fields.optional_text("updated_at", |text| time(text, now));
     body.check()?;
     Ok(Report::Reached(Deal {
+        source: "crm-conversion".into(),
         crm_deal_id: crm_deal_id?,
         conversion_type: conversion_type?,
         money: value?.zip(currency?).map(|(value, currency)| Money::new(value, currency)),
         occurred_at: occurred_at?,
         lead_id: lead_id?,
         email: email?,
+        other_emails: Vec::new(),
         phone: phone?,
         updated_at: updated_at?,
         payload_hash,

@@ -115,12 +115,14 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         at: start(),
     };
     let deal = Deal {
+        source: "crm-conversion".into(),
         crm_deal_id: crm_deal_id.into(),
         conversion_type: ConversionType::Closed,
         money: None,
         occurred_at: start(),
         lead_id: None,
         email: Some(email),
+        other_emails: Vec::new(),
         phone: None,
         updated_at: None,
         payload_hash: Hash::of("x"),

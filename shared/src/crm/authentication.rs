@@ -1,0 +1,1 @@
+//! Does a webhook come from who it says it does?

@@ -1,0 +1,1 @@
+//! Asks a CRM for what its webhook left out.
