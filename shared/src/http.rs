@@ -1,10 +1,10 @@
 //! One way from a request to an answer, the same on Lambda, under `make dev` and in tests: [`answer`].
 
+pub mod authorization;
 pub mod body;
 pub mod cookies;
 pub mod cors;
 pub mod problem;
-pub mod signature;
 pub mod warning;
 
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 use lambda_http::http::{Method, StatusCode};
 use shared::App;
 use shared::health;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, json, signature};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, authorization, json};
 
 /// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
@@ -19,7 +19,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
 /// # Errors
 /// 401 without the health key, 503 when the database is away.
 pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
-    if !app.config.health_key.as_ref().is_some_and(|key| signature::has_bearer(&request, key)) {
+    if !app.config.health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
         return Err(Problem::unauthorized("Send the health key as Authorization: Bearer."));
     }
     let health = app.db.tx(async |tx| health::check(tx, &app.config, app.clock.now()).await).await?;

@@ -1,0 +1,269 @@
+//! Schemes as they are declared. What can be wrong without knowing a secret is found here, where the parser knows the line.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::called_url::HubspotUrl;
+use super::encoding::{Encoding, SecretEncoding};
+use super::key::{Algorithm, PublicKey};
+use super::names::{Header, Parameter, Prefix, Setting, User};
+use super::template::{Part, Template};
+use super::timestamp::{Timestamp, Tolerance, Unit};
+
+/// A scheme: what it is called, and what there is to say about it. `secret` and `password` name settings.
+#[derive(Deserialize, Debug, Clone)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Declared {
+    /// An HMAC in a header.
+    Hmac(Hmac),
+    /// Standard Webhooks: HMAC-SHA-256 (v1) and Ed25519 (v1a).
+    StandardWebhooks(StandardWebhooks),
+    /// HubSpot's `X-HubSpot-Signature-v3`.
+    HubspotV3(HubspotV3),
+    /// Close's `close-sig-hash`.
+    Close(Close),
+    /// An Ed25519 signature in a header.
+    Ed25519(Ed25519),
+    /// HTTP Basic.
+    Basic(Basic),
+    /// The secret as a bearer token.
+    Bearer(Bearer),
+    /// The secret in a header.
+    Header(SecretHeader),
+    /// The secret in the query string. It ends up in the logs of whatever is in between, so it is for senders that can
+    /// set nothing but the URL.
+    Url(SecretParameter),
+}
+
+impl Declared {
+    /// The scheme as it is called in a declaration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hmac(_) => "hmac",
+            Self::StandardWebhooks(_) => "standard_webhooks",
+            Self::HubspotV3(_) => "hubspot_v3",
+            Self::Close(_) => "close",
+            Self::Ed25519(_) => "ed25519",
+            Self::Basic(_) => "basic",
+            Self::Bearer(_) => "bearer",
+            Self::Header(_) => "header",
+            Self::Url(_) => "url",
+        }
+    }
+}
+
+/// A table whose fields must go together.
+trait Checked: Sized {
+    /// Each field for itself: the inherent `deserialize` that serde makes of `remote = "Self"`.
+    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// All of them. An error says the fix.
+    fn check(&self) -> Result<(), &'static str>;
+}
+
+/// Checks inside of the parser's visit: what is found later has no line.
+struct Table<T>(PhantomData<T>);
+
+impl<'de, T: Checked> Visitor<'de> for Table<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        let declared = T::fields(MapAccessDeserializer::new(map))?;
+        declared.check().map_err(A::Error::custom)?;
+        Ok(declared)
+    }
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Hmac {
+    pub(super) header: Header,
+    pub(super) secret: Setting,
+    #[serde(default)]
+    pub(super) algorithm: Algorithm,
+    #[serde(default)]
+    pub(super) encoding: Encoding,
+    #[serde(default)]
+    pub(super) prefix: Prefix,
+    #[serde(default)]
+    pub(super) secret_encoding: SecretEncoding,
+    #[serde(default)]
+    pub(super) signed: Template,
+    pub(super) timestamp_header: Option<Header>,
+    pub(super) timestamp_unit: Option<Unit>,
+    pub(super) tolerance_seconds: Option<Tolerance>,
+    pub(super) id_header: Option<Header>,
+}
+
+impl Hmac {
+    pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
+        timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
+    }
+}
+
+impl Checked for Hmac {
+    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        self.timestamp()?;
+        check_id(&self.signed, self.id_header.as_ref())
+    }
+}
+
+impl<'de> Deserialize<'de> for Hmac {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Table(PhantomData))
+    }
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Ed25519 {
+    pub(super) header: Header,
+    pub(super) public_key: PublicKey,
+    #[serde(default = "Encoding::base64")]
+    pub(super) encoding: Encoding,
+    #[serde(default)]
+    pub(super) prefix: Prefix,
+    #[serde(default)]
+    pub(super) signed: Template,
+    pub(super) timestamp_header: Option<Header>,
+    pub(super) timestamp_unit: Option<Unit>,
+    pub(super) tolerance_seconds: Option<Tolerance>,
+    pub(super) id_header: Option<Header>,
+}
+
+impl Ed25519 {
+    pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
+        timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
+    }
+}
+
+impl Checked for Ed25519 {
+    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        self.timestamp()?;
+        check_id(&self.signed, self.id_header.as_ref())
+    }
+}
+
+impl<'de> Deserialize<'de> for Ed25519 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Table(PhantomData))
+    }
+}
+
+/// A header with a timestamp proves nothing unless it is signed, and can't be signed without a header.
+fn timestamp(
+    signed: &Template,
+    header: Option<&Header>,
+    unit: Option<Unit>,
+    tolerance: Option<Tolerance>,
+) -> Result<Option<Timestamp>, &'static str> {
+    match (header, signed.has(&Part::Timestamp)) {
+        (Some(header), true) => Ok(Some(Timestamp {
+            header: header.clone(),
+            unit: unit.unwrap_or_default(),
+            tolerance: tolerance.unwrap_or_default(),
+        })),
+        (Some(_), false) => {
+            Err("timestamp_header is not signed, so it proves nothing: put {timestamp} into signed as the \
+                                 sender does, or leave timestamp_header out")
+        }
+        (None, true) => Err("signed has {timestamp} in it: say in timestamp_header which header it comes from"),
+        (None, false) if unit.is_some() || tolerance.is_some() => {
+            Err("timestamp_unit and tolerance_seconds need timestamp_header, and {timestamp} in signed")
+        }
+        (None, false) => Ok(None),
+    }
+}
+
+fn check_id(signed: &Template, header: Option<&Header>) -> Result<(), &'static str> {
+    if signed.has(&Part::Id) && header.is_none() {
+        return Err("signed has {id} in it: say in id_header which header it comes from");
+    }
+    Ok(())
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct StandardWebhooks {
+    pub(super) secret: Option<Setting>,
+    pub(super) public_key: Option<PublicKey>,
+}
+
+impl Checked for StandardWebhooks {
+    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if self.secret.is_none() && self.public_key.is_none() {
+            return Err(
+                "standard_webhooks needs secret (the setting that holds whsec_…), public_key (whpk_…), or both",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for StandardWebhooks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Table(PhantomData))
+    }
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct HubspotV3 {
+    pub(super) secret: Setting,
+    pub(super) url: Option<HubspotUrl>,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    pub(super) secret: Setting,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    pub(super) user: User,
+    pub(super) password: Setting,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Bearer {
+    pub(super) secret: Setting,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct SecretHeader {
+    pub(super) name: Header,
+    pub(super) secret: Setting,
+}
+
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct SecretParameter {
+    #[serde(default)]
+    pub(super) parameter: Parameter,
+    pub(super) secret: Setting,
+}
