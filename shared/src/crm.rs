@@ -3,3 +3,12 @@
 
 pub mod authentication;
 pub mod fetch_back;
+mod fields;
+mod payload;
+pub mod ready;
+mod report;
+mod rules;
+mod sources;
+
+pub use report::{Circumstances, Meaning, Reading, Report};
+pub use sources::{DEFAULT, Missing, Source, Sources};

@@ -1,12 +1,14 @@
 //! Reads a JSON body field by field and reports everything that is wrong with it at once.
 
+mod json;
+
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
 
-const MAX_DEPTH: usize = 16;
+pub use json::{escaped, json};
 
 /// A JSON object sent to us. Its content type is not looked at: beacons can only send `text/plain`.
 #[derive(Debug)]
@@ -27,16 +29,9 @@ impl From<Invalid> for Problem {
 
 impl Body {
     /// # Errors
-    /// 400 when the bytes are no JSON object, nest too deep, or hold U+0000, which Postgres can't store.
+    /// 400 when the bytes are no JSON object, and for what [`json`] refuses.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            // serde_json's message can quote the body; its position can't.
-            let (line, column) = (error.line(), error.column());
-            Problem::unreadable_body(format!("must be JSON in UTF-8; it goes wrong at line {line}, column {column}."))
-        })?;
-        if let Err((pointer, detail)) = inspect(&value, &mut String::new(), 0) {
-            return Err(Problem::invalid_body(vec![FieldError { pointer, detail: detail.into() }]));
-        }
+        let value = json(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
         match value {
             Value::Object(object) => Ok(Self { object, errors: RefCell::default() }),
             _ => Err(Problem::unreadable_body("must be a JSON object.")),
@@ -165,29 +160,6 @@ pub fn boolean(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "must be true or false".into())
 }
 
-fn inspect(value: &Value, path: &mut String, depth: usize) -> Result<(), (String, &'static str)> {
-    const NUL: &str = "must not contain U+0000";
-    if depth > MAX_DEPTH {
-        return Err((String::new(), "must not nest deeper than 16 levels."));
-    }
-    let inside = |key: &str, value: &Value, path: &mut String| {
-        let length = path.len();
-        path.push('/');
-        path.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        inspect(value, path, depth + 1)?;
-        path.truncate(length);
-        Ok(())
-    };
-    match value {
-        Value::String(text) if text.contains('\0') => Err((path.clone(), NUL)),
-        Value::Array(items) => items.iter().enumerate().try_for_each(|(i, item)| inside(&i.to_string(), item, path)),
-        Value::Object(fields) => fields.iter().try_for_each(|(key, value)| {
-            if key.contains('\0') { Err((path.clone(), NUL)) } else { inside(key, value, path) }
-        }),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +183,29 @@ mod tests {
     #[test]
     fn u0000_is_refused_where_it_stands() {
         assert_eq!(refusal(br#"{"a":{"b":["x","\u0000"]}}"#)["errors"][0]["pointer"], "/a/b/1");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused_at_any_depth() {
+        for (body, pointer) in [
+            (r#"{"a":1,"a":1}"#, "/a"),
+            (r#"{"a":{"b/c":[{"d~":1,"e":2,"d~":null}]}}"#, "/a/b~1c/0/d~0"),
+            (r#"{"a":1,"\u0061":2}"#, "/a"),
+        ] {
+            let refused = refusal(body.as_bytes());
+            assert_eq!(
+                refused["errors"][0],
+                serde_json::json!({"pointer": pointer, "detail": "must not be there twice"})
+            );
+        }
+        assert!(Body::parse(br#"{"a":{"a":{"a":[{"a":1},{"a":1}]}}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_text_is_read_as_any_other_parser_reads_it() {
+        let text = r#"{"a":[null,true,-7,18446744073709551615,0.1,-0.0,1e300,"\u00fc\ud83d\ude00",""],"b":{}}"#;
+        assert_eq!(json(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        assert!(json(b"{} {}").is_err() && json(b" {} \n").is_ok());
     }
 
     #[test]

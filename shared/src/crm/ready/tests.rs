@@ -1,0 +1,157 @@
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::crm::{Circumstances, Meaning, Reading, Report, Source, Sources};
+use crate::identity::{Email, Hash};
+
+fn received_at() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+/// The items of the sample and what they mean before anything is fetched.
+fn read(source: &Source, item: &Value) -> Reading {
+    let when =
+        Circumstances { received_at: received_at(), region: None, payload_hash: Hash::of("body"), event_id: None };
+    source.read(item, &when)
+}
+
+fn sample_items(name: &str) -> (Source, Vec<Value>) {
+    let source = Sources::ready(name, &|_| None).unwrap();
+    let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
+    (source, items)
+}
+
+/// What the adapters bring.
+fn fetched() -> Value {
+    let properties = json!({"amount": "6000.50", "deal_currency_code": "EUR", "dealstage": "closedwon"});
+    json!({"emails": ["jane@example.com", "j@example.com"], "phones": [], "deal": {"id": "7", "properties": properties}})
+}
+
+#[test]
+fn every_sample_is_read_to_the_deal_it_is_about() {
+    // Name, deal, event, value, currency, second of the day; all of them were won by jane@example.com.
+    let at = "2026-11-20T11:03:11Z";
+    let cases = [
+        (
+            "close",
+            "oppo_7H4example00000000000000000000000000000000001",
+            Some("ev_2sYKRexample0000000001-2026-11-20T11:03:11.395000"),
+            6000.5,
+            "EUR",
+            "2026-11-20T11:03:11.395Z",
+        ),
+        ("crm-conversion", "D-1042", None, 6000.0, "EUR", at),
+        ("gohighlevel", "exampleOpportunity01", None, 6000.5, "USD", "2026-11-20T12:00:00Z"),
+        ("hubspot-app", "17812345678", Some("3816279340-17812345678-dealstage-1795172591000"), 6000.5, "EUR", at),
+        ("hubspot-workflow", "17812345678", None, 6000.5, "EUR", at),
+        ("make", "1042", None, 6000.5, "EUR", at),
+        ("n8n", "1042", None, 6000.5, "EUR", at),
+        ("nethunt", "65f1c0ffee0000000000a001", None, 6000.0, "EUR", at),
+        ("pipedrive", "178", Some("8818e477-0000-4000-8000-000000000002"), 6000.5, "EUR", at),
+        ("salesforce-flow", "006000000000001AAA", None, 6000.5, "EUR", at),
+        ("standard-webhooks", "deal_1042", None, 6000.5, "EUR", at),
+        ("zapier", "1042", None, 6000.5, "EUR", at),
+        ("zoho", "4150868000003194003", None, 6000.5, "EUR", at),
+    ];
+    assert!(names().eq(cases.iter().map(|case| case.0)), "each has a case");
+    for (name, deal_id, event_id, value, currency, at) in cases {
+        let (source, mut items) = sample_items(name);
+        let mut reading = read(&source, &items[0]);
+        let must_fetch = ["close", "hubspot-app", "pipedrive"].contains(&name);
+        assert_eq!(matches!(reading.meaning, Meaning::Fetch), must_fetch, "{name}: {:?}", reading.meaning);
+        if must_fetch {
+            items[0]["fetched"] = fetched();
+            reading = read(&source, &items[0]);
+        }
+        assert!(reading.warnings.is_empty(), "{name}: {:?}", reading.warnings);
+        assert_eq!(reading.event_id.as_deref(), event_id, "{name}");
+        let Meaning::Report(Report::Reached(deal)) = reading.meaning else { panic!("{name}: {:?}", reading.meaning) };
+        assert_eq!(deal.crm_deal_id, deal_id, "{name}");
+        assert_eq!(deal.conversion_type.as_str(), "closed", "{name}");
+        assert_eq!(
+            deal.money.map(|it| (it.value(), it.currency().to_owned())),
+            Some((value, currency.into())),
+            "{name}"
+        );
+        assert_eq!(
+            deal.occurred_at.or(deal.event_at).unwrap_or(received_at()),
+            at.parse::<DateTime<Utc>>().unwrap(),
+            "{name}"
+        );
+        assert_eq!(deal.email.as_ref().map(Email::as_str), Some("jane@example.com"), "{name}");
+        assert_eq!(deal.other_emails.len(), usize::from(must_fetch), "{name}");
+    }
+}
+
+/// What is changed in a sample, by pointer.
+type Change = (&'static str, Value);
+
+#[test]
+fn other_stages_of_the_samples_mean_what_they_say() {
+    let cases: [(&str, &[Change], &str); 22] = [
+        ("close", &[("/event/data/status_type", json!("lost"))], "Lost"),
+        (
+            "close",
+            &[("/event/data/status_type", json!("active")), ("/event/data/status_label", json!("Demo Completed"))],
+            "Qualified",
+        ),
+        ("close", &[("/event/data/status_type", json!("active"))], "no rule holds: stage = Won, status = active"),
+        ("close", &[("/event/object_type", json!("lead"))], "only /event/object_type = opportunity is taken"),
+        ("gohighlevel", &[("/status", json!("abandoned"))], "Lost"),
+        ("gohighlevel", &[("/status", json!("open")), ("/pipleline_stage", json!("Qualified"))], "Qualified"),
+        ("hubspot-app", &[("/propertyValue", json!("closedlost"))], "Lost"),
+        ("hubspot-app", &[("/propertyValue", json!("qualifiedtobuy"))], "Qualified"),
+        ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "no rule holds"),
+        ("hubspot-app", &[("/subscriptionType", json!("deal.creation"))], "only /subscriptionType"),
+        ("hubspot-workflow", &[("/properties/dealstage/value", json!("closedlost"))], "Lost"),
+        ("hubspot-workflow", &[("/properties/dealstage", json!("contractsent"))], "Qualified"),
+        ("nethunt", &[("/stage", json!("Lost"))], "Lost"),
+        ("nethunt", &[("/stage", json!("qualified"))], "Qualified"),
+        ("pipedrive", &[("/data/status", json!("lost"))], "Lost"),
+        ("pipedrive", &[("/data/status", json!("open"))], "Qualified"),
+        (
+            "pipedrive",
+            &[("/data/status", json!("open")), ("/data/stage_id", json!(1))],
+            "no rule holds: stage = 1, status = open",
+        ),
+        ("salesforce-flow", &[("/IsWon", json!(false))], "Lost"),
+        (
+            "salesforce-flow",
+            &[("/IsWon", json!(false)), ("/IsClosed", json!(false)), ("/StageName", json!("Negotiation/Review"))],
+            "Qualified",
+        ),
+        ("standard-webhooks", &[("/type", json!("deal.refunded"))], "Lost"),
+        ("zapier", &[("/conversion_type", json!("won"))], "no rule holds: stage = won"),
+        ("zoho", &[("/stage", json!("Closed Lost"))], "Lost"),
+    ];
+    for (name, changes, means) in cases {
+        let (source, mut items) = sample_items(name);
+        for (pointer, value) in changes {
+            *items[0].pointer_mut(pointer).unwrap() = value.clone();
+        }
+        items[0]["fetched"] = fetched();
+        let meaning = format!("{:?}", read(&source, &items[0]).meaning);
+        assert!(meaning.contains(means), "{name} {changes:?}: {meaning}");
+    }
+}
+
+#[test]
+fn another_amount_of_a_hubspot_deal_counts_once_it_was_won() {
+    let (source, mut items) = sample_items("hubspot-app");
+    assert!(matches!(read(&source, &items[1]).meaning, Meaning::Fetch));
+    items[1]["fetched"] = fetched();
+    let reading = read(&source, &items[1]);
+    assert!(matches!(&reading.meaning, Meaning::Report(Report::Reached(_))), "{reading:?}");
+    items[1]["fetched"]["deal"]["properties"]["dealstage"] = json!("contractsent");
+    assert!(matches!(read(&source, &items[1]).meaning, Meaning::Ignored(_)));
+}
+
+#[test]
+fn deals_of_two_crms_are_set_apart_by_a_prefix() {
+    let toml = "[hubspot]\nready = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
+    let sources = Sources::parse(toml, &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
+    let source = sources.get("hubspot").unwrap();
+    let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap();
+    assert_eq!(read(source, &items[0]).crm_deal_id.as_deref(), Some("hs-17812345678"));
+}

@@ -1,0 +1,227 @@
+//! What an item says: a deal that reached a stage or was lost, or why it says nothing.
+
+mod money;
+mod person;
+mod time;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::fields::{Text, scalar};
+use super::rules::{self, Held, Outcome, Rule};
+use super::sources::Source;
+use crate::conversions::ConversionType;
+use crate::http::Warning;
+use crate::http::body::text_up_to;
+use crate::http::problem::FieldError;
+use crate::identity::{Hash, Region};
+use crate::inbox::Deal;
+use crate::lost_deals::Loss;
+
+/// What an item doesn't say of itself.
+#[derive(Debug)]
+pub struct Circumstances {
+    /// When it was received. Read again later, it is the same report.
+    pub received_at: DateTime<Utc>,
+    /// Where telephone numbers without a country code come from.
+    pub region: Option<Region>,
+    /// SHA-256 of the body, or of this item's JSON where a body has several.
+    pub payload_hash: Hash,
+    /// The sender's name for the event, where the signature has one and the body one item: it names the whole body.
+    pub event_id: Option<String>,
+}
+
+/// What was read from an item.
+#[derive(Debug)]
+pub struct Reading {
+    /// The sender's name for the event: the declared field, else that of the signature.
+    pub event_id: Option<String>,
+    /// The deal it is about, if that can be read.
+    pub crm_deal_id: Option<String>,
+    /// The rule that holds, for people: `rule 2: status = won`.
+    pub rule: Option<String>,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Fields that are of less use than they could be.
+    pub warnings: Vec<Warning>,
+}
+
+impl Reading {
+    /// Of something that can't be read at all.
+    #[must_use]
+    pub fn unusable(errors: Vec<FieldError>) -> Self {
+        let meaning = Meaning::Unusable(errors);
+        Self { event_id: None, crm_deal_id: None, rule: None, meaning, warnings: Vec::new() }
+    }
+}
+
+/// What an item means.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are reports, and none lives long")]
+pub enum Meaning {
+    /// It reports something.
+    Report(Report),
+    /// The CRM must be asked first, with what it says put into the item at `/fetched`.
+    Fetch,
+    /// It says nothing that matters here, and why.
+    Ignored(String),
+    /// Fields of it can't be used.
+    Unusable(Vec<FieldError>),
+}
+
+/// What a CRM reports.
+#[derive(Debug)]
+pub enum Report {
+    /// A deal reached a stage.
+    Reached(Deal),
+    /// It was lost or refunded.
+    Lost(Loss),
+}
+
+impl Source {
+    /// What an item says.
+    ///
+    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts that
+    /// are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make of them.
+    #[must_use]
+    pub fn read(&self, item: &Value, when: &Circumstances) -> Reading {
+        let mut reader = Reader { source: self, item, when, errors: Vec::new(), warnings: Vec::new(), waits: false };
+        let event_id = reader.event_id();
+        let crm_deal_id = reader.deal_id();
+        let chosen = rules::choose(&self.rules, &self.fields, item);
+        let rule = chosen.map(|(at, rule, _)| format!("rule {}: {}", at + 1, rule.when));
+        let only = self.only.hold(&self.fields, item);
+        let is_open = only == Held::OnceFetched || chosen.is_some_and(|(_, _, held)| held == Held::OnceFetched);
+        reader.waits |= is_open;
+        let meaning = match chosen {
+            _ if only == Held::No => Meaning::Ignored(self.only.failing(&self.fields, item)),
+            None if !self.strict => {
+                Meaning::Ignored(format!("no rule holds: {}", rules::said(&self.rules, &self.fields, item)))
+            }
+            Some((at, Rule { when, conversion: Outcome::Ignore, .. }, _)) if !is_open => {
+                Meaning::Ignored(format!("rule {} ignores it: {when}", at + 1))
+            }
+            _ => reader.meaning(event_id.as_deref(), crm_deal_id.clone(), chosen.map(|(_, rule, _)| rule)),
+        };
+        Reading { event_id, crm_deal_id, rule, meaning, warnings: reader.warnings }
+    }
+}
+
+/// Reads an item field by field and keeps everything that is wrong with it.
+struct Reader<'a> {
+    source: &'a Source,
+    item: &'a Value,
+    when: &'a Circumstances,
+    errors: Vec<FieldError>,
+    warnings: Vec<Warning>,
+    /// Is something still to be fetched?
+    waits: bool,
+}
+
+impl Reader<'_> {
+    fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
+        // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
+        let received_at = self.when.received_at;
+        let occurred_at = self.time(self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
+        let event_at = self.time(self.source.fields.event_at.as_ref()).map(|at| at.min(received_at));
+        let payload_hash = match event_id {
+            Some(event_id) => Hash::of(format!("{}\n{event_id}", self.source.name)),
+            None => self.when.payload_hash.clone(),
+        };
+        let conversion_type = match rule.map(|rule| rule.conversion) {
+            // A deal that was lost reached no stage. The rest is what a CRM's template sends with every deal.
+            Some(Outcome::Lost | Outcome::Refunded) => {
+                let lost_at = occurred_at.or(event_at).unwrap_or(received_at);
+                return self
+                    .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
+            }
+            Some(Outcome::Ignore) => return self.finish_waiting(),
+            Some(Outcome::Qualified) => ConversionType::Qualified,
+            Some(Outcome::Closed) => ConversionType::Closed,
+            None => {
+                let (pointer, detail) = rules::expected(&self.source.rules, &self.source.fields, self.item);
+                self.refuse(&pointer, detail);
+                // Refused whatever it is; the rest is read to say at once what else is wrong.
+                ConversionType::Closed
+            }
+        };
+        let person = self.person();
+        let money = self.money(rule.map(|rule| rule.value).unwrap_or_default());
+        // Not cut: a clock that is ahead must still tell the newer of two reports.
+        let updated_at = self.time(self.source.fields.updated_at.as_ref());
+        let source = self.source.name.clone();
+        self.finish(crm_deal_id, |crm_deal_id| {
+            Report::Reached(Deal {
+                source,
+                crm_deal_id,
+                conversion_type,
+                money,
+                occurred_at,
+                event_at,
+                lead_id: person.lead_id,
+                email: person.email,
+                other_emails: person.other_emails,
+                phone: person.phone,
+                updated_at,
+                payload_hash,
+            })
+        })
+    }
+
+    fn finish(&mut self, crm_deal_id: Option<String>, report: impl FnOnce(String) -> Report) -> Meaning {
+        match crm_deal_id {
+            Some(crm_deal_id) if self.errors.is_empty() && !self.waits => Meaning::Report(report(crm_deal_id)),
+            _ => self.finish_waiting(),
+        }
+    }
+
+    fn finish_waiting(&mut self) -> Meaning {
+        if self.errors.is_empty() { Meaning::Fetch } else { Meaning::Unusable(std::mem::take(&mut self.errors)) }
+    }
+
+    fn refuse(&mut self, pointer: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+    }
+
+    /// A field that a strict source refuses and another does without.
+    fn do_without(&mut self, field: &'static str, pointer: &str, detail: impl Into<String>) {
+        let detail = detail.into();
+        if self.source.strict {
+            self.refuse(pointer, detail);
+        } else {
+            self.warnings.push(Warning { field, detail });
+        }
+    }
+
+    fn event_id(&mut self) -> Option<String> {
+        let Some((pointer, value)) = self.source.fields.event_id.as_ref().and_then(|field| field.find(self.item))
+        else {
+            return self.when.event_id.clone();
+        };
+        let read = scalar(&value).ok_or_else(|| "must be a text or a number".to_owned());
+        read.and_then(|text| text_up_to(500)(&text)).map_err(|detail| self.refuse(pointer, detail)).ok()
+    }
+
+    fn deal_id(&mut self) -> Option<String> {
+        let field = self.source.fields.deal_id.as_ref();
+        let Some((pointer, value)) = field.and_then(|field| field.find(self.item)) else {
+            if field.is_some_and(|field| field.waits(self.item)) {
+                self.waits = true;
+            } else {
+                self.refuse(field.map_or("", Text::first), "is required");
+            }
+            return None;
+        };
+        // CRMs number their deals and send the number as one.
+        let read = match (value.as_str().map(str::trim), value.as_u64()) {
+            (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
+            (Some(text), _) => text_up_to(200)(text),
+            (_, Some(number)) => Ok(number.to_string()),
+            _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
+        };
+        read.map_err(|detail| self.refuse(pointer, detail)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! Whose deal it is.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Reader;
+use crate::crm::fields::Pointers;
+use crate::http::Warning;
+use crate::identity::{Email, Phone};
+
+/// Of the addresses of one person; nobody has more, but a list of everybody at a company could be.
+const MAX_EMAILS: usize = 20;
+
+/// What a lead can be found by.
+#[derive(Default)]
+pub(super) struct Person {
+    pub lead_id: Option<Uuid>,
+    pub email: Option<Email>,
+    pub other_emails: Vec<Email>,
+    pub phone: Option<Phone>,
+}
+
+impl Reader<'_> {
+    pub(super) fn person(&mut self) -> Person {
+        let fields = &self.source.fields;
+        let errors = self.errors.len();
+        let mut emails: Vec<Email> = Vec::new();
+        for (pointer, text) in texts(fields.email.as_ref(), self.item) {
+            match text.and_then(Email::parse) {
+                Ok(email) if emails.contains(&email) || emails.len() == MAX_EMAILS => {}
+                Ok(email) => emails.push(email),
+                Err(why) => self.do_without("email", &pointer, why),
+            }
+        }
+        let mut phones = Vec::new();
+        for (pointer, text) in texts(fields.phone.as_ref(), self.item) {
+            match text.and_then(|text| Phone::parse(text, self.when.region)) {
+                Ok(phone) => phones.push((pointer, phone)),
+                Err(why) => self.do_without("phone", &pointer, why),
+            }
+        }
+        // Of several numbers, one that somebody can be found by.
+        let at = phones.iter().position(|(_, phone)| phone.hash().is_ok()).unwrap_or_default();
+        let phone = phones.into_iter().nth(at);
+        let mut lead_id = None;
+        for (pointer, text) in texts(fields.lead_id.as_ref(), self.item).into_iter().take(1) {
+            match text.and_then(|text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into())) {
+                Ok(id) => lead_id = Some(id),
+                Err(why) => self.do_without("lead_id", &pointer, why),
+            }
+        }
+        if emails.is_empty() && lead_id.is_none() && errors == self.errors.len() {
+            self.unnamed(phone.as_ref());
+        }
+        self.warnings.extend(Warning::of_phone(phone.as_ref().map(|(_, phone)| phone)));
+        let mut emails = emails.into_iter();
+        Person { lead_id, email: emails.next(), other_emails: emails.collect(), phone: phone.map(|(_, phone)| phone) }
+    }
+
+    /// Nobody is named but by a phone, perhaps.
+    fn unnamed(&mut self, phone: Option<&(String, Phone)>) {
+        let fields = &self.source.fields;
+        if phone.is_some_and(|(_, phone)| phone.hash().is_ok()) {
+            return;
+        }
+        let declared = [&fields.email, &fields.phone, &fields.lead_id].into_iter().flatten();
+        if declared.clone().any(|field| field.wait(self.item)) {
+            self.waits = true;
+        } else if !self.source.strict {
+            let detail = "names nobody: without a usable e-mail, phone or lead_id no lead can be found".into();
+            self.warnings.push(Warning { field: "email", detail });
+        } else if let Some((pointer, phone)) = phone
+            && let Err(why) = phone.hash()
+        {
+            // A number that can't be matched names nobody.
+            self.refuse(pointer, why.to_string());
+        } else {
+            let pointer = declared.map(Pointers::first).next().unwrap_or_default();
+            self.refuse(pointer, "is required, unless there is a phone or a lead_id");
+        }
+    }
+}
+
+/// The texts of a field, which may be an array of them, each with its pointer.
+fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Result<&'a str, String>)> {
+    let Some((pointer, value)) = pointers.and_then(|pointers| pointers.find(item)) else {
+        return Vec::new();
+    };
+    let elements: Vec<_> = match value {
+        Value::Array(array) => array.iter().enumerate().map(|(at, it)| (format!("{pointer}/{at}"), it)).collect(),
+        one => vec![(pointer.to_owned(), one)],
+    };
+    let is_there = |(_, element): &(String, &Value)| match element {
+        Value::Null => false,
+        Value::String(text) => !text.trim().is_empty(),
+        _ => true,
+    };
+    let text = |(pointer, element): (String, &'a Value)| {
+        (pointer, element.as_str().map(str::trim).ok_or_else(|| "must be a text".into()))
+    };
+    elements.into_iter().filter(is_there).map(text).collect()
+}

@@ -1,0 +1,327 @@
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::crm::{DEFAULT, Sources};
+use crate::identity::Email;
+
+fn secret(setting: &str) -> Option<SecretString> {
+    (!setting.ends_with("_PREVIOUS")).then(|| SecretString::from("0123456789abcdef0123456789abcdef"))
+}
+
+/// A source with these fields and rules, and with what else is said of it.
+fn source(more: &str, fields: &str, rules: &str) -> Source {
+    let toml = format!(
+        "[acme]\n{more}\n[[acme.auth]]\nbearer = {{ secret = \"ACME_TOKEN\" }}\n[acme.fields]\ndeal_id = \"/id\"\n{fields}\n{rules}"
+    );
+    let mut sources = Sources::parse(&toml, &secret).unwrap_or_else(|refused| panic!("{refused}"));
+    sources.0.remove("acme").unwrap()
+}
+
+const ALWAYS: &str = "[[acme.rules]]\nconversion = \"closed\"";
+const MONEY: &str = "value = \"/value\"\ncurrency = \"/currency\"\nprobability = { at = \"/likely\", divide_by = 100 }";
+
+fn circumstances() -> Circumstances {
+    Circumstances {
+        received_at: "2026-11-20T12:00:00Z".parse().unwrap(),
+        region: None,
+        payload_hash: Hash::of("body"),
+        event_id: None,
+    }
+}
+
+fn read(source: &Source, item: &Value) -> Reading {
+    source.read(item, &circumstances())
+}
+
+fn deal(source: &Source, item: &Value) -> Deal {
+    match read(source, item).meaning {
+        Meaning::Report(Report::Reached(deal)) => deal,
+        other => panic!("{item}: {other:?}"),
+    }
+}
+
+fn refused(source: &Source, item: &Value) -> Vec<(String, String)> {
+    match read(source, item).meaning {
+        Meaning::Unusable(errors) => errors.into_iter().map(|error| (error.pointer, error.detail)).collect(),
+        other => panic!("{item}: {other:?}"),
+    }
+}
+
+fn worth(deal: &Deal) -> Option<(f64, &str)> {
+    deal.money.as_ref().map(|money| (money.value(), money.currency()))
+}
+
+#[test]
+fn the_first_rule_that_holds_decides() {
+    let rules = r#"
+        [[acme.rules]]
+        when = { status = "deleted" }
+        conversion = "ignore"
+        [[acme.rules]]
+        when = { status = "won", pipeline = [1, "2"] }
+        conversion = "closed"
+        [[acme.rules]]
+        when = { "/tags" = "vip", status = ["won", "open"] }
+        conversion = "qualified"
+        [[acme.rules]]
+        when = { "/refunded" = true }
+        conversion = "refunded"
+    "#;
+    let source = source("", "status = \"/status\"\npipeline = \"/pipeline\"", rules);
+    for (item, rule, means) in [
+        (json!({"status": "won", "pipeline": 1}), "rule 2: status = won, pipeline = 1 or 2", "Closed"),
+        (
+            json!({"status": "won", "pipeline": "2", "tags": ["vip"]}),
+            "rule 2: status = won, pipeline = 1 or 2",
+            "Closed",
+        ),
+        (json!({"status": ["open", " won "], "pipeline": [3, 1]}), "rule 2: status = won, pipeline = 1 or 2", "Closed"),
+        (json!({"status": "open", "tags": ["new", "vip"]}), "rule 3: status = won or open, /tags = vip", "Qualified"),
+        (json!({"refunded": true}), "rule 4: /refunded = true", "Lost"),
+        (json!({"refunded": "true"}), "rule 4: /refunded = true", "Lost"),
+        (json!({"status": "deleted"}), "rule 1: status = deleted", "rule 1 ignores it: status = deleted"),
+    ] {
+        let mut item = item;
+        item["id"] = json!(7);
+        let reading = read(&source, &item);
+        assert_eq!(reading.rule.as_deref(), Some(rule), "{item}");
+        assert!(format!("{:?}", reading.meaning).contains(means), "{item} {:?}", reading.meaning);
+    }
+    let nothing = read(&source, &json!({"id": 7, "status": "open", "pipeline": 4}));
+    let Meaning::Ignored(why) = nothing.meaning else { panic!("{nothing:?}") };
+    assert_eq!(why, "no rule holds: status = open, pipeline = 4, /refunded is absent, /tags is absent");
+    assert_eq!((nothing.rule, nothing.crm_deal_id.as_deref()), (None, Some("7")));
+}
+
+#[test]
+fn items_of_another_kind_are_ignored() {
+    let source = source("only = { \"/entity\" = [\"deal\", \"opportunity\"] }", "", ALWAYS);
+    assert_eq!(deal(&source, &json!({"id": 7, "entity": "deal"})).crm_deal_id, "7");
+    let Meaning::Ignored(why) = read(&source, &json!({"entity": "person"})).meaning else { panic!("is taken") };
+    assert_eq!(why, "only /entity = deal or opportunity is taken; /entity = person");
+}
+
+#[test]
+fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
+    let source = Sources::ready(DEFAULT, &secret).unwrap();
+    let words = "must be qualified, closed, lost or refunded";
+    for (stage, why) in
+        [(json!("won"), words), (json!(1), words), (json!(null), "is required"), (json!(""), "is required")]
+    {
+        let item = json!({"crm_deal_id": 1042, "conversion_type": stage, "email": "jane@example.com"});
+        assert_eq!(refused(&source, &item), [("/conversion_type".into(), why.into())]);
+    }
+    let pointers: Vec<_> = refused(&source, &json!({"value": 1, "updated_at": 7, "occurred_at": "now"}))
+        .into_iter()
+        .map(|it| it.0)
+        .collect();
+    assert_eq!(pointers, ["/crm_deal_id", "/occurred_at", "/conversion_type", "/email", "/currency", "/updated_at"]);
+}
+
+#[test]
+fn the_default_source_refuses_what_its_contract_refuses() {
+    let source = Sources::ready(DEFAULT, &secret).unwrap();
+    for (pointer, value) in [
+        ("/crm_deal_id", json!(-1)),
+        ("/crm_deal_id", json!(1.5)),
+        ("/crm_deal_id", json!({})),
+        ("/crm_deal_id", json!("x".repeat(201))),
+        ("/crm_deal_id", json!("a\u{1}b")),
+        ("/email", json!("jane")),
+        ("/email", json!(7)),
+        ("/phone", json!("call me")),
+        ("/phone", json!(4_930_231_251_i64)),
+        ("/lead_id", json!("7")),
+        ("/value", json!(-1)),
+        ("/value", json!(1e12)),
+        ("/value", json!(0.000_000_1)),
+        ("/value", json!("6000")),
+        ("/value", json!(true)),
+        ("/currency", json!("eur")),
+        ("/currency", json!(null)),
+        ("/currency", json!(978)),
+        ("/occurred_at", json!(1_795_176_000)),
+        ("/occurred_at", json!("2026-11-20T12:00:00+0000")),
+        ("/occurred_at", json!("2026-11-20T12:10:01Z")),
+        ("/occurred_at", json!("1999-12-31T23:59:59Z")),
+        ("/updated_at", json!("2026-11-19T10:03:11")),
+    ] {
+        let mut item = json!({
+            "crm_deal_id": "D-1042", "conversion_type": "closed", "email": "jane@example.com", "phone": "+49 30 901820",
+            "lead_id": Uuid::nil(), "value": 6000, "currency": "EUR",
+        });
+        assert_eq!(worth(&deal(&source, &item)), Some((6000.0, "EUR")));
+        item[&pointer[1..]] = value;
+        let pointers: Vec<_> = refused(&source, &item).into_iter().map(|it| it.0).collect();
+        assert_eq!(pointers, [pointer], "{item}");
+    }
+    for (phone, pointer, why) in
+        [(json!(""), "/email", "unless"), (json!("030 901820"), "/phone", "PHONE_DEFAULT_REGION")]
+    {
+        let item = json!({"crm_deal_id": "D-1", "conversion_type": "closed", "phone": phone});
+        let refused = refused(&source, &item);
+        assert!(refused.len() == 1 && refused[0].0 == pointer && refused[0].1.contains(why), "{refused:?}");
+    }
+    let reading = read(&source, &json!({"crm_deal_id": " D-1 ", "conversion_type": "lost", "email": 7, "value": "no"}));
+    let Meaning::Report(Report::Lost(loss)) = reading.meaning else { panic!("{reading:?}") };
+    assert_eq!((&*loss.crm_deal_id, loss.lost_at), ("D-1", circumstances().received_at));
+}
+
+#[test]
+fn an_amount_is_read_as_crms_write_it() {
+    let plain = source("", MONEY, ALWAYS);
+    let cents = source("", &MONEY.replace("\"/value\"", "{ at = \"/value\", divide_by = 100 }"), ALWAYS);
+    for (source, value, amount) in [
+        (&plain, json!(6000), Some(6000.0)),
+        (&plain, json!("6000"), Some(6000.0)),
+        (&plain, json!(" 6000.50 "), Some(6000.5)),
+        (&plain, json!(""), None),
+        (&plain, json!(null), None),
+        (&cents, json!(600_050), Some(6000.5)),
+        (&cents, json!("1"), Some(0.01)),
+        (&cents, json!(99_999_999_999_900_i64), Some(999_999_999_999.0)),
+    ] {
+        let deal = deal(source, &json!({"id": 7, "value": value, "currency": "eur"}));
+        assert_eq!(worth(&deal), amount.map(|amount| (amount, "EUR")), "{value}");
+    }
+    for (value, currency, pointer) in [
+        (json!("1.234,56"), json!("EUR"), "/value"),
+        (json!("1e3"), json!("EUR"), "/value"),
+        (json!("6,000"), json!("EUR"), "/value"),
+        (json!(true), json!("EUR"), "/value"),
+        (json!("-1"), json!("EUR"), "/value"),
+        (json!(6000), json!(null), "/currency"),
+        (json!(6000), json!("euro"), "/currency"),
+        (json!(6000), json!(["EUR"]), "/currency"),
+    ] {
+        let refused = refused(&plain, &json!({"id": 7, "value": value, "currency": currency}));
+        assert!(refused.len() == 1 && refused[0].0 == pointer, "{value} {refused:?}");
+    }
+}
+
+#[test]
+fn a_rule_can_say_what_a_deal_is_worth() {
+    let item = json!({"id": 7, "value": 1000, "currency": "EUR", "likely": 33});
+    for (value, expected) in [
+        ("\"deal\"", Some((1000.0, "EUR"))),
+        ("\"expected\"", Some((330.0, "EUR"))),
+        ("\"none\"", None),
+        ("250", Some((250.0, "EUR"))),
+        ("0.1234567", Some((0.123_457, "EUR"))),
+    ] {
+        let source = source("", MONEY, &format!("{ALWAYS}\nvalue = {value}"));
+        assert_eq!(worth(&deal(&source, &item)), expected, "{value}");
+    }
+    let expected = source("", MONEY, &format!("{ALWAYS}\nvalue = \"expected\""));
+    let third = json!({"id": 7, "value": 0.01, "currency": "EUR", "likely": "33.333"});
+    assert_eq!(worth(&deal(&expected, &third)), Some((0.003_333, "EUR")));
+    let unknown = read(&expected, &json!({"id": 7, "value": 1000, "currency": "EUR", "email": "jane@example.com"}));
+    assert!(unknown.warnings.iter().any(|it| it.field == "probability"), "{:?}", unknown.warnings);
+    let certain = refused(&expected, &json!({"id": 7, "value": 1000, "currency": "EUR", "likely": 101}));
+    assert_eq!(certain[0].0, "/likely");
+    let no_value = source("", "", ALWAYS);
+    assert_eq!(worth(&deal(&no_value, &item)), None);
+}
+
+#[test]
+fn a_time_is_cut_to_now_unless_it_says_what_is_newer() {
+    let source = source("", "occurred_at = [\"/won\", \"/at\"]\nupdated_at = \"/at\"\nzone = \"+01:00\"", ALWAYS);
+    let soon = deal(&source, &json!({"id": 7, "won": "", "at": "2026-11-20 13:05:00"}));
+    assert_eq!(soon.occurred_at, Some(circumstances().received_at));
+    assert_eq!(soon.updated_at.unwrap().to_rfc3339(), "2026-11-20T12:05:00+00:00");
+    assert_eq!(deal(&source, &json!({"id": 7})).occurred_at, None);
+    let first = deal(&source, &json!({"id": 7, "won": "1795168800", "at": 1_795_172_400_000_i64}));
+    assert_eq!(first.occurred_at.unwrap().to_rfc3339(), "2026-11-20T10:00:00+00:00");
+    for at in [json!("2026-11-20T12:10:01Z"), json!(946_684_799), json!("20261120"), json!({}), json!(1e300)] {
+        let refused = refused(&source, &json!({"id": 7, "won": at}));
+        assert!(refused.len() == 1 && refused[0].0 == "/won", "{at} {refused:?}");
+    }
+}
+
+#[test]
+fn a_person_is_who_can_be_recognised() {
+    let fields = "email = [\"/email\", \"/emails\"]\nphone = \"/phone\"\nlead_id = \"/lead\"";
+    let lenient = source("", fields, ALWAYS);
+    let several =
+        json!({"id": 7, "emails": ["Jane@example.com", "", null, "no", 7, "j@example.com", "jane@example.com"]});
+    let reading = read(&lenient, &several);
+    assert_eq!(reading.warnings.iter().map(|it| it.field).collect::<Vec<_>>(), ["email", "email"]);
+    let deal = deal(&lenient, &several);
+    assert_eq!(deal.email.unwrap().as_str(), "jane@example.com");
+    assert_eq!(deal.other_emails.iter().map(Email::as_str).collect::<Vec<_>>(), ["j@example.com"]);
+
+    let phones = self::deal(&lenient, &json!({"id": 7, "phone": ["030 901820", "+49 30 901820"]}));
+    assert_eq!(phones.phone.unwrap().as_str(), "+49 30 901820");
+
+    let nobody = read(&lenient, &json!({"id": 7, "phone": "030 23125123", "lead": "no"}));
+    assert_eq!(nobody.warnings.iter().map(|it| it.field).collect::<Vec<_>>(), ["lead_id", "email", "phone"]);
+    assert!(matches!(nobody.meaning, Meaning::Report(Report::Reached(_))));
+    assert!(!format!("{:?}", nobody.warnings).contains("23125123"));
+
+    let strict = source("strict = true", fields, ALWAYS);
+    let pointers: Vec<_> = refused(&strict, &several).into_iter().map(|it| it.0).collect();
+    assert_eq!(pointers, ["/emails/3", "/emails/4"]);
+    assert_eq!(refused(&strict, &json!({"id": 7}))[0].0, "/email");
+}
+
+#[test]
+fn an_event_is_known_by_its_id_or_by_what_was_sent() {
+    let joined = source("", "event_id = { join = [\"/event\", \"-\", \"/id\"] }", ALWAYS);
+    let mut signed = circumstances();
+    signed.event_id = Some("msg_1".into());
+    let hash = |item: &Value, when: &Circumstances| match joined.read(item, when) {
+        Reading { event_id, meaning: Meaning::Report(Report::Reached(deal)), .. } => (event_id, deal.payload_hash),
+        other => panic!("{other:?}"),
+    };
+    let own = (Some("e1-7".into()), Hash::of("acme\ne1-7"));
+    assert_eq!(hash(&json!({"id": 7, "event": "e1"}), &circumstances()), own);
+    assert_eq!(hash(&json!({"id": 7, "event": "e1"}), &signed), own);
+    assert_eq!(hash(&json!({"id": 7, "event": null}), &signed), (Some("msg_1".into()), Hash::of("acme\nmsg_1")));
+    assert_eq!(hash(&json!({"id": 7}), &circumstances()), (None, Hash::of("body")));
+    assert_eq!(refused(&joined, &json!({"id": 7, "event": "x".repeat(500)}))[0].0, "/event");
+}
+
+#[test]
+fn what_the_webhook_leaves_out_is_fetched_only_when_it_matters() {
+    let fields = "status = \"/status\"\nvalue = [\"/value\", \"/fetched/deal/value\"]\ncurrency = \"/currency\"
+        email = [\"/email\", \"/fetched/emails\"]";
+    let rules = r#"
+        [[acme.rules]]
+        when = { status = "changed", "/fetched/deal/status" = "won" }
+        conversion = "closed"
+        [[acme.rules]]
+        when = { status = "won" }
+        conversion = "closed"
+        [[acme.rules]]
+        when = { status = "lost" }
+        conversion = "lost"
+        [acme.fetch]
+        close = { token = "CLOSE_API_KEY" }
+    "#;
+    let source = source("", fields, rules);
+    let won = json!({"id": 7, "status": "won", "currency": "EUR", "value": 1, "email": "jane@example.com"});
+    let with = |more: Value| {
+        let mut item = won.clone();
+        item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        item
+    };
+    let must_fetch = |item: &Value| matches!(read(&source, item).meaning, Meaning::Fetch);
+    assert!(!must_fetch(&won), "everything is there");
+    assert!(must_fetch(&with(json!({"email": null}))) && must_fetch(&with(json!({"value": null}))));
+    assert!(must_fetch(&with(json!({"status": "changed"}))), "a condition can't be answered yet");
+    assert!(!must_fetch(&with(json!({"status": "lost", "email": null}))), "nobody needs the person");
+    assert!(!must_fetch(&with(json!({"status": "open", "email": null}))), "no rule can hold");
+    assert_eq!(refused(&source, &with(json!({"id": null, "email": null})))[0].0, "/id");
+
+    let fetched = with(
+        json!({"email": null, "value": null, "fetched": {"emails": ["joan@example.com"], "deal": {"value": "2"}}}),
+    );
+    let deal = deal(&source, &fetched);
+    assert_eq!((deal.email.as_ref().unwrap().as_str(), worth(&deal)), ("joan@example.com", Some((2.0, "EUR"))));
+    let other = with(json!({"status": "changed", "fetched": {"emails": [], "deal": {"status": "open"}}}));
+    assert!(matches!(read(&source, &other).meaning, Meaning::Ignored(_)));
+    let nobody = read(&source, &with(json!({"email": null, "fetched": {"emails": []}})));
+    assert!(matches!(nobody.meaning, Meaning::Report(Report::Reached(_))) && nobody.warnings.len() == 1);
+}

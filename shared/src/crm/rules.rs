@@ -1,0 +1,122 @@
+//! What the stages of a CRM mean: rules, of which the first that holds decides.
+
+mod conditions;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use serde_json::Value;
+
+use super::fields::Fields;
+use crate::money::Money;
+use conditions::either;
+
+pub(super) use conditions::{Conditions, Held};
+
+/// One rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as [[acme.rules]]")]
+pub(super) struct Rule {
+    /// It holds if all of these do; without any, it always holds.
+    #[serde(default)]
+    pub when: Conditions,
+    pub conversion: Outcome,
+    #[serde(default)]
+    pub value: Amount,
+}
+
+/// What an item means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    Closed,
+    Qualified,
+    Lost,
+    Refunded,
+    Ignore,
+}
+
+/// What a deal is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Amount {
+    /// Its value.
+    #[default]
+    Deal,
+    /// Its value times its probability.
+    Expected,
+    /// Always the same.
+    Fixed(f64),
+    /// Nothing is said of it.
+    None,
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"deal\", \"expected\", \"none\" or a number")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Amount, E> {
+                match word {
+                    "deal" => Ok(Amount::Deal),
+                    "expected" => Ok(Amount::Expected),
+                    "none" => Ok(Amount::None),
+                    _ => Err(E::custom("value is \"deal\", \"expected\", \"none\" or a number without quotes")),
+                }
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Amount, E> {
+                let value = Money::value_from(&rounded(number).into());
+                value.map(Amount::Fixed).map_err(|why| E::custom(format!("a fixed value {why}")))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
+                #[expect(clippy::cast_precision_loss, reason = "what is that large is refused")]
+                self.visit_f64(number as f64)
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+/// An amount with six decimals, which is what is stored. From a billion on a float has fewer.
+pub(super) fn rounded(number: f64) -> f64 {
+    if number.abs() < 1e9 { (number * 1e6).round() / 1e6 } else { number }
+}
+
+/// The first rule that holds, its place, and whether it does so already.
+pub(super) fn choose<'a>(rules: &'a [Rule], fields: &Fields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
+    let held = rules.iter().enumerate().map(|(at, rule)| (at, rule, rule.when.hold(fields, item)));
+    held.into_iter().find(|(_, _, held)| *held != Held::No)
+}
+
+/// What the rules ask about, for people, as it is in this item.
+pub(super) fn said(rules: &[Rule], fields: &Fields, item: &Value) -> String {
+    let subjects: BTreeSet<_> = rules.iter().flat_map(|rule| rule.when.subjects()).collect();
+    let said: Vec<_> = subjects.into_iter().map(|subject| subject.said(fields, item)).collect();
+    said.join(", ")
+}
+
+/// What an item must say where no rule holds: the pointer to the first thing the rules ask about, and what is wrong there.
+pub(super) fn expected(rules: &[Rule], fields: &Fields, item: &Value) -> (String, String) {
+    let Some(subject) = rules.iter().find_map(|rule| rule.when.subjects().next()) else {
+        return Default::default();
+    };
+    let mut values: Vec<String> = Vec::new();
+    for value in rules.iter().flat_map(|rule| rule.when.wanted(subject)) {
+        if !values.contains(value) {
+            values.push(value.clone());
+        }
+    }
+    let detail = match subject.find(fields, item) {
+        Some(_) => format!("must be {}", either(&values)),
+        None => "is required".into(),
+    };
+    (subject.pointer(fields).into(), detail)
+}

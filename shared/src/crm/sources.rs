@@ -1,0 +1,279 @@
+//! Sources: the ways in for CRMs, as an operator declares them.
+
+mod declared;
+mod problem;
+mod shown;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use toml::Spanned;
+
+use super::authentication::{Sample, Scheme, Signed};
+use super::fetch_back::FetchBack;
+use super::fields::{Fields, Pointer};
+use super::payload::{self, Encoding};
+use super::ready;
+use super::rules::{Conditions, Rule};
+use crate::http::problem::FieldError;
+use problem::{Problem, Problems};
+
+pub(super) use declared::Declared;
+
+/// The source that is always there: the contract of `POST /api/webhooks/crm-conversion`.
+pub const DEFAULT: &str = "crm-conversion";
+
+/// Looks up the secret that a setting holds.
+type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
+
+/// Whose secrets may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lenience {
+    /// Nobody's.
+    None,
+    /// Those of the ready declaration that a source starts from.
+    OfReady,
+    /// All.
+    All,
+}
+
+/// All sources by name.
+#[derive(Debug, Default)]
+pub struct Sources(pub(super) BTreeMap<String, Source>);
+
+/// A way in for a CRM. Its name is the last part of the URL it posts to.
+#[derive(Debug)]
+pub struct Source {
+    /// Lower-case letters, digits and hyphens, at most 40.
+    pub name: String,
+    /// How its webhooks prove who sent them: any of these.
+    pub schemes: Vec<Scheme>,
+    /// Asks the CRM for what its webhooks leave out.
+    pub fetch: Option<FetchBack>,
+    /// The ready declaration it starts from.
+    pub ready: Option<String>,
+    /// What is declared and can't be used.
+    pub missing: Vec<Missing>,
+    encoding: Encoding,
+    items: Option<Pointer>,
+    pub(super) only: Conditions,
+    pub(super) strict: bool,
+    pub(super) fields: Fields,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// A part of a declaration that can't be used while its setting is missing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The scheme as it is called in a declaration, or `fetch`.
+    pub part: &'static str,
+    /// Which setting, and how to put it right.
+    pub problem: String,
+}
+
+impl Sources {
+    /// Reads what an operator declared: each table is a source. The default source is there whether or not it is declared;
+    /// while its secrets are not set, nobody can authenticate to it.
+    ///
+    /// # Errors
+    /// For the operator: what is wrong in which line, and how to put it right, for all sources at once.
+    pub fn parse(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+        Self::read(toml, secret, Lenience::None)
+    }
+
+    /// The same before there are secrets: what can't be used without them is [`Source::missing`]. For trying, not for use.
+    ///
+    /// # Errors
+    /// As [`Sources::parse`].
+    pub fn draft(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+        Self::read(toml, secret, Lenience::All)
+    }
+
+    fn read(toml: &str, secret: &Secrets<'_>, lenience: Lenience) -> Result<Self, String> {
+        let mut problems = Problems::of(toml);
+        let mut sources = BTreeMap::new();
+        for (name, declared) in problems.tables() {
+            let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfReady) } else { lenience };
+            let source = declared.and_then(|declared| Source::new(&name, declared, secret, lenience));
+            match source {
+                Ok(source) => drop(sources.insert(source.name.clone(), source)),
+                Err(found) => problems.add(name.get_ref(), found),
+            }
+        }
+        problems.check()?;
+        if !sources.contains_key(DEFAULT) {
+            sources.insert(DEFAULT.into(), Self::ready(DEFAULT, secret)?);
+        }
+        Ok(Self(sources))
+    }
+
+    /// A ready declaration as it is, with those of its secrets that are set.
+    ///
+    /// # Errors
+    /// For the operator: the ready ones there are, or what is wrong with a secret.
+    pub fn ready(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
+        let declared = Declared { ready: Some(Spanned::new(0..0, name.into())), ..Declared::default() };
+        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfReady)
+            .map_err(|found| found.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The source of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Source> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.values()
+    }
+}
+
+impl Source {
+    /// Checks a declaration.
+    fn new(
+        name: &Spanned<String>,
+        declared: Declared,
+        secret: &Secrets<'_>,
+        lenience: Lenience,
+    ) -> Result<Self, Vec<Problem>> {
+        check_name(name)?;
+        let here = name.span();
+        let declared = match &declared.ready {
+            Some(ready) => {
+                let under = ready::declared(ready.get_ref()).map_err(|what| vec![Problem::at(ready.span(), what)])?;
+                declared.over(under.moved_to(&here))
+            }
+            None => declared,
+        };
+        let mut problems = declared.problems(name);
+        let (schemes, mut missing) = schemes(&declared, &here, secret, lenience).unwrap_or_else(|found| {
+            problems.extend(found);
+            Default::default()
+        });
+        let fetch = declared.fetch.as_ref().and_then(|fetch| {
+            let asked = Asked::new(secret);
+            FetchBack::new(fetch.get_ref(), &|setting| asked.get(setting)).map_or_else(
+                |what| {
+                    if lenience > Lenience::None && asked.in_vain() {
+                        missing.push(Missing { part: "fetch", problem: what });
+                    } else {
+                        problems.push(Problem::at(fetch.span(), what));
+                    }
+                    None
+                },
+                Some,
+            )
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            name: name.get_ref().clone(),
+            schemes,
+            fetch,
+            ready: declared.ready.map(Spanned::into_inner),
+            missing,
+            encoding: declared.body.unwrap_or_default(),
+            items: declared.items.map(Spanned::into_inner),
+            only: declared.only.map(Spanned::into_inner).unwrap_or_default(),
+            strict: declared.strict.unwrap_or_default(),
+            fields: declared.fields,
+            rules: declared.rules.into_iter().flatten().map(Spanned::into_inner).collect(),
+        })
+    }
+
+    /// The items that a body holds: at most 100 objects.
+    ///
+    /// # Errors
+    /// Where the body isn't as it is declared: no JSON or form, another shape, a key or name that is there twice, deeper
+    /// than 16 levels, or with U+0000 in it.
+    pub fn items(&self, body: &[u8]) -> Result<Vec<serde_json::Value>, Vec<FieldError>> {
+        payload::items(body, self.encoding, self.items.as_ref()).map_err(|refusal| vec![refusal])
+    }
+
+    /// Does a body hold an array of items?
+    #[must_use]
+    pub fn has_items(&self) -> bool {
+        self.items.is_some()
+    }
+
+    /// Where in the body something is that was found in an item.
+    #[must_use]
+    pub fn pointer_to(&self, position: usize, pointer: &str) -> String {
+        match &self.items {
+            Some(items) => format!("{}/{position}{pointer}", items.as_str()),
+            None => pointer.to_owned(),
+        }
+    }
+
+    /// Signs a body as the CRM would, by the first scheme for which we have the secret.
+    #[must_use]
+    pub fn sign(&self, sample: &Sample<'_>) -> Option<Signed> {
+        self.schemes.iter().find_map(|scheme| scheme.sign(sample))
+    }
+}
+
+fn check_name(name: &Spanned<String>) -> Result<(), Vec<Problem>> {
+    let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if (1..=40).contains(&name.get_ref().len()) && name.get_ref().bytes().all(known) {
+        return Ok(());
+    }
+    let what = "the name of a source is 1 to 40 lower-case letters, digits and hyphens, as it stands in its URL";
+    Err(vec![Problem::at(name.span(), what)])
+}
+
+/// Of the operator's schemes each must work, of a ready declaration's alternatives one. What is missing of those is said.
+fn schemes(
+    declared: &Declared,
+    here: &std::ops::Range<usize>,
+    secret: &Secrets<'_>,
+    lenience: Lenience,
+) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<Problem>> {
+    let (mut schemes, mut problems, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for scheme in declared.auth.iter().flatten() {
+        let asked = Asked::new(secret);
+        match Scheme::new(scheme.get_ref(), &|setting| asked.get(setting)) {
+            Ok(scheme) => schemes.push(scheme),
+            Err(problem) if asked.in_vain() && (scheme.span() == *here || lenience == Lenience::All) => {
+                missing.push(Missing { part: scheme.get_ref().name(), problem });
+            }
+            Err(what) => problems.push(Problem::at(scheme.span(), what)),
+        }
+    }
+    if schemes.is_empty() && lenience == Lenience::None && !missing.is_empty() {
+        let mut missing: Vec<_> = missing.iter().map(|missing| missing.problem.as_str()).collect();
+        missing.dedup();
+        problems.push(Problem::at(here.clone(), missing.join("; or ")));
+    }
+    if problems.is_empty() { Ok((schemes, missing)) } else { Err(problems) }
+}
+
+/// Secrets, and whether one that was asked for isn't set.
+struct Asked<'a> {
+    secret: &'a Secrets<'a>,
+    in_vain: Cell<bool>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(secret: &'a Secrets<'a>) -> Self {
+        Self { secret, in_vain: Cell::new(false) }
+    }
+
+    fn get(&self, setting: &str) -> Option<SecretString> {
+        let found = (self.secret)(setting);
+        // There is a previous secret only while one is being replaced.
+        if found.is_none() && !setting.ends_with("_PREVIOUS") {
+            self.in_vain.set(true);
+        }
+        found
+    }
+
+    fn in_vain(&self) -> bool {
+        self.in_vain.get()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! A source as it is written down.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::problem::Problem;
+use crate::crm::authentication;
+use crate::crm::fetch_back;
+use crate::crm::fields::{Fields, Pointer};
+use crate::crm::payload::Encoding;
+use crate::crm::rules::{Amount, Conditions, Outcome, Rule};
+
+/// The table of a source.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as [acme]")]
+pub(in crate::crm) struct Declared {
+    pub ready: Option<Spanned<String>>,
+    pub body: Option<Encoding>,
+    pub items: Option<Spanned<Pointer>>,
+    pub only: Option<Spanned<Conditions>>,
+    pub strict: Option<bool>,
+    pub auth: Option<Vec<Spanned<authentication::Declared>>>,
+    #[serde(default)]
+    pub fields: Fields,
+    pub rules: Option<Vec<Spanned<Rule>>>,
+    pub fetch: Option<Spanned<fetch_back::Declared>>,
+}
+
+impl Declared {
+    /// This one, and what it leaves out from another.
+    pub fn over(self, other: Self) -> Self {
+        Self {
+            ready: self.ready,
+            body: self.body.or(other.body),
+            items: self.items.or(other.items),
+            only: self.only.or(other.only),
+            strict: self.strict.or(other.strict),
+            auth: self.auth.or(other.auth),
+            fields: self.fields.over(other.fields),
+            rules: self.rules.or(other.rules),
+            fetch: self.fetch.or(other.fetch),
+        }
+    }
+
+    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a ready one.
+    pub(super) fn moved_to(self, place: &Range<usize>) -> Self {
+        fn moved<T>(value: Spanned<T>, place: &Range<usize>) -> Spanned<T> {
+            Spanned::new(place.clone(), value.into_inner())
+        }
+        Self {
+            items: self.items.map(|items| moved(items, place)),
+            only: self.only.map(|only| moved(only, place)),
+            auth: self.auth.map(|auth| auth.into_iter().map(|it| moved(it, place)).collect()),
+            rules: self.rules.map(|rules| rules.into_iter().map(|it| moved(it, place)).collect()),
+            fetch: self.fetch.map(|fetch| moved(fetch, place)),
+            ..self
+        }
+    }
+
+    /// What is missing in it, and what doesn't fit together.
+    pub(super) fn problems(&self, name: &Spanned<String>) -> Vec<Problem> {
+        let (here, name) = (name.span(), name.get_ref());
+        let mut problems = Vec::new();
+        let mut find = |at: &Range<usize>, what: String| problems.push(Problem::at(at.clone(), what));
+        if self.auth.as_ref().is_none_or(Vec::is_empty) {
+            find(
+                &here,
+                format!(
+                    "says nowhere how it authenticates: add [[{name}.auth]] with a scheme, such as bearer = {{ secret = \"NAME_OF_A_SETTING\" }}"
+                ),
+            );
+        }
+        if self.fields.deal_id.is_none() {
+            find(&here, format!("needs the id of the deal: add deal_id = \"/deal/id\" to [{name}.fields]"));
+        }
+        if self.rules.as_ref().is_none_or(Vec::is_empty) {
+            find(
+                &here,
+                format!(
+                    "has no rules: add [[{name}.rules]], such as when = {{ stage = \"won\" }} and conversion = \"closed\""
+                ),
+            );
+        }
+        if let (Some(items), Some(Encoding::Form)) = (&self.items, self.body) {
+            find(&items.span(), "a form has no array in it: leave items out, or set body = \"json\"".into());
+        }
+        if let Some(only) = &self.only {
+            self.undeclared(only.get_ref(), name).into_iter().for_each(|what| find(&only.span(), what));
+        }
+        for rule in self.rules.iter().flatten() {
+            self.undeclared(&rule.get_ref().when, name).into_iter().for_each(|what| find(&rule.span(), what));
+            self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
+        }
+        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
+        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref));
+        let points = self.fields.point_at_fetched() || conditions.into_iter().any(Conditions::point_at_fetched);
+        match &self.fetch {
+            Some(fetch) if !points => find(
+                &fetch.span(),
+                format!("nothing points at what is fetched: add email = \"/fetched/emails\" to [{name}.fields]"),
+            ),
+            None if points => find(
+                &here,
+                format!("points at /fetched, but nothing is fetched: add [{name}.fetch], or leave these pointers out"),
+            ),
+            _ => {}
+        }
+        problems
+    }
+
+    fn undeclared(&self, conditions: &Conditions, name: &str) -> Vec<String> {
+        let undeclared = conditions.subjects().filter(|subject| !subject.is_declared(&self.fields));
+        undeclared
+            .map(|it| {
+                format!("asks about the {it}, which isn't declared: add {it} = \"/deal/{it}\" to [{name}.fields]")
+            })
+            .collect()
+    }
+
+    /// The fields that the value of a rule needs.
+    fn lacking(&self, rule: &Rule, name: &str) -> Vec<String> {
+        if !matches!(rule.conversion, Outcome::Closed | Outcome::Qualified) {
+            return Vec::new();
+        }
+        let fields = &self.fields;
+        let needs_value = rule.value == Amount::Expected && fields.value.is_none();
+        let needs_probability = rule.value == Amount::Expected && fields.probability.is_none();
+        let has_value = match rule.value {
+            Amount::Deal => fields.value.is_some(),
+            Amount::Expected | Amount::Fixed(_) => true,
+            Amount::None => false,
+        };
+        let needs_currency = has_value && fields.currency.is_none();
+        let lacking = [
+            (needs_value, "value = \"/deal/value\""),
+            (needs_probability, "probability = { at = \"/deal/probability\", divide_by = 100 }"),
+            (needs_currency, "currency = \"/deal/currency\" or currency = { text = \"EUR\" }"),
+        ];
+        let lacking = lacking.into_iter().filter(|(lacks, _)| *lacks);
+        lacking.map(|(_, fix)| format!("its value needs another field: add {fix} to [{name}.fields]")).collect()
+    }
+}

@@ -1,0 +1,38 @@
+//! A source as the operator sees it.
+
+use super::Source;
+use crate::crm::payload::Encoding;
+use crate::crm::rules::{Amount, Outcome, Rule};
+
+impl Source {
+    /// Its rules in their order, for people: `status = won: closed`.
+    pub fn rules(&self) -> impl Iterator<Item = String> {
+        self.rules.iter().map(in_words)
+    }
+
+    /// The media type of what it sends.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        match self.encoding {
+            Encoding::Json => "application/json",
+            Encoding::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
+fn in_words(rule: &Rule) -> String {
+    let outcome = match rule.conversion {
+        Outcome::Closed => "closed",
+        Outcome::Qualified => "qualified",
+        Outcome::Lost => "lost",
+        Outcome::Refunded => "refunded",
+        Outcome::Ignore => "ignore",
+    };
+    let value = match rule.value {
+        Amount::Deal => String::new(),
+        Amount::Expected => ", value expected".into(),
+        Amount::Fixed(value) => format!(", value {value}"),
+        Amount::None => ", without value".into(),
+    };
+    format!("{}: {outcome}{value}", rule.when)
+}

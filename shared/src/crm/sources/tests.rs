@@ -1,0 +1,180 @@
+use super::*;
+
+/// A secret of a shape that every scheme takes.
+fn any(setting: &str) -> Option<SecretString> {
+    let prefix = if setting == "STANDARD_WEBHOOKS_SECRET" { "whsec_" } else { "" };
+    (!setting.ends_with("_PREVIOUS")).then(|| format!("{prefix}{}", "0123456789abcdef".repeat(4)).into())
+}
+
+fn none(_: &str) -> Option<SecretString> {
+    None
+}
+
+const ACME: &str = r#"[acme]
+[[acme.auth]]
+bearer = { secret = "ACME_TOKEN" }
+[acme.fields]
+deal_id = "/id"
+status = "/status"
+[[acme.rules]]
+when = { status = "won" }
+conversion = "closed"
+"#;
+
+fn refusal(toml: &str) -> String {
+    Sources::parse(toml, &any).err().unwrap_or_else(|| panic!("is taken:\n{toml}"))
+}
+
+#[test]
+fn the_default_source_is_always_there() {
+    let sources = Sources::parse("", &any).unwrap();
+    assert_eq!(sources.iter().map(|source| &*source.name).collect::<Vec<_>>(), [DEFAULT]);
+    assert_eq!(sources.get(DEFAULT).unwrap().schemes.len(), 2);
+    assert!(sources.get("acme").is_none());
+    assert!(Sources::parse("", &none).unwrap().get(DEFAULT).unwrap().schemes.is_empty(), "nobody can authenticate");
+
+    let redeclared = ACME.replace("acme", DEFAULT);
+    assert_eq!(Sources::parse(&redeclared, &any).unwrap().get(DEFAULT).unwrap().schemes.len(), 1);
+    let both = Sources::parse(ACME, &any).unwrap();
+    assert_eq!(both.iter().map(|source| &*source.name).collect::<Vec<_>>(), ["acme", DEFAULT]);
+}
+
+#[test]
+fn a_ready_declaration_is_all_that_a_source_needs() {
+    for name in ready::names().filter(|name| *name != DEFAULT) {
+        let toml = format!("[my-crm]\nready = \"{name}\"");
+        let sources = Sources::parse(&toml, &any).unwrap();
+        assert!(!sources.get("my-crm").unwrap().schemes.is_empty(), "{name}");
+        let refused = Sources::parse(&toml, &none).err().unwrap();
+        assert!(refused.starts_with("source my-crm, line 1: [my-crm]\n"), "{refused}");
+        assert!(Sources::ready(name, &none).is_ok(), "{name}");
+        assert!(Sources::parse(ready::toml(name).unwrap(), &any).is_ok(), "{name} is an example that can be copied");
+    }
+    assert!(Sources::ready("pipedriv", &any).err().unwrap().contains("pipedrive"));
+}
+
+#[test]
+fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
+    let toml = "[hubspot]\nready = \"hubspot-workflow\"";
+    let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
+    let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
+    assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
+    let refused = Sources::parse(toml, &none).err().unwrap();
+    assert!(refused.contains("HUBSPOT_WORKFLOW_SECRET") && refused.contains("HUBSPOT_CLIENT_SECRET"), "{refused}");
+    let refused = Sources::parse("[p]\nready = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
+    assert!(refused.contains("source p, line 1") && refused.contains("PIPEDRIVE_API_TOKEN"), "{refused}");
+}
+
+#[test]
+fn what_an_operator_declares_replaces_the_ready_key_by_key() {
+    let toml = r#"
+        [pipedrive]
+        ready = "pipedrive"
+        [pipedrive.fields]
+        deal_id = { join = ["pd-", "/data/id"] }
+        [[pipedrive.rules]]
+        when = { stage = 9 }
+        conversion = "qualified"
+        value = 500
+    "#;
+    let sources = Sources::parse(toml, &any).unwrap();
+    let source = sources.get("pipedrive").unwrap();
+    assert_eq!(source.rules.len(), 1);
+    let item = serde_json::json!({"data": {"id": 178, "currency": "EUR"}});
+    assert_eq!(source.fields.deal_id.as_ref().unwrap().find(&item).unwrap().1.as_ref(), "pd-178");
+    assert_eq!(source.fields.currency.as_ref().unwrap().find(&item).unwrap().1.as_ref(), "EUR");
+    assert!(source.fetch.is_some());
+}
+
+/// The line of [`ACME`] that is written otherwise, how, the line that is blamed, and what the fix says.
+type Mistake = (&'static str, &'static str, usize, &'static str);
+
+#[test]
+fn a_mistake_is_shown_in_its_line_with_the_fix() {
+    let mistakes: [Mistake; 29] = [
+        ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
+        ("[acme]", "[acme", 1, ""),
+        ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
+        ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `ready`, `body`"),
+        ("[acme]", "[acme]\nbody = \"xml\"", 2, "expected `json` or `form`"),
+        ("[acme]", "[acme]\nstrict = \"yes\"", 2, "expected a boolean"),
+        ("[acme]", "[acme]\nready = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
+        ("[acme]", "[acme]\nitems = \"events\"", 2, "write \"/events\""),
+        ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "leave items out"),
+        ("[acme]", "[acme]\nonly = { pipeline = 1 }", 2, "add pipeline = \"/deal/pipeline\" to [acme.fields]"),
+        ("deal_id = \"/id\"", "deal_id = \"id\"", 5, "write \"/id\""),
+        ("deal_id = \"/id\"", "deal_id = \"/a~b\"", 5, "~0"),
+        ("deal_id = \"/id\"", "deal_id = 7", 5, "expected a JSON Pointer, an array of them"),
+        ("deal_id = \"/id\"", "deal_id = []", 5, "at least one JSON Pointer"),
+        ("deal_id = \"/id\"", "deal_id = { join = [\"hs-\"] }", 5, "at least one JSON Pointer"),
+        ("deal_id = \"/id\"", "deal_id = { joined = [\"/id\"] }", 5, "expected `text` or `join`"),
+        ("deal_id = \"/id\"", "email = \"/email\"", 1, "add deal_id = \"/deal/id\" to [acme.fields]"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nemail = { text = \"x\" }", 6, "an array of them"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nvalue = \"/value\"", 8, "currency = { text = \"EUR\" }"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\ncurrency = { text = \"EURO\" }", 6, "ISO 4217"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nvalue = { at = \"/v\", divide_by = 0 }", 6, "above 0"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nzone = \"Berlin\"", 6, "+01:00"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nemail = \"/fetched/emails\"", 1, "[acme.fetch]"),
+        ("when = { status = \"won\" }", "when = { stage = \"won\" }", 7, "add stage = \"/deal/stage\""),
+        ("when = { status = \"won\" }", "when = { state = \"won\" }", 8, "stage, status, pipeline or a JSON Pointer"),
+        ("when = { status = \"won\" }", "when = { status = [] }", 8, "at least one value"),
+        ("conversion = \"closed\"", "conversion = \"won\"", 9, "`closed`, `qualified`, `lost`, `refunded`, `ignore`"),
+        ("conversion = \"closed\"", "conversion = \"closed\"\nvalue = \"half\"", 10, "\"expected\", \"none\""),
+        ("conversion = \"closed\"", "conversion = \"closed\"\nvalue = \"expected\"", 7, "divide_by = 100"),
+    ];
+    for (right, wrong, line, fix) in mistakes {
+        let toml = ACME.replacen(right, wrong, 1);
+        let refused = refusal(&toml);
+        let shown = format!("line {line}: {}", toml.lines().nth(line - 1).unwrap());
+        assert!(refused.contains(&shown) && refused.contains(fix), "{shown}: {fix}\n{refused}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_with_an_example() {
+    let refused = refusal("[empty]");
+    for fix in ["[[empty.auth]]", "deal_id = \"/deal/id\"", "[[empty.rules]]"] {
+        assert!(refused.contains(fix), "{refused}");
+    }
+    let refused = Sources::parse(ACME, &none).err().unwrap();
+    assert!(refused.starts_with("source acme, line 2: [[acme.auth]]\n"), "{refused}");
+    assert!(refused.contains("ACME_TOKEN"), "{refused}");
+    let idle = format!("{ACME}[acme.fetch]\nclose = {{ token = \"CLOSE_API_KEY\" }}\n");
+    assert!(refusal(&idle).contains("email = \"/fetched/emails\""), "{}", refusal(&idle));
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_settings_name_is_not_repeated() {
+    for wrong in [
+        "bearer = \"s3cr3t-and-more\"",
+        "bearer = { secret = 's3cr3t' }",
+        "bearer = { token = 7, secret = \"s3cr3t\" }",
+    ] {
+        let toml = ACME.replacen("bearer = { secret = \"ACME_TOKEN\" }", wrong, 1);
+        let refused = Sources::parse(&toml, &|_| None).err().unwrap();
+        assert!(refused.contains("source acme, line") && !refused.contains("s3cr3t-"), "{refused}");
+        let shown = refused.lines().next().unwrap();
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
+fn the_mistakes_of_all_sources_are_said_at_once_by_line() {
+    let toml =
+        format!("{}{}{ACME}", ACME.replace("acme", "Big_Crm"), ACME.replace("acme", "b").replace("\"/id\"", "\"id\""));
+    let refused = refusal(&toml);
+    let lines: Vec<_> = refused.lines().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(lines, ["source Big_Crm, line 1: [Big_Crm]", "source b, line 14: deal_id = \"id\""]);
+    assert!(refused.contains("lower-case letters, digits and hyphens"), "{refused}");
+    assert!(refusal(&ACME.replace("acme", &"a".repeat(41))).contains("1 to 40"));
+}
+
+#[test]
+fn a_body_is_read_as_declared() {
+    let form = Sources::parse(&ACME.replacen("[acme]", "[acme]\nbody = \"form\"", 1), &any).unwrap();
+    assert_eq!(form.get("acme").unwrap().items(b"id=7").unwrap(), [serde_json::json!({"id": "7"})]);
+    let array = Sources::parse(&ACME.replacen("[acme]", "[acme]\nitems = \"/events\"", 1), &any).unwrap();
+    let array = array.get("acme").unwrap();
+    assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().len(), 2);
+    assert_eq!(array.items(br#"{"events":[7]}"#).unwrap_err()[0].pointer, "/events/0");
+}
