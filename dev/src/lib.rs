@@ -1,6 +1,7 @@
-//! Adtrail on one machine: every endpoint, the schedule, and a sandbox of Google. Never deployed.
+//! Adtrail on one machine: every endpoint, the schedule, and sandboxes of Google and of CRMs. Never deployed.
 
 pub mod bench;
+pub mod crm;
 pub mod demo;
 pub mod google;
 pub mod lambda_runtime;

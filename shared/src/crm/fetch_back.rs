@@ -1,1 +1,322 @@
 //! Asks a CRM for what its webhook left out.
+//!
+//! The webhooks of HubSpot, Pipedrive and Close name a deal, a person or a lead, but no e-mail and no phone. Each
+//! adapter knows which requests find them. What they bring is put into the item at `/fetched`, so that a declaration
+//! can point at it.
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use self::api::Api;
+
+mod api;
+mod close;
+mod hubspot;
+mod pipedrive;
+
+/// How many e-mails, and how many phones, are taken over. A deal with more people is hardly about one of them.
+const MOST: usize = 20;
+
+/// What a source declares under `fetch`: which CRM is asked, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Declared {
+    /// HubSpot, with the access token of a private app.
+    Hubspot(Access),
+    /// Pipedrive, with the API token of a user. Companies have an address of their own, such as
+    /// `https://acme.pipedrive.com`.
+    Pipedrive(Access),
+    /// Close, with an API key.
+    Close(Access),
+}
+
+/// The way into a CRM's API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// The name of the setting that has the token.
+    #[serde(deserialize_with = "setting")]
+    token: String,
+    /// Where the API is, without a path. The CRM's usual address if absent.
+    #[serde(default, deserialize_with = "address")]
+    url: Option<String>,
+}
+
+impl Declared {
+    fn parts(&self) -> (Crm, &Access) {
+        match self {
+            Self::Hubspot(access) => (Crm::Hubspot, access),
+            Self::Pipedrive(access) => (Crm::Pipedrive, access),
+            Self::Close(access) => (Crm::Close, access),
+        }
+    }
+
+    /// The names of the settings it takes its secrets from.
+    #[must_use]
+    pub fn secrets(&self) -> [&str; 1] {
+        [&self.parts().1.token]
+    }
+}
+
+/// A token that was put where its setting's name belongs must not come out in an error.
+fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+    if (1..=64).contains(&name.len()) && name.bytes().all(known) {
+        Ok(name)
+    } else {
+        Err(D::Error::custom("token must be the name of a setting, such as CRM_API_TOKEN, not the token itself"))
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = crate::config::endpoint(&String::deserialize(deserializer)?)
+        .map_err(|problem| D::Error::custom(format!("url {problem}")))?;
+    // A path would be put before the API's own and have every deal answered with 404.
+    let host = url::Url::parse(&text).ok().filter(|url| {
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    });
+    let host = host.ok_or_else(|| D::Error::custom("url must be a host alone, such as https://acme.pipedrive.com"))?;
+    Ok(Some(host.origin().ascii_serialization()))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Crm {
+    Hubspot,
+    Pipedrive,
+    Close,
+}
+
+impl Crm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hubspot => "HubSpot",
+            Self::Pipedrive => "Pipedrive",
+            Self::Close => "Close",
+        }
+    }
+
+    fn usual_url(self) -> &'static str {
+        match self {
+            Self::Hubspot => "https://api.hubapi.com",
+            Self::Pipedrive => "https://api.pipedrive.com",
+            Self::Close => "https://api.close.com",
+        }
+    }
+
+    /// Where a token comes from, as the second half of a sentence.
+    fn token_origin(self) -> &'static str {
+        match self {
+            Self::Hubspot => {
+                "the access token of a private app with the scopes crm.objects.deals.read and \
+                 crm.objects.contacts.read (in HubSpot: Settings, Integrations, Private Apps)"
+            }
+            Self::Pipedrive => {
+                "the API token of a user who may see every person (in Pipedrive: Personal preferences, API)"
+            }
+            Self::Close => "an API key of a user who may see every lead (in Close: Settings, Developer, API Keys)",
+        }
+    }
+
+    /// What to change when a token is known but may not read.
+    fn permission(self) -> &'static str {
+        match self {
+            Self::Hubspot => {
+                "Give its private app the scopes crm.objects.deals.read and crm.objects.contacts.read \
+                 (in HubSpot: Settings, Integrations, Private Apps)"
+            }
+            Self::Pipedrive => "Let its user see every person, or use the token of a user who does",
+            Self::Close => "Let its user see every lead, or use the API key of a user who does",
+        }
+    }
+}
+
+/// Asks one CRM. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct FetchBack(Api);
+
+/// Why nothing was fetched. The reasons are for operators: no token, no address and no personal data is in them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The CRM can't be reached, has no time, or answers something unreadable. Worth another try.
+    #[error("{reason}")]
+    Later {
+        /// A sentence.
+        reason: String,
+        /// How long the CRM asks us to wait, at most six hours.
+        after: Option<TimeDelta>,
+    },
+    /// The CRM doesn't let us in. Every item of the source meets the same until somebody does what the reason says.
+    #[error("{reason}")]
+    Refused {
+        /// A sentence with the fix.
+        reason: String,
+    },
+    /// There is nothing to fetch, and it will stay so.
+    #[error("{reason}")]
+    Gone {
+        /// A sentence.
+        reason: String,
+    },
+}
+
+impl FetchBack {
+    /// With the token that `secret` has under the declared name.
+    ///
+    /// # Errors
+    /// Without that setting, with one that can't be a token, or when TLS can't be set up.
+    pub fn new(declared: &Declared, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+        let (crm, Access { token: setting, url }) = declared.parts();
+        let url = url.as_deref().unwrap_or(crm.usual_url());
+        let token = secret(setting).ok_or_else(|| format!("{setting} is missing. Set it to {}", crm.token_origin()))?;
+        Api::new(crm, url, setting, token.expose_secret()).map(Self)
+    }
+
+    /// The names of the settings it took its secrets from.
+    #[must_use]
+    pub fn secrets(&self) -> [&str; 1] {
+        [&self.0.setting]
+    }
+
+    /// Whom it asks, for people: `HubSpot at https://api.hubapi.com`.
+    #[must_use]
+    pub fn asks(&self) -> String {
+        format!("{} at {}", self.0.crm.name(), self.0.url)
+    }
+
+    /// Asks for what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
+    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal` and
+    /// `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
+    ///
+    /// One request, two for HubSpot, of at most 10 seconds each.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn fetch(&self, item: &Value) -> Result<Value, FetchError> {
+        let Self(api) = self;
+        match api.crm {
+            Crm::Hubspot => hubspot::fetch(api, item).await,
+            Crm::Pipedrive => pipedrive::fetch(api, item).await,
+            Crm::Close => close::fetch(api, item).await,
+        }
+    }
+}
+
+/// An id, a text or a number, that can stand in a path as it is. Webhooks may come from anyone who has the secret, so
+/// nothing that means something in a URL passes.
+fn id(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
+    ((1..=100).contains(&text.len()) && text.bytes().all(known)).then_some(text)
+}
+
+/// E-mails or phones in the order in which they were added: none twice, none empty, at most [`MOST`].
+#[derive(Debug, Default, Serialize)]
+struct Reachable(Vec<String>);
+
+impl Reachable {
+    fn add<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        let Self(known) = self;
+        for text in texts.into_iter().map(str::trim).filter(|text| !text.is_empty()) {
+            if known.len() < MOST && !known.iter().any(|other| other.eq_ignore_ascii_case(text)) {
+                known.push(text.to_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn declared(toml: &str) -> Result<Declared, String> {
+        #[derive(Deserialize)]
+        struct Source {
+            fetch: Declared,
+        }
+        toml::from_str(toml).map(|Source { fetch }| fetch).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_comes_from_the_setting_that_is_named() {
+        let declared = declared("[fetch]\nhubspot = { token = \"HUBSPOT_TOKEN\" }").unwrap();
+        assert_eq!(declared.secrets(), ["HUBSPOT_TOKEN"]);
+        let found = |name: &str| (name == "HUBSPOT_TOKEN").then(|| SecretString::from("pat-eu1-sesame"));
+        let fetch_back = FetchBack::new(&declared, &found).unwrap();
+        assert_eq!(fetch_back.secrets(), ["HUBSPOT_TOKEN"]);
+        assert!(!format!("{fetch_back:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn a_missing_or_broken_token_is_said_with_its_origin() {
+        for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
+        {
+            let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
+            let missing = FetchBack::new(&declared, &|_| None).unwrap_err();
+            assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
+            let broken = FetchBack::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
+            assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
+        }
+    }
+
+    #[test]
+    fn what_is_declared_wrongly_is_refused_with_its_line() {
+        for (access, problem) in [
+            ("token = \"pat-eu1-sesame\"", "name of a setting"),
+            ("token = \"\"", "name of a setting"),
+            ("token = \"T\", url = \"http://acme.pipedrive.com\"", "url must start with https://"),
+            ("token = \"T\", url = \"https://acme.pipedrive.com/v1\"", "host alone"),
+            ("token = \"T\", url = \"https://acme.pipedrive.com?a=b\"", "host alone"),
+            ("token = \"T\", url = \"https://me@acme.pipedrive.com\"", "host alone"),
+            ("token = \"T\", secret = \"S\"", "unknown field"),
+            ("url = \"https://acme.pipedrive.com\"", "missing field `token`"),
+        ] {
+            let error = declared(&format!("[fetch]\npipedrive = {{ {access} }}")).unwrap_err();
+            assert!(error.contains(problem) && error.contains("line 2"), "{access}: {error}");
+        }
+        assert!(declared("[fetch]\nsalesforce = { token = \"T\" }").unwrap_err().contains("unknown variant"));
+    }
+
+    #[test]
+    fn where_the_api_is_may_be_said() {
+        let url = |access: &str| {
+            let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
+            FetchBack::new(&declared, &|_| Some("t".into())).unwrap().0.url
+        };
+        assert_eq!(url(""), "https://api.pipedrive.com");
+        assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "https://acme.pipedrive.com");
+        assert_eq!(url(", url = \"http://127.0.0.1:8080\""), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn only_an_id_gets_into_a_path() {
+        assert_eq!(id(&json!(123)), Some("123".into()));
+        assert_eq!(id(&json!("lead_zwqYhEFwzPyfCErS8uQ77is2wFLvr9BgVi6cTfbFM68")).map(|id| id.len()), Some(48));
+        for hostile in ["", "../../x", "1?x=y", "1#", "1/2", "%2e", "a b", "ä", ".", &"1".repeat(101)] {
+            assert_eq!(id(&json!(hostile)), None, "{hostile}");
+        }
+        for other in [json!(null), json!(1.5), json!([1]), json!({"id": 1}), json!(true)] {
+            assert_eq!(id(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_reached_twice() {
+        let mut emails = Reachable::default();
+        emails.add([" a@example.com ", "", "A@Example.com", "b@example.com"]);
+        emails.add(None);
+        assert_eq!(emails.0, ["a@example.com", "b@example.com"]);
+        let many: Vec<_> = (0..30).map(|n| format!("{n}@example.com")).collect();
+        emails.add(many.iter().map(String::as_str));
+        assert_eq!(emails.0.len(), MOST);
+    }
+}

@@ -1,0 +1,180 @@
+//! Calls to a CRM's API, and what its refusals mean.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+use super::{Crm, FetchError};
+
+/// Somebody's run waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer in bytes. Those that are asked for have some thousand.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+/// A deal shall not wait for days because of one header.
+const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
+
+/// A CRM's API with the token for it.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub crm: Crm,
+    /// Scheme and host.
+    pub url: String,
+    /// The name of the setting that has the token.
+    pub setting: String,
+    credentials: (HeaderName, HeaderValue),
+    http: reqwest::Client,
+    patience: Duration,
+}
+
+impl Api {
+    /// # Errors
+    /// When the token fits no header, or TLS can't be set up.
+    pub(super) fn new(crm: Crm, url: &str, setting: &str, token: &str) -> Result<Self, String> {
+        if token.is_empty() || !token.bytes().all(|c| c.is_ascii_graphic()) {
+            return Err(format!("{setting} is no token. Set it to {}", crm.token_origin()));
+        }
+        let (name, value) = match crm {
+            Crm::Hubspot => (AUTHORIZATION, format!("Bearer {token}")),
+            Crm::Pipedrive => (HeaderName::from_static("x-api-token"), token.to_owned()),
+            // The key is the user, and the password is empty (Close API: API Keys).
+            Crm::Close => (AUTHORIZATION, format!("Basic {}", STANDARD.encode(format!("{token}:")))),
+        };
+        let mut value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
+        value.set_sensitive(true);
+        Ok(Self {
+            crm,
+            url: url.to_owned(),
+            setting: setting.to_owned(),
+            credentials: (name, value),
+            http: crate::platforms::http_client()?,
+            patience: PATIENCE,
+        })
+    }
+
+    /// Reads a record, which `record` names for people. One that isn't there is [`FetchError::Gone`].
+    pub(super) async fn get(&self, path: &str, record: &str) -> Result<Value, FetchError> {
+        let response = self.send(self.http.get(format!("{}{path}", self.url))).await?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            let reason = format!("{} has no {record}, or no longer.", self.crm.name());
+            return Err(FetchError::Gone { reason });
+        }
+        self.read(response).await
+    }
+
+    /// Reads records that the body names.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, FetchError> {
+        let response = self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await?;
+        self.read(response).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, FetchError> {
+        let (name, value) = self.credentials.clone();
+        request.header(name, value).timeout(self.patience).send().await.map_err(|error| self.unreachable(error))
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Value, FetchError> {
+        if !response.status().is_success() {
+            return Err(self.refusal(response.status(), retry_after(response.headers())));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(self.unreadable());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&body).map_err(|_| self.unreadable())
+    }
+
+    fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> FetchError {
+        let Self { crm, setting, .. } = self;
+        let name = crm.name();
+        match status.as_u16() {
+            401 => FetchError::Refused {
+                reason: format!("{name} doesn't know the token in {setting}. Set it to {}.", crm.token_origin()),
+            },
+            403 => FetchError::Refused {
+                reason: format!("{name} doesn't let the token in {setting} read this. {}.", crm.permission()),
+            },
+            300..=399 => FetchError::Refused {
+                reason: format!("{name} is elsewhere: it answered with a redirect. Set url to where its API is."),
+            },
+            429 => FetchError::Later {
+                reason: format!("{name} wants fewer requests. Adtrail asks again by itself."),
+                after,
+            },
+            code => FetchError::Later {
+                reason: format!("{name} answered with {code}. Adtrail asks again by itself."),
+                after,
+            },
+        }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> FetchError {
+        let name = self.crm.name();
+        let reason = if error.is_timeout() {
+            format!("{name} doesn't answer in time. Adtrail asks again by itself.")
+        } else {
+            format!("{name} can't be reached ({}). Adtrail asks again by itself.", error.without_url())
+        };
+        FetchError::Later { reason, after: None }
+    }
+
+    /// An answer that isn't shaped as the CRM's documentation says.
+    pub(super) fn unreadable(&self) -> FetchError {
+        let reason = format!("{} answered something unreadable. Adtrail asks again by itself.", self.crm.name());
+        FetchError::Later { reason, after: None }
+    }
+
+    /// An item that has no id at `pointer`, or something that can't be one.
+    pub(super) fn no_id(&self, pointer: &str) -> FetchError {
+        let reason = format!("What came from {} has no id to ask by at {pointer}.", self.crm.name());
+        FetchError::Gone { reason }
+    }
+}
+
+/// In seconds. A date is not read.
+fn retry_after(headers: &HeaderMap) -> Option<TimeDelta> {
+    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let wait = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(LONGEST_WAIT);
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_in_seconds_and_has_an_end() {
+        let wait = |text: &'static str| {
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]))
+                .map(|wait| wait.num_seconds())
+        };
+        assert_eq!(wait("30"), Some(30));
+        assert_eq!(wait("86400"), Some(6 * 60 * 60));
+        assert_eq!(wait("18446744073709551615"), Some(6 * 60 * 60));
+        for other in ["", "-1", "soon", "Sun, 22 Nov 2026 12:00:00 GMT"] {
+            assert_eq!(wait(other), None, "{other}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_waited_for_endlessly() {
+        // It takes the connection and never says a word.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let api = Api::new(Crm::Close, &url, "CLOSE_API_KEY", "api_sesame").unwrap();
+        let api = Api { patience: Duration::from_millis(50), ..api };
+        let error = api.get("/api/v1/lead/lead_1/", "lead lead_1").await.unwrap_err();
+        let reason = "Close doesn't answer in time. Adtrail asks again by itself.";
+        assert_eq!(error, FetchError::Later { reason: reason.into(), after: None });
+    }
+}

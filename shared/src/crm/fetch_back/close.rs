@@ -1,0 +1,60 @@
+//! Close: the opportunity's lead with its contacts.
+//!
+//! After Close's API v1 (Leads; Specifying Fields). No contact is marked as the main one, so they come as Close lists
+//! them. Close counts the seconds to wait in its answer's `rate_reset`; only a Retry-After header is read here.
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::{FetchError, Reachable, id};
+
+pub(super) async fn fetch(api: &Api, item: &Value) -> Result<Value, FetchError> {
+    let event = &item["event"];
+    let lead_id = id(&event["data"]["lead_id"]).or_else(|| id(&event["lead_id"]));
+    let lead_id = lead_id.ok_or_else(|| api.no_id("/event/lead_id"))?;
+    let lead = api.get(&format!("/api/v1/lead/{lead_id}/?_fields=id,contacts"), &format!("lead {lead_id}")).await?;
+    fetched(&lead).ok_or_else(|| api.unreadable())
+}
+
+fn fetched(lead: &Value) -> Option<Value> {
+    let (mut emails, mut phones) = (Reachable::default(), Reachable::default());
+    for contact in lead["contacts"].as_array()? {
+        let entries = |list: &'static str| contact[list].as_array().into_iter().flatten();
+        emails.add(entries("emails").filter_map(|entry| entry["email"].as_str()));
+        phones.add(entries("phones").filter_map(|entry| entry["phone"].as_str()));
+    }
+    Some(json!({ "lead": lead, "emails": emails, "phones": phones }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contact_of_the_lead_counts() {
+        let lead = json!({"id": "lead_1", "contacts": [
+            {
+                "id": "cont_1",
+                "name": "Ada Example",
+                "emails": [
+                    {"type": "office", "email": "ada@example.com"},
+                    {"type": "home", "email": "ada.home@example.com"},
+                ],
+                "phones": [{"type": "office", "phone": "+34600000001", "phone_formatted": "+34 600 00 00 01"}],
+            },
+            {"id": "cont_2", "emails": [{"type": "office", "email": "ADA@example.com"}], "phones": []},
+            {"id": "cont_3"},
+        ]});
+        let fetched = fetched(&lead).unwrap();
+        assert_eq!(fetched["emails"], json!(["ada@example.com", "ada.home@example.com"]));
+        assert_eq!(fetched["phones"], json!(["+34600000001"]));
+        assert_eq!(fetched["lead"]["id"], "lead_1");
+    }
+
+    #[test]
+    fn a_lead_may_have_no_contact_but_has_the_list() {
+        assert_eq!(fetched(&json!({"id": "lead_1", "contacts": []})).unwrap()["emails"], json!([]));
+        assert_eq!(fetched(&json!({"id": "lead_1"})), None);
+        assert_eq!(fetched(&json!("lead")), None);
+    }
+}
