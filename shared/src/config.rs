@@ -6,6 +6,7 @@ mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -14,6 +15,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::conversions::ConversionType;
+use crate::crm::Sources;
+use crate::crm::authentication::Scheme;
 use crate::identity::Region;
 use crate::platforms::google_ads::{GoogleAds, Transport};
 
@@ -33,8 +36,8 @@ pub struct Config {
     pub cookie_domain: Option<String>,
     /// Keys the hash of visitors' addresses.
     pub ip_hash_key: Option<SecretString>,
-    /// The webhook's live secrets: the current one and, while it is being replaced, the previous one.
-    pub webhook_secrets: Vec<SecretString>,
+    /// The CRMs that may report deals.
+    pub crm_sources: Sources,
     /// Opens the health endpoint.
     pub health_key: Option<SecretString>,
     /// Where telephone numbers without a country code come from; when it isn't set, nobody is matched by them.
@@ -94,30 +97,43 @@ impl ConfigError {
 }
 
 impl Config {
-    /// On Lambda: from the environment and, where ADTRAIL_SECRET_ID names one, the secret. The environment wins.
+    /// On Lambda: from [`values`].
     ///
     /// # Errors
     /// Everything missing or wrong at once, and secrets that belong to `make dev`.
     pub async fn load(required: &[&str]) -> Result<Self, ConfigError> {
-        let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
-        let mut values = match environment.get(SECRET_ID) {
-            Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
-            None => Values::new(),
-        };
-        values.extend(environment);
-        let problems = development_secrets(&values);
-        Self::read(&values, required, problems)
+        let values = values().await?;
+        let problems = development_secrets(&values, SECRETS);
+        let config = Self::read(&values, required, problems, Sources::parse)?;
+        let of_sources = config.crm_sources.iter().flat_map(|source| &source.schemes).flat_map(Scheme::secrets);
+        match development_secrets(&values, of_sources).as_slice() {
+            [] => Ok(config),
+            problems => Err(ConfigError::new(&problems.join(". "))),
+        }
     }
 
-    /// From these values, for `make dev` and tests.
+    /// From these values, for `make dev`, the command line and tests.
     ///
     /// # Errors
     /// Everything missing or wrong at once.
     pub fn from_values(values: &Values, required: &[&str]) -> Result<Self, ConfigError> {
-        Self::read(values, required, Vec::new())
+        Self::read(values, required, Vec::new(), Sources::parse)
     }
 
-    fn read(values: &Values, required: &[&str], problems: Vec<String>) -> Result<Self, ConfigError> {
+    /// The same where secrets of sources may be missing ([`Sources::draft`]), for trying declarations.
+    ///
+    /// # Errors
+    /// Everything missing or wrong at once.
+    pub fn draft(values: &Values) -> Result<Self, ConfigError> {
+        Self::read(values, &[], Vec::new(), Sources::draft)
+    }
+
+    fn read(
+        values: &Values,
+        required: &[&str],
+        problems: Vec<String>,
+        parse_sources: ParseSources,
+    ) -> Result<Self, ConfigError> {
         let mut settings = Settings { values, problems };
         let missing: Vec<_> = std::iter::once(&"DATABASE_URL")
             .chain(required)
@@ -131,10 +147,7 @@ impl Config {
             allowed_origins: origins(&mut settings),
             cookie_domain: settings.parsed("COOKIE_DOMAIN", cookie_domain),
             ip_hash_key: settings.secret("IP_HASH_KEY"),
-            webhook_secrets: ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS"]
-                .into_iter()
-                .filter_map(|name| settings.secret(name))
-                .collect(),
+            crm_sources: crm_sources(&mut settings, parse_sources),
             health_key: settings.secret("HEALTH_KEY"),
             phone_default_region: settings.parsed("PHONE_DEFAULT_REGION", Region::parse),
             consent_unknown: settings
@@ -170,6 +183,23 @@ impl Config {
         self.allowed_origins.iter().any(|allowed| origin == allowed.as_str())
     }
 }
+
+/// From the environment and, where ADTRAIL_SECRET_ID names one, the secret. The environment wins.
+///
+/// # Errors
+/// When the secret can't be read.
+pub async fn values() -> Result<Values, ConfigError> {
+    let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
+    let mut values = match environment.get(SECRET_ID) {
+        Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
+        None => Values::new(),
+    };
+    values.extend(environment);
+    Ok(values)
+}
+
+/// Reads declarations with the secrets that are set.
+type ParseSources = fn(&str, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
 struct Settings<'a> {
     values: &'a Values,
@@ -241,6 +271,26 @@ fn seconds(text: &str) -> Result<TimeDelta, String> {
     seconds
         .map(|seconds| TimeDelta::seconds(seconds.into()))
         .ok_or_else(|| "must be whole seconds, at most 604800".into())
+}
+
+/// The declarations themselves, or the name of a file that holds them: they may be more than a Lambda function's
+/// environment does.
+fn crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
+    let written = settings.values.get("CRM_SOURCES").map_or("", |toml| toml.expose_secret());
+    let file = Path::new(written.trim());
+    let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
+    let toml = if is_file {
+        std::fs::read_to_string(file).map_err(|error| format!("names {}, which can't be read: {error}", file.display()))
+    } else {
+        Ok(written.to_owned())
+    };
+    match toml.and_then(|toml| parse(&toml, &|name| settings.secret(name))) {
+        Ok(sources) => sources,
+        Err(problem) => {
+            settings.problems.push(format!("CRM_SOURCES {problem}"));
+            Sources::default()
+        }
+    }
 }
 
 fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
@@ -319,9 +369,12 @@ fn conversion_action(text: &str) -> Result<String, String> {
     }
 }
 
+/// The secrets that are no source's.
+const SECRETS: [&str; 4] = ["IP_HASH_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "HEALTH_KEY"];
+
 /// `make dev` prints its secrets, so outside of it they are no secrets.
-fn development_secrets(values: &Values) -> Vec<String> {
-    ["IP_HASH_KEY", "WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "HEALTH_KEY"]
+fn development_secrets<'a>(values: &Values, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    names
         .into_iter()
         .filter_map(|name| {
             let value = values.get(name)?.expose_secret();
@@ -407,11 +460,14 @@ mod tests {
 
     #[test]
     fn secrets_of_make_dev_are_refused_elsewhere() {
-        let problems = development_secrets(&values(&[
-            ("WEBHOOK_SECRET", "dev-webhook-secret"),
-            ("HEALTH_KEY", "short"),
-            ("IP_HASH_KEY", "0123456789abcdef"),
-        ]));
+        let problems = development_secrets(
+            &values(&[
+                ("WEBHOOK_SECRET", "dev-webhook-secret"),
+                ("HEALTH_KEY", "short"),
+                ("IP_HASH_KEY", "0123456789abcdef"),
+            ]),
+            SECRETS,
+        );
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

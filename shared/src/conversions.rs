@@ -1,16 +1,23 @@
 //! Conversions: deals that reached a stage worth telling the ad platforms, matched to their leads.
 
+mod changes;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
+
+pub use changes::{Restated, reopen, restate};
 
 use crate::app::App;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx, json};
 use crate::identity::Hash;
-use crate::inbox::{self, Match, Waiting};
+use crate::inbox::matching::{self, Match, Waiting, find_leads};
 use crate::leads;
-use crate::platforms::{self, Operation};
+use crate::platforms;
+
+/// Waiting deals looked at together: all of them may find their leads at once.
+const PAGE: u16 = 500;
 
 /// The stage a deal reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
@@ -50,12 +57,16 @@ impl ConversionType {
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
 pub enum MatchedBy {
+    /// The operator said so.
+    Manual,
     /// The CRM echoed our lead id.
     LeadId,
-    /// The e-mail hashes are the same.
+    /// The lead is known by the e-mail address.
     Email,
     /// The phone hashes are the same.
     Phone,
+    /// Another stage of the deal was matched to it.
+    Deal,
 }
 
 crate::db::text_in_sql!(MatchedBy);
@@ -98,7 +109,7 @@ pub fn transaction_id(idempotency_key: &str) -> String {
 /// # Errors
 /// Those of the database.
 pub async fn record_matches(tx: &mut Tx, app: &App, waiting: Waiting<'_>) -> Result<Vec<Recorded>, DbError> {
-    let matches = inbox::find_leads(tx, waiting).await?;
+    let matches = find_leads(tx, waiting).await?;
     if matches.is_empty() {
         return Ok(Vec::new());
     }
@@ -121,6 +132,25 @@ pub async fn record_matches(tx: &mut Tx, app: &App, waiting: Waiting<'_>) -> Res
             Some(Recorded { conversion_id: row.conversion_id, platforms, skip_reason })
         })
         .collect())
+}
+
+/// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed, this
+/// is the guarantee. Answers how many found their lead.
+///
+/// # Errors
+/// Those of the database.
+pub async fn rematch(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
+    let (mut matched, mut after) = (0, None);
+    while app.clock.now() < end {
+        let page = app.db.tx(async |tx| -> Result<_, DbError> {
+            let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
+            Ok(Some((until, record_matches(tx, app, Waiting::Page(after, until)).await?.len())))
+        });
+        let Some((until, found)) = page.await? else { break };
+        matched += found as u64;
+        after = Some(until);
+    }
+    Ok(matched)
 }
 
 /// What to record for a match. Names are the SQL's.
@@ -181,7 +211,7 @@ struct Row {
     is_undone: bool,
 }
 
-/// Losses are looked up here and not with the leads: [`inbox::find_leads`] has locked the deal since, so that one that
+/// Losses are looked up here and not with the leads: [`find_leads`] has locked the deal since, so that one that
 /// comes now waits and finds the conversion.
 async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Result<Vec<Row>, DbError> {
     let rows = sqlx::query_as!(
@@ -244,9 +274,19 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
             -- 'closed' is further than 'qualified', and first in the alphabet.
             from (select lead_id, min(conversion_type) as furthest from recorded group by lead_id) r
             where l.id = r.lead_id and l.conversion_status <> 'closed' and l.conversion_status <> r.furthest
+        ),
+        -- What is surely the lead's deal tells what else the lead is known by. A phone may be a whole company's.
+        learned as (
+            insert into public.lead_emails (lead_id, email_hash)
+            select distinct d.lead_id, address
+            from decision d
+            join public.inbox i on i.id = d.inbox_id
+            cross join unnest(i.other_email_hashes || i.email_hash) as address
+            where d.matched_by in ('manual', 'lead_id', 'deal') and address is not null
+            on conflict do nothing
         )
         update public.inbox i
-        set state = 'matched', conversion_id = r.id, matched_at = $2
+        set state = 'matched', conversion_id = r.id, matched_at = $2, matched_by = d.matched_by
         from recorded r
         join decision d using (idempotency_key)
         where i.id = d.inbox_id
@@ -262,90 +302,6 @@ async fn record(tx: &mut Tx, decisions: &[Decision], now: DateTime<Utc>) -> Resu
     .fetch_all(tx)
     .await?;
     Ok(rows)
-}
-
-/// Lets a deal that closed again after its loss be recorded anew, if no platform heard of it before: platforms take
-/// nothing again that was taken back. Answers whether it now waits for [`record_matches`].
-///
-/// # Errors
-/// Those of the database.
-pub async fn reopen(tx: &mut Tx, inbox_id: Uuid, closed_at: DateTime<Utc>) -> Result<bool, DbError> {
-    let done = sqlx::query!(
-        "-- conversions::reopen
-        with reopened as (
-            update public.conversions c
-            set value = i.value, currency = i.currency, occurred_at = $2, skip_reason = null, retracted_at = null
-            from public.inbox i
-            join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
-            where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
-                and d.lost_at < $2
-            returning c.id
-        )
-        update public.inbox i
-        set state = 'awaiting_lead', conversion_id = null, matched_at = null, occurred_at = $2
-        from reopened
-        where i.id = $1",
-        inbox_id,
-        closed_at,
-    )
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// A conversion whose value changed.
-#[derive(Debug)]
-pub struct Restated {
-    /// The platforms that will be told, because they know of the old value.
-    pub platforms: Vec<String>,
-}
-
-/// Brings a conversion's value in line with the report that stands, and has it corrected where a platform may know of the
-/// old one. None when it is what it was.
-///
-/// # Errors
-/// Those of the database.
-pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<Option<Restated>, DbError> {
-    // Locks the conversion against a claim; one that came first is seen by the next statement.
-    let conversion_id = sqlx::query_scalar!(
-        "-- conversions::restate
-        update public.conversions c
-        -- Google tells corrections apart by the second.
-        set value = i.value, currency = i.currency, restated_at = greatest($2, c.restated_at + interval '1 second')
-        from public.inbox i
-        where i.id = $1 and c.id = i.conversion_id and (c.value, c.currency) is distinct from (i.value, i.currency)
-        returning c.id",
-        inbox_id,
-        now,
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(conversion_id) = conversion_id else { return Ok(None) };
-    let (uploads, restatements) = platforms::corrections(Operation::Restatement);
-    let platforms = sqlx::query_scalar!(
-        "-- conversions::restate_at_platforms
-        insert into public.conversion_queue as q (conversion_id, platform, adjusts, expires_at, created_at)
-        select c.id, way.restatements, told.id, c.occurred_at + interval '54 days', $4
-        from public.conversions c
-        join public.conversion_queue told on told.conversion_id = c.id
-        join unnest($2::text[], $3::text[]) as way (uploads, restatements) on way.uploads = told.platform
-        where c.id = $1 and c.retracted_at is null
-            -- Whoever never claimed it can't have sent the old value.
-            and told.claims > 0 and told.status <> 'dead_letter'
-        on conflict (conversion_id, platform) do update
-        -- Told again, from the start and due as of now. An attempt with the value before loses its lease.
-        set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = $4, request_id = null,
-            confirmed_at = null, next_status_check_at = null, status_checks = 0, send_alone = false,
-            last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
-        returning platform",
-        conversion_id,
-        &uploads,
-        &restatements,
-        now,
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(Some(Restated { platforms }))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub enum Status {
     /// Nothing to do.
     Healthy,
     /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays without
-    /// a verdict, or a platform is paused.
+    /// a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -86,11 +86,19 @@ pub struct Reason {
     pub rows: i64,
 }
 
-/// The inbox, in numbers of deals.
+/// The inbox, in numbers.
 #[derive(Debug, Serialize)]
 pub struct Inbox {
-    /// Their lead isn't known yet.
+    /// Deals whose lead isn't known yet.
     pub awaiting_lead: i64,
+    /// Events about which the CRM has to be asked first.
+    pub received: i64,
+    /// Events of the last seven days that can't be used.
+    pub rejected: i64,
+    /// Webhooks of the last seven days whose sender could not prove who it is.
+    pub refused: i64,
+    /// Deals and events that waited 90 days in vain.
+    pub expired: i64,
 }
 
 /// One platform.
@@ -123,7 +131,7 @@ pub struct Last {
 ///
 /// # Errors
 /// Those of the database.
-#[expect(clippy::too_many_lines, reason = "one statement, so that its numbers belong together")]
+#[expect(clippy::too_many_lines, reason = "two statements, so that their numbers belong together")]
 pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<Health, DbError> {
     let configured: Vec<String> = platforms::configured(config).into_iter().map(Into::into).collect();
     let row = sqlx::query!(
@@ -180,11 +188,9 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
                 or (open and transport_failures > 2)
             ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,
-            (select count(*) from public.inbox where state = 'awaiting_lead') as "awaiting_lead!",
             (select max(last_seen_at) from public.visitors) as last_visit,
             (select max(created_at) from public.leads) as last_lead,
             (select max(created_at) from public.tracking_events) as last_event,
-            (select max(received_at) from public.inbox) as last_webhook,
             (select max(last_accepted_at) from public.platform_state) as last_upload,
             (
                 select jsonb_agg(
@@ -199,6 +205,34 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
         now,
         &configured,
     )
+    .fetch_one(&mut *tx)
+    .await?;
+    let inbox = sqlx::query!(
+        r#"-- health::check_inbox
+        select
+            (select count(*) from public.inbox where state = 'awaiting_lead') as "awaiting_lead!",
+            (select count(*) from public.inbox_events where state = 'received') as "received!",
+            (
+                select count(*) from public.inbox_events
+                where state = 'rejected' and received_at > $1::timestamptz - interval '7 days'
+            ) as "rejected!",
+            (
+                select coalesce(sum(refusals), 0)::bigint from public.webhook_refusals
+                where hour > $1::timestamptz - interval '7 days'
+            ) as "refused!",
+            (select count(*) from public.inbox where state = 'expired')
+                + (select count(*) from public.inbox_events where state = 'expired') as "expired!",
+            exists (select from public.inbox_events where state = 'received' and fetch_failures > 2)
+                or exists (
+                    select from public.inbox_events
+                    where state = 'rejected' and received_at > $1::timestamptz - interval '1 day'
+                ) as "is_troubled!",
+            greatest(
+                (select max(received_at) from public.inbox),
+                (select max(last_received_at) from public.inbox_receipts where body is not null)
+            ) as last_webhook"#,
+        now,
+    )
     .fetch_one(tx)
     .await?;
     let platforms: Vec<Platform> = listed(row.platforms);
@@ -206,7 +240,8 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
     let is_paused = platforms.iter().any(|platform| platform.state == "paused");
     let status = if is_paused && row.all_due_are_paused {
         Status::Critical
-    } else if is_paused || row.is_troubled || waited.is_some_and(|waited| waited > WAITS_TOO_LONG) {
+    } else if is_paused || row.is_troubled || inbox.is_troubled || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
+    {
         Status::Degraded
     } else {
         Status::Healthy
@@ -229,13 +264,19 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
             uploaded: row.corrections_uploaded,
             dead_letter: row.corrections_dead_letter,
         },
-        inbox: Inbox { awaiting_lead: row.awaiting_lead },
+        inbox: Inbox {
+            awaiting_lead: inbox.awaiting_lead,
+            received: inbox.received,
+            rejected: inbox.rejected,
+            refused: inbox.refused,
+            expired: inbox.expired,
+        },
         platforms,
         last: Last {
             visit: row.last_visit,
             lead: row.last_lead,
             event: row.last_event,
-            webhook: row.last_webhook,
+            webhook: inbox.last_webhook,
             upload: row.last_upload,
         },
     })

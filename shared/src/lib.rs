@@ -15,6 +15,7 @@ pub mod health;
 pub mod http;
 pub mod identity;
 pub mod inbox;
+pub mod intake;
 pub mod lambda;
 pub mod leads;
 pub mod lost_deals;

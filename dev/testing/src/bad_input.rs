@@ -6,7 +6,7 @@ use shared::App;
 use shared::http::{Caller, Endpoint, Problem, Request, Response};
 use sqlx::PgPool;
 
-use crate::{Answer, ORIGIN, call, request, row_counts, with};
+use crate::{Answer, ORIGIN, call, consequences, request, with};
 
 /// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't belong
 /// there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good request
@@ -25,7 +25,7 @@ pub async fn refuses_bad_input<'a, H, F>(
     H: Fn(&'a App, Request) -> F + Copy,
     F: Future<Output = Result<Response, Problem>>,
 {
-    let before = row_counts(pool).await;
+    let before = consequences(pool).await;
     for body in unreadable(valid) {
         let answer = call(app, endpoint, finish(request(endpoint, body.clone())), handle).await;
         expect_problem(&answer, 400, &String::from_utf8_lossy(&body));
@@ -43,7 +43,7 @@ pub async fn refuses_bad_input<'a, H, F>(
         }
     }
     refuses_bad_requests(app, endpoint, handle, finish, valid).await;
-    assert_eq!(row_counts(pool).await, before, "something was stored");
+    assert_eq!(consequences(pool).await, before, "something was stored");
 
     let padded = |size: usize| {
         let body = valid.to_string();
@@ -51,10 +51,10 @@ pub async fn refuses_bad_input<'a, H, F>(
     };
     let too_large = call(app, endpoint, finish(request(endpoint, padded(endpoint.body_limit + 1))), handle).await;
     expect_problem(&too_large, 413, "a body of one byte more");
-    assert_eq!(row_counts(pool).await, before, "something was stored");
+    assert_eq!(consequences(pool).await, before, "something was stored");
     let answer = call(app, endpoint, finish(request(endpoint, padded(endpoint.body_limit))), handle).await;
     assert!((200..300).contains(&answer.status), "a body of exactly the limit: {answer:?}");
-    assert_ne!(row_counts(pool).await, before, "the good one is stored, so the comparison sees rows");
+    assert_ne!(consequences(pool).await, before, "the good one is stored, so the comparison sees rows");
 }
 
 async fn refuses_bad_requests<'a, H, F>(

@@ -19,7 +19,12 @@ use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
 use shared::config::Config;
-use shared::http::{Endpoint, Problem, Request, Response, answer, signature};
+use shared::conversions::{Recorded, record_matches};
+use shared::crm::authentication::Sample;
+use shared::crm::{self, Sources};
+use shared::db::{DbError, Tx};
+use shared::http::{Endpoint, Problem, Request, Response, answer};
+use shared::inbox::matching::{self, Waiting};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -29,6 +34,8 @@ pub use bad_input::{fuzz, refuses_bad_input};
 pub const ORIGIN: &str = "https://www.example.com";
 /// Signs the webhook.
 pub const WEBHOOK_SECRET: &str = "test-webhook-secret";
+/// Carries the webhook's signature.
+pub const SIGNATURE: &str = "x-webhook-signature";
 /// Opens the health endpoint.
 pub const HEALTH_KEY: &str = "test-health-key";
 
@@ -95,7 +102,8 @@ pub fn request(endpoint: &Endpoint, body: impl Into<Vec<u8>>) -> Request {
     http.source_ip = Some("192.0.2.1".into());
     let mut context = ApiGatewayV2httpRequestContext::default();
     context.http = http;
-    let builder = lambda_http::http::Request::builder().method(endpoint.method.clone()).uri(endpoint.path);
+    let path = endpoint.path.replace("{source}", "crm-conversion");
+    let builder = lambda_http::http::Request::builder().method(endpoint.method.clone()).uri(path);
     let request = builder.body(Body::from(body.into())).expect("a request");
     request.with_request_context(RequestContext::ApiGatewayV2(context))
 }
@@ -120,8 +128,19 @@ pub fn with(mut request: Request, name: &str, value: &str) -> Request {
 /// The request, signed with the webhook's secret.
 #[must_use]
 pub fn signed(request: Request) -> Request {
-    let signature = signature::sign(request.body(), &SecretString::from(WEBHOOK_SECRET));
-    with(request, signature::HEADER, &signature)
+    let signature = signature(request.body(), WEBHOOK_SECRET);
+    with(request, SIGNATURE, &signature)
+}
+
+/// What the header [`SIGNATURE`] carries for this body.
+///
+/// # Panics
+/// Never: there is a secret.
+#[must_use]
+pub fn signature(body: &[u8], secret: &str) -> String {
+    let source = Sources::ready(crm::DEFAULT, &|_| Some(SecretString::from(secret))).expect("the default source");
+    let sample = Sample { method: "POST", url: "https://api.example.com", body, id: "", at: start() };
+    source.sign(&sample).expect("a secret to sign with").headers.remove(0).1
 }
 
 /// An answer, taken apart.
@@ -250,6 +269,29 @@ pub async fn queue_row(pool: &PgPool, queue: &Value, conversion: &Value) -> Uuid
     let conversion = insert(pool, "conversions", &over(deal, conversion)).await;
     let pending = json!({"conversion_id": conversion, "platform": "google_ads", "created_at": "2026-11-20T11:59:00Z"});
     insert(pool, "conversion_queue", &over(pending, queue)).await
+}
+
+/// Matches the first so many waiting deals, as the schedule does with a page of them.
+///
+/// # Errors
+/// Those of the database.
+pub async fn match_waiting(tx: &mut Tx, app: &App, limit: u16) -> Result<Vec<Recorded>, DbError> {
+    match matching::end_of_page(tx, None, limit).await? {
+        Some(until) => record_matches(tx, app, Waiting::Page(None, until)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// How many rows each table has, but for those that keep what arrived, whatever it came to.
+///
+/// # Panics
+/// When the database can't be asked.
+pub async fn consequences(pool: &PgPool) -> BTreeMap<String, i64> {
+    let mut counts = row_counts(pool).await;
+    for arrived in ["inbox_receipts", "inbox_events", "webhook_refusals"] {
+        counts.remove(arrived);
+    }
+    counts
 }
 
 /// How many rows each table has.

@@ -11,7 +11,7 @@ use shared::db::DbError;
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
-use shared::inbox::Waiting;
+use shared::inbox::matching::Waiting;
 use shared::leads::{self, Created, NewLead, SessionAttributes};
 use uuid::Uuid;
 

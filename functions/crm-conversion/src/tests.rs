@@ -1,10 +1,14 @@
-use secrecy::SecretString;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
+use shared::conversions::record_matches;
+use shared::identity::{Email, Hash};
+use shared::inbox::matching::Waiting;
 use sqlx::PgPool;
 use testing::{
-    Answer, WEBHOOK_SECRET, app, app_with, app_without_database, call, fuzz, insert, refuses_bad_input, row,
-    row_counts, rows, signed, with,
+    Answer, SIGNATURE, WEBHOOK_SECRET, app, app_with, app_without_database, call, consequences, fuzz, insert,
+    match_waiting, refuses_bad_input, row, rows, signature, signed, with,
 };
+use uuid::Uuid;
 
 use super::*;
 
@@ -74,13 +78,13 @@ async fn a_deal_becomes_a_conversion_and_is_queued_once(pool: PgPool) {
     expect(&queued, &expected);
     expect(&row(&pool, "select * from public.leads").await, &json!({"conversion_status": "closed"}));
 
-    let before = row_counts(&pool).await;
+    let before = consequences(&pool).await;
     let changed = self::deal("D-1042", &json!({"value": 6000.5, "currency": "EUR", "email": "joan@example.com"}));
     for repeated in [&deal, &changed] {
         let again = send(&app, repeated).await;
         assert_eq!((again.status, again.body), (200, json!({"status": "duplicate", "conversion_id": id})));
     }
-    let mut after = row_counts(&pool).await;
+    let mut after = consequences(&pool).await;
     assert_eq!(after.insert("deal_reports".into(), 1), Some(2), "a body each");
     assert_eq!(after, before);
     assert_eq!(row(&pool, CONVERSION).await, stored, "whose it is and when it closed stands");
@@ -151,27 +155,27 @@ async fn the_hold_is_a_setting(pool: PgPool) {
 async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
     let app = app_with(&pool, &[("WEBHOOK_SECRET_PREVIOUS", "the secret before")]);
     let locked = app_with(&pool, &[("WEBHOOK_SECRET", "")]);
-    let before = row_counts(&pool).await;
+    let before = consequences(&pool).await;
     let body = deal("D-1", &json!({}));
     let plain = || testing::json_request(&ENDPOINT, &body);
-    let signature = |secret: &str| signature::sign(body.to_string().as_bytes(), &SecretString::from(secret));
+    let signature = |secret: &str| signature(body.to_string().as_bytes(), secret);
     let good = signature(WEBHOOK_SECRET);
     let mut tampered = signed(plain());
     *tampered.body_mut() = lambda_http::Body::from(body.to_string() + " ");
     let refused = [
         plain(),
         tampered,
-        with(plain(), signature::HEADER, &signature("wrong")),
-        with(plain(), signature::HEADER, ""),
-        with(plain(), signature::HEADER, "sha256="),
-        with(plain(), signature::HEADER, good.trim_start_matches("sha256=")),
-        with(plain(), signature::HEADER, &good.replace("sha256", "sha512")),
-        with(with(plain(), signature::HEADER, &good), signature::HEADER, &good),
-        with(with(plain(), signature::HEADER, &good), signature::HEADER, "sha256=00"),
+        with(plain(), SIGNATURE, &signature("wrong")),
+        with(plain(), SIGNATURE, ""),
+        with(plain(), SIGNATURE, "sha256="),
+        with(plain(), SIGNATURE, good.trim_start_matches("sha256=")),
+        with(plain(), SIGNATURE, &good.replace("sha256", "sha512")),
+        with(with(plain(), SIGNATURE, &good), SIGNATURE, &good),
+        with(with(plain(), SIGNATURE, &good), SIGNATURE, "sha256=00"),
         with(plain(), "authorization", "Bearer wrong"),
         with(plain(), "authorization", "Bearer"),
         with(plain(), "authorization", WEBHOOK_SECRET),
-        with(with(plain(), signature::HEADER, "sha256=00"), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
+        with(with(plain(), SIGNATURE, "sha256=00"), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
         // A body that can't be read is nobody's business either.
         testing::request(&ENDPOINT, "{"),
     ];
@@ -182,11 +186,11 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
     }
     assert_eq!(call(&locked, &ENDPOINT, with(plain(), "authorization", "Bearer "), handle).await.status, 401);
     assert_eq!(call(&locked, &ENDPOINT, signed(plain()), handle).await.status, 401);
-    assert_eq!(row_counts(&pool).await, before);
+    assert_eq!(consequences(&pool).await, before);
 
     for request in [
         signed(plain()),
-        with(plain(), signature::HEADER, &signature("the secret before")),
+        with(plain(), SIGNATURE, &signature("the secret before")),
         with(plain(), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
         with(plain(), "authorization", "bearer the secret before"),
         // The CRM's own pages have an origin; it is no browser's call, so CORS has no say.
@@ -474,7 +478,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_deal_must_name_somebody(pool: PgPool) {
     let app = app(&pool);
-    let before = row_counts(&pool).await;
+    let before = consequences(&pool).await;
     let in_germany = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
     for (app, fields, pointer, why) in [
         (&app, json!({"email": null}), "/email", "required"),
@@ -488,7 +492,7 @@ async fn a_deal_must_name_somebody(pool: PgPool) {
         let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(why), "{fields}: {detail}");
     }
-    assert_eq!(row_counts(&pool).await, before);
+    assert_eq!(consequences(&pool).await, before);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde::Serialize;
-use shared::App;
 use shared::breaker::{self, Pause, State};
-use shared::conversions::record_matches;
 use shared::db::DbError;
-use shared::inbox::{self, Waiting};
+use shared::intake;
 use shared::platforms::{Allowance, Outcome, Platform, Verdict};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Work, receipts};
+use shared::{App, conversions, inbox};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
@@ -22,17 +21,17 @@ pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GO
 const FAILURES: usize = 3;
 /// Verdicts asked for together.
 const VERDICTS: usize = 10;
-/// Waiting deals looked at together.
-const REMATCH: u16 = 500;
 /// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
 const MARGIN: TimeDelta = TimeDelta::seconds(45);
 
 /// What a run did: its return value and its log line.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
+    /// Events the CRM was asked about that are done.
+    pub fetched: u64,
     /// Waiting deals that found their lead.
     pub matched: u64,
-    /// Waiting deals given up after 90 days.
+    /// Waiting deals and events given up after 90 days.
     pub expired: u64,
     /// Conversions claimed.
     pub claimed: u64,
@@ -58,7 +57,7 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
     // A deal that can't be matched must not keep the others from being uploaded.
-    let rematched = rematch(app, end, &mut summary).await;
+    let inbox = work_inbox(app, end, &mut summary).await;
     let platforms: Vec<&str> = app.platforms.iter().map(|platform| platform.route().platform).collect();
     let now = app.clock.now();
     let looked = app.db.tx(async |tx| -> Result<_, DbError> {
@@ -85,20 +84,17 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
         let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
         run.work(work, &mut summary).await?;
     }
-    rematched?;
+    inbox?;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
     Ok(summary)
 }
 
-/// Matching when a deal or a lead arrives is for speed; this is the guarantee.
-async fn rematch(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
-    while app.clock.now() < end {
-        let matched = app.db.tx(async |tx| record_matches(tx, app, Waiting::Any(REMATCH)).await).await?.len();
-        summary.matched += matched as u64;
-        if matched < REMATCH.into() {
-            break;
-        }
-    }
+/// Brings the inbox forward: asks CRMs for what they left out, looks for leads again, gives up what waited too long.
+async fn work_inbox(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
+    let now = app.clock.now();
+    // A CRM that is slow must not take the uploads' time.
+    summary.fetched = intake::fetch_due(app, now + (end - now) / 3).await?;
+    summary.matched = conversions::rematch(app, end).await?;
     summary.expired = app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub struct Problem {
 }
 
 /// What is wrong with one field of the body.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
     /// JSON Pointer (RFC 6901) to the field; empty for the whole body.
     pub pointer: String,
@@ -97,7 +97,7 @@ impl Problem {
 
     /// 401, saying how to authenticate.
     #[must_use]
-    pub fn unauthorized(detail: &'static str) -> Self {
+    pub fn unauthorized(detail: impl Into<Box<str>>) -> Self {
         Self::new(Kind::Unauthorized).detail(detail).header(header::WWW_AUTHENTICATE, "Bearer realm=\"adtrail\"")
     }
 

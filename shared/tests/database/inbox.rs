@@ -5,10 +5,11 @@ use shared::consent::Consent;
 use shared::conversions::{ConversionType, record_matches};
 use shared::db::DbError;
 use shared::identity::{Email, Hash};
-use shared::inbox::{self, Deal, Waiting};
+use shared::inbox::matching::Waiting;
+use shared::inbox::{self, Deal};
 use shared::leads::{self, NewLead};
 use sqlx::PgPool;
-use testing::{app, insert, rows, start};
+use testing::{app, insert, match_waiting, rows, start};
 
 /// A deal of jane@example.com.
 async fn deal(pool: &PgPool, id: &str, received_at: &str) {
@@ -28,7 +29,7 @@ async fn expire(app: &App) -> u64 {
 }
 
 async fn rematch(app: &App, limit: u16) -> usize {
-    let matched: Result<_, DbError> = app.db.tx(async |tx| record_matches(tx, app, Waiting::Any(limit)).await).await;
+    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, app, limit).await).await;
     matched.unwrap().len()
 }
 
@@ -86,7 +87,7 @@ async fn a_deal_somebody_works_on_is_left_to_them(pool: PgPool) {
     let (mine, theirs) = app
         .db
         .tx(async |tx| {
-            let mine = record_matches(tx, &app, Waiting::Any(3)).await?.len();
+            let mine = match_waiting(tx, &app, 3).await?.len();
             Ok::<_, DbError>((mine, rematch(&app, 10).await))
         })
         .await
@@ -119,7 +120,8 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         crm_deal_id: crm_deal_id.into(),
         conversion_type: ConversionType::Closed,
         money: None,
-        occurred_at: start(),
+        occurred_at: Some(start()),
+        event_at: None,
         lead_id: None,
         email: Some(email),
         other_emails: Vec::new(),

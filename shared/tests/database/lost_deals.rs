@@ -4,11 +4,12 @@ use shared::App;
 use shared::conversions::{Recorded, SkipReason, record_matches};
 use shared::db::DbError;
 use shared::identity::Hash;
-use shared::inbox::{self, Waiting};
+use shared::inbox;
+use shared::inbox::matching::Waiting;
 use shared::leads;
 use shared::lost_deals::{self, Loss};
 use sqlx::PgPool;
-use testing::{app, insert, row, rows, start};
+use testing::{app, insert, match_waiting, row, rows, start};
 use tokio::sync::oneshot;
 
 use crate::inbox::lead_and_deal;
@@ -43,7 +44,7 @@ async fn lose(app: &App, id: &str) -> Result<bool, DbError> {
 }
 
 async fn rematch(app: &App) -> Result<Vec<Recorded>, DbError> {
-    app.db.tx(async |tx| record_matches(tx, app, Waiting::Any(100)).await).await
+    app.db.tx(async |tx| match_waiting(tx, app, 100).await).await
 }
 
 async fn conversions(pool: &PgPool) -> Vec<Value> {
@@ -66,7 +67,7 @@ async fn a_loss_waits_for_whoever_is_matching_its_deal(pool: PgPool) {
     let (recorded, is_recorded) = oneshot::channel();
     let (lost, mut is_lost) = oneshot::channel();
     let schedule = app.db.tx(async |tx| {
-        let queued = record_matches(tx, &app, Waiting::Any(9)).await?;
+        let queued = match_waiting(tx, &app, 9).await?;
         recorded.send(()).unwrap();
         while is_lost.try_recv().is_err() && !somebody_waits(&pool).await {}
         Ok::<_, DbError>(queued)

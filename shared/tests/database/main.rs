@@ -6,4 +6,5 @@ mod breaker;
 mod db;
 mod inbox;
 mod lost_deals;
+mod matching;
 mod queue;

@@ -1,5 +1,6 @@
 //! Deals that were lost, and values that changed.
 
+use shared::money::Money;
 use shared::queue;
 use testing::execute;
 
@@ -66,7 +67,7 @@ async fn lead_status(pool: &PgPool) -> Value {
 
 /// Nothing but these tables may have more rows than before.
 async fn only_in(pool: &PgPool, before: &std::collections::BTreeMap<String, i64>, grown: &[&str]) {
-    for (table, count) in row_counts(pool).await {
+    for (table, count) in consequences(pool).await {
         assert!(before[&table] == count || grown.contains(&table.as_str()), "{table} has {count} rows");
     }
 }
@@ -83,11 +84,11 @@ async fn a_deal_lost_before_any_platform_heard_of_it_is_never_told(pool: PgPool)
         expect(&conversion, &json!({"skip_reason": "deal_lost", "retracted_at": "2026-11-20T09:00:00+00:00"}));
         assert_eq!(queued(&pool).await, json!([]));
         assert_eq!(lead_status(&pool).await, "lost");
-        let before = row_counts(&pool).await;
+        let before = consequences(&pool).await;
         for again in [json!({"conversion_type": kind}), json!({"reason": "price"}), json!({"occurred_at": null})] {
             assert_eq!(said(&app, &lost(&again)).await, says("nothing_to_retract", json!(null)));
         }
-        assert_eq!(row_counts(&pool).await, before);
+        assert_eq!(consequences(&pool).await, before);
         assert_eq!(row(&pool, CONVERSION).await, conversion);
     }
 }
@@ -117,13 +118,13 @@ async fn a_deal_lost_after_a_platform_may_have_heard_of_it_is_taken_back_once(po
         let conversion = row(&pool, CONVERSION).await;
         expect(&conversion, &json!({"skip_reason": null, "retracted_at": "2026-11-20T09:00:00+00:00"}));
         assert_eq!(lead_status(&pool).await, "lost");
-        let before = row_counts(&pool).await;
+        let before = consequences(&pool).await;
         for again in
             [report, lost(&json!({"occurred_at": null})), lost(&json!({"conversion_type": "refunded", "by": 7}))]
         {
             assert_eq!(said(&app, &again).await, says("nothing_to_retract", json!(null)));
         }
-        assert_eq!(row_counts(&pool).await, before);
+        assert_eq!(consequences(&pool).await, before);
         assert_eq!(row(&pool, CONVERSION).await, conversion);
         assert_eq!(row(&pool, "select * from public.conversion_queue where adjusts is not null").await, retraction);
     }
@@ -249,7 +250,7 @@ async fn a_lead_is_lost_with_the_last_of_its_deals(pool: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn of_a_lost_deal_only_its_id_and_time_are_read(pool: PgPool) {
     let app = app(&pool);
-    let before = row_counts(&pool).await;
+    let before = consequences(&pool).await;
     for (report, pointers) in [
         (lost(&json!({"crm_deal_id": null})), vec!["/crm_deal_id"]),
         (json!({"conversion_type": "refunded"}), vec!["/crm_deal_id"]),
@@ -263,7 +264,7 @@ async fn of_a_lost_deal_only_its_id_and_time_are_read(pool: PgPool) {
         let answer = send(&app, &report).await;
         assert_eq!((answer.status, answer.pointers()), (400, pointers), "{report}");
     }
-    assert_eq!(row_counts(&pool).await, before);
+    assert_eq!(consequences(&pool).await, before);
     for (nth, template) in [
         json!({"value": 6000, "currency": "EUR", "email": "jane@example.com", "lead_id": Uuid::nil()}),
         json!({"value": "6.000,00 €", "phone": "n/a", "email": "jane", "lead_id": 7, "updated_at": "yesterday"}),
@@ -371,7 +372,7 @@ async fn the_newest_report_stands(pool: PgPool) {
             }
             if !lead_comes_first {
                 lead(&pool, &json!({})).await;
-                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Any(9)).await).await.unwrap();
+                app.db.tx(async |tx| match_waiting(tx, &app, 9).await).await.unwrap();
             }
             let stored = row(&pool, CONVERSION).await;
             assert_eq!(stored["value"], value, "the lead comes first: {lead_comes_first}; {reports:?}");
@@ -389,7 +390,7 @@ async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
     assert_eq!(said(&app, &of("jane@example.com", CLOSED_AGAIN_AT)).await.0, "awaiting_lead");
     lead(&pool, &json!({"email_hash": Hash::of("older@example.com")})).await;
     let jane = lead(&pool, &json!({})).await;
-    app.db.tx(async |tx| record_matches(tx, &app, Waiting::Any(9)).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app, 9).await).await.unwrap();
     expect(&row(&pool, CONVERSION).await, &json!({"lead_id": jane}));
 }
 

@@ -1,0 +1,246 @@
+//! What arrived: every body whose sender proved who it is, and what each of its events came to.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::db::{DbError, Tx, json};
+use crate::identity::Hash;
+
+/// So long the CRM isn't asked again by anybody else who is asked for the same event.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// The longest pause between two questions to the CRM.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+
+/// A body that arrived.
+#[derive(Debug)]
+pub struct Receipt<'a> {
+    /// The source.
+    pub source: &'a str,
+    /// SHA-256 of the body.
+    pub payload_hash: &'a Hash,
+    /// The body.
+    pub body: &'a [u8],
+    /// Its headers; null for the value of one that may be secret or personal.
+    pub headers: &'a Value,
+    /// How the sender proved who it is.
+    pub verified_by: &'a str,
+    /// The setting whose secret fitted.
+    pub verified_with: &'a str,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum State {
+    /// The CRM has to be asked for what it left out.
+    Received,
+    /// It is a report on a deal.
+    Taken,
+    /// It means nothing to us.
+    Ignored,
+    /// It can't be used.
+    Rejected,
+}
+
+crate::db::text_in_sql!(State);
+
+/// One event of a body. Names are the SQL's.
+#[derive(Debug, Serialize)]
+pub struct Event {
+    /// Its place in the body.
+    pub position: usize,
+    /// The sender's id of it, else the hash of what was sent.
+    pub source_event_id: String,
+    /// What became of it.
+    pub state: State,
+    /// Why it is ignored or rejected.
+    pub reason: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// The deal it is about.
+    pub crm_deal_id: Option<String>,
+    /// Where in the inbox that deal is.
+    pub inbox_id: Option<Uuid>,
+}
+
+/// Keeps a body and its events, once each. An event that was taken or received before stays what it was; any other is
+/// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
+///
+/// # Errors
+/// Those of the database.
+pub async fn keep(
+    tx: &mut Tx,
+    receipt: &Receipt<'_>,
+    events: &[Event],
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, DbError> {
+    let taken_before = sqlx::query_scalar!(
+        r#"-- inbox::events::keep
+        with receipt as (
+            insert into public.inbox_receipts as r (
+                source, payload_hash, body, headers, verified_by, verified_with, received_at, last_received_at
+            )
+            values ($1, $2, $3, $4, $5, $6, $8, $8)
+            on conflict (source, payload_hash) do update
+            set deliveries = r.deliveries + 1, last_received_at = excluded.last_received_at,
+                body = coalesce(r.body, excluded.body)
+            returning id
+        )
+        insert into public.inbox_events as e (
+            receipt_id, position, source, source_event_id, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at,
+            received_at
+        )
+        select
+            receipt.id, d.position, $1, d.source_event_id, d.state, d.reason, d.rule, d.crm_deal_id, d.inbox_id,
+            case when d.state = 'received' then $8 end, $8
+        from receipt
+        cross join jsonb_to_recordset($7) as d (
+            position integer, source_event_id text, state text, reason text, rule text, crm_deal_id text, inbox_id uuid
+        )
+        on conflict (source, source_event_id) do update
+        set deliveries = e.deliveries + 1,
+            (receipt_id, position, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at) = (
+                select
+                    excluded.receipt_id, excluded.position, excluded.state, excluded.reason, excluded.rule,
+                    excluded.crm_deal_id, excluded.inbox_id, excluded.fetch_due_at
+                where excluded.state = 'taken' or e.state not in ('taken', 'received')
+                union all
+                select
+                    e.receipt_id, e.position, e.state, e.reason, e.rule, e.crm_deal_id, e.inbox_id, e.fetch_due_at
+                where excluded.state <> 'taken' and e.state in ('taken', 'received')
+            )
+        returning case when state = 'taken' then source_event_id end"#,
+        receipt.source,
+        receipt.payload_hash.as_str(),
+        receipt.body,
+        receipt.headers,
+        receipt.verified_by,
+        receipt.verified_with,
+        json(events)?,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(taken_before.into_iter().flatten().collect())
+}
+
+/// An event as it was kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: Uuid,
+    /// The source.
+    pub source: String,
+    /// The sender's id of it, else the hash of what was sent.
+    pub source_event_id: String,
+    /// Its place in the body.
+    pub position: i32,
+    /// The body; none when it is no longer kept.
+    pub body: Option<Vec<u8>>,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// How often the CRM was asked in vain.
+    pub fetch_failures: i32,
+}
+
+/// Takes events about which the CRM is to be asked, at most so many, and reserves them for five minutes.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_received(tx: &mut Tx, limit: u16, now: DateTime<Utc>) -> Result<Vec<Kept>, DbError> {
+    let kept = sqlx::query_as!(
+        Kept,
+        r#"-- inbox::events::claim_received
+        with due as (
+            select id from public.inbox_events
+            where state = 'received' and fetch_due_at <= $1
+            order by fetch_due_at
+            limit $2
+            for update skip locked
+        )
+        update public.inbox_events e set fetch_due_at = $3
+        from due, public.inbox_receipts r
+        where e.id = due.id and r.id = e.receipt_id
+        returning e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures"#,
+        now,
+        i64::from(limit),
+        now + LEASE,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(kept)
+}
+
+/// One event, to be looked at again.
+///
+/// # Errors
+/// Those of the database.
+pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
+    let kept = sqlx::query_as!(
+        Kept,
+        "-- inbox::events::get
+        select e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures
+        from public.inbox_events e
+        join public.inbox_receipts r on r.id = e.receipt_id
+        where e.id = $1
+        for no key update of e",
+        id,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(kept)
+}
+
+/// Writes down what became of an event after all.
+///
+/// # Errors
+/// Those of the database.
+pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- inbox::events::settle
+        update public.inbox_events
+        set state = $2, reason = $3, rule = $4, crm_deal_id = coalesce($5, crm_deal_id), inbox_id = $6,
+            fetch_due_at = case when $2 = 'received' then $7::timestamptz end
+        where id = $1",
+        id,
+        event.state as State,
+        event.reason,
+        event.rule,
+        event.crm_deal_id,
+        event.inbox_id,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The CRM could not be asked, or didn't say. It is asked again after a quarter of an hour, then ever more rarely, or
+/// when it says.
+///
+/// # Errors
+/// Those of the database.
+pub async fn postpone(
+    tx: &mut Tx,
+    kept: &Kept,
+    reason: &str,
+    after: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let pause = TimeDelta::minutes(15 << kept.fetch_failures.clamp(0, 5)).min(LONGEST_PAUSE);
+    sqlx::query!(
+        "-- inbox::events::postpone
+        update public.inbox_events
+        set fetch_failures = fetch_failures + 1, fetch_due_at = $3, reason = $2
+        where id = $1 and state = 'received'",
+        kept.id,
+        reason,
+        now + after.unwrap_or(pause).min(LONGEST_PAUSE),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One way
+//! for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
+
+mod later;
+
+use chrono::{DateTime, Utc};
+use lambda_http::http::HeaderMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+pub use later::{Resumed, fetch_due, resume};
+
+use crate::app::App;
+use crate::conversions::{self, SkipReason, record_matches};
+use crate::crm::authentication::Verified;
+use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
+use crate::db::{DbError, Tx};
+use crate::http::Warning;
+use crate::http::problem::FieldError;
+use crate::identity::Hash;
+use crate::inbox::events::{self, Event, Receipt, State};
+use crate::inbox::matching::Waiting;
+use crate::inbox::{self, Deal, Locks};
+use crate::leads;
+use crate::lost_deals::{self, Loss};
+
+/// A webhook whose sender proved who it is.
+#[derive(Debug)]
+pub struct Webhook<'a> {
+    /// Where it came in.
+    pub source: &'a Source,
+    /// How the sender proved who it is.
+    pub verified: Verified,
+    /// The body.
+    pub body: &'a [u8],
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What became of one event, for the sender.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is a conversion, and these platforms will hear of it.
+    Queued {
+        /// The conversion.
+        conversion_id: Uuid,
+        /// The platforms.
+        platforms: Vec<&'static str>,
+    },
+    /// It says nothing new.
+    Duplicate {
+        /// The conversion it became.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conversion_id: Option<Uuid>,
+    },
+    /// It is a conversion, and no platform will hear of it.
+    Skipped {
+        /// The conversion.
+        conversion_id: Uuid,
+        /// Why.
+        reason: SkipReason,
+    },
+    /// It waits for its lead.
+    AwaitingLead,
+    /// It waits until the CRM has said what it left out.
+    Received,
+    /// The conversion has another value or time now.
+    Restated {
+        /// The conversion.
+        conversion_id: Uuid,
+        /// The platforms that will be told.
+        platforms: Vec<String>,
+    },
+    /// The conversion was taken back.
+    Retracted {
+        /// The conversion.
+        conversion_id: Uuid,
+        /// The platforms that will be told.
+        platforms: Vec<String>,
+    },
+    /// A loss, and nothing to take back yet.
+    NothingToRetract,
+    /// It means nothing to us.
+    Ignored {
+        /// Why.
+        reason: String,
+    },
+    /// It can't be used.
+    Rejected {
+        /// Why.
+        errors: Vec<FieldError>,
+    },
+}
+
+/// One event and what became of it.
+#[derive(Debug, Serialize)]
+pub struct Taken {
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What could be of more use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// The rule of the declaration that decided.
+    #[serde(skip)]
+    pub rule: Option<String>,
+    /// The deal it is about.
+    #[serde(skip)]
+    pub crm_deal_id: Option<String>,
+    /// Where in the inbox that deal is.
+    #[serde(skip)]
+    pub inbox_id: Option<Uuid>,
+}
+
+impl Taken {
+    fn of(reading: Reading, outcome: Outcome, inbox_id: Option<Uuid>) -> Self {
+        Self { outcome, warnings: reading.warnings, rule: reading.rule, crm_deal_id: reading.crm_deal_id, inbox_id }
+    }
+
+    fn as_event(&self, position: usize, source_event_id: String) -> Event {
+        let (state, reason) = match &self.outcome {
+            Outcome::Received => (State::Received, None),
+            Outcome::Ignored { reason } => (State::Ignored, Some(reason.clone())),
+            Outcome::Rejected { errors } => (State::Rejected, Some(in_words(errors))),
+            _ => (State::Taken, None),
+        };
+        let (rule, crm_deal_id) = (self.rule.clone(), self.crm_deal_id.clone());
+        Event { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
+    }
+}
+
+/// What the items of a body say, with the sender's id of each, by the declaration of its source. A body that can't be
+/// read is one item that can't be used.
+#[must_use]
+pub fn read(app: &App, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
+    let items = match webhook.source.items(webhook.body) {
+        Ok(items) => items,
+        Err(errors) => return vec![(Hash::of(webhook.body).as_str().to_owned(), Reading::unusable(errors))],
+    };
+    let payload_hashes = payload_hashes(webhook.body, &items);
+    // The signature's name for it is the whole body's.
+    let event_id = webhook.verified.event_id.clone().filter(|_| items.len() == 1);
+    items
+        .iter()
+        .zip(payload_hashes)
+        .map(|(item, payload_hash)| {
+            let source_event_id = payload_hash.as_str().to_owned();
+            let circumstances = Circumstances {
+                received_at: webhook.received_at,
+                region: app.config.phone_default_region,
+                payload_hash,
+                event_id: event_id.clone(),
+            };
+            let reading = webhook.source.read(item, &circumstances);
+            (reading.event_id.clone().unwrap_or(source_event_id), reading)
+        })
+        .collect()
+}
+
+/// Takes a webhook, all of it or, when this fails, nothing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
+    let readings = read(app, webhook);
+    if readings.len() > 1 {
+        // All at once and in one order, so that two bodies with the same deals don't wait for each other in a circle.
+        inbox::lock(tx, &readings.iter().map(|(_, reading)| locks(reading)).fold(Locks::default(), Locks::and)).await?;
+    }
+    let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
+    for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
+        let it = take(tx, app, reading, webhook.received_at).await?;
+        if kept.iter().all(|event| event.source_event_id != source_event_id) {
+            kept.push(it.as_event(position, source_event_id));
+        }
+        taken.push(it);
+    }
+    let receipt = Receipt {
+        source: &webhook.source.name,
+        payload_hash: &Hash::of(webhook.body),
+        body: webhook.body,
+        headers: &redacted(webhook.headers),
+        verified_by: webhook.verified.scheme,
+        verified_with: &webhook.verified.secret,
+    };
+    let taken_before = events::keep(tx, &receipt, &kept, webhook.received_at).await?;
+    for event in kept.iter().filter(|event| event.state == State::Received) {
+        // The CRM was asked about it before.
+        if taken_before.contains(&event.source_event_id) {
+            taken[event.position].outcome = Outcome::Duplicate { conversion_id: None };
+        }
+    }
+    Ok(taken)
+}
+
+/// What would become of a webhook, with everything that would be stored for each of its deals; nothing is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Vec<Value>)>, DbError> {
+    /// Rolls back in any case.
+    enum End {
+        Rehearsed(Vec<(Taken, Vec<Value>)>),
+        Failed(DbError),
+    }
+    impl From<DbError> for End {
+        fn from(error: DbError) -> Self {
+            Self::Failed(error)
+        }
+    }
+    let end = app.db.tx(async |tx| -> Result<(), End> {
+        let mut rehearsed = Vec::new();
+        for taken in receive(tx, app, webhook).await? {
+            let stored = match taken.inbox_id {
+                Some(id) => inbox::listing::show(tx, &id.to_string()).await?,
+                None => Vec::new(),
+            };
+            rehearsed.push((taken, stored));
+        }
+        Err(End::Rehearsed(rehearsed))
+    });
+    match end.await {
+        Err(End::Rehearsed(rehearsed)) => Ok(rehearsed),
+        Err(End::Failed(error)) => Err(error),
+        Ok(()) => Ok(Vec::new()),
+    }
+}
+
+/// What a reading comes to.
+async fn take(tx: &mut Tx, app: &App, reading: Reading, now: DateTime<Utc>) -> Result<Taken, DbError> {
+    let (outcome, inbox_id) = match &reading.meaning {
+        Meaning::Report(Report::Reached(deal)) => reach(tx, app, deal, now).await?,
+        Meaning::Report(Report::Lost(loss)) => (undo(tx, loss, now).await?, None),
+        Meaning::Fetch => (Outcome::Received, None),
+        Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
+        Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
+    };
+    Ok(Taken::of(reading, outcome, inbox_id))
+}
+
+async fn reach(tx: &mut Tx, app: &App, deal: &Deal, now: DateTime<Utc>) -> Result<(Outcome, Option<Uuid>), DbError> {
+    let received = inbox::receive(tx, deal, now).await?;
+    let inbox_id = received.inbox_id;
+    if let Some(conversion_id) = received.conversion_id {
+        let duplicate = Outcome::Duplicate { conversion_id: Some(conversion_id) };
+        if !received.is_new {
+            return Ok((duplicate, Some(inbox_id)));
+        }
+        if !conversions::reopen(tx, inbox_id, deal.occurred_at.or(deal.event_at).unwrap_or(now)).await? {
+            let Some(restated) = conversions::restate(tx, inbox_id, now).await? else {
+                return Ok((duplicate, Some(inbox_id)));
+            };
+            // It may have closed before its loss after all.
+            let retracted = if restated.is_moved { retract(tx, &deal.crm_deal_id, now).await? } else { None };
+            let restated = Outcome::Restated { conversion_id, platforms: restated.platforms };
+            return Ok((retracted.unwrap_or(restated), Some(inbox_id)));
+        }
+    }
+    let recorded = record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop();
+    let outcome = recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
+        Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
+        None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+    });
+    Ok((outcome, Some(inbox_id)))
+}
+
+async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Outcome, DbError> {
+    lost_deals::keep(tx, loss, now).await?;
+    let retracted = retract(tx, &loss.crm_deal_id, now).await?;
+    if retracted.is_none() {
+        leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
+    }
+    Ok(retracted.unwrap_or(Outcome::NothingToRetract))
+}
+
+async fn retract(tx: &mut Tx, crm_deal_id: &str, now: DateTime<Utc>) -> Result<Option<Outcome>, DbError> {
+    let Some(retracted) = lost_deals::retract(tx, crm_deal_id, now).await? else { return Ok(None) };
+    leads::renew_status(tx, &[crm_deal_id]).await?;
+    Ok(Some(Outcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
+}
+
+fn locks(reading: &Reading) -> Locks {
+    match &reading.meaning {
+        Meaning::Report(Report::Reached(deal)) => Locks::of_report(deal),
+        Meaning::Report(Report::Lost(loss)) => Locks::of_deal(&loss.crm_deal_id),
+        _ => Locks::default(),
+    }
+}
+
+/// What each item is recognised by when it has no id: the body, or its own part of it.
+fn payload_hashes(body: &[u8], items: &[Value]) -> Vec<Hash> {
+    match items {
+        [_] => vec![Hash::of(body)],
+        items => items.iter().map(|item| Hash::of(item.to_string())).collect(),
+    }
+}
+
+fn in_words(errors: &[FieldError]) -> String {
+    let said = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail).trim().to_owned());
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// Headers that help to explain a webhook and can't be secret or personal.
+const TELLING: [&str; 8] = [
+    "content-type",
+    "content-length",
+    "user-agent",
+    "webhook-id",
+    "webhook-timestamp",
+    "x-hubspot-request-timestamp",
+    "close-sig-timestamp",
+    "x-amzn-trace-id",
+];
+
+fn redacted(headers: &HeaderMap) -> Value {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Value::from);
+    let shown = headers.keys().take(50).map(|name| {
+        let known = TELLING.contains(&name.as_str());
+        (name.to_string(), value(name.as_str()).filter(|_| known).unwrap_or(Value::Null))
+    });
+    Value::Object(shown.collect::<Map<_, _>>())
+}

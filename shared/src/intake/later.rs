@@ -1,0 +1,128 @@
+//! What couldn't be finished when it came: the CRM is asked for what it left out, on the schedule or at the operator's
+//! word. By then the webhook is long committed, so a CRM that is down delays a match and loses nothing.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::{Outcome, Taken, payload_hashes, take};
+use crate::app::App;
+use crate::crm::fetch_back::FetchError;
+use crate::crm::{Circumstances, Meaning, Reading, Source};
+use crate::db::DbError;
+use crate::inbox::events::{self, Kept};
+
+/// Events asked about together; CRMs allow some ten requests a second.
+const TOGETHER: u16 = 5;
+
+/// What became of an event that was looked at again.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It was read, and came to this.
+    Taken(Taken),
+    /// It has to wait, and why.
+    Postponed(String),
+}
+
+/// Asks the CRMs about events that wait for it, until `end`. Answers how many are done.
+///
+/// # Errors
+/// Those of the database.
+pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
+    let mut done = 0;
+    if app.config.crm_sources.iter().all(|source| source.fetch.is_none()) {
+        return Ok(done);
+    }
+    while app.clock.now() < end {
+        let now = app.clock.now();
+        let due = app.db.tx(async |tx| events::claim_received(tx, TOGETHER, now).await).await?;
+        if due.is_empty() {
+            break;
+        }
+        let resumed = try_join_all(due.iter().map(|kept| resume(app, kept))).await?;
+        done += resumed.iter().filter(|it| matches!(it, Resumed::Taken(_))).count() as u64;
+    }
+    Ok(done)
+}
+
+/// Looks at an event again, by the declaration as it is now, and asks the CRM for what is missing.
+///
+/// # Errors
+/// Those of the database.
+pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
+    let now = app.clock.now();
+    let reading = match read_again(app, kept).await {
+        Ok(reading) => reading,
+        Err(Postponed { reason, after }) => {
+            app.db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
+            return Ok(Resumed::Postponed(reason));
+        }
+    };
+    let taken = app.db.tx(async |tx| -> Result<_, DbError> {
+        let taken = take(tx, app, reading, now).await?;
+        let event = taken.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
+        events::settle(tx, kept.id, &event, now).await?;
+        Ok(taken)
+    });
+    Ok(match taken.await? {
+        Taken { outcome: Outcome::Received, .. } => Resumed::Postponed("the CRM has to be asked".into()),
+        taken => Resumed::Taken(taken),
+    })
+}
+
+struct Postponed {
+    reason: String,
+    after: Option<TimeDelta>,
+}
+
+impl Postponed {
+    fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), after: None }
+    }
+}
+
+async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
+    let Some(source) = app.config.crm_sources.get(&kept.source) else {
+        return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
+    };
+    let Some(body) = &kept.body else { return Err(Postponed::because("its body is no longer kept")) };
+    let items = match source.items(body) {
+        Ok(items) => items,
+        Err(errors) => return Ok(Reading::unusable(errors)),
+    };
+    let position = usize::try_from(kept.position).unwrap_or_default();
+    let payload_hash = payload_hashes(body, &items).into_iter().nth(position);
+    let (Some(item), Some(payload_hash)) = (items.into_iter().nth(position), payload_hash) else {
+        return Err(Postponed::because("the declaration no longer finds it in its body: put items right"));
+    };
+    let circumstances = Circumstances {
+        received_at: kept.received_at,
+        region: app.config.phone_default_region,
+        event_id: (kept.source_event_id != payload_hash.as_str()).then(|| kept.source_event_id.clone()),
+        payload_hash,
+    };
+    let reading = source.read(&item, &circumstances);
+    if !matches!(reading.meaning, Meaning::Fetch) {
+        return Ok(reading);
+    }
+    let complete = fetched(source, item).await?;
+    Ok(source.read(&complete, &circumstances))
+}
+
+/// The item, with what the CRM says.
+async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
+    let Some(fetch) = &source.fetch else {
+        return Err(Postponed::because(format!("{} has no fetch any more: declare it again", source.name)));
+    };
+    let fetched = match fetch.fetch(&item).await {
+        Ok(fetched) => fetched,
+        // There is nothing more to learn. The deal is kept as it is, and the operator may say whose it is.
+        Err(FetchError::Gone { .. }) => json!({"emails": [], "phones": []}),
+        Err(FetchError::Later { reason, after }) => return Err(Postponed { reason, after }),
+        Err(FetchError::Refused { reason }) => return Err(Postponed::because(reason)),
+    };
+    if let Value::Object(fields) = &mut item {
+        fields.insert("fetched".into(), fetched);
+    }
+    Ok(item)
+}

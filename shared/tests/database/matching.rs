@@ -1,0 +1,230 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use shared::App;
+use shared::conversions::{self, ConversionType, record_matches};
+use shared::db::DbError;
+use shared::identity::{Email, Hash, Phone};
+use shared::inbox::matching::{self, Waiting};
+use shared::inbox::{self, Deal};
+use shared::money::Money;
+use sqlx::PgPool;
+use testing::{app, execute, insert, row, rows, start};
+use uuid::Uuid;
+
+/// A report that names nobody, of a deal that closed now.
+fn report(crm_deal_id: &str) -> Deal {
+    Deal {
+        source: "test".into(),
+        crm_deal_id: crm_deal_id.into(),
+        conversion_type: ConversionType::Closed,
+        money: None,
+        occurred_at: Some(start()),
+        event_at: None,
+        lead_id: None,
+        email: None,
+        other_emails: Vec::new(),
+        phone: None,
+        updated_at: None,
+        payload_hash: Hash::of(crm_deal_id),
+    }
+}
+
+fn email(address: &str) -> Email {
+    Email::parse(address).unwrap()
+}
+
+/// Puts it into the inbox and looks for its lead.
+async fn receive(app: &App, deal: &Deal) -> Uuid {
+    let received: Result<_, DbError> = app
+        .db
+        .tx(async |tx| {
+            let received = inbox::receive(tx, deal, app.clock.now()).await?;
+            record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?;
+            Ok(received.inbox_id)
+        })
+        .await;
+    received.unwrap()
+}
+
+async fn rematch(app: &App) -> u64 {
+    conversions::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
+}
+
+async fn lead(pool: &PgPool, address: &str) -> Uuid {
+    let columns = json!({"email_hash": Hash::of(address), "created_at": "2026-11-20T08:00:00Z", "gclid": "click"});
+    insert(pool, "leads", &columns).await
+}
+
+/// State, rule, and lead of each deal.
+async fn decided(pool: &PgPool) -> Value {
+    let query = "select i.crm_deal_id, i.state, i.matched_by, c.lead_id, c.matched_by as conversions
+        from public.inbox i left join public.conversions c on c.id = i.conversion_id order by i.crm_deal_id";
+    let rows = rows(pool, query).await;
+    for row in &rows {
+        assert_eq!(row["matched_by"], row["conversions"], "the rule stands on both rows");
+    }
+    rows.iter().map(|row| json!([row["crm_deal_id"], row["state"], row["matched_by"], row["lead_id"]])).collect()
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_lead_is_known_by_every_address_it_ever_had(pool: PgPool) {
+    let app = app(&pool);
+    let jane = lead(&pool, "jane@example.com").await;
+    execute(&pool, &format!("update public.leads set email = ' Jane@Work.example.com ' where id = '{jane}'")).await;
+    for (id, address) in [("D-1", "jane@example.com"), ("D-2", "jane@work.example.com")] {
+        receive(&app, &Deal { email: Some(email(address)), ..report(id) }).await;
+    }
+    let expected = json!([["D-1", "matched", "email", jane], ["D-2", "matched", "email", jane]]);
+    assert_eq!(decided(&pool).await, expected);
+    let hash = row(&pool, "select email_hash from public.leads").await;
+    assert_eq!(hash["email_hash"], json!(Hash::of("jane@example.com")), "the click belongs to the form's address");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_address_the_site_stores_itself_counts_too(pool: PgPool) {
+    let app = app(&pool);
+    receive(&app, &Deal { email: Some(email("joan@example.com")), ..report("D-1") }).await;
+    let joan = insert(&pool, "leads", &json!({"email": "Joan@example.com"})).await;
+    insert(&pool, "leads", &json!({"email": "not an address"})).await;
+    assert_eq!(rematch(&app).await, 1);
+    assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", joan]]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
+    let app = app(&pool);
+    let addresses = vec![email("private@example.com"), email("jane@example.com")];
+    let deal = Deal { email: Some(email("work@example.com")), other_emails: addresses, ..report("D-1") };
+    receive(&app, &deal).await;
+    assert_eq!(decided(&pool).await, json!([["D-1", "awaiting_lead", null, null]]));
+    let jane = lead(&pool, "jane@example.com").await;
+    let mail = email("jane@example.com");
+    // As the form does, at once.
+    let matched = app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&mail, None)).await).await.unwrap();
+    assert_eq!(matched.len(), 1);
+    assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", jane]]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_surely_a_leads_deal_tells_what_else_it_is_known_by(pool: PgPool) {
+    let app = app(&pool);
+    let jane = lead(&pool, "jane@example.com").await;
+    execute(&pool, &format!("update public.leads set phone_hash = '{}'", Hash::of("+493023125123").as_str())).await;
+    let by_phone = Phone::parse("+49 30 23125123", None).unwrap();
+    let named = |id: &str, address: &str| Deal { email: Some(email(address)), ..report(id) };
+    receive(&app, &Deal { lead_id: Some(jane), ..named("D-1", "boss@example.com") }).await;
+    receive(&app, &Deal { phone: Some(by_phone), ..named("D-2", "colleague@example.com") }).await;
+    receive(&app, &named("D-3", "boss@example.com")).await;
+    receive(&app, &named("D-4", "colleague@example.com")).await;
+    let expected = json!([
+        ["D-1", "matched", "lead_id", jane],
+        ["D-2", "matched", "phone", jane],
+        ["D-3", "matched", "email", jane],
+        // A phone may be a whole company's.
+        ["D-4", "awaiting_lead", null, null],
+    ]);
+    assert_eq!(decided(&pool).await, expected);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stage_that_names_nobody_known_goes_with_the_other_stage_of_its_deal(pool: PgPool) {
+    let app = app(&pool);
+    let jane = lead(&pool, "jane@example.com").await;
+    receive(&app, &report("D-1")).await;
+    let qualified = Deal {
+        conversion_type: ConversionType::Qualified,
+        email: Some(email("jane@example.com")),
+        payload_hash: Hash::of("qualified"),
+        ..report("D-1")
+    };
+    receive(&app, &qualified).await;
+    assert_eq!(rematch(&app).await, 1);
+    let query = "select conversion_type, matched_by, lead_id from public.conversions order by 1";
+    let expected = json!([
+        {"conversion_type": "closed", "matched_by": "deal", "lead_id": jane},
+        {"conversion_type": "qualified", "matched_by": "email", "lead_id": jane},
+    ]);
+    assert_eq!(Value::from(rows(&pool, query).await), expected);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_operators_word_counts_before_the_crms(pool: PgPool) {
+    let app = app(&pool);
+    let (jane, joan) = (lead(&pool, "jane@example.com").await, lead(&pool, "joan@example.com").await);
+    let attach =
+        async |deal, lead| app.db.tx(async |tx| matching::attach(tx, deal, lead, start()).await).await.unwrap();
+    let waiting = receive(&app, &Deal { email: Some(email("typo@example.com")), ..report("D-1") }).await;
+    assert!(!attach(waiting, Uuid::nil()).await, "there is no such lead");
+    assert!(attach(waiting, joan).await);
+    // The CRM hasn't heard of it and goes on as before.
+    let again = Deal { email: Some(email("jane@example.com")), payload_hash: Hash::of("again"), ..report("D-1") };
+    receive(&app, &again).await;
+    assert_eq!(decided(&pool).await, json!([["D-1", "matched", "manual", joan]]));
+    assert!(!attach(waiting, jane).await, "what is matched stays so");
+
+    let expired = receive(&app, &report("D-2")).await;
+    app.clock.advance(TimeDelta::days(91));
+    app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await.unwrap();
+    assert!(attach(expired, jane).await);
+    assert_eq!(rematch(&app).await, 1);
+    assert_eq!(decided(&pool).await[1], json!(["D-2", "matched", "manual", jane]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn however_many_are_waiting_all_are_looked_at_again(pool: PgPool) {
+    let app = app(&pool);
+    execute(
+        &pool,
+        "insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, email_hash, payload_hash, received_at)
+         select 'test', 'D-' || n, 'closed', '2026-11-20T11:00:00Z', encode(sha256(('p' || n || '@example.com')::bytea), 'hex'),
+            'x', '2026-11-01T00:00:00Z'::timestamptz + (n / 3) * interval '1 minute'
+         from generate_series(1, 2345) n",
+    )
+    .await;
+    for nth in [1, 500, 501, 1_000, 2_345] {
+        lead(&pool, &format!("p{nth}@example.com")).await;
+    }
+    assert_eq!(rematch(&app).await, 5);
+    assert_eq!(rematch(&app).await, 0);
+}
+
+/// What stands of a deal that waits, whatever the order in which its reports came.
+#[sqlx::test(migrations = "../migrations")]
+async fn of_several_reports_each_field_is_by_the_newest_that_has_it(pool: PgPool) {
+    let app = app(&pool);
+    let at = |hour: u32| -> DateTime<Utc> { format!("2026-11-20T{hour:02}:00:00Z").parse().unwrap() };
+    let money = |value| Some(Money::new(value, "EUR".into()));
+    let hashed = |nth: u32| Hash::of(format!("report {nth}"));
+    let bare = || Deal { occurred_at: None, ..report("D-1") };
+    let reports = [
+        Deal { updated_at: Some(at(5)), occurred_at: Some(at(3)), email: Some(email("typo@example.com")), ..bare() },
+        Deal { updated_at: Some(at(6)), email: Some(email("jane@example.com")), money: money(100.0), ..bare() },
+        Deal { updated_at: Some(at(7)), occurred_at: Some(at(4)), ..bare() },
+        Deal { updated_at: Some(at(8)), money: money(200.0), ..bare() },
+    ];
+    let expected = json!({
+        "value": 200.0, "occurred_at": "2026-11-20T04:00:00+00:00", "email_hash": Hash::of("jane@example.com"),
+    });
+    for order in permutations(reports.len()) {
+        execute(&pool, "truncate public.inbox cascade").await;
+        for &nth in &order {
+            let report = &reports[nth];
+            let payload_hash = hashed(u32::try_from(nth).unwrap());
+            receive(&app, &Deal { payload_hash, email: report.email.clone(), ..copy(report) }).await;
+        }
+        assert_eq!(row(&pool, "select value, occurred_at, email_hash from public.inbox").await, expected, "{order:?}");
+    }
+}
+
+fn copy(deal: &Deal) -> Deal {
+    Deal { money: deal.money.clone(), occurred_at: deal.occurred_at, updated_at: deal.updated_at, ..report("D-1") }
+}
+
+fn permutations(length: usize) -> Vec<Vec<usize>> {
+    (0..length).fold(vec![Vec::new()], |all, nth| {
+        let inserted = |order: &Vec<usize>| -> Vec<Vec<usize>> {
+            (0..=order.len()).map(|at| [&order[..at], &[nth], &order[at..]].concat()).collect()
+        };
+        all.iter().flat_map(inserted).collect()
+    })
+}
