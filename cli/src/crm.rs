@@ -1,0 +1,80 @@
+//! What CRMs send.
+
+mod curl;
+mod deliveries;
+mod rehearsals;
+mod sources;
+
+pub(crate) use deliveries::sign;
+pub(crate) use rehearsals::test;
+pub(crate) use sources::sources;
+
+use std::io::Read;
+use std::path::Path;
+
+use shared::config::{Config, Values};
+use shared::crm::{Source, Sources, ready};
+
+use crate::{Failure, setting};
+
+/// A source that was named.
+enum Named<'a> {
+    Declared(&'a Source),
+    /// Not declared: the ready declaration as it is.
+    Ready(Box<Source>),
+}
+
+impl<'a> Named<'a> {
+    fn find(config: &'a Config, values: &Values, name: &str) -> Result<Self, Failure> {
+        if let Some(source) = config.crm_sources.get(name) {
+            return Ok(Self::Declared(source));
+        }
+        if ready::toml(name).is_some() {
+            let source = Sources::ready(name, &|name| setting::find(values, name));
+            return source.map(|source| Self::Ready(source.into())).map_err(Failure::Said);
+        }
+        let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();
+        let ready: Vec<_> = ready::names().collect();
+        Err(Failure::Said(format!(
+            "There is no source {name}: declare it in CRM_SOURCES, or name one of the declared ({}) or ready ones ({}).",
+            declared.join(", "),
+            ready.join(", ")
+        )))
+    }
+
+    fn source(&self) -> &Source {
+        match self {
+            Self::Declared(source) => source,
+            Self::Ready(source) => source,
+        }
+    }
+
+    fn origin(&self) -> &'static str {
+        match self {
+            Self::Declared(_) => "declared",
+            Self::Ready(_) => "ready",
+        }
+    }
+}
+
+/// A file, or standard input for `-`.
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    read.map_err(|error| {
+        Failure::Said(format!("{} can't be read ({error}): name a file, or - for standard input.", file.display()))
+    })
+}
+
+/// Where a source's webhooks go by default.
+fn local_url(source: &Source) -> String {
+    format!("http://localhost:8080{}", path(source))
+}
+
+fn path(source: &Source) -> String {
+    crm_conversion::ENDPOINT.path.replace("{source}", &source.name)
+}

@@ -1,0 +1,73 @@
+//! A request as a curl command that a POSIX shell takes.
+
+use std::borrow::Cow;
+
+/// What is sent.
+pub(super) enum Body<'a> {
+    /// What is in this file.
+    File(&'a str),
+    /// This text.
+    Text(&'a str),
+}
+
+/// The command. Whatever it is made of arrives byte by byte as it is.
+pub(super) fn command(url: &str, headers: &[(String, String)], body: &Body<'_>) -> String {
+    // A URL may hold brackets and braces, which curl would take for a pattern.
+    let mut lines = vec![format!("curl --silent --show-error --globoff {}", quoted(url))];
+    lines.extend(headers.iter().map(|(name, value)| format!("--header {}", quoted(&format!("{name}: {value}")))));
+    lines.push(match body {
+        Body::File(file) => format!("--data-binary {}", quoted(&format!("@{file}"))),
+        // Not --data-binary: a text that begins with @ is no file.
+        Body::Text(text) => format!("--data-raw {}", quoted(text)),
+    });
+    lines.join(" \\\n  ")
+}
+
+/// One word of a POSIX shell.
+fn quoted(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        for text in [
+            "",
+            "plain",
+            "it's",
+            "''",
+            "a b\tc",
+            "$HOME `id` $(id) \\ \\n \"x\" !! * ? [a] {b,c} ~ # & ; | < >",
+            "two\nlines\n",
+            "'\n'",
+            "\\",
+            "ä€😀",
+            "@file",
+            "-x",
+        ] {
+            let script = format!("printf '%s.' {}", quoted(text));
+            let printed = Command::new("sh").args(["-c", &script]).output().unwrap().stdout;
+            assert_eq!(String::from_utf8(printed).unwrap(), format!("{text}."), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_quotes_has_none() {
+        let headers = [("x-signature".to_owned(), "sha256=00ff".to_owned())];
+        assert_eq!(
+            command("http://localhost:8080/api/webhooks/acme", &headers, &Body::File("deal.json")),
+            "curl --silent --show-error --globoff http://localhost:8080/api/webhooks/acme \\\n  \
+             --header 'x-signature: sha256=00ff' \\\n  --data-binary @deal.json"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! `adtrail inbox retry`.
+
+use serde_json::{Value, json};
+use shared::App;
+use shared::config::Values;
+use shared::conversions::record_matches;
+use shared::inbox::events::{self, Kept};
+use shared::inbox::matching::{self, Waiting};
+use shared::intake::{Resumed, resume};
+use uuid::Uuid;
+
+use super::words::{self, text};
+use super::{REQUIRED, find, id_of, only_deal, still_open};
+use crate::answer::Answer;
+use crate::{Failure, setting};
+
+/// What is looked at again.
+enum Again {
+    Event(Kept),
+    Deal { inbox_id: Uuid, crm_deal_id: String },
+}
+
+pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
+    let app = setting::app(values, REQUIRED)?;
+    match choose(&app, name).await? {
+        Again::Event(event) => retry_event(&app, &event).await,
+        Again::Deal { inbox_id, crm_deal_id } => retry_deal(&app, inbox_id, &crm_deal_id).await,
+    }
+}
+
+/// The event of this id, or the deal of this id or of the CRM's, or the only event that speaks of such a deal.
+async fn choose(app: &App, name: &str) -> Result<Again, Failure> {
+    let chosen = app.db.tx(async |tx| -> Result<_, Failure> {
+        if let Ok(id) = name.parse()
+            && let Some(event) = events::get(tx, id).await?
+        {
+            return Ok(Again::Event(event));
+        }
+        let found = find(tx, name).await?;
+        if let Some(deal) = only_deal(&found, name)? {
+            return Ok(Again::Deal { inbox_id: still_open(&found, deal)?, crm_deal_id: text(&deal["crm_deal_id"]) });
+        }
+        let of_entry = |entry: &Value| entry["events"].as_array().cloned().unwrap_or_default();
+        let ids = found.iter().flat_map(of_entry).map(|event| id_of(&event)).collect::<Result<Vec<_>, _>>()?;
+        if let [id] = ids[..]
+            && let Some(event) = events::get(tx, id).await?
+        {
+            return Ok(Again::Event(event));
+        }
+        let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+        Err(Failure::Said(format!(
+            "{} events speak of deal {name} and none became a deal: name one of them by its id, {}.",
+            ids.len(),
+            ids.join(" or ")
+        )))
+    });
+    chosen.await
+}
+
+async fn retry_event(app: &App, event: &Kept) -> Result<Answer, Failure> {
+    let mut document = json!({ "event_id": event.id, "source": event.source });
+    let said = match resume(app, event).await? {
+        Resumed::Taken(taken) => {
+            document["outcome"] = json!(taken.outcome);
+            document["warnings"] = json!(taken.warnings);
+            document["rule"] = json!(taken.rule);
+            document["crm_deal_id"] = json!(taken.crm_deal_id);
+            document["inbox_id"] = json!(taken.inbox_id);
+            format!("The event became {}.", words::outcome(&taken.outcome))
+        }
+        Resumed::Postponed(reason) => {
+            document["outcome"] = json!({ "status": "postponed", "reason": reason });
+            format!("The event has to wait: {reason}")
+        }
+    };
+    Ok(Answer::new(document, &said))
+}
+
+async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str) -> Result<Answer, Failure> {
+    let looked = app.db.tx(async |tx| -> Result<_, Failure> {
+        let is_renewed = matching::wait_again(tx, inbox_id, app.clock.now()).await?;
+        Ok((is_renewed, record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop()))
+    });
+    let (is_renewed, recorded) = looked.await?;
+    let (status, said) = match &recorded {
+        Some(recorded) => match recorded.skip_reason {
+            Some(reason) => ("skipped", format!("found its lead and is {}", words::skipped(reason))),
+            None => ("queued", format!("found its lead and is {}", words::queued(&recorded.platforms))),
+        },
+        None if is_renewed => ("awaiting_lead", "had expired and waits another 90 days for its lead".into()),
+        None => {
+            let fix = format!("adtrail inbox attach {inbox_id} <LEAD_ID> says whose it is");
+            ("awaiting_lead", format!("still finds no lead; {fix}"))
+        }
+    };
+    let document = json!({
+        "inbox_id": inbox_id,
+        "crm_deal_id": crm_deal_id,
+        "status": status,
+        "waits_again": is_renewed,
+        "conversion_id": recorded.as_ref().map(|it| it.conversion_id),
+        "platforms": recorded.as_ref().map(|it| &it.platforms),
+        "skip_reason": recorded.as_ref().and_then(|it| it.skip_reason),
+    });
+    Ok(Answer::new(document, &format!("Deal {crm_deal_id} {said}.")))
+}

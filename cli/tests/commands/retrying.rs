@@ -1,0 +1,47 @@
+use testing::{execute, row};
+
+use super::*;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_is_read_by_the_declaration_as_it_is_now(pool: PgPool) {
+    lead(&pool, "jane@example.com").await;
+    deliver(&pool, &DEAL.replace("won", "signed")).await;
+    let values = |acme: &str| values(Some(&pool), &[("CRM_SOURCES", acme)]);
+    let before = document(&values(ACME), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(before["outcome"]["status"], "ignored");
+    let mended = ACME.replace("\"won\"", "[\"won\", \"signed\"]");
+    let after = document(&values(&mended), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(after["outcome"]["status"], "queued", "{after}");
+    assert_eq!(row(&pool, "select state from public.inbox_events").await, json!({"state": "taken"}));
+    let again = document(&values(&mended), &["inbox", "retry", before["event_id"].as_str().unwrap()]).await;
+    assert_eq!(again["outcome"]["status"], "duplicate", "{again}");
+    let error = refused(&values(&mended), &["inbox", "retry", "D-7"]).await;
+    assert!(error.contains("already matched to lead"), "{error}");
+    let gone = printed(&values(""), &["inbox", "retry", before["event_id"].as_str().unwrap()]).await;
+    assert!(gone.contains("has to wait") && gone.contains("declare it again"), "{gone}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_is_matched_again_and_waits_again(pool: PgPool) {
+    deliver(&pool, DEAL).await;
+    let values = values(Some(&pool), &[]);
+    let waiting = document(&values, &["inbox", "retry", "D-7"]).await;
+    assert_eq!((&waiting["status"], &waiting["waits_again"]), (&json!("awaiting_lead"), &json!(false)));
+    execute(&pool, "update public.inbox set state = 'expired', received_at = '2026-01-01'").await;
+    let renewed = document(&values, &["inbox", "retry", "D-7"]).await;
+    assert_eq!((&renewed["status"], &renewed["waits_again"]), (&json!("awaiting_lead"), &json!(true)));
+    let stored = row(&pool, "select state, received_at > '2026-11-01' as is_recent from public.inbox").await;
+    assert_eq!(stored, json!({"state": "awaiting_lead", "is_recent": true}));
+    lead(&pool, "jane@example.com").await;
+    let text = printed(&values, &["inbox", "retry", "D-7"]).await;
+    assert!(text.contains("found its lead and is a conversion, queued for google_ads"), "{text}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn of_several_events_one_has_to_be_named(pool: PgPool) {
+    for stage in ["new", "old"] {
+        deliver(&pool, &DEAL.replace("won", stage)).await;
+    }
+    let error = refused(&values(Some(&pool), &[]), &["inbox", "retry", "D-7"]).await;
+    assert!(error.contains("2 events speak of deal D-7") && error.contains(" or "), "{error}");
+}

@@ -1,0 +1,76 @@
+use testing::{execute, rows};
+
+use super::*;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_source_is_listed_with_what_it_sent(pool: PgPool) {
+    deliver(&pool, DEAL).await;
+    deliver(&pool, r#"{"deal": {"stage": "won"}}"#).await;
+    execute(
+        &pool,
+        "update public.inbox_events set received_at = now();
+         insert into public.webhook_refusals (source, reason, hour, refusals, last_at)
+         values ('acme', 'signature_wrong', now(), 3, now()), ('acme', 'signature_missing', now(), 1, now())",
+    )
+    .await;
+    assert_eq!(rows(&pool, "select from public.inbox_events").await.len(), 2);
+    let values = values(Some(&pool), &[("ACME_SECRET_PREVIOUS", "the secret of yesterday")]);
+    let listed = document(&values, &["crm", "sources"]).await;
+    let [acme, default] = listed["sources"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!((&acme["name"], &acme["path"]), (&json!("acme"), &json!("/api/webhooks/acme")));
+    assert_eq!(acme["authentication"][0]["scheme"], "hmac");
+    assert_eq!(acme["authentication"][0]["settings"], json!(["ACME_SECRET", "ACME_SECRET_PREVIOUS"]));
+    assert_eq!(acme["rules"], json!(["stage = won: closed", "stage = lost: lost"]));
+    let week = &acme["last_seven_days"];
+    assert_eq!((&week["events"], &week["rejected"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&week["refused"][0]["reason"], &week["refused"][0]["refusals"]),
+        (&json!("signature_wrong"), &json!(3))
+    );
+    assert!(week["last_event_at"].is_string(), "{week}");
+    assert_eq!(default["name"], "crm-conversion");
+    assert_eq!(default["last_seven_days"]["events"], 0);
+
+    let text = printed(&values, &["crm", "sources"]).await;
+    let said = "events 2, rejected 1, refused 4 (3 signature_wrong, 1 signature_missing); last event ";
+    for part in ["acme\n", "/api/webhooks/acme", "hmac (ACME_SECRET, ACME_SECRET_PREVIOUS)", said] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    for secret in [ACME_SECRET, "the secret of yesterday", WEBHOOK_SECRET, "@"] {
+        assert!(!text.contains(secret) && !listed.to_string().contains(secret), "{secret} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_database_traffic_is_unknown() {
+    let values = values(None, &[]);
+    assert_eq!(document(&values, &["crm", "sources"]).await["sources"][0]["last_seven_days"], Value::Null);
+    assert!(printed(&values, &["crm", "sources"]).await.contains("DATABASE_URL isn't set"));
+}
+
+#[tokio::test]
+async fn a_source_without_its_secret_is_marked() {
+    for setting in ["WEBHOOK_SECRET", "ACME_SECRET"] {
+        let text = printed(&values(None, &[(setting, "")]), &["crm", "sources"]).await;
+        assert!(text.contains("NO SECRET IS SET") && text.contains(setting), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn ready_declarations_are_listed_with_their_settings() {
+    let secrets = secrets_of_ready_ones();
+    let without = document(&values(None, &[]), &["crm", "sources", "--ready"]).await;
+    let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
+    let with = document(&values(None, &settings), &["crm", "sources", "--ready"]).await;
+    let text = printed(&values(None, &settings), &["crm", "sources", "--ready"]).await;
+    for (at, name) in ready::names().enumerate() {
+        assert_eq!(without["ready"][at]["name"], name);
+        assert_eq!(with["ready"][at]["missing"], json!([]), "{name}");
+        assert!(text.contains(&format!("{name}\n")), "{name}");
+    }
+    for (name, secret) in &secrets {
+        assert!(without.to_string().contains(name.as_str()), "{name} is named while it is missing");
+        assert!(text.contains(name.as_str()), "{name} in {text}");
+        assert!(!text.contains(secret.as_str()) && !with.to_string().contains(secret.as_str()), "{name}");
+    }
+}
