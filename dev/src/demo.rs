@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use reqwest::{Method, StatusCode};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::http::signature;
 use shared::identity::Email;
 use uuid::Uuid;
 
@@ -56,8 +54,11 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
         "crm_deal_id": deal, "conversion_type": "closed", "email": email, "value": 6000, "currency": "EUR",
         "occurred_at": won_at.to_rfc3339(),
     });
-    let signed = signature::sign(report.to_string().as_bytes(), &SecretString::from(settings::WEBHOOK_SECRET));
-    let queued = stage.post("/api/webhooks/crm-conversion", &report, &[("x-webhook-signature", &signed)]).await?;
+    let path = "/api/webhooks/crm-conversion";
+    let url = format!("{}{path}", stage.base);
+    let signed = settings::sign("crm-conversion", &url, report.to_string().as_bytes(), won_at);
+    let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let queued = stage.post(path, &report, &headers).await?;
     queued.expect(StatusCode::OK)?;
     ensure!(queued.body["status"] == "queued", "the deal wasn't queued: {}", queued.body);
     told(&queued, "The deal found its lead, became a conversion and went into the queue, in one transaction.");

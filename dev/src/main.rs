@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use dev::crm::CrmSandbox;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{bench, demo, server, settings};
 use lambda_http::tracing::subscriber;
@@ -81,7 +82,8 @@ async fn serve() -> anyhow::Result<()> {
     // Lives as long as the process, as on Lambda.
     let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
     let google = GoogleSandbox::new(GoogleAccount::dev());
-    let router = server::router(app, &google).into_make_service_with_connect_info::<SocketAddr>();
+    let crm = CrmSandbox::new();
+    let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
     println!(
         "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"
     );

@@ -17,6 +17,7 @@ use lambda_http::{Body, RequestExt};
 use shared::App;
 use shared::http::{Endpoint, Problem, Request, Response, answer, json};
 
+use crate::crm::CrmSandbox;
 use crate::google::GoogleSandbox;
 use crate::rows;
 
@@ -27,7 +28,7 @@ const RUN: TimeDelta = TimeDelta::seconds(120);
 const INDEX: &str = include_str!("index.html");
 
 /// All of it.
-pub fn router(app: &'static App, google: &GoogleSandbox) -> Router {
+pub fn router(app: &'static App, google: &GoogleSandbox, crm: &CrmSandbox) -> Router {
     api(app)
         .route("/", get(async || Html(INDEX)))
         .route("/dev/tick", post(async move || tick(app).await))
@@ -39,6 +40,7 @@ pub fn router(app: &'static App, google: &GoogleSandbox) -> Router {
             }),
         )
         .merge(google.router())
+        .merge(crm.router())
 }
 
 /// The HTTP contract alone.

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use shared::config::{Config, ConfigError, Timing, Values};
+use shared::crm::authentication::{Sample, Signed};
+use shared::crm::{Sources, ready};
 
 use crate::google::GoogleAccount;
 
@@ -13,12 +16,32 @@ pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
 /// Opens the health endpoint.
 pub const HEALTH_KEY: &str = "dev-health-key";
 
+/// The secrets of the ready sources, by the names of their settings, in the shape that each CRM gives them.
+const CRM_SECRETS: [(&str, &str); 15] = [
+    ("CLOSE_API_KEY", "dev-close-key"),
+    ("CLOSE_SIGNATURE_KEY", "6465762d636c6f73652d7369676e6174757265"),
+    ("GOHIGHLEVEL_SECRET", "dev-gohighlevel-secret"),
+    ("HUBSPOT_ACCESS_TOKEN", "dev-hubspot-token"),
+    ("HUBSPOT_CLIENT_SECRET", "dev-hubspot-client-secret"),
+    ("HUBSPOT_WORKFLOW_SECRET", "dev-hubspot-workflow-secret"),
+    ("MAKE_SECRET", "dev-make-secret"),
+    ("N8N_SECRET", "dev-n8n-secret"),
+    ("NETHUNT_SECRET", "dev-nethunt-secret"),
+    ("PIPEDRIVE_API_TOKEN", "dev-pipedrive-token"),
+    ("PIPEDRIVE_PASSWORD", "dev-pipedrive-password"),
+    ("SALESFORCE_TOKEN", "dev-salesforce-token"),
+    ("STANDARD_WEBHOOKS_SECRET", "whsec_ZGV2LXN0YW5kYXJkLXdlYmhvb2tzLXNlY3JldA=="),
+    ("ZAPIER_SECRET", "dev-zapier-secret"),
+    ("ZOHO_TOKEN", "dev-zoho-token"),
+];
+
 /// Settings that may be changed from outside. Not the credentials: `make dev` never speaks to the real Google.
-const ADJUSTABLE: [&str; 7] = [
+const ADJUSTABLE: [&str; 8] = [
     "ALLOWED_ORIGINS",
     "CLICK_HOLD_SECONDS",
     "CONSENT_UNKNOWN",
     "COOKIE_DOMAIN",
+    "CRM_SOURCES",
     "GOOGLE_ADS_TRANSPORT",
     "GOOGLE_ADS_USER_DATA",
     "PHONE_DEFAULT_REGION",
@@ -51,6 +74,45 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
     values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
 }
 
+/// Every ready source as it is, with secrets; those that ask their CRM back ask the sandbox at this URL.
+#[must_use]
+pub fn crms(crm_url: &str) -> Values {
+    let sources = ready_sources(crm_url);
+    let settings = CRM_SECRETS.into_iter().chain([("CRM_SOURCES", sources.as_str())]);
+    settings.map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
+}
+
+fn ready_sources(crm_url: &str) -> String {
+    let fetches = [
+        ("hubspot-app", "hubspot", "HUBSPOT_ACCESS_TOKEN"),
+        ("pipedrive", "pipedrive", "PIPEDRIVE_API_TOKEN"),
+        ("close", "close", "CLOSE_API_KEY"),
+    ];
+    let declared = ready::names().map(|name| format!("[{name}]\nready = \"{name}\""));
+    let fetches = fetches.map(|(source, crm, token)| {
+        format!("[{source}.fetch]\n{crm} = {{ token = \"{token}\", url = \"{crm_url}\" }}")
+    });
+    declared.chain(fetches).collect::<Vec<_>>().join("\n")
+}
+
+/// One of the secrets that `make dev` prints; empty for a name that is none.
+#[must_use]
+pub fn secret(name: &str) -> &'static str {
+    let found = CRM_SECRETS.iter().chain(&[("WEBHOOK_SECRET", WEBHOOK_SECRET)]).find(|(known, _)| *known == name);
+    found.map_or("", |(_, secret)| secret)
+}
+
+/// A webhook as the CRM of a ready source would send it to this URL.
+///
+/// # Panics
+/// When there is no such ready source: it is named in the code.
+#[must_use]
+pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
+    let secret = |name: &str| Some(secret(name)).filter(|it| !it.is_empty()).map(SecretString::from);
+    let source = Sources::ready(source, &secret).expect("a ready source");
+    source.sign(&Sample { method: "POST", url, body, id: "dev-1", at }).expect("a secret to sign with")
+}
+
 /// The same, checked, without the waiting times that only make sense with the real Google.
 ///
 /// # Errors
@@ -67,6 +129,7 @@ pub fn config(values: &Values) -> Result<Config, ConfigError> {
 pub fn from_environment(database_url: &str, port: u16) -> Values {
     let here = format!("http://127.0.0.1:{port}");
     let mut values = values(database_url, &here);
+    values.extend(crms(&here));
     let pages = format!("http://localhost:{port},{here}");
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(pages));
     for name in ADJUSTABLE {

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::config::Values;
-use shared::http::{Endpoint, cookies, signature};
+use shared::http::{Endpoint, cookies};
 use uuid::Uuid;
 
 use crate::settings;
@@ -196,8 +196,8 @@ impl Person {
             "value": 6000, "currency": "EUR",
         });
         let call = Call::new(&crm_conversion::ENDPOINT, StatusCode::OK, &body);
-        let signature = signature::sign(call.body.as_bytes(), &secrets.webhook);
-        call.with(signature::HEADER, signature)
+        let token = format!("Bearer {}", secrets.webhook.expose_secret());
+        call.with(header::AUTHORIZATION.as_str(), token)
     }
 
     fn email(&self) -> String {

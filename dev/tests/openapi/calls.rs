@@ -1,11 +1,10 @@
 //! The calls whose answers are compared with the document.
 
-use dev::settings::{HEALTH_KEY, WEBHOOK_SECRET};
+use dev::settings::{self, HEALTH_KEY, WEBHOOK_SECRET};
 use lambda_http::http::{Method, header};
-use secrecy::SecretString;
 use serde_json::Value;
-use shared::http::signature;
 
+use crate::NOW;
 use crate::answers::WEBSITE;
 use crate::document::{Document, Operation, inside};
 
@@ -35,15 +34,16 @@ impl Call {
         let body = body.into();
         let credentials = match path {
             "/api/webhooks/crm-conversion" => {
-                Some((signature::HEADER, signature::sign(&body, &SecretString::from(WEBHOOK_SECRET))))
+                Some((header::AUTHORIZATION.as_str(), format!("Bearer {WEBHOOK_SECRET}")))
             }
+            "/api/webhooks/{source}" => Some(("x-nethunt-secret", settings::secret("NETHUNT_SECRET").to_owned())),
             "/api/health/tracking" => Some((header::AUTHORIZATION.as_str(), format!("Bearer {HEALTH_KEY}"))),
             _ => None,
         };
         Self {
             operation: operation.into(),
             method: method.parse().expect("a method"),
-            path: path.into(),
+            path: path.replace("{source}", "nethunt"),
             origin: Some(WEBSITE),
             headers: credentials.into_iter().collect(),
             body,
@@ -61,6 +61,15 @@ impl Call {
     /// With this header instead of the credentials.
     pub fn with(self, name: &'static str, value: &str) -> Self {
         Self { headers: vec![(name, value.into())], ..self }
+    }
+
+    /// Signed as the CRM of this ready source does.
+    pub fn signed_for(self, source: &str) -> Self {
+        // As the server of these calls sees it.
+        let url = format!("http://localhost{}", self.path);
+        let signed = settings::sign(source, &url, &self.body, NOW.parse().expect("a time"));
+        let headers = signed.headers.into_iter().map(|(name, value)| (&*name.leak(), value));
+        Self { headers: headers.chain([("host", "localhost".to_owned())]).collect(), ..self }
     }
 
     /// The answer says this at this pointer.
@@ -106,6 +115,12 @@ pub fn general(document: &Document, operation: &Operation) -> Vec<Call> {
             ["", "{", "[]", "null", "<html>"].map(|body| Call::new(&name, 400, body).says("/errors/0/pointer", "")),
         );
         calls.push(Call::new(&name, 400, r#"{"a":{"b~/":"\u0000"}}"#).says("/errors/0/pointer", "/a/b~0~1"));
+    }
+    // What a declared source sends isn't known to the document.
+    if operation.path.ends_with("{source}") {
+        for call in calls.iter_mut().filter(|call| call.status == 400) {
+            call.by_schema = !matches!(serde_json::from_slice(&call.body), Ok(Value::Object(_) | Value::Array(_)));
+        }
     }
     calls
 }

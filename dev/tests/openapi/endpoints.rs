@@ -25,6 +25,8 @@ fn implemented(endpoint: &Endpoint) -> Vec<String> {
     let for_browsers = endpoint.caller == Caller::Browser;
     let mut lines =
         vec![line(endpoint.method.as_str(), endpoint.path, for_browsers, u64::try_from(endpoint.body_limit).ok())];
+    // The source that is always there is documented by its own name, too.
+    lines.extend(endpoint.path.ends_with("{source}").then(|| lines[0].replace("{source}", "crm-conversion")));
     if for_browsers {
         lines.push(line(Method::OPTIONS.as_str(), endpoint.path, true, None));
     }

@@ -1,6 +1,6 @@
 //! Every field, right and wrong, and everything that can become of a call.
 
-use dev::settings::WEBHOOK_SECRET;
+use dev::settings::{self, WEBHOOK_SECRET};
 use serde_json::{Map, Value, json};
 
 use crate::calls::Call;
@@ -13,6 +13,7 @@ pub fn calls() -> Vec<Call> {
     calls.extend(leads());
     calls.extend(deals());
     calls.extend(corrections());
+    calls.extend(webhooks());
     calls.push(health("healthy").says("/queue/pending", 1));
     calls.push(Call::new("GET /api/health/tracking", 200, "").with("authorization", "bearer dev-health-key"));
     calls
@@ -37,6 +38,41 @@ fn lead(status: u16, body: &Value) -> Call {
 
 fn deal(status: u16, body: &Value) -> Call {
     Call::new("POST /api/webhooks/crm-conversion", status, body.to_string())
+}
+
+/// A webhook of a declared source.
+fn webhook(source: &str, status: u16, body: &Value) -> Call {
+    let mut call = Call::new("POST /api/webhooks/{source}", status, body.to_string());
+    call.path = format!("/api/webhooks/{source}");
+    call
+}
+
+/// What only declared sources answer. Their fields are declared, so the document doesn't know which are right.
+fn webhooks() -> Vec<Call> {
+    let deal = |stage: &str| json!({"crm_deal_id": "N-1", "stage": stage, "email": "nobody@example.com"});
+    let token = format!("Bearer {}", settings::secret("MAKE_SECRET"));
+    let unnamed = json!({"crm_deal_id": "M-1", "conversion_type": "qualified"});
+    let events = json!([
+        {"objectId": 1, "subscriptionType": "deal.propertyChange", "propertyName": "dealstage", "propertyValue": "closedwon"},
+        {"objectId": 1, "subscriptionType": "deal.creation"},
+        {"subscriptionType": "deal.propertyChange", "propertyName": "dealstage", "propertyValue": "closedwon"},
+    ]);
+    let pipedrive = json!({
+        "meta": {"action": "change", "entity": "deal", "id": "e-1", "timestamp": "2026-11-20T11:03:12Z"},
+        "data": {"id": 178, "status": "won", "won_time": "2026-11-20T11:03:11Z", "person_id": 179},
+    });
+    vec![
+        webhook("nethunt", 202, &deal("Won")).says("/status", "awaiting_lead"),
+        webhook("nethunt", 200, &deal("Negotiation")).says("/status", "ignored"),
+        webhook("nethunt", 400, &json!({"stage": "Won"})).says("/errors/0/pointer", "/crm_deal_id").by_prose(),
+        webhook("make", 202, &unnamed).with("authorization", &token).says("/warnings/0/field", "email"),
+        webhook("hubspot-app", 200, &events).signed_for("hubspot-app").says("/results/0/status", "received"),
+        webhook("hubspot-app", 200, &events).signed_for("hubspot-app").says("/results/2/errors/0/pointer", "/objectId"),
+        webhook("hubspot-app", 400, &json!([{"subscriptionType": "deal.propertyChange", "propertyName": "dealstage", "propertyValue": "closedwon"}]))
+            .signed_for("hubspot-app").says("/errors/0/pointer", "/0/objectId").by_prose(),
+        webhook("pipedrive", 202, &pipedrive).signed_for("pipedrive").says("/status", "received"),
+        webhook("nobody", 404, &deal("Won")),
+    ]
 }
 
 fn visits() -> Vec<Call> {

@@ -103,6 +103,7 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
 fn router(database: PgConnectOptions) -> anyhow::Result<Router> {
     let nowhere = "http://127.0.0.1:1";
     let mut values = settings::values("postgres://127.0.0.1/replaced-below", nowhere);
+    values.extend(settings::crms(nowhere));
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(WEBSITE));
     let mut config = settings::config(&values)?;
     config.database = database;

@@ -10,4 +10,5 @@ mod keyless;
 mod pooler;
 mod secret;
 mod service_account;
+mod sources;
 mod stage;

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use dev::crm::CrmSandbox;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
 use reqwest::{Method, StatusCode};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
 use shared::config::Values;
-use shared::http::signature;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -19,6 +18,7 @@ use tokio::process::Command;
 /// Adtrail and the sandbox Google on one loopback port.
 pub struct Stage {
     pub google: GoogleSandbox,
+    pub crm: CrmSandbox,
     pub pool: PgPool,
     pub base: String,
     http: reqwest::Client,
@@ -43,13 +43,15 @@ impl Stage {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let google = GoogleSandbox::new(account);
         let mut values = settings::values(&database_url(&pool), &base);
+        values.extend(settings::crms(&base));
         change(&mut values);
         let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
         let app = App::new(config, Clock::system(), 16).unwrap_or_else(|error| panic!("{error}"));
         let app: &'static App = Box::leak(Box::new(app));
-        let router = server::router(app, &google).into_make_service_with_connect_info::<SocketAddr>();
+        let crm = CrmSandbox::new();
+        let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { google, pool, base, http: shared::platforms::http_client().unwrap() }
+        Self { google, crm, pool, base, http: shared::platforms::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
@@ -71,9 +73,15 @@ impl Stage {
 
     /// A signed report of the CRM.
     pub async fn deal(&self, report: &Value) -> Answer {
-        let body = report.to_string();
-        let signed = signature::sign(body.as_bytes(), &SecretString::from(settings::WEBHOOK_SECRET));
-        self.call(Method::POST, "/api/webhooks/crm-conversion", &[("x-webhook-signature", &signed)], body).await
+        self.webhook("crm-conversion", report.to_string()).await
+    }
+
+    /// A webhook as the CRM of this source signs it.
+    pub async fn webhook(&self, source: &str, body: String) -> Answer {
+        let url = format!("{}/api/webhooks/{source}", self.base);
+        let signed = settings::sign(source, &url, body.as_bytes(), Clock::system().now());
+        let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.call(Method::POST, signed.url.strip_prefix(&self.base).unwrap(), &headers, body).await
     }
 
     pub async fn tick(&self) -> Value {
