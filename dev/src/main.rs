@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::routing::get;
 use dev::crm::CrmSandbox;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{bench, demo, server, settings};
@@ -77,13 +78,16 @@ async fn serve() -> anyhow::Result<()> {
     supabase_roles::create_supabase_roles(&database_url).await?;
     migrations::run(&database_url).await?;
 
-    let config = settings::config(&settings::from_environment(&database_url, port))?;
+    let values = settings::from_environment(&database_url, port);
+    let exports = settings::exports(&values);
+    let config = settings::config(&values)?;
     let hold = config.timing.click_hold.num_seconds();
     // Lives as long as the process, as on Lambda.
     let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
     let google = GoogleSandbox::new(GoogleAccount::dev());
     let crm = CrmSandbox::new();
-    let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
+    let router = server::router(app, &google, &crm).route("/dev/env", get(async || exports));
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     println!(
         "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"
     );
@@ -94,6 +98,10 @@ async fn serve() -> anyhow::Result<()> {
     println!("  Google          a sandbox: GET /sandbox/google/events, POST /sandbox/google/faults");
     println!("  uploader        every {} s, and now by POST /dev/tick", SCHEDULE.as_secs());
     println!("  rows            GET /dev/rows");
+    println!(
+        "  CRMs            every ready source at /api/webhooks/<source>, a sandbox of the CRMs that are asked back"
+    );
+    println!("  adtrail         eval \"$(curl -s localhost:{port}/dev/env)\" gives it these settings");
 
     tokio::select! {
         served = axum::serve(listener, router) => served?,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::config::{Config, ConfigError, Timing, Values};
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, ready};
+use shared::identity::Hash;
 
 use crate::google::GoogleAccount;
 
@@ -102,7 +103,7 @@ pub fn secret(name: &str) -> &'static str {
     found.map_or("", |(_, secret)| secret)
 }
 
-/// A webhook as the CRM of a ready source would send it to this URL.
+/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has another.
 ///
 /// # Panics
 /// When there is no such ready source: it is named in the code.
@@ -110,7 +111,8 @@ pub fn secret(name: &str) -> &'static str {
 pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
     let secret = |name: &str| Some(secret(name)).filter(|it| !it.is_empty()).map(SecretString::from);
     let source = Sources::ready(source, &secret).expect("a ready source");
-    source.sign(&Sample { method: "POST", url, body, id: "dev-1", at }).expect("a secret to sign with")
+    let id = format!("dev-{}", Hash::of(body).as_str());
+    source.sign(&Sample { method: "POST", url, body, id: &id, at }).expect("a secret to sign with")
 }
 
 /// The same, checked, without the waiting times that only make sense with the real Google.
@@ -138,6 +140,13 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
         }
     }
     values
+}
+
+/// These settings as lines for a shell: `adtrail` in another terminal sees what the server sees.
+#[must_use]
+pub fn exports(values: &Values) -> String {
+    let quoted = |value: &SecretString| format!("'{}'", value.expose_secret().replace('\'', r"'\''"));
+    values.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
 }
 
 /// The port to serve on: `PORT`, else 8080.

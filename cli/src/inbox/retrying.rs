@@ -68,7 +68,7 @@ async fn retry_event(app: &App, event: &Kept) -> Result<Answer, Failure> {
             document["inbox_id"] = json!(taken.inbox_id);
             format!("The event became {}.", words::outcome(&taken.outcome))
         }
-        Resumed::Postponed(reason) => {
+        Resumed::Postponed { reason, .. } => {
             document["outcome"] = json!({ "status": "postponed", "reason": reason });
             format!("The event has to wait: {reason}")
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
 use shared::config::Values;
+use shared::crm::authentication::Signed;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -21,6 +22,7 @@ pub struct Stage {
     pub crm: CrmSandbox,
     pub pool: PgPool,
     pub base: String,
+    pub clock: Clock,
     http: reqwest::Client,
 }
 
@@ -29,6 +31,8 @@ pub struct Stage {
 pub struct Answer {
     pub status: StatusCode,
     pub set_cookies: Vec<String>,
+    /// When to ask again, in seconds.
+    pub retry_after: Option<u32>,
     pub body: Value,
 }
 
@@ -39,19 +43,29 @@ impl Stage {
 
     /// With another Google account, and settings changed by `change`.
     pub async fn with_account(pool: PgPool, account: GoogleAccount, change: impl FnOnce(&mut Values)) -> Self {
+        Self::with_clock(pool, account, Clock::system(), change).await
+    }
+
+    /// The same, where everybody lives by this clock.
+    pub async fn with_clock(
+        pool: PgPool,
+        account: GoogleAccount,
+        clock: Clock,
+        change: impl FnOnce(&mut Values),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let google = GoogleSandbox::new(account);
+        let google = GoogleSandbox::with_clock(account, clock.clone());
         let mut values = settings::values(&database_url(&pool), &base);
         values.extend(settings::crms(&base));
         change(&mut values);
         let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::new(config, Clock::system(), 16).unwrap_or_else(|error| panic!("{error}"));
+        let app = App::new(config, clock.clone(), 16).unwrap_or_else(|error| panic!("{error}"));
         let app: &'static App = Box::leak(Box::new(app));
         let crm = CrmSandbox::new();
         let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { google, crm, pool, base, http: shared::platforms::http_client().unwrap() }
+        Self { google, crm, pool, base, clock, http: shared::platforms::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
@@ -62,9 +76,11 @@ impl Stage {
         let response = request.send().await.unwrap();
         let cookies = response.headers().get_all("set-cookie").iter();
         let set_cookies = cookies.map(|cookie| cookie.to_str().unwrap().to_owned()).collect();
+        let retry_after =
+            response.headers().get("retry-after").map(|seconds| seconds.to_str().unwrap().parse().unwrap());
         let status = response.status();
         let text = response.text().await.unwrap();
-        Answer { status, set_cookies, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+        Answer { status, set_cookies, retry_after, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
     }
 
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
@@ -79,7 +95,11 @@ impl Stage {
     /// A webhook as the CRM of this source signs it.
     pub async fn webhook(&self, source: &str, body: String) -> Answer {
         let url = format!("{}/api/webhooks/{source}", self.base);
-        let signed = settings::sign(source, &url, body.as_bytes(), Clock::system().now());
+        self.signed(&settings::sign(source, &url, body.as_bytes(), self.clock.now()), body).await
+    }
+
+    /// A webhook as somebody has signed it for this address.
+    pub async fn signed(&self, signed: &Signed, body: String) -> Answer {
         let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.call(Method::POST, signed.url.strip_prefix(&self.base).unwrap(), &headers, body).await
     }

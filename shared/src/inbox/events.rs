@@ -100,6 +100,8 @@ pub async fn keep(
         cross join jsonb_to_recordset($7) as d (
             position integer, source_event_id text, state text, reason text, rule text, crm_deal_id text, inbox_id uuid
         )
+        -- Two bodies may hold the same events in another order: nobody waits in a circle.
+        order by d.source_event_id
         on conflict (source, source_event_id) do update
         set deliveries = e.deliveries + 1,
             (receipt_id, position, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at) = (
@@ -146,17 +148,23 @@ pub struct Kept {
     pub fetch_failures: i32,
 }
 
-/// Takes events about which the CRM is to be asked, at most so many, and reserves them for five minutes.
+/// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
+/// five minutes.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim_received(tx: &mut Tx, limit: u16, now: DateTime<Utc>) -> Result<Vec<Kept>, DbError> {
+pub async fn claim_received(
+    tx: &mut Tx,
+    limit: u16,
+    except: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
         r#"-- inbox::events::claim_received
         with due as (
             select id from public.inbox_events
-            where state = 'received' and fetch_due_at <= $1
+            where state = 'received' and fetch_due_at <= $1 and source <> all($4)
             order by fetch_due_at
             limit $2
             for update skip locked
@@ -168,6 +176,7 @@ pub async fn claim_received(tx: &mut Tx, limit: u16, now: DateTime<Utc>) -> Resu
         now,
         i64::from(limit),
         now + LEASE,
+        except,
     )
     .fetch_all(tx)
     .await?;
@@ -239,6 +248,23 @@ pub async fn postpone(
         kept.id,
         reason,
         now + after.unwrap_or(pause).min(LONGEST_PAUSE),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The CRM of this source said how long it wants to be left in peace.
+///
+/// # Errors
+/// Those of the database.
+pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- inbox::events::hold_back
+        update public.inbox_events set fetch_due_at = $2
+        where state = 'received' and source = $1 and fetch_due_at < $2",
+        source,
+        until,
     )
     .execute(tx)
     .await?;

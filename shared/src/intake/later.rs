@@ -20,8 +20,13 @@ const TOGETHER: u16 = 5;
 pub enum Resumed {
     /// It was read, and came to this.
     Taken(Taken),
-    /// It has to wait, and why.
-    Postponed(String),
+    /// It has to wait.
+    Postponed {
+        /// Why.
+        reason: String,
+        /// How long the CRM asked for, if it did.
+        after: Option<TimeDelta>,
+    },
 }
 
 /// Asks the CRMs about events that wait for it, until `end`. Answers how many are done.
@@ -33,13 +38,29 @@ pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
     if app.config.crm_sources.iter().all(|source| source.fetch.is_none()) {
         return Ok(done);
     }
+    // Sources whose CRM doesn't answer in this run: the others needn't wait for it.
+    let mut away: Vec<String> = Vec::new();
     while app.clock.now() < end {
         let now = app.clock.now();
-        let due = app.db.tx(async |tx| events::claim_received(tx, TOGETHER, now).await).await?;
+        let due = app.db.tx(async |tx| events::claim_received(tx, TOGETHER, &away, now).await).await?;
         if due.is_empty() {
             break;
         }
         let resumed = try_join_all(due.iter().map(|kept| resume(app, kept))).await?;
+        for kept in &due {
+            let of_source = || due.iter().zip(&resumed).filter(|(it, _)| it.source == kept.source).map(|(_, it)| it);
+            if away.contains(&kept.source) || of_source().any(|it| matches!(it, Resumed::Taken(_))) {
+                continue;
+            }
+            away.push(kept.source.clone());
+            let asked_for = of_source().filter_map(|it| match it {
+                Resumed::Postponed { after, .. } => *after,
+                Resumed::Taken(_) => None,
+            });
+            if let Some(after) = asked_for.max() {
+                app.db.tx(async |tx| events::hold_back(tx, &kept.source, now + after).await).await?;
+            }
+        }
         done += resumed.iter().filter(|it| matches!(it, Resumed::Taken(_))).count() as u64;
     }
     Ok(done)
@@ -55,7 +76,7 @@ pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
         Ok(reading) => reading,
         Err(Postponed { reason, after }) => {
             app.db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
-            return Ok(Resumed::Postponed(reason));
+            return Ok(Resumed::Postponed { reason, after });
         }
     };
     let taken = app.db.tx(async |tx| -> Result<_, DbError> {
@@ -65,7 +86,9 @@ pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
         Ok(taken)
     });
     Ok(match taken.await? {
-        Taken { outcome: Outcome::Received, .. } => Resumed::Postponed("the CRM has to be asked".into()),
+        Taken { outcome: Outcome::Received, .. } => {
+            Resumed::Postponed { reason: "the CRM has to be asked".into(), after: None }
+        }
         taken => Resumed::Taken(taken),
     })
 }
