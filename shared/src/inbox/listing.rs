@@ -119,12 +119,19 @@ pub async fn newest(tx: &mut Tx, states: &[State], limit: u16) -> Result<Vec<Ent
 pub async fn show(tx: &mut Tx, name: &str) -> Result<Vec<Value>, DbError> {
     let found = sqlx::query_scalar!(
         r#"-- inbox::listing::show
-        with named as (
-            select i.id as inbox_id, null::uuid as event_id from public.inbox i
-            where i.id::text = $1 or i.crm_deal_id = $1
-            union
-            select e.inbox_id, case when e.inbox_id is null then e.id end from public.inbox_events e
-            where e.id::text = $1 or (e.crm_deal_id = $1 and e.inbox_id is null)
+        with event as (
+            select id, inbox_id, crm_deal_id from public.inbox_events where id = $2::uuid or crm_deal_id = $1
+        ),
+        named as (
+            select i.id as inbox_id, null::uuid as event_id
+            from public.inbox i
+            where i.id = $2::uuid or i.crm_deal_id = $1 or i.id in (select inbox_id from event)
+                or i.crm_deal_id in (select crm_deal_id from event where inbox_id is null)
+            union all
+            select null, e.id
+            from event e
+            where e.inbox_id is null
+                and not exists (select from public.inbox i where i.crm_deal_id = e.crm_deal_id)
         )
         select jsonb_build_object(
             'deal', to_jsonb(i),
@@ -139,6 +146,8 @@ pub async fn show(tx: &mut Tx, name: &str) -> Result<Vec<Value>, DbError> {
                 from public.inbox_events e
                 join public.inbox_receipts r on r.id = e.receipt_id
                 where e.inbox_id = named.inbox_id or e.id = named.event_id
+                    -- A loss is the whole deal's.
+                    or (e.inbox_id is null and e.crm_deal_id = i.crm_deal_id)
             ),
             'conversion', to_jsonb(c),
             'lead', jsonb_build_object(
@@ -156,6 +165,7 @@ pub async fn show(tx: &mut Tx, name: &str) -> Result<Vec<Value>, DbError> {
         left join public.leads l on l.id = coalesce(c.lead_id, i.lead_id)
         order by coalesce(i.received_at, 'infinity')"#,
         name,
+        Uuid::try_parse(name).ok(),
     )
     .fetch_all(tx)
     .await?;

@@ -395,13 +395,13 @@ async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
 }
 
 /// What can happen to a deal, in every order there is; and what is stored in the end, each end once.
-async fn in_every_order(pool: &PgPool, uploads_at_once: bool) -> Vec<Value> {
+async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_once: bool) -> Vec<Value> {
     let steps = [
         None,
         Some(closed(&json!({"conversion_type": "qualified", "occurred_at": "2026-11-20T07:00:00Z"}))),
         Some(worth(100, CLOSED_AT)),
-        Some(worth(200, "2026-11-20T08:30:00Z")),
-        Some(lost(&json!({}))),
+        Some(changed),
+        Some(lost),
         Some(worth(100, CLOSED_AT)),
     ];
     let app = app(pool);
@@ -466,7 +466,7 @@ fn permutations(length: usize) -> Vec<Vec<usize>> {
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
-    let ends = in_every_order(&pool, false).await;
+    let ends = in_every_order(&pool, worth(200, "2026-11-20T08:30:00Z"), lost(&json!({})), false).await;
     let expected = json!([
         {
             "conversion_type": "closed", "value": 200.0, "currency": "EUR", "occurred_at": "2026-11-20T08:00:00+00:00",
@@ -482,10 +482,26 @@ async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
     assert_eq!(ends, [expected]);
 }
 
+/// Lost and won again, at another time and value than was said first.
+#[sqlx::test(migrations = "../../migrations")]
+async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) {
+    let mut changed = worth(200, "2026-11-20T08:30:00Z");
+    changed["occurred_at"] = json!("2026-11-20T08:20:00Z");
+    let ends = in_every_order(&pool, changed, lost(&json!({"occurred_at": "2026-11-20T07:30:00Z"})), false).await;
+    let expected = json!({
+        "conversion_type": "closed", "value": 200.0, "currency": "EUR", "occurred_at": "2026-11-20T08:20:00+00:00",
+        "retracted_at": null, "skip_reason": null, "conversion_status": "closed",
+        "queue": [["google_ads", "pending", null]],
+    });
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert_eq!(ends[0][0], expected);
+}
+
 /// The platform knows in the end that there is nothing, whatever it was told in between.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool: PgPool) {
-    for state in in_every_order(&pool, true).await {
+    let changed = worth(200, "2026-11-20T08:30:00Z");
+    for state in in_every_order(&pool, changed, lost(&json!({})), true).await {
         let expected =
             json!({"value": 200.0, "retracted_at": "2026-11-20T09:00:00+00:00", "conversion_status": "lost"});
         expect(&state[0], &expected);
