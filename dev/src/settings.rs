@@ -146,7 +146,9 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
 #[must_use]
 pub fn exports(values: &Values) -> String {
     let quoted = |value: &SecretString| format!("'{}'", value.expose_secret().replace('\'', r"'\''"));
-    values.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
+    let exports = values.iter().map(|(name, value)| format!("export {name}={}", quoted(value)));
+    // With a DATABASE_URL at hand, cargo would check every query against that database.
+    exports.chain(["export SQLX_OFFLINE=true\n".to_owned()]).collect::<Vec<_>>().join("\n")
 }
 
 /// The port to serve on: `PORT`, else 8080.

@@ -108,6 +108,8 @@ pub struct Received {
     pub conversion_id: Option<Uuid>,
     /// Was this body never received before?
     pub is_new: bool,
+    /// The source that reported the deal first.
+    pub source: String,
 }
 
 /// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person and other reports of the
@@ -203,7 +205,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                         where is_person is not true
                     ) person
                 )
-            returning id, conversion_id
+            returning id, conversion_id, source
         ),
         report as (
             insert into public.deal_reports (inbox_id, payload_hash, received_at)
@@ -211,7 +213,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
             on conflict do nothing
             returning inbox_id
         )
-        select id as "id!", conversion_id, exists (select from report) as "is_new!" from received"#,
+        select id as "id!", conversion_id, exists (select from report) as "is_new!", source as "source!" from received"#,
         &Locks::of_report(deal).keys,
         deal.source,
         deal.crm_deal_id,
@@ -233,7 +235,7 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
     )
     .fetch_one(tx)
     .await?;
-    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new: row.is_new })
+    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new: row.is_new, source: row.source })
 }
 
 /// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties bodies

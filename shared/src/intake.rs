@@ -21,7 +21,7 @@ use crate::http::problem::FieldError;
 use crate::identity::Hash;
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
-use crate::inbox::{self, Deal, Locks};
+use crate::inbox::{self, Deal, Locks, Received};
 use crate::leads;
 use crate::lost_deals::{self, Loss};
 
@@ -231,9 +231,13 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Ve
 }
 
 /// What a reading comes to.
-async fn take(tx: &mut Tx, app: &App, reading: Reading, now: DateTime<Utc>) -> Result<Taken, DbError> {
+async fn take(tx: &mut Tx, app: &App, mut reading: Reading, now: DateTime<Utc>) -> Result<Taken, DbError> {
     let (outcome, inbox_id) = match &reading.meaning {
-        Meaning::Report(Report::Reached(deal)) => reach(tx, app, deal, now).await?,
+        Meaning::Report(Report::Reached(deal)) => {
+            let received = inbox::receive(tx, deal, now).await?;
+            reading.warnings.extend(shared_id(deal, &received));
+            (reach(tx, app, deal, &received, now).await?, Some(received.inbox_id))
+        }
         Meaning::Report(Report::Lost(loss)) => (undo(tx, loss, now).await?, None),
         Meaning::Fetch => (Outcome::Received, None),
         Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
@@ -242,30 +246,41 @@ async fn take(tx: &mut Tx, app: &App, reading: Reading, now: DateTime<Utc>) -> R
     Ok(Taken::of(reading, outcome, inbox_id))
 }
 
-async fn reach(tx: &mut Tx, app: &App, deal: &Deal, now: DateTime<Utc>) -> Result<(Outcome, Option<Uuid>), DbError> {
-    let received = inbox::receive(tx, deal, now).await?;
+async fn reach(
+    tx: &mut Tx,
+    app: &App,
+    deal: &Deal,
+    received: &Received,
+    now: DateTime<Utc>,
+) -> Result<Outcome, DbError> {
     let inbox_id = received.inbox_id;
     if let Some(conversion_id) = received.conversion_id {
         let duplicate = Outcome::Duplicate { conversion_id: Some(conversion_id) };
         if !received.is_new {
-            return Ok((duplicate, Some(inbox_id)));
+            return Ok(duplicate);
         }
-        if !conversions::reopen(tx, inbox_id, deal.occurred_at.or(deal.event_at).unwrap_or(now)).await? {
-            let Some(restated) = conversions::restate(tx, inbox_id, now).await? else {
-                return Ok((duplicate, Some(inbox_id)));
-            };
+        let closed_at = deal.occurred_at.or(deal.event_at).unwrap_or(now);
+        if !conversions::reopen(tx, inbox_id, closed_at).await? {
+            let Some(restated) = conversions::restate(tx, inbox_id, now).await? else { return Ok(duplicate) };
             // It may have closed before its loss after all.
             let retracted = if restated.is_moved { retract(tx, &deal.crm_deal_id, now).await? } else { None };
-            let restated = Outcome::Restated { conversion_id, platforms: restated.platforms };
-            return Ok((retracted.unwrap_or(restated), Some(inbox_id)));
+            return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }
     let recorded = record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop();
-    let outcome = recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
+    Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
         Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
         None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
-    });
-    Ok((outcome, Some(inbox_id)))
+    }))
+}
+
+/// Two CRMs that number their deals alike would mix them up without a word.
+fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
+    let detail = format!(
+        "was reported by the source {} before: if that is another CRM, set their ids apart with deal_id = {{ join = […] }}",
+        received.source
+    );
+    (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
 }
 
 async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Outcome, DbError> {

@@ -201,6 +201,33 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_that_two_sources_report_is_one_and_says_so(pool: PgPool) {
+    let sources =
+        "[one]\nready = \"n8n\"\n[other]\nready = \"n8n\"\nfields.deal_id = { join = [\"other-\", \"/crm_deal_id\"] }";
+    let app = app_with(&pool, &[("CRM_SOURCES", sources), ("N8N_SECRET", "n8n's secret of 16")]);
+    lead(&pool, &json!({})).await;
+    let mut answers = Vec::new();
+    for source in ["crm-conversion", "one", "other"] {
+        let mut request = with(
+            signed(testing::json_request(&ENDPOINT, &deal("D-1", &json!({})))),
+            "x-adtrail-secret",
+            "n8n's secret of 16",
+        );
+        *request.uri_mut() = format!("/api/webhooks/{source}").parse().unwrap();
+        answers.push(call(&app, &ENDPOINT, request, handle).await.body);
+    }
+    let [first, second, third] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(
+        (&first["status"], &second["status"], &third["status"]),
+        (&json!("queued"), &json!("duplicate"), &json!("queued"))
+    );
+    assert_eq!(first["conversion_id"], second["conversion_id"]);
+    assert_eq!(second["warnings"][0]["field"], "deal_id");
+    assert!(second["warnings"][0]["detail"].as_str().unwrap().contains("crm-conversion"), "{second}");
+    assert_eq!((first.get("warnings"), third.get("warnings")), (None, None), "{third}");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_lead_is_found_by_id_then_email_then_phone(pool: PgPool) {
     let app = app(&pool);
     let phone = Hash::of("+493023125123");
