@@ -17,7 +17,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 mod attendance;
 mod close;
@@ -113,6 +113,29 @@ impl CrmSandbox {
             records.into_iter().map(|record| Ok(((kind, id(&record).ok_or(RecordRefused)?), record))).collect();
         self.memory().records.extend(records?);
         Ok(())
+    }
+
+    /// Adds what HubSpot, Pipedrive and Close know of the deals in the samples of their ready sources: all of them are
+    /// jane@example.com's.
+    ///
+    /// # Panics
+    /// Never: the records have ids.
+    pub fn put_samples(&self) {
+        let properties = json!({"amount": "6000.50", "deal_currency_code": "EUR", "dealstage": "closedwon"});
+        let associations = json!({"contacts": {"results": [{"id": "501", "type": "deal_to_contact"}]}});
+        let contacts = json!([{"emails": [{"email": "jane@example.com"}], "phones": []}]);
+        let lead = "lead_zwqexample00000000000000000000000000000000001";
+        for (kind, record) in [
+            (Kind::Deal, json!({"id": "17812345678", "properties": properties, "associations": associations})),
+            (Kind::Contact, json!({"id": "501", "properties": {"email": "jane@example.com"}})),
+            (
+                Kind::Person,
+                json!({"id": 179, "emails": [{"value": "jane@example.com", "primary": true}], "phones": []}),
+            ),
+            (Kind::Lead, json!({"id": lead, "contacts": contacts})),
+        ] {
+            self.put(kind, [record]).expect("records have ids");
+        }
     }
 
     /// Has the next requests to this CRM fail. Another failure of the same CRM replaces it.

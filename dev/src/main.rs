@@ -86,6 +86,7 @@ async fn serve() -> anyhow::Result<()> {
     let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
     let google = GoogleSandbox::new(GoogleAccount::dev());
     let crm = CrmSandbox::new();
+    crm.put_samples();
     let router = server::router(app, &google, &crm).route("/dev/env", get(async || exports));
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     println!(

@@ -1,6 +1,5 @@
 //! Every ready source: what its CRM sends, signed as it signs, ends as the right conversion.
 
-use dev::crm::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::crm::ready;
@@ -41,20 +40,6 @@ const CASES: [Case; 13] = [
     case("zoho", "4150868000003194003"),
 ];
 
-/// What HubSpot, Pipedrive and Close know of the samples' deals.
-fn fill(stage: &Stage) {
-    let properties = json!({"amount": "6000.50", "deal_currency_code": "EUR", "dealstage": "closedwon"});
-    let associations = json!({"contacts": {"results": [{"id": "501", "type": "deal_to_contact"}]}});
-    let deal = json!({"id": "17812345678", "properties": properties, "associations": associations});
-    let contact = json!({"id": "501", "properties": {"email": "jane@example.com"}});
-    let person = json!({"id": 179, "emails": [{"value": "jane@example.com", "primary": true}], "phones": []});
-    let contacts = json!([{"emails": [{"email": "jane@example.com"}], "phones": []}]);
-    let lead = json!({"id": "lead_zwqexample00000000000000000000000000000000001", "contacts": contacts});
-    for (kind, record) in [(Kind::Deal, deal), (Kind::Contact, contact), (Kind::Person, person), (Kind::Lead, lead)] {
-        stage.crm.put(kind, [record]).unwrap();
-    }
-}
-
 /// How many rows there are of everything that a webhook could have left.
 async fn left(stage: &Stage) -> i64 {
     let tables = ["inbox_receipts", "inbox_events", "inbox", "conversions", "conversion_queue", "lost_deals"];
@@ -65,7 +50,7 @@ async fn left(stage: &Stage) -> i64 {
 #[sqlx::test(migrations = "../migrations")]
 async fn the_sample_of_every_ready_source_becomes_the_right_conversion(pool: PgPool) {
     let stage = Stage::new(pool).await;
-    fill(&stage);
+    stage.crm.put_samples();
     stage.post("/api/leads", &[], &json!({"email": "Jane@example.com", "gclid": "Click-1"})).await;
     assert!(ready::names().eq(CASES.iter().map(|case| case.source)), "each ready source has a case");
     for Case { source, crm_deal_id, value, currency, occurred_at } in CASES {
