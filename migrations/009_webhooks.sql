@@ -85,9 +85,7 @@ alter table public.inbox
   drop constraint inbox_names_a_person,
   -- The CRM may know several addresses of a person.
   add column other_email_hashes text[] not null default '{}',
-  -- How new the reports are that its time and its person are from; null where no report said so. reported_at is the
-  -- value's.
-  add column time_reported_at timestamptz,
+  -- How new the report is that its person is from; null where no report named one. reported_at is the value's.
   add column person_reported_at timestamptz,
   -- When the operator said whose deal it is; lead_id is theirs then.
   add column attached_at timestamptz,
@@ -95,9 +93,20 @@ alter table public.inbox
   add column matched_by text,
   add constraint inbox_matched_by_is_known check (matched_by in ('manual', 'lead_id', 'email', 'phone', 'deal'));
 
--- Of the deals from before, both are as old as what is known of them.
-update public.inbox
-set time_reported_at = coalesce(reported_at, received_at), person_reported_at = coalesce(reported_at, received_at);
+-- Of the deals from before, it is as old as what is known of them.
+update public.inbox set person_reported_at = coalesce(reported_at, received_at);
+
+alter table public.deal_reports
+  -- When the deal reached the stage, as the report says, and how new that is.
+  add column stated_at timestamptz,
+  add column stated_as_of timestamptz,
+  -- Where it doesn't say: when that was noticed. The deal may have reached the stage several times, with losses between.
+  add column noticed_at timestamptz;
+
+update public.deal_reports r
+set stated_at = i.occurred_at, stated_as_of = coalesce(i.reported_at, i.received_at)
+from public.inbox i
+where i.id = r.inbox_id;
 
 update public.inbox i set matched_by = c.matched_by
 from public.conversions c

@@ -139,6 +139,18 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
             values.insert(name.into(), SecretString::from(value));
         }
     }
+    // What declarations from outside name, and what replaces or precedes the secrets of the ready ones.
+    let declared = environment("CRM_SOURCES").unwrap_or_default();
+    let declared = std::fs::read_to_string(declared.trim()).unwrap_or(declared);
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let named = declared.split(|c| !is_name(c)).filter(|word| word.len() > 3 && *word != "CRM_SOURCES");
+    for name in named.chain(CRM_SECRETS.iter().map(|(name, _)| *name)) {
+        for name in [name.to_owned(), format!("{name}_PREVIOUS")] {
+            if let Some(value) = environment(&name) {
+                values.insert(name, SecretString::from(value));
+            }
+        }
+    }
     values
 }
 

@@ -113,16 +113,21 @@ pub struct Received {
 }
 
 /// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person and other reports of the
-/// deal until the transaction ends.
+/// deal until the transaction ends. `reported_at` is when it came, which may be long before `now`.
 ///
 /// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. What was received
-/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. While no report
-/// says when, the earliest event counts. Once the deal has found its lead, that doesn't change any more.
+/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the deal
+/// has found its lead, that doesn't change any more.
 ///
 /// # Errors
 /// Those of the database.
 #[expect(clippy::too_many_lines, reason = "one statement")]
-pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Received, DbError> {
+pub async fn receive(
+    tx: &mut Tx,
+    deal: &Deal,
+    reported_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Received, DbError> {
     let email_hash = deal.email.as_ref().map(Email::hash);
     let phone_hash = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
     let other_email_hashes: Vec<_> = deal.other_emails.iter().map(|email| email.hash().as_str().to_owned()).collect();
@@ -139,11 +144,11 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
             insert into public.inbox as i (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
-                reported_at, time_reported_at, person_reported_at
+                reported_at, person_reported_at
             )
             select
-                $2, $3, $4, $5::float8, $6, coalesce($7::timestamptz, $16, $14), $8::uuid, $9, $10, $11, $12, $13, $14,
-                $15::timestamptz, $17::timestamptz,
+                $2, $3, $4, $5::float8, $6, coalesce($7::timestamptz, $16::timestamptz, $18::timestamptz), $8::uuid, $9, $10, $11, $12, $13, $14,
+                $15::timestamptz,
                 case when coalesce($8::text, $9, $12) is not null then $15 end
             from gate
             on conflict (crm_deal_id, conversion_type) do update
@@ -152,10 +157,10 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                 state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
                 received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
                 (
-                    payload_hash, value, currency, reported_at, occurred_at, time_reported_at, lead_id, email_hash,
-                    email_hash_google, other_email_hashes, phone_hash, person_reported_at
+                    payload_hash, value, currency, reported_at, lead_id, email_hash, email_hash_google,
+                    other_email_hashes, phone_hash, person_reported_at
                 ) = (
-                    select case when is_new then excluded.payload_hash else i.payload_hash end, worth.*, stage.*, person.*
+                    select case when is_new then excluded.payload_hash else i.payload_hash end, worth.*, person.*
                     from (
                         select not exists (
                             select from public.deal_reports r
@@ -168,17 +173,6 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                             is_new and excluded.value is not null
                                 and (i.value is null or excluded.reported_at >= coalesce(i.reported_at, i.received_at))
                                 as is_worth,
-                            is_new and case
-                                when excluded.time_reported_at is not null
-                                    then excluded.time_reported_at >= coalesce(i.time_reported_at, '-infinity')
-                                -- The first that was noticed of it, unless that was before a loss.
-                                else i.time_reported_at is null and excluded.occurred_at < i.occurred_at
-                                    and not exists (
-                                        select from public.lost_deals d
-                                        where d.crm_deal_id = i.crm_deal_id and d.lost_at >= excluded.occurred_at
-                                            and d.lost_at < i.occurred_at
-                                    )
-                            end as is_time,
                             -- Once the lead is found, who it was is settled; so it is by the operator's word.
                             is_new and i.state <> 'matched' and i.attached_at is null
                                 and excluded.person_reported_at >= coalesce(i.person_reported_at, '-infinity') as is_person
@@ -188,11 +182,6 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                         union all
                         select i.value, i.currency, i.reported_at where not is_worth
                     ) worth,
-                    lateral (
-                        select excluded.occurred_at, excluded.time_reported_at where is_time
-                        union all
-                        select i.occurred_at, i.time_reported_at where is_time is not true
-                    ) stage,
                     lateral (
                         select
                             excluded.lead_id, excluded.email_hash, excluded.email_hash_google,
@@ -205,15 +194,18 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
                         where is_person is not true
                     ) person
                 )
-            returning id, conversion_id, source
+            returning id, conversion_id, source, deliveries
         ),
         report as (
-            insert into public.deal_reports (inbox_id, payload_hash, received_at)
-            select id, $13, $14 from received
+            insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
+            select id, $13, $14, $7, $17, case when $7 is null then coalesce($16, $18) end from received
             on conflict do nothing
             returning inbox_id
         )
-        select id as "id!", conversion_id, exists (select from report) as "is_new!", source as "source!" from received"#,
+        select
+            id as "id!", conversion_id, exists (select from report) as "is_new!", source as "source!",
+            deliveries > 1 as "is_again!"
+        from received"#,
         &Locks::of_report(deal).keys,
         deal.source,
         deal.crm_deal_id,
@@ -228,14 +220,55 @@ pub async fn receive(tx: &mut Tx, deal: &Deal, now: DateTime<Utc>) -> Result<Rec
         phone_hash.map(Hash::as_str),
         deal.payload_hash.as_str(),
         now,
-        deal.updated_at.unwrap_or(now),
+        deal.updated_at.unwrap_or(reported_at),
         deal.event_at,
         // A time that isn't said to be a correction counts if it is later: the deal closed again.
         deal.occurred_at.map(|at| deal.updated_at.unwrap_or(at)),
+        reported_at,
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    if row.is_new && row.is_again {
+        settle_times(tx, &deal.crm_deal_id).await?;
+    }
     Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new: row.is_new, source: row.source })
+}
+
+/// Brings the times of a deal's stages in line with all that was reported of them, in whatever order, and answers which
+/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was lost,
+/// else the first of all.
+///
+/// # Errors
+/// Those of the database.
+pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, DbError> {
+    let changed = sqlx::query_scalar!(
+        "-- inbox::settle_times
+        with settled as (
+            select
+                i.id,
+                coalesce(
+                    (
+                        array_agg(r.stated_at order by r.stated_as_of desc, r.stated_at desc)
+                            filter (where r.stated_at is not null)
+                    )[1],
+                    min(r.noticed_at) filter (where r.noticed_at > d.lost_at),
+                    min(r.noticed_at)
+                ) as at
+            from public.inbox i
+            join public.deal_reports r on r.inbox_id = i.id
+            left join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
+            where i.crm_deal_id = $1
+            group by i.id
+        )
+        update public.inbox i set occurred_at = s.at
+        from settled s
+        where i.id = s.id and i.occurred_at <> s.at
+        returning i.id",
+        crm_deal_id,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(changed)
 }
 
 /// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties bodies

@@ -173,7 +173,11 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     }
     let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
     for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
-        let it = take(tx, app, reading, webhook.received_at).await?;
+        // A loss that came before is no second one, even if the deal closed in between.
+        let is_known = matches!(reading.meaning, Meaning::Report(Report::Lost(_)))
+            && events::is_taken(tx, &webhook.source.name, &source_event_id).await?;
+        let came = Came { at: webhook.received_at, is_known };
+        let it = take(tx, app, reading, came, webhook.received_at).await?;
         if kept.iter().all(|event| event.source_event_id != source_event_id) {
             kept.push(it.as_event(position, source_event_id));
         }
@@ -230,15 +234,24 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Ve
     }
 }
 
+/// How a report came.
+#[derive(Clone, Copy)]
+struct Came {
+    /// When it came first.
+    at: DateTime<Utc>,
+    /// Was the event taken before?
+    is_known: bool,
+}
+
 /// What a reading comes to.
-async fn take(tx: &mut Tx, app: &App, mut reading: Reading, now: DateTime<Utc>) -> Result<Taken, DbError> {
+async fn take(tx: &mut Tx, app: &App, mut reading: Reading, came: Came, now: DateTime<Utc>) -> Result<Taken, DbError> {
     let (outcome, inbox_id) = match &reading.meaning {
         Meaning::Report(Report::Reached(deal)) => {
-            let received = inbox::receive(tx, deal, now).await?;
+            let received = inbox::receive(tx, deal, came.at, now).await?;
             reading.warnings.extend(shared_id(deal, &received));
             (reach(tx, app, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (undo(tx, loss, now).await?, None),
+        Meaning::Report(Report::Lost(loss)) => (undo(tx, loss, came.is_known, now).await?, None),
         Meaning::Fetch => (Outcome::Received, None),
         Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
         Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
@@ -259,9 +272,11 @@ async fn reach(
         if !received.is_new {
             return Ok(duplicate);
         }
-        let closed_at = deal.occurred_at.or(deal.event_at).unwrap_or(now);
-        if !conversions::reopen(tx, inbox_id, closed_at).await? {
-            let Some(restated) = conversions::restate(tx, inbox_id, now).await? else { return Ok(duplicate) };
+        if !conversions::reopen(tx, inbox_id).await? {
+            let restated = conversions::restate(tx, inbox_id, now).await?;
+            let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
+                return Ok(duplicate);
+            };
             // It may have closed before its loss after all.
             let retracted = if restated.is_moved { retract(tx, &deal.crm_deal_id, now).await? } else { None };
             return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
@@ -283,8 +298,12 @@ fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
     (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
 }
 
-async fn undo(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<Outcome, DbError> {
-    lost_deals::keep(tx, loss, now).await?;
+async fn undo(tx: &mut Tx, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<Outcome, DbError> {
+    lost_deals::keep(tx, loss, is_known, now).await?;
+    // What was noticed after the loss counts now.
+    for inbox_id in inbox::settle_times(tx, &loss.crm_deal_id).await? {
+        conversions::restate(tx, inbox_id, now).await?;
+    }
     let retracted = retract(tx, &loss.crm_deal_id, now).await?;
     if retracted.is_none() {
         leads::renew_status(tx, &[&loss.crm_deal_id]).await?;

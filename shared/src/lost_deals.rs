@@ -22,12 +22,12 @@ pub struct Loss {
     pub payload_hash: Hash,
 }
 
-/// Keeps the loss, the latest if there are several, and holds back other reports of the deal until the transaction ends,
+/// Keeps the loss, the latest if there are several (one that is known from before says nothing new), and holds back other reports of the deal until the transaction ends,
 /// as well as whoever matches the deal to its lead: they record it first or see the loss.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn keep(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn keep(tx: &mut Tx, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- lost_deals::keep
         with locked as materialized (
@@ -41,7 +41,7 @@ pub async fn keep(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<(), Db
         on conflict (crm_deal_id) do update
         -- A report without a time of its own must not become newer by being sent again.
         set lost_at = case
-                when d.payload_hash = excluded.payload_hash then d.lost_at
+                when $6 or d.payload_hash = excluded.payload_hash then d.lost_at
                 else greatest(d.lost_at, excluded.lost_at)
             end,
             payload_hash = excluded.payload_hash,
@@ -51,6 +51,7 @@ pub async fn keep(tx: &mut Tx, loss: &Loss, now: DateTime<Utc>) -> Result<(), Db
         loss.lost_at,
         loss.payload_hash.as_str(),
         now,
+        is_known,
     )
     .execute(&mut *tx)
     .await?;
@@ -84,9 +85,12 @@ pub async fn retract(tx: &mut Tx, crm_deal_id: &str, now: DateTime<Utc>) -> Resu
         "-- lost_deals::retract
         update public.conversions c
         set retracted_at = d.lost_at
-        from public.lost_deals d
-        where d.crm_deal_id = $1 and c.idempotency_key = d.crm_deal_id || ':closed' and c.occurred_at <= d.lost_at
-            and c.retracted_at is null
+        from public.lost_deals d, public.conversions was
+        left join public.inbox i on i.conversion_id = was.id
+        where d.crm_deal_id = $1 and was.idempotency_key = d.crm_deal_id || ':closed' and c.id = was.id
+            -- A platform may know an earlier time than the one that stands.
+            and coalesce(i.occurred_at, was.occurred_at) <= d.lost_at
+            and was.retracted_at is null
         returning c.id",
         crm_deal_id,
     )

@@ -6,7 +6,7 @@ use shared::config::Values;
 use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::matching::{self, Waiting};
-use shared::intake::{Resumed, resume};
+use shared::intake::{Outcome, Resumed, Taken, resume};
 use uuid::Uuid;
 
 use super::words::{self, text};
@@ -17,14 +17,24 @@ use crate::{Failure, setting};
 /// What is looked at again.
 enum Again {
     Event(Kept),
-    Deal { inbox_id: Uuid, crm_deal_id: String },
+    Deal { inbox_id: Uuid, crm_deal_id: String, was_expired: bool, events: Vec<Kept> },
 }
 
 pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
     let app = setting::app(values, REQUIRED)?;
     match choose(&app, name).await? {
         Again::Event(event) => retry_event(&app, &event).await,
-        Again::Deal { inbox_id, crm_deal_id } => retry_deal(&app, inbox_id, &crm_deal_id).await,
+        Again::Deal { inbox_id, crm_deal_id, was_expired, events } => {
+            // What they say may be read in another way by now, and the CRM may know more.
+            for event in &events {
+                let resumed = resume(&app, event).await?;
+                if let Resumed::Taken(Taken { outcome: Outcome::Queued { .. } | Outcome::Skipped { .. }, .. }) = resumed
+                {
+                    return Ok(taken(event, resumed));
+                }
+            }
+            retry_deal(&app, inbox_id, &crm_deal_id, was_expired).await
+        }
     }
 }
 
@@ -37,10 +47,16 @@ async fn choose(app: &App, name: &str) -> Result<Again, Failure> {
             return Ok(Again::Event(event));
         }
         let found = find(tx, name).await?;
-        if let Some(deal) = only_deal(&found, name)? {
-            return Ok(Again::Deal { inbox_id: still_open(&found, deal)?, crm_deal_id: text(&deal["crm_deal_id"]) });
-        }
         let of_entry = |entry: &Value| entry["events"].as_array().cloned().unwrap_or_default();
+        if let Some(deal) = only_deal(&found, name)? {
+            let (inbox_id, crm_deal_id) = (still_open(&found, deal)?, text(&deal["crm_deal_id"]));
+            let mut events = Vec::new();
+            for event in found.iter().filter(|entry| entry["deal"]["id"] == deal["id"]).flat_map(of_entry) {
+                events.extend(events::get(tx, id_of(&event)?).await?);
+            }
+            let was_expired = deal["state"] == "expired";
+            return Ok(Again::Deal { inbox_id, crm_deal_id, was_expired, events });
+        }
         let ids = found.iter().flat_map(of_entry).map(|event| id_of(&event)).collect::<Result<Vec<_>, _>>()?;
         if let [id] = ids[..]
             && let Some(event) = events::get(tx, id).await?
@@ -58,8 +74,12 @@ async fn choose(app: &App, name: &str) -> Result<Again, Failure> {
 }
 
 async fn retry_event(app: &App, event: &Kept) -> Result<Answer, Failure> {
+    Ok(taken(event, resume(app, event).await?))
+}
+
+fn taken(event: &Kept, resumed: Resumed) -> Answer {
     let mut document = json!({ "event_id": event.id, "source": event.source });
-    let said = match resume(app, event).await? {
+    let said = match resumed {
         Resumed::Taken(taken) => {
             document["outcome"] = json!(taken.outcome);
             document["warnings"] = json!(taken.warnings);
@@ -73,21 +93,21 @@ async fn retry_event(app: &App, event: &Kept) -> Result<Answer, Failure> {
             format!("The event has to wait: {reason}")
         }
     };
-    Ok(Answer::new(document, &said))
+    Answer::new(document, &said)
 }
 
-async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str) -> Result<Answer, Failure> {
+async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: bool) -> Result<Answer, Failure> {
     let looked = app.db.tx(async |tx| -> Result<_, Failure> {
-        let is_renewed = matching::wait_again(tx, inbox_id, app.clock.now()).await?;
-        Ok((is_renewed, record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop()))
+        matching::wait_again(tx, inbox_id, app.clock.now()).await?;
+        Ok(record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop())
     });
-    let (is_renewed, recorded) = looked.await?;
+    let recorded = looked.await?;
     let (status, said) = match &recorded {
         Some(recorded) => match recorded.skip_reason {
             Some(reason) => ("skipped", format!("found its lead and is {}", words::skipped(reason))),
             None => ("queued", format!("found its lead and is {}", words::queued(&recorded.platforms))),
         },
-        None if is_renewed => ("awaiting_lead", "had expired and waits another 90 days for its lead".into()),
+        None if was_expired => ("awaiting_lead", "had expired and waits another 90 days for its lead".into()),
         None => {
             let fix = format!("adtrail inbox attach {inbox_id} <LEAD_ID> says whose it is");
             ("awaiting_lead", format!("still finds no lead; {fix}"))
@@ -97,7 +117,7 @@ async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str) -> Result<Answ
         "inbox_id": inbox_id,
         "crm_deal_id": crm_deal_id,
         "status": status,
-        "waits_again": is_renewed,
+        "waits_again": was_expired,
         "conversion_id": recorded.as_ref().map(|it| it.conversion_id),
         "platforms": recorded.as_ref().map(|it| &it.platforms),
         "skip_reason": recorded.as_ref().and_then(|it| it.skip_reason),

@@ -11,24 +11,23 @@ use crate::platforms::{self, Operation};
 ///
 /// # Errors
 /// Those of the database.
-pub async fn reopen(tx: &mut Tx, inbox_id: Uuid, closed_at: DateTime<Utc>) -> Result<bool, DbError> {
+pub async fn reopen(tx: &mut Tx, inbox_id: Uuid) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "-- conversions::reopen
         with reopened as (
             update public.conversions c
-            set value = i.value, currency = i.currency, occurred_at = $2, skip_reason = null, retracted_at = null
+            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, skip_reason = null, retracted_at = null
             from public.inbox i
             join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
             where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
-                and d.lost_at < $2
+                and d.lost_at < i.occurred_at
             returning c.id
         )
         update public.inbox i
-        set state = 'awaiting_lead', conversion_id = null, matched_at = null, matched_by = null, occurred_at = $2
+        set state = 'awaiting_lead', conversion_id = null, matched_at = null, matched_by = null
         from reopened
         where i.id = $1",
         inbox_id,
-        closed_at,
     )
     .execute(tx)
     .await?;
@@ -42,6 +41,10 @@ pub struct Restated {
     pub platforms: Vec<String>,
     /// Did its time change?
     pub is_moved: bool,
+    /// Did its value change?
+    pub is_worth_else: bool,
+    /// Was it taken back before?
+    pub is_retracted: bool,
 }
 
 /// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a platform
@@ -70,7 +73,7 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
         with stood as (
             select
                 c.id, (c.value, c.currency) is distinct from (i.value, i.currency) as is_worth_else,
-                c.occurred_at <> i.occurred_at and c.retracted_at is null and not exists (
+                c.occurred_at <> i.occurred_at and not exists (
                     select from public.conversion_queue q where q.conversion_id = c.id and q.claims > 0
                 ) as is_moved,
                 i.value, i.currency, i.occurred_at
@@ -88,7 +91,8 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
             end
         from stood s
         where c.id = s.id and (s.is_worth_else or s.is_moved)
-        returning s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!""#,
+        returning
+            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!", c.retracted_at is not null as "is_retracted!""#,
         inbox_id,
         now,
     )
@@ -96,7 +100,8 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
     .await?;
     let Some(changed) = changed else { return Ok(None) };
     if !changed.is_worth_else {
-        return Ok(Some(Restated { platforms: Vec::new(), is_moved: true }));
+        let (is_moved, is_retracted) = (true, changed.is_retracted);
+        return Ok(Some(Restated { platforms: Vec::new(), is_moved, is_worth_else: false, is_retracted }));
     }
     let (uploads, restatements) = platforms::corrections(Operation::Restatement);
     let platforms = sqlx::query_scalar!(
@@ -122,5 +127,6 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
     )
     .fetch_all(tx)
     .await?;
-    Ok(Some(Restated { platforms, is_moved: changed.is_moved }))
+    let (is_moved, is_retracted) = (changed.is_moved, changed.is_retracted);
+    Ok(Some(Restated { platforms, is_moved, is_worth_else: true, is_retracted }))
 }

@@ -123,7 +123,11 @@ impl Reader<'_> {
         // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
         let received_at = self.when.received_at;
         let occurred_at = self.time(self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
-        let event_at = self.time(self.source.fields.event_at.as_ref()).map(|at| at.min(received_at));
+        let event_at = self.time(self.source.fields.event_at.as_ref());
+        // Not cut: a clock that is ahead must still tell the newer of two reports.
+        let errors = self.errors.len();
+        let updated_at = self.time(self.source.fields.updated_at.as_ref());
+        let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
         let payload_hash = match event_id {
             Some(event_id) => Hash::of(format!("{}\n{event_id}", self.source.name)),
             None => self.when.payload_hash.clone(),
@@ -131,6 +135,7 @@ impl Reader<'_> {
         let conversion_type = match rule.map(|rule| rule.conversion) {
             // A deal that was lost reached no stage. The rest is what a CRM's template sends with every deal.
             Some(Outcome::Lost | Outcome::Refunded) => {
+                self.errors.truncate(errors);
                 let lost_at = occurred_at.or(event_at).unwrap_or(received_at);
                 return self
                     .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
@@ -147,8 +152,6 @@ impl Reader<'_> {
         };
         let person = self.person();
         let money = self.money(rule.map(|rule| rule.value).unwrap_or_default());
-        // Not cut: a clock that is ahead must still tell the newer of two reports.
-        let updated_at = self.time(self.source.fields.updated_at.as_ref());
         let source = self.source.name.clone();
         self.finish(crm_deal_id, |crm_deal_id| {
             Report::Reached(Deal {

@@ -19,8 +19,8 @@ pub(super) use conditions::{Conditions, Held};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[acme.rules]]")]
 pub(super) struct Rule {
-    /// It holds if all of these do; without any, it always holds.
-    #[serde(default)]
+    /// It holds if all of these do; `when = {}` always holds, but has to be written: a line forgotten would make every
+    /// webhook a conversion.
     pub when: Conditions,
     pub conversion: Outcome,
     #[serde(default)]

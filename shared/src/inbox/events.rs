@@ -129,6 +129,24 @@ pub async fn keep(
     Ok(taken_before.into_iter().flatten().collect())
 }
 
+/// Was this event taken before?
+///
+/// # Errors
+/// Those of the database.
+pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
+    let is_taken = sqlx::query_scalar!(
+        r#"-- inbox::events::is_taken
+        select exists (
+            select from public.inbox_events where source = $1 and source_event_id = $2 and state = 'taken'
+        ) as "is_taken!""#,
+        source,
+        source_event_id,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(is_taken)
+}
+
 /// An event as it was kept.
 #[derive(Debug)]
 pub struct Kept {
@@ -146,6 +164,8 @@ pub struct Kept {
     pub received_at: DateTime<Utc>,
     /// How often the CRM was asked in vain.
     pub fetch_failures: i32,
+    /// Was it taken before?
+    pub is_taken: bool,
 }
 
 /// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
@@ -172,7 +192,8 @@ pub async fn claim_received(
         update public.inbox_events e set fetch_due_at = $3
         from due, public.inbox_receipts r
         where e.id = due.id and r.id = e.receipt_id
-        returning e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures"#,
+        returning
+            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures, false as "is_taken!""#,
         now,
         i64::from(limit),
         now + LEASE,
@@ -190,12 +211,14 @@ pub async fn claim_received(
 pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
-        "-- inbox::events::get
-        select e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures
+        r#"-- inbox::events::get
+        select
+            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures,
+            e.state = 'taken' as "is_taken!"
         from public.inbox_events e
         join public.inbox_receipts r on r.id = e.receipt_id
         where e.id = $1
-        for no key update of e",
+        for no key update of e"#,
         id,
     )
     .fetch_optional(tx)

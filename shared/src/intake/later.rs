@@ -5,11 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Outcome, Taken, payload_hashes, take};
+use super::{Came, Outcome, Taken, payload_hashes, take};
 use crate::app::App;
 use crate::crm::fetch_back::FetchError;
-use crate::crm::{Circumstances, Meaning, Reading, Source};
+use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::DbError;
+use crate::identity::Hash;
 use crate::inbox::events::{self, Kept};
 
 /// Events asked about together; CRMs allow some ten requests a second.
@@ -79,8 +80,13 @@ pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
             return Ok(Resumed::Postponed { reason, after });
         }
     };
+    if kept.is_taken && !matches!(reading.meaning, Meaning::Report(_)) {
+        let reason = "it was taken before, and that isn't undone: let the CRM report the deal as lost".to_owned();
+        return Ok(Resumed::Postponed { reason, after: None });
+    }
     let taken = app.db.tx(async |tx| -> Result<_, DbError> {
-        let taken = take(tx, app, reading, now).await?;
+        let came = Came { at: kept.received_at, is_known: kept.is_taken };
+        let taken = take(tx, app, reading, came, now).await?;
         let event = taken.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
         events::settle(tx, kept.id, &event, now).await?;
         Ok(taken)
@@ -124,12 +130,15 @@ async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
         event_id: (kept.source_event_id != payload_hash.as_str()).then(|| kept.source_event_id.clone()),
         payload_hash,
     };
-    let reading = source.read(&item, &circumstances);
-    if !matches!(reading.meaning, Meaning::Fetch) {
-        return Ok(reading);
+    let mut reading = source.read(&item, &circumstances);
+    if matches!(reading.meaning, Meaning::Fetch) {
+        reading = source.read(&fetched(source, item).await?, &circumstances);
     }
-    let complete = fetched(source, item).await?;
-    Ok(source.read(&complete, &circumstances))
+    // What was said before says nothing new, unless it is read in another way now.
+    if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {
+        deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), app.clock.now()));
+    }
+    Ok(reading)
 }
 
 /// The item, with what the CRM says.

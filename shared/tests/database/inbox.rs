@@ -143,7 +143,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             Ok::<_, DbError>(record_matches(tx, &app, Waiting::Of(&lead.email, None)).await?.len())
         });
         let by_deal = app.db.tx(async |tx| {
-            let received = inbox::receive(tx, &deal, start()).await?;
+            let received = inbox::receive(tx, &deal, start(), start()).await?;
             Ok::<_, DbError>(record_matches(tx, &app, Waiting::Deal(received.inbox_id)).await?.len())
         });
         let (by_lead, by_deal) = tokio::join!(by_lead, by_deal);

@@ -35,7 +35,7 @@ fn loss(id: &str, lost_at: DateTime<Utc>) -> Loss {
 async fn lose(app: &App, id: &str) -> Result<bool, DbError> {
     app.db
         .tx(async |tx| {
-            lost_deals::keep(tx, &loss(id, start()), start()).await?;
+            lost_deals::keep(tx, &loss(id, start()), false, start()).await?;
             let retracted = lost_deals::retract(tx, id, start()).await?;
             leads::renew_status(tx, &[id]).await?;
             Ok(retracted.is_some())
@@ -122,7 +122,7 @@ async fn whatever_comes_with_a_loss_comes_to_nothing(pool: PgPool) {
             record_matches(tx, &app, Waiting::Of(&lead.email, None)).await
         });
         let closing = app.db.tx(async |tx| {
-            let received = inbox::receive(tx, &deal, start()).await?;
+            let received = inbox::receive(tx, &deal, start(), start()).await?;
             record_matches(tx, &app, Waiting::Deal(received.inbox_id)).await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
@@ -160,7 +160,7 @@ async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
     let app = app(&pool);
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
-        app.db.tx(async |tx| lost_deals::keep(tx, &loss("D-1", lost_at), start()).await).await.unwrap();
+        app.db.tx(async |tx| lost_deals::keep(tx, &loss("D-1", lost_at), false, start()).await).await.unwrap();
         let stored: DateTime<Utc> =
             sqlx::query_scalar("select lost_at from public.lost_deals").fetch_one(&pool).await.unwrap();
         assert_eq!(stored, kept);

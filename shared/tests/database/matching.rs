@@ -38,7 +38,7 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
     let received: Result<_, DbError> = app
         .db
         .tx(async |tx| {
-            let received = inbox::receive(tx, deal, app.clock.now()).await?;
+            let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
             record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?;
             Ok(received.inbox_id)
         })

@@ -149,7 +149,7 @@ fn deal(deal: &Deal) -> Value {
         "conversion_type": deal.conversion_type,
         "value": deal.money.as_ref().map(shared::money::Money::value),
         "currency": deal.money.as_ref().map(shared::money::Money::currency),
-        "occurred_at": deal.occurred_at,
+        "occurred_at": deal.occurred_at.or(deal.event_at),
         "updated_at": deal.updated_at,
         "lead_id": deal.lead_id,
         "email": deal.email.as_ref().map(Email::as_str),
@@ -170,7 +170,7 @@ fn said_of(deal: &Deal) -> Vec<(&'static str, String)> {
     vec![
         ("means", deal.conversion_type.as_str().into()),
         ("value", value.unwrap_or_else(|| "not said".into())),
-        ("time", deal.occurred_at.map_or_else(|| "not said: when it came".into(), time)),
+        ("time", deal.occurred_at.or(deal.event_at).map_or_else(|| "not said: when it came".into(), time)),
         ("person", if person.is_empty() { "names nobody".into() } else { person.join("; ") }),
     ]
 }

@@ -497,6 +497,83 @@ async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) 
     assert_eq!(ends[0][0], expected);
 }
 
+/// Won, lost and won again, told by a CRM that only says when it noticed. The lead may come last, too.
+#[sqlx::test(migrations = "../../migrations")]
+async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPool) {
+    let sources = "[noticing]\nready = \"crm-conversion\"\nstrict = false\n[noticing.fields]\noccurred_at = \"/none\"\nevent_at = \"/at\"";
+    let app = app_with(&pool, &[("CRM_SOURCES", sources)]);
+    let noticed = |conversion_type: &str, at: &str, value: u32| json!({"conversion_type": conversion_type, "at": at, "value": value, "currency": "EUR", "updated_at": at});
+    let steps = [
+        None,
+        Some(noticed("closed", CLOSED_AT, 100)),
+        Some(noticed("closed", "2026-11-20T08:30:00Z", 150)),
+        Some(noticed("lost", LOST_AT, 0)),
+        Some(noticed("closed", CLOSED_AGAIN_AT, 300)),
+    ];
+    let mut ends: Vec<Value> = Vec::new();
+    for (nth, order) in permutations(steps.len()).into_iter().enumerate() {
+        let (id, email) = (format!("D-{nth}"), format!("p{nth}@example.com"));
+        for step in order {
+            let Some(mut report) = steps[step].clone() else {
+                lead(&pool, &json!({"email_hash": Hash::of(&email)})).await;
+                let email = Email::parse(&email).unwrap();
+                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+                continue;
+            };
+            (report["crm_deal_id"], report["email"]) = (json!(id), json!(email));
+            let mut request = signed(testing::json_request(&ENDPOINT, &report));
+            *request.uri_mut() = "/api/webhooks/noticing".parse().unwrap();
+            let answer = call(&app, &ENDPOINT, request, handle).await;
+            assert!(answer.status < 300, "{answer:?}");
+        }
+        let end = "select c.value, c.occurred_at, c.retracted_at, c.skip_reason, l.conversion_status,
+                (select count(*) from public.conversion_queue q where q.conversion_id = c.id) as queued
+            from public.conversions c join public.leads l on l.id = c.lead_id";
+        let end = row(&pool, &format!("{end} where c.crm_deal_id = '{id}'")).await;
+        if !ends.contains(&end) {
+            ends.push(end);
+        }
+    }
+    let expected = json!({
+        "value": 300.0, "occurred_at": "2026-11-20T10:00:00+00:00", "retracted_at": null, "skip_reason": null,
+        "conversion_status": "closed", "queued": 1,
+    });
+    assert_eq!(ends, [expected]);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_loss_that_comes_late_takes_nothing_back_of_a_deal_that_was_won_since(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    send(&app, &closed(&json!({}))).await;
+    upload(&pool, "D-1").await;
+    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT}));
+    assert_eq!(said(&app, &again).await, says("duplicate", json!(null)), "the platform goes by the time it knows");
+    assert_eq!(said(&app, &lost(&json!({}))).await, says("nothing_to_retract", json!(null)));
+    assert_eq!(queued(&pool).await, json!([["google_ads", "uploaded"]]));
+    assert_eq!(lead_status(&pool).await, "closed");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_loss_that_is_sent_again_much_later_is_no_second_one(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let first = lost(&json!({"occurred_at": null, "reason": "price"}));
+    for report in
+        [&first, &lost(&json!({"occurred_at": null, "reason": "budget"})), &closed(&json!({"occurred_at": null}))]
+    {
+        send(&app, report).await;
+        app.clock.advance(TimeDelta::seconds(1));
+    }
+    assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
+    assert_eq!(said(&app, &first).await, says("nothing_to_retract", json!(null)));
+    assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
+    // By the time it was changed, for want of another.
+    let changed_before = lost(&json!({"occurred_at": null, "updated_at": CLOSED_AT}));
+    assert_eq!(said(&app, &changed_before).await, says("nothing_to_retract", json!(null)));
+    assert_eq!(lead_status(&pool).await, "closed");
+}
+
 /// The platform knows in the end that there is nothing, whatever it was told in between.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool: PgPool) {

@@ -19,7 +19,7 @@ fn source(more: &str, fields: &str, rules: &str) -> Source {
     sources.0.remove("acme").unwrap()
 }
 
-const ALWAYS: &str = "[[acme.rules]]\nconversion = \"closed\"";
+const ALWAYS: &str = "[[acme.rules]]\nwhen = {}\nconversion = \"closed\"";
 const MONEY: &str = "value = \"/value\"\ncurrency = \"/currency\"\nprobability = { at = \"/likely\", divide_by = 100 }";
 
 fn circumstances() -> Circumstances {
@@ -117,7 +117,7 @@ fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
         .into_iter()
         .map(|it| it.0)
         .collect();
-    assert_eq!(pointers, ["/crm_deal_id", "/occurred_at", "/conversion_type", "/email", "/currency", "/updated_at"]);
+    assert_eq!(pointers, ["/crm_deal_id", "/occurred_at", "/updated_at", "/conversion_type", "/email", "/currency"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::problem::Problem;
 use crate::crm::authentication;
 use crate::crm::fetch_back;
-use crate::crm::fields::{Fields, Pointer};
+use crate::crm::fields::{Fields, Pointer, Text};
 use crate::crm::payload::Encoding;
 use crate::crm::rules::{Amount, Conditions, Outcome, Rule};
 
@@ -74,6 +74,11 @@ impl Declared {
         }
         if self.fields.deal_id.is_none() {
             find(&here, format!("needs the id of the deal: add deal_id = \"/deal/id\" to [{name}.fields]"));
+        }
+        for (field, name) in [(&self.fields.deal_id, "deal_id"), (&self.fields.event_id, "event_id")] {
+            if matches!(field, Some(Text::Always(_))) {
+                find(&here, format!("{name} is the same for all that comes: point it at what the CRM sends"));
+            }
         }
         if self.rules.as_ref().is_none_or(Vec::is_empty) {
             find(
