@@ -91,7 +91,7 @@ type Mistake = (&'static str, &'static str, usize, &'static str);
 
 #[test]
 fn a_mistake_is_shown_in_its_line_with_the_fix() {
-    let mistakes: [Mistake; 29] = [
+    let mistakes: [Mistake; 32] = [
         ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
         ("[acme]", "[acme", 1, ""),
         ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
