@@ -315,3 +315,14 @@ pub async fn row_counts(pool: &PgPool) -> BTreeMap<String, i64> {
 pub fn cookie_value(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
+
+/// Every order of so many things.
+#[must_use]
+pub fn permutations(length: usize) -> Vec<Vec<usize>> {
+    (0..length).fold(vec![Vec::new()], |shorter, item| {
+        let inserted = |order: &Vec<usize>| -> Vec<Vec<usize>> {
+            (0..=order.len()).map(|at| [&order[..at], &[item], &order[at..]].concat()).collect()
+        };
+        shorter.iter().flat_map(inserted).collect()
+    })
+}

@@ -8,7 +8,7 @@ use shared::inbox::matching::{self, Waiting};
 use shared::inbox::{self, Deal};
 use shared::money::Money;
 use sqlx::PgPool;
-use testing::{app, execute, insert, row, rows, start};
+use testing::{app, execute, insert, permutations, row, rows, start};
 use uuid::Uuid;
 
 /// A report that names nobody, of a deal that closed now.
@@ -218,13 +218,4 @@ async fn of_several_reports_each_field_is_by_the_newest_that_has_it(pool: PgPool
 
 fn copy(deal: &Deal) -> Deal {
     Deal { money: deal.money.clone(), occurred_at: deal.occurred_at, updated_at: deal.updated_at, ..report("D-1") }
-}
-
-fn permutations(length: usize) -> Vec<Vec<usize>> {
-    (0..length).fold(vec![Vec::new()], |all, nth| {
-        let inserted = |order: &Vec<usize>| -> Vec<Vec<usize>> {
-            (0..=order.len()).map(|at| [&order[..at], &[nth], &order[at..]].concat()).collect()
-        };
-        all.iter().flat_map(inserted).collect()
-    })
 }

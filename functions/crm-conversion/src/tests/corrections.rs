@@ -2,7 +2,7 @@
 
 use shared::money::Money;
 use shared::queue;
-use testing::execute;
+use testing::{execute, permutations};
 
 use super::*;
 
@@ -449,19 +449,6 @@ async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_o
         }
     }
     ends
-}
-
-fn permutations(length: usize) -> Vec<Vec<usize>> {
-    (0..length).fold(vec![Vec::new()], |shorter, item| {
-        let inserted = shorter.iter().flat_map(|order| {
-            (0..=order.len()).map(move |at| {
-                let mut order: Vec<usize> = order.clone();
-                order.insert(at, item);
-                order
-            })
-        });
-        inserted.collect()
-    })
 }
 
 #[sqlx::test(migrations = "../../migrations")]
