@@ -48,7 +48,7 @@ impl Secrets {
 #[derive(Clone)]
 pub struct Call {
     method: Method,
-    path: &'static str,
+    path: String,
     headers: BTreeMap<String, String>,
     body: String,
     status: StatusCode,
@@ -58,7 +58,8 @@ impl Call {
     fn new(endpoint: &Endpoint, status: StatusCode, body: &Value) -> Self {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let headers = BTreeMap::from([(header::USER_AGENT.to_string(), "Mozilla/5.0 (bench)".to_owned())]);
-        let this = Self { method: endpoint.method.clone(), path: endpoint.path, headers, body, status };
+        let path = endpoint.path.replace("{source}", "crm-conversion");
+        let this = Self { method: endpoint.method.clone(), path, headers, body, status };
         if this.body.is_empty() { this } else { this.with(header::CONTENT_TYPE.as_str(), "application/json") }
     }
 
