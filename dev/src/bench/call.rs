@@ -74,7 +74,7 @@ impl Call {
         self
     }
 
-    /// A deal report that nobody signed: refused without a question to the database.
+    /// A deal report that nobody signed: refused, and counted.
     pub fn unsigned() -> Self {
         Self::new(&crm_conversion::ENDPOINT, StatusCode::UNAUTHORIZED, &json!({"crm_deal_id": "1"}))
     }

@@ -105,7 +105,8 @@ fn lines(bench: &Bench) -> Vec<Line> {
         refused(LEAD, Call::empty(&create_lead::ENDPOINT)),
         request(DEAL, "its lead is there", jane.deal(secrets)),
         request(DEAL, "the same again", jane.deal(secrets)),
-        refused(DEAL, Call::unsigned()),
+        // That it was refused is counted.
+        Line { transactions: Some(1), ..request(DEAL, "refused", Call::unsigned()) },
         run("two conversions due"),
         request("tracking-health", "", Call::health(secrets)),
     ]
