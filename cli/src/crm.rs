@@ -15,7 +15,7 @@ use std::path::Path;
 use shared::config::{Config, Values};
 use shared::crm::{Source, Sources, ready};
 
-use crate::{Failure, setting};
+use crate::Failure;
 
 /// A source that was named.
 enum Named<'a> {
@@ -30,7 +30,7 @@ impl<'a> Named<'a> {
             return Ok(Self::Declared(source));
         }
         if ready::toml(name).is_some() {
-            let source = Sources::ready(name, &|name| setting::find(values, name));
+            let source = Sources::ready(name, &|name| shared::config::value(values, name));
             return source.map(|source| Self::Ready(source.into())).map_err(Failure::Said);
         }
         let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();

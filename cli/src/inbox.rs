@@ -11,7 +11,8 @@ pub(crate) use listing::list;
 pub(crate) use retrying::retry;
 pub(crate) use showing::show;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::conversions::Recorded;
 use shared::db::Tx;
 use shared::inbox::listing as stored;
 use uuid::Uuid;
@@ -70,5 +71,17 @@ fn id_of(row: &Value) -> Result<Uuid, Failure> {
     let id = row["id"].as_str().and_then(|id| id.parse().ok());
     id.ok_or_else(|| {
         Failure::Said("The database answers a row without an id: check that all migrations are applied.".into())
+    })
+}
+
+/// What became of a deal that was looked at again, for machines.
+fn document(inbox_id: Uuid, crm_deal_id: &str, status: &str, recorded: Option<&Recorded>) -> Value {
+    json!({
+        "inbox_id": inbox_id,
+        "crm_deal_id": crm_deal_id,
+        "status": status,
+        "conversion_id": recorded.map(|it| it.conversion_id),
+        "platforms": recorded.map(|it| &it.platforms),
+        "skip_reason": recorded.and_then(|it| it.skip_reason),
     })
 }

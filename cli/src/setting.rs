@@ -1,9 +1,8 @@
 //! The app from the operator's settings, with a database or without.
 
-use secrecy::{ExposeSecret, SecretString};
 use shared::App;
 use shared::clock::Clock;
-use shared::config::{Config, Values};
+use shared::config::{self, Config, Values};
 
 use crate::Failure;
 
@@ -16,17 +15,11 @@ pub(crate) fn app(values: &Values, required: &[&str]) -> Result<App, Failure> {
 
 /// For trying declarations: secrets of sources may be missing, and so may the database. Whether there is one is said.
 pub(crate) fn app_anyway(values: &Values, clock: Clock) -> Result<(App, bool), Failure> {
-    let has_database = find(values, DATABASE_URL).is_some();
+    let has_database = config::value(values, DATABASE_URL).is_some();
     let mut values = values.clone();
     if !has_database {
         // The discard port: nobody listens, and nobody is going to call.
         values.insert(DATABASE_URL.into(), "postgresql://nobody@127.0.0.1:9/nothing".into());
     }
     Ok((App::new(Config::draft(&values)?, clock, 1)?, has_database))
-}
-
-/// A setting's value. An empty one counts as none, and a pasted one often ends in a line break.
-pub(crate) fn find(values: &Values, name: &str) -> Option<SecretString> {
-    let value = values.get(name)?.expose_secret().trim();
-    (!value.is_empty()).then(|| SecretString::from(value))
 }

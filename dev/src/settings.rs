@@ -115,7 +115,7 @@ pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
     source.sign(&Sample { method: "POST", url, body, id: &id, at }).expect("a secret to sign with")
 }
 
-/// The same, checked, without the waiting times that only make sense with the real Google.
+/// [`values`], checked, without the waiting times that only make sense with the real Google.
 ///
 /// # Errors
 /// When a setting changed from outside is wrong.

@@ -198,6 +198,14 @@ pub async fn values() -> Result<Values, ConfigError> {
     Ok(values)
 }
 
+/// A setting's value. An empty one counts as none: templates can't leave a variable out.
+#[must_use]
+pub fn value(values: &Values, name: &str) -> Option<SecretString> {
+    // A pasted secret often ends in a line break.
+    let value = values.get(name)?.expose_secret().trim();
+    (!value.is_empty()).then(|| SecretString::from(value))
+}
+
 /// Reads declarations with the secrets that are set.
 type ParseSources = fn(&str, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
@@ -207,11 +215,8 @@ struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// An empty value counts as none: templates can't leave a variable out.
     fn secret(&self, name: &str) -> Option<SecretString> {
-        // A pasted secret often ends in a line break.
-        let value = self.values.get(name)?.expose_secret().trim();
-        (!value.is_empty()).then(|| SecretString::from(value))
+        value(self.values, name)
     }
 
     fn text(&self, name: &str) -> Option<String> {

@@ -17,7 +17,7 @@ use crate::crm::authentication::Verified;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::{DbError, Tx};
 use crate::http::Warning;
-use crate::http::problem::FieldError;
+use crate::http::problem::{FieldError, in_words};
 use crate::identity::Hash;
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
@@ -137,11 +137,15 @@ impl Taken {
 /// read is one item that can't be used.
 #[must_use]
 pub fn read(app: &App, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
+    read_hashed(app, webhook, &Hash::of(webhook.body))
+}
+
+fn read_hashed(app: &App, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String, Reading)> {
     let items = match webhook.source.items(webhook.body) {
         Ok(items) => items,
-        Err(errors) => return vec![(Hash::of(webhook.body).as_str().to_owned(), Reading::unusable(errors))],
+        Err(errors) => return vec![(of_body.as_str().to_owned(), Reading::unusable(errors))],
     };
-    let payload_hashes = payload_hashes(webhook.body, &items);
+    let payload_hashes = payload_hashes(of_body, &items);
     // The signature's name for it is the whole body's.
     let event_id = webhook.verified.event_id.clone().filter(|_| items.len() == 1);
     items
@@ -166,7 +170,8 @@ pub fn read(app: &App, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
 /// # Errors
 /// Those of the database.
 pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
-    let readings = read(app, webhook);
+    let payload_hash = Hash::of(webhook.body);
+    let readings = read_hashed(app, webhook, &payload_hash);
     if readings.len() > 1 {
         // All at once and in one order, so that two bodies with the same deals don't wait for each other in a circle.
         inbox::lock(tx, &readings.iter().map(|(_, reading)| locks(reading)).fold(Locks::default(), Locks::and)).await?;
@@ -185,7 +190,7 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     }
     let receipt = Receipt {
         source: &webhook.source.name,
-        payload_hash: &Hash::of(webhook.body),
+        payload_hash: &payload_hash,
         body: webhook.body,
         headers: &redacted(webhook.headers),
         verified_by: webhook.verified.scheme,
@@ -326,16 +331,11 @@ fn locks(reading: &Reading) -> Locks {
 }
 
 /// What each item is recognised by when it has no id: the body, or its own part of it.
-fn payload_hashes(body: &[u8], items: &[Value]) -> Vec<Hash> {
+fn payload_hashes(of_body: &Hash, items: &[Value]) -> Vec<Hash> {
     match items {
-        [_] => vec![Hash::of(body)],
+        [_] => vec![of_body.clone()],
         items => items.iter().map(|item| Hash::of(item.to_string())).collect(),
     }
-}
-
-fn in_words(errors: &[FieldError]) -> String {
-    let said = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail).trim().to_owned());
-    said.collect::<Vec<_>>().join("; ")
 }
 
 /// Headers that help to explain a webhook and can't be secret or personal.

@@ -22,8 +22,9 @@ pub struct Loss {
     pub payload_hash: Hash,
 }
 
-/// Keeps the loss, the latest if there are several (one that is known from before says nothing new), and holds back other reports of the deal until the transaction ends,
-/// as well as whoever matches the deal to its lead: they record it first or see the loss.
+/// Keeps the loss, the latest if there are several (one that is known from before says nothing new), and holds back other
+/// reports of the deal until the transaction ends, as well as whoever matches the deal to its lead: they record it first
+/// or see the loss.
 ///
 /// # Errors
 /// Those of the database.

@@ -30,7 +30,7 @@ pub(crate) async fn sources(values: &Values, is_ready: bool) -> Result<Answer, F
 }
 
 fn ready_ones(values: &Values) -> Result<Answer, Failure> {
-    let ready = ready::names().map(|name| Sources::ready(name, &|name| setting::find(values, name)));
+    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::config::value(values, name)));
     let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Said)?;
     let documents = ready.iter().map(|source| {
         let mut it = document(source);

@@ -7,7 +7,7 @@ use shared::inbox::matching::{self, Waiting};
 use uuid::Uuid;
 
 use super::words::{self, text};
-use super::{REQUIRED, find, only_deal, still_open};
+use super::{REQUIRED, document, find, only_deal, still_open};
 use crate::answer::Answer;
 use crate::{Failure, setting};
 
@@ -29,21 +29,11 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         Ok((inbox_id, text(&deal["crm_deal_id"]), recorded))
     });
     let (inbox_id, crm_deal_id, recorded) = attached.await?;
-    let (status, said) = match &recorded {
-        None => ("awaiting_lead", "the next run of the uploader matches it".into()),
-        Some(recorded) => match recorded.skip_reason {
-            Some(reason) => ("skipped", format!("it is {}", words::skipped(reason))),
-            None => ("queued", format!("it is {}", words::queued(&recorded.platforms))),
-        },
-    };
-    let document = json!({
-        "inbox_id": inbox_id,
-        "crm_deal_id": crm_deal_id,
-        "lead_id": lead_id,
-        "status": status,
-        "conversion_id": recorded.as_ref().map(|it| it.conversion_id),
-        "platforms": recorded.as_ref().map(|it| &it.platforms),
-        "skip_reason": recorded.as_ref().and_then(|it| it.skip_reason),
-    });
+    let (status, said) = recorded.as_ref().map(words::recorded).map_or_else(
+        || ("awaiting_lead", "the next run of the uploader matches it".into()),
+        |(status, what)| (status, format!("it is {what}")),
+    );
+    let mut document = document(inbox_id, &crm_deal_id, status, recorded.as_ref());
+    document["lead_id"] = json!(lead_id);
     Ok(Answer::new(document, &format!("Deal {crm_deal_id} is lead {lead_id}'s now: {said}.")))
 }

@@ -10,7 +10,7 @@ use shared::intake::{Outcome, Resumed, Taken, resume};
 use uuid::Uuid;
 
 use super::words::{self, text};
-use super::{REQUIRED, find, id_of, only_deal, still_open};
+use super::{REQUIRED, document, find, id_of, only_deal, still_open};
 use crate::answer::Answer;
 use crate::{Failure, setting};
 
@@ -23,7 +23,7 @@ enum Again {
 pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
     let app = setting::app(values, REQUIRED)?;
     match choose(&app, name).await? {
-        Again::Event(event) => retry_event(&app, &event).await,
+        Again::Event(event) => Ok(taken(&event, resume(&app, &event).await?)),
         Again::Deal { inbox_id, crm_deal_id, was_expired, events } => {
             // What they say may be read in another way by now, and the CRM may know more.
             for event in &events {
@@ -73,10 +73,6 @@ async fn choose(app: &App, name: &str) -> Result<Again, Failure> {
     chosen.await
 }
 
-async fn retry_event(app: &App, event: &Kept) -> Result<Answer, Failure> {
-    Ok(taken(event, resume(app, event).await?))
-}
-
 fn taken(event: &Kept, resumed: Resumed) -> Answer {
     let mut document = json!({ "event_id": event.id, "source": event.source });
     let said = match resumed {
@@ -102,25 +98,15 @@ async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: b
         Ok(record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop())
     });
     let recorded = looked.await?;
-    let (status, said) = match &recorded {
-        Some(recorded) => match recorded.skip_reason {
-            Some(reason) => ("skipped", format!("found its lead and is {}", words::skipped(reason))),
-            None => ("queued", format!("found its lead and is {}", words::queued(&recorded.platforms))),
-        },
+    let (status, said) = match recorded.as_ref().map(words::recorded) {
+        Some((status, what)) => (status, format!("found its lead and is {what}")),
         None if was_expired => ("awaiting_lead", "had expired and waits another 90 days for its lead".into()),
         None => {
             let fix = format!("adtrail inbox attach {inbox_id} <LEAD_ID> says whose it is");
             ("awaiting_lead", format!("still finds no lead; {fix}"))
         }
     };
-    let document = json!({
-        "inbox_id": inbox_id,
-        "crm_deal_id": crm_deal_id,
-        "status": status,
-        "waits_again": was_expired,
-        "conversion_id": recorded.as_ref().map(|it| it.conversion_id),
-        "platforms": recorded.as_ref().map(|it| &it.platforms),
-        "skip_reason": recorded.as_ref().and_then(|it| it.skip_reason),
-    });
+    let mut document = document(inbox_id, crm_deal_id, status, recorded.as_ref());
+    document["waits_again"] = json!(was_expired);
     Ok(Answer::new(document, &format!("Deal {crm_deal_id} {said}.")))
 }

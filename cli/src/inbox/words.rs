@@ -1,7 +1,8 @@
 //! What is stored, in words.
 
 use serde_json::Value;
-use shared::conversions::SkipReason;
+use shared::conversions::{Recorded, SkipReason};
+use shared::http::problem::in_words;
 use shared::intake::Outcome;
 
 use crate::table;
@@ -42,20 +43,25 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         Outcome::Retracted { platforms, .. } => told("a conversion that is taken back", platforms),
         Outcome::NothingToRetract => "a loss, and nothing to take back yet".into(),
         Outcome::Ignored { reason } => format!("nothing: {reason}"),
-        Outcome::Rejected { errors } => {
-            let errors = errors.iter().map(|error| format!("{} {}", error.pointer, error.detail).trim().to_owned());
-            format!("it can't be used: {}", errors.collect::<Vec<_>>().join("; "))
-        }
+        Outcome::Rejected { errors } => format!("it can't be used: {}", in_words(errors)),
+    }
+}
+
+/// What a deal became whose lead was found: its status, and what it is.
+pub(crate) fn recorded(recorded: &Recorded) -> (&'static str, String) {
+    match recorded.skip_reason {
+        Some(reason) => ("skipped", skipped(reason)),
+        None => ("queued", queued(&recorded.platforms)),
     }
 }
 
 /// A conversion that these platforms will hear of.
-pub(crate) fn queued(platforms: &[&str]) -> String {
+fn queued(platforms: &[&str]) -> String {
     format!("a conversion, queued for {}", platforms.join(", "))
 }
 
 /// A conversion that no platform will hear of.
-pub(crate) fn skipped(reason: SkipReason) -> String {
+fn skipped(reason: SkipReason) -> String {
     let why = match reason {
         SkipReason::ConsentDenied => "consent_denied: the person said no",
         SkipReason::NoAttribution => "no_attribution: neither click id nor hashed e-mail or phone",

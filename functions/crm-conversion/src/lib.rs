@@ -57,15 +57,10 @@ fn answer(source: &Source, mut taken: Vec<Taken>) -> Result<Response, Problem> {
 /// What is wrong with each item, and where in the body.
 fn refusals_of(source: &Source, taken: Vec<Taken>) -> Vec<FieldError> {
     let errors = taken.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
-        Outcome::Rejected { errors } => errors.into_iter().map(|error| (position, error)).collect(),
+        Outcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
         _ => Vec::new(),
     });
-    errors
-        .map(|(position, FieldError { pointer, detail })| FieldError {
-            pointer: if pointer.is_empty() { pointer } else { source.pointer_to(position, &pointer) },
-            detail,
-        })
-        .collect()
+    errors.collect()
 }
 
 /// Best effort: who is refused is told so in any case.

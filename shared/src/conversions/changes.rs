@@ -99,10 +99,16 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
     .fetch_optional(&mut *tx)
     .await?;
     let Some(changed) = changed else { return Ok(None) };
-    if !changed.is_worth_else {
-        let (is_moved, is_retracted) = (true, changed.is_retracted);
-        return Ok(Some(Restated { platforms: Vec::new(), is_moved, is_worth_else: false, is_retracted }));
-    }
+    Ok(Some(Restated {
+        platforms: if changed.is_worth_else { restate_at_platforms(tx, conversion_id, now).await? } else { Vec::new() },
+        is_moved: changed.is_moved,
+        is_worth_else: changed.is_worth_else,
+        is_retracted: changed.is_retracted,
+    }))
+}
+
+/// Has the new value told where the old one may be known, and answers where.
+async fn restate_at_platforms(tx: &mut Tx, conversion_id: Uuid, now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
     let (uploads, restatements) = platforms::corrections(Operation::Restatement);
     let platforms = sqlx::query_scalar!(
         "-- conversions::restate_at_platforms
@@ -127,6 +133,5 @@ pub async fn restate(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<
     )
     .fetch_all(tx)
     .await?;
-    let (is_moved, is_retracted) = (changed.is_moved, changed.is_retracted);
-    Ok(Some(Restated { platforms, is_moved, is_worth_else: true, is_retracted }))
+    Ok(platforms)
 }

@@ -208,6 +208,15 @@ impl Source {
         }
     }
 
+    /// What is wrong with an item, seen from the body. What is wrong with the body as a whole stays so.
+    #[must_use]
+    pub fn in_body(&self, position: usize, error: FieldError) -> FieldError {
+        if error.pointer.is_empty() {
+            return error;
+        }
+        FieldError { pointer: self.pointer_to(position, &error.pointer), ..error }
+    }
+
     /// Signs a body as the CRM would, by the first scheme for which we have the secret.
     #[must_use]
     pub fn sign(&self, sample: &Sample<'_>) -> Option<Signed> {

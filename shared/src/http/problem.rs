@@ -1,5 +1,7 @@
 //! The only error a handler returns: a problem document (RFC 9457).
 
+use std::fmt;
+
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -23,6 +25,18 @@ pub struct FieldError {
     pub pointer: String,
     /// What is allowed.
     pub detail: String,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(format!("{} {}", self.pointer, self.detail).trim())
+    }
+}
+
+/// Several, for people.
+#[must_use]
+pub fn in_words(errors: &[FieldError]) -> String {
+    errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +96,7 @@ impl Problem {
     #[must_use]
     pub fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [one] if one.pointer.is_empty() => one.detail.clone(),
-            [one] => format!("{} {}", one.pointer, one.detail),
+            [one] => one.to_string(),
             many => format!("{} fields can't be used; errors says which and why.", many.len()),
         };
         Self { errors, ..Self::new(Kind::InvalidBody).detail(detail) }

@@ -120,7 +120,7 @@ async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
         Err(errors) => return Ok(Reading::unusable(errors)),
     };
     let position = usize::try_from(kept.position).unwrap_or_default();
-    let payload_hash = payload_hashes(body, &items).into_iter().nth(position);
+    let payload_hash = payload_hashes(&Hash::of(body), &items).into_iter().nth(position);
     let (Some(item), Some(payload_hash)) = (items.into_iter().nth(position), payload_hash) else {
         return Err(Postponed::because("the declaration no longer finds it in its body: put items right"));
     };

@@ -23,9 +23,7 @@ impl Item {
     pub(super) fn new(source: &Source, position: usize, event_id: String, mut reading: Reading) -> Self {
         if let Meaning::Unusable(errors) = &mut reading.meaning {
             // As the answer to the CRM has them: seen from the whole body.
-            for error in errors.iter_mut().filter(|error| !error.pointer.is_empty()) {
-                error.pointer = source.pointer_to(position, &error.pointer);
-            }
+            *errors = std::mem::take(errors).into_iter().map(|error| source.in_body(position, error)).collect();
         }
         Self { position, event_id, reading, foreseen: None }
     }
@@ -115,7 +113,7 @@ impl Item {
             Meaning::Ignored(reason) => rows.push(("means", format!("nothing: {reason}"))),
             Meaning::Unusable(_) => rows.push(("means", "it can't be used".into())),
         }
-        let problem = |error: &FieldError| ("problem", format!("{} {}", error.pointer, error.detail).trim().to_owned());
+        let problem = |error: &FieldError| ("problem", error.to_string());
         rows.extend(self.problems().iter().map(problem));
         let warning = |warning: &Warning| ("warning", format!("{} {}", warning.field, warning.detail));
         rows.extend(reading.warnings.iter().map(warning));

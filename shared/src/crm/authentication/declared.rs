@@ -1,7 +1,6 @@
 //! Schemes as they are declared. What can be wrong without knowing a secret is found here, where the parser knows the line.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -57,31 +56,33 @@ impl Declared {
     }
 }
 
-/// A table whose fields must go together.
-trait Checked: Sized {
-    /// Each field for itself: the inherent `deserialize` that serde makes of `remote = "Self"`.
-    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+/// Makes tables of which the fields must go together be checked inside of the parser's visit: what is found later has no
+/// line. Their own `deserialize` is the one that serde makes of `remote = "Self"`, their `check` says the fix.
+macro_rules! checked {
+    ($($table:ident),+) => {$(
+        impl<'de> Deserialize<'de> for $table {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Table;
+                impl<'de> Visitor<'de> for Table {
+                    type Value = $table;
 
-    /// All of them. An error says the fix.
-    fn check(&self) -> Result<(), &'static str>;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a table")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$table, A::Error> {
+                        let declared = $table::deserialize(MapAccessDeserializer::new(map))?;
+                        declared.check().map_err(A::Error::custom)?;
+                        Ok(declared)
+                    }
+                }
+                deserializer.deserialize_map(Table)
+            }
+        }
+    )+};
 }
 
-/// Checks inside of the parser's visit: what is found later has no line.
-struct Table<T>(PhantomData<T>);
-
-impl<'de, T: Checked> Visitor<'de> for Table<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-        let declared = T::fields(MapAccessDeserializer::new(map))?;
-        declared.check().map_err(A::Error::custom)?;
-        Ok(declared)
-    }
-}
+checked!(Hmac, Ed25519, StandardWebhooks);
 
 #[derive(Deserialize, Debug, Clone)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -108,22 +109,10 @@ impl Hmac {
     pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
         timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
     }
-}
-
-impl Checked for Hmac {
-    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
 
     fn check(&self) -> Result<(), &'static str> {
         self.timestamp()?;
         check_id(&self.signed, self.id_header.as_ref())
-    }
-}
-
-impl<'de> Deserialize<'de> for Hmac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Table(PhantomData))
     }
 }
 
@@ -148,22 +137,10 @@ impl Ed25519 {
     pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
         timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
     }
-}
-
-impl Checked for Ed25519 {
-    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
 
     fn check(&self) -> Result<(), &'static str> {
         self.timestamp()?;
         check_id(&self.signed, self.id_header.as_ref())
-    }
-}
-
-impl<'de> Deserialize<'de> for Ed25519 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Table(PhantomData))
     }
 }
 
@@ -206,11 +183,7 @@ pub struct StandardWebhooks {
     pub(super) public_key: Option<PublicKey>,
 }
 
-impl Checked for StandardWebhooks {
-    fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::deserialize(deserializer)
-    }
-
+impl StandardWebhooks {
     fn check(&self) -> Result<(), &'static str> {
         if self.secret.is_none() && self.public_key.is_none() {
             return Err(
@@ -218,12 +191,6 @@ impl Checked for StandardWebhooks {
             );
         }
         Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for StandardWebhooks {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Table(PhantomData))
     }
 }
 
