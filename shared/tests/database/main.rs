@@ -5,6 +5,6 @@
 mod breaker;
 mod db;
 mod inbox;
-mod lost_deals;
+mod losses;
 mod matching;
 mod queue;

@@ -1,6 +1,7 @@
 //! Reports on one deal that arrive at the same moment end as they would have one after the other.
 
-use sqlx::Acquire;
+use shared::db::DbError;
+use shared::locks::{self, Locks};
 use testing::permutations;
 
 use super::*;
@@ -22,7 +23,12 @@ async fn left_behind(pool: &PgPool, crm_deal_id: &str) -> Value {
         "select q.platform, q.status from public.conversion_queue q
          join public.conversions c on c.id = q.conversion_id where c.crm_deal_id = '{crm_deal_id}' order by q.platform"
     );
-    json!([rows(pool, &deals).await, rows(pool, &conversions).await, rows(pool, &losses).await, rows(pool, &queue).await])
+    json!([
+        rows(pool, &deals).await,
+        rows(pool, &conversions).await,
+        rows(pool, &losses).await,
+        rows(pool, &queue).await
+    ])
 }
 
 /// How many transactions wait for an advisory lock.
@@ -34,27 +40,21 @@ async fn waiting(pool: &PgPool) -> i64 {
 
 /// Sends the reports at once. All of them find the deal locked, and get it in the order they came in.
 async fn send_at_once(pool: &PgPool, app: &App, crm_deal_id: &str, reports: &[Value]) {
-    let mut holder = pool.acquire().await.unwrap();
-    let mut held = holder.begin().await.unwrap();
-    let lock = "select pg_advisory_xact_lock(('x' || left(encode(sha256($1::text::bytea), 'hex'), 16))::bit(64)::bigint)";
-    sqlx::query(lock).bind(format!("deal:{crm_deal_id}")).execute(&mut *held).await.unwrap();
-    let send_all = async {
-        let mut sent = Vec::new();
+    let sending = app.db.tx(async |tx| -> Result<_, DbError> {
+        locks::take(tx, &Locks::of_deal(crm_deal_id)).await?;
+        let mut sending = Vec::new();
         for (nth, report) in reports.iter().enumerate() {
-            let mut sending = Box::pin(send(app, report));
+            sending.push(Box::pin(send(app, report)));
             // Until it waits for the lock: the order they wait in is the order they get it in.
             while waiting(pool).await <= i64::try_from(nth).unwrap() {
-                let _ = futures_util::poll!(&mut sending);
-                for earlier in &mut sent {
-                    assert!(futures_util::poll!(earlier).is_pending(), "it didn't wait for the deal's lock");
+                for sent in &mut sending {
+                    assert!(futures_util::poll!(sent).is_pending(), "it didn't wait for the deal's lock");
                 }
             }
-            sent.push(sending);
         }
-        held.commit().await.unwrap();
-        futures_util::future::join_all(sent).await
-    };
-    for answer in send_all.await {
+        Ok(sending)
+    });
+    for answer in futures_util::future::join_all(sending.await.unwrap()).await {
         assert!(answer.status < 300, "{answer:?}");
     }
 }
@@ -93,10 +93,8 @@ async fn values_and_persons(pool: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn values_of_a_deal_whose_lead_is_known(pool: PgPool) {
     lead(&pool, &json!({})).await;
-    end_alike(&pool, |id| {
-        [100, 200, 100].map(|value| deal(id, &json!({"value": value, "currency": "EUR"}))).to_vec()
-    })
-    .await;
+    end_alike(&pool, |id| [100, 200, 100].map(|value| deal(id, &json!({"value": value, "currency": "EUR"}))).to_vec())
+        .await;
 }
 
 #[sqlx::test(migrations = "../../migrations")]

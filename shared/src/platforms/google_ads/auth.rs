@@ -37,6 +37,7 @@ pub enum Credentials {
 
 /// A person's consent.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "OAuth's names")]
 pub struct RefreshToken {
     /// Of the OAuth client.
     pub client_id: SecretString,

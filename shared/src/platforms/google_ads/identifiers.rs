@@ -3,17 +3,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::windows;
 use crate::attribution::ClickId;
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Operation, Outcome, Reason};
 
-/// The longest click-through window of a conversion action (Google Ads Help, "About conversion windows").
-const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
-/// Google Ads Help, "About enhanced conversions for leads".
-const USER_DATA_COUNTS: TimeDelta = TimeDelta::days(63);
-/// From the conversion (Google Ads Help, "About conversion adjustments").
-const ADJUSTABLE: TimeDelta = TimeDelta::days(54);
 /// In characters (Google Ads Help, "Use a transaction ID to minimize duplicate conversions").
 const LONGEST_TRANSACTION_ID: usize = 64;
 
@@ -51,8 +46,8 @@ pub(super) fn usable(
             phone,
         });
     }
-    let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > CLICK_COUNTS);
-    let user_data_is_old = now - conversion.facts.lead_at > USER_DATA_COUNTS;
+    let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > windows::CLICK);
+    let user_data_is_old = now - conversion.facts.lead_at > windows::USER_DATA;
     let click_counts = has_click && !click_is_old;
     if click_counts && let Some(at) = conversion.facts.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
         let message = "Google refuses clicks younger than six hours; it is sent when the click is old enough.";
@@ -105,7 +100,7 @@ fn check(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
 }
 
 fn adjustable(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
-    if now - conversion.occurred_at > ADJUSTABLE {
+    if now - conversion.occurred_at > windows::ADJUSTMENT {
         let message = "The conversion is older than 54 days; Google takes no correction any more.";
         return Err(Outcome::Rejected(Reason::new("adjustment_window_is_over", message)));
     }
@@ -118,7 +113,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::consent::ConsentStatus;
-    use crate::conversions::ConversionType;
+    use crate::deals::ConversionType;
     use crate::identity::Email;
     use crate::platforms::Facts;
 

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::windows::YOUNGEST_CLICK;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
-/// Google refuses clicks that are younger.
-const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
 /// What isn't known of yet is asked for again until then.
 const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
 

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::Scope;
-use crate::config::endpoint;
+use crate::outgoing::endpoint;
 use crate::platforms::{Outcome, Reason};
 
 /// The JSON key file of a service account, as far as it is needed.
