@@ -124,7 +124,7 @@ fn header_value(text: &str) -> Result<Vec<u8>, String> {
     if text.trim() == text && is_visible(text) {
         Ok(text.as_bytes().to_vec())
     } else {
-        Err("must be printable ASCII without leading or trailing spaces, because it is sent in a header: generate one \
+        Err("must be visible ASCII without leading or trailing spaces, because it is sent in a header: generate one \
              with openssl rand -hex 32"
             .to_owned())
     }
