@@ -196,7 +196,7 @@ async fn a_person_who_agreed_to_less_is_asked_to_agree_again() {
     let reason = uploader.refused().await;
 
     assert_eq!(reason.code, "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
-    assert!(reason.message.contains("agree again with both scopes"), "{}", reason.message);
+    assert!(reason.message.contains("authorize again with both scopes"), "{}", reason.message);
     assert!(uploader.google.requests().ingest.is_empty());
 }
 

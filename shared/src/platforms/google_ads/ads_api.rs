@@ -111,7 +111,7 @@ impl Platform for AdsApi {
         conversions: &'a [Facts],
         _allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
-        let message = "It was accepted by the Data Manager API, which GOOGLE_ADS_TRANSPORT no longer names.";
+        let message = "It was accepted by the Data Manager API, which GOOGLE_ADS_TRANSPORT no longer selects.";
         let unknowable = Verdict::Unknowable(Reason::new("transport_changed", message));
         Box::pin(async move { Some((vec![unknowable; conversions.len()], Exchange::default())) })
     }
