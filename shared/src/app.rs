@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
-use crate::platforms::Platform;
+use crate::platforms::{Plans, Platform};
 use crate::settings::ConfigError;
 
 /// Made once per sandbox, lent to every invocation.
@@ -39,5 +39,11 @@ impl App {
             tracing::warn!(%error, "no database connection yet");
         }
         Ok(app)
+    }
+
+    /// What the ad platforms that are set up want of conversions.
+    #[must_use]
+    pub fn plans(&self) -> &Plans {
+        &self.config.platforms.plans
     }
 }

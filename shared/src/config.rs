@@ -1,6 +1,6 @@
 //! What the settings mean together. Everything that is missing or wrong is reported at once.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -104,7 +104,7 @@ impl Config {
         let database = database(&mut settings);
         let config = Self {
             database: database.unwrap_or_else(PgConnectOptions::new_without_pgpass),
-            allowed_origins: origins(&mut settings),
+            allowed_origins: settings.parsed("ALLOWED_ORIGINS", Origins::parse).unwrap_or_default(),
             cookie_domain: settings.parsed("COOKIE_DOMAIN", cookie_domain),
             ip_hash_key: settings.secret("IP_HASH_KEY"),
             crm_sources: crm_sources(&mut settings, parse_sources),
@@ -142,10 +142,6 @@ fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
     })
 }
 
-fn origins(settings: &mut Settings) -> Origins {
-    settings.parsed("ALLOWED_ORIGINS", Origins::parse).unwrap_or_default()
-}
-
 fn cookie_domain(text: &str) -> Result<String, String> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     if text.chars().all(known) && text.contains('.') {
@@ -159,7 +155,7 @@ fn cookie_domain(text: &str) -> Result<String, String> {
 /// environment does.
 fn crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
     let written = settings.as_written("CRM_SOURCES");
-    let file = Path::new(written.trim()).to_owned();
+    let file = PathBuf::from(written.trim());
     let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
     let toml = if is_file {
         std::fs::read_to_string(&file)

@@ -246,7 +246,7 @@ impl<'c> Executor<'c> for &'c mut Tx {
     }
 }
 
-/// Makes an enum that encodes itself as text be `text` in SQL. sqlx's derive knows a type by its name only and asks the
+/// Makes an enum that encodes itself as text be `text` in SQL, and several of them `text[]`. sqlx's derive knows a type by its name only and asks the
 /// server for it, with a statement that is named and goes past [`Tx`]: the next client of that server connection would
 /// fail on it.
 macro_rules! text_in_sql {
@@ -258,6 +258,12 @@ macro_rules! text_in_sql {
 
             fn compatible(info: &sqlx::postgres::PgTypeInfo) -> bool {
                 <str as sqlx::Type<sqlx::Postgres>>::compatible(info)
+            }
+        }
+
+        impl sqlx::postgres::PgHasArrayType for $name {
+            fn array_type_info() -> sqlx::postgres::PgTypeInfo {
+                <&str as sqlx::postgres::PgHasArrayType>::array_type_info()
             }
         }
     };

@@ -25,7 +25,7 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         if !matching::attach(tx, inbox_id, lead_id, app.clock.now()).await? {
             return Err(Failure::Said(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
-        let recorded = record_matches(tx, &app.config.platforms.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop();
+        let recorded = record_matches(tx, app.plans(), Waiting::Deal(inbox_id), app.clock.now()).await?.pop();
         Ok((inbox_id, text(&deal["crm_deal_id"]), recorded))
     });
     let (inbox_id, crm_deal_id, recorded) = attached.await?;

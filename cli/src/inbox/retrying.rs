@@ -95,7 +95,7 @@ fn taken(event: &Kept, resumed: Resumed) -> Answer {
 async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: bool) -> Result<Answer, Failure> {
     let looked = app.db.tx(async |tx| -> Result<_, Failure> {
         matching::wait_again(tx, inbox_id, app.clock.now()).await?;
-        Ok(record_matches(tx, &app.config.platforms.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
+        Ok(record_matches(tx, app.plans(), Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
     });
     let recorded = looked.await?;
     let (status, said) = match recorded.as_ref().map(words::recorded) {

@@ -25,7 +25,6 @@ use shared::crm::{self, Sources};
 use shared::db::{DbError, Tx};
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
-use shared::platforms::Plans;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -273,16 +272,10 @@ pub async fn queue_row(pool: &PgPool, queue: &Value, conversion: &Value) -> Uuid
     insert(pool, "conversion_queue", &over(pending, queue)).await
 }
 
-/// What the platforms of this app want of conversions.
-#[must_use]
-pub fn plans(app: &App) -> &Plans {
-    &app.config.platforms.plans
-}
-
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
 pub async fn match_waiting(tx: &mut Tx, app: &App, limit: u16) -> Result<Vec<Recorded>, DbError> {
     match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => record_matches(tx, plans(app), Waiting::Page(None, until), app.clock.now()).await,
+        Some(until) => record_matches(tx, app.plans(), Waiting::Page(None, until), app.clock.now()).await,
         None => Ok(Vec::new()),
     }
 }

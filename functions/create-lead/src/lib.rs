@@ -45,7 +45,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
             let created = leads::create(tx, &lead).await?;
             if let Created::New(_) = created {
                 let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
-                record_matches(tx, &app.config.platforms.plans, waiting, lead.at).await?;
+                record_matches(tx, app.plans(), waiting, lead.at).await?;
             }
             Ok(created)
         })

@@ -28,20 +28,6 @@ pub enum MatchedBy {
 
 crate::db::text_in_sql!(MatchedBy);
 
-impl MatchedBy {
-    /// As it is written everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Manual => "manual",
-            Self::LeadId => "lead_id",
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Deal => "deal",
-        }
-    }
-}
-
 /// Which waiting deals to look at.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiting<'a> {
