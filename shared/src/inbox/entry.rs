@@ -184,7 +184,7 @@ async fn lead(tx: &mut Tx, id: Uuid) -> Result<Option<StoredLead>, DbError> {
         r#"-- inbox::entry::lead
         select
             id, created_at as "created_at?", gclid::text as gclid, gbraid::text as gbraid, wbraid::text as wbraid,
-            click_at, conversion_status::text as conversion_status
+            click_at, conversion_status::text as "conversion_status?"
         from public.leads
         where id = $1"#,
         id,
