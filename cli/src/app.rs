@@ -13,7 +13,8 @@ pub(crate) fn for_inbox(values: &Values, required: &[&str]) -> Result<App, Failu
     Ok(App::new(Config::from_values(values, required)?, Clock::system(), 1)?)
 }
 
-/// For testing declarations: secrets of sources may be missing, and so may the database. Also answers whether there is one.
+/// For testing declarations: secrets of sources may be missing, and so may the database. Also answers whether there is
+/// one.
 pub(crate) fn for_declarations(values: &Values, clock: Clock) -> Result<(App, bool), Failure> {
     let has_database = config::value(values, DATABASE_URL).is_some();
     let mut values = values.clone();

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 /// Adtrail's command line: tests the declaration of a CRM before it goes live, and inspects and repairs the inbox
 ///
-/// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the functions
-/// use. Without DATABASE_URL the crm commands do everything that needs no database.
+/// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the
+/// functions use. Without DATABASE_URL the crm commands do everything that needs no database.
 #[derive(Debug, Parser)]
 #[command(name = "adtrail", version)]
 pub(crate) struct Arguments {
@@ -36,8 +36,8 @@ pub(crate) enum Command {
 pub(crate) enum CrmCommand {
     /// Lists the sources declared in CRM_SOURCES
     ///
-    /// For each: its path, its authentication schemes with their settings, whether missing fields are fetched from the CRM,
-    /// and its rules. With a database also the events of the last seven days. No secret is shown.
+    /// For each: its path, its authentication schemes with their settings, whether missing fields are fetched from the
+    /// CRM, and its rules. With a database also the events of the last seven days. No secret is shown.
     #[command(after_help = "Example:\n  adtrail crm sources")]
     Sources {
         /// Lists the ready declarations instead; a source starts from one with ready = "NAME"
@@ -46,9 +46,9 @@ pub(crate) enum CrmCommand {
     },
     /// Tests a webhook without storing anything
     ///
-    /// Verifies the signature, reads each item by the declaration of the source, looks for the lead, and shows what would be
-    /// queued for which platform and when. Everything runs in one transaction that is rolled back. Addresses in the file are
-    /// shown.
+    /// Verifies the signature, reads each item by the declaration of the source, looks for the lead, and shows what
+    /// would be queued for which platform and when. Everything runs in one transaction that is rolled back. Addresses
+    /// in the file are shown.
     ///
     /// Exits with 1 if no item of the body is valid, or if the given headers fail verification.
     #[command(after_help = "Examples:
@@ -58,8 +58,8 @@ pub(crate) enum CrmCommand {
     Test(Test),
     /// Prints a curl command that sends a webhook as the CRM would, signed with the current secret
     ///
-    /// The signature is printed. If the CRM sends the secret itself (bearer, basic, header, url), the secret is printed: keep
-    /// it out of tickets and chats.
+    /// The signature is printed. If the CRM sends the secret itself (bearer, basic, header, url), the secret is
+    /// printed: keep it out of tickets and chats.
     #[command(after_help = "Examples:
   adtrail crm sign acme deal.json
   adtrail crm sign hubspot-app --url https://crm.example.com/api/webhooks/hubspot-app | sh")]
@@ -107,8 +107,8 @@ pub(crate) enum InboxCommand {
     /// Lists the newest deals and events
     ///
     /// received: an event whose missing fields are fetched from the CRM. matched: a deal whose lead was found.
-    /// awaiting_lead: a deal whose lead is not known yet. ignored: an event that calls for no action. rejected: an event with
-    /// invalid fields. expired: a deal or event that was not completed within 90 days.
+    /// awaiting_lead: a deal whose lead is not known yet. ignored: an event that calls for no action. rejected: an
+    /// event with invalid fields. expired: a deal or event that was not completed within 90 days.
     #[command(after_help = "Example:\n  adtrail inbox list --state awaiting_lead --state rejected --limit 20")]
     List {
         /// Only entries in this state; repeatable
@@ -138,8 +138,8 @@ pub(crate) enum InboxCommand {
     },
     /// Re-reads an event or re-matches a deal
     ///
-    /// An event is read by the current declaration, and missing fields are fetched from the CRM. A deal is read again with
-    /// all its events and matched again; an expired one waits another 90 days.
+    /// An event is read by the current declaration, and missing fields are fetched from the CRM. A deal is read again
+    /// with all its events and matched again; an expired one waits another 90 days.
     #[command(after_help = "Example:\n  adtrail inbox retry D-1042")]
     Retry {
         /// Id shown by inbox list, or the CRM's id of the deal

@@ -37,7 +37,8 @@ impl<'a> ChosenSource<'a> {
         let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();
         let ready: Vec<_> = ready::names().collect();
         Err(Failure::Message(format!(
-            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or ready declaration ({}).",
+            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a ready \
+             declaration ({}).",
             declared.join(", "),
             ready.join(", ")
         )))

@@ -36,8 +36,8 @@ impl From<DbError> for Failure {
         Self::Message(match error {
             DbError::Unavailable(why) => {
                 format!(
-                    "The database can't be reached ({why}): check DATABASE_URL, and that the database accepts connections from this \
-                     machine."
+                    "The database can't be reached ({why}): check DATABASE_URL, and that the database accepts \
+                     connections from this machine."
                 )
             }
             DbError::Value(_) => "The database rejects a value: check the given id.".into(),

@@ -1,5 +1,5 @@
-//! `adtrail`, the operator's command line: tests declarations of sources before a CRM uses them, and inspects and repairs
-//! the inbox. `docs/operator.md` shows every command.
+//! `adtrail`, the operator's command line: tests declarations of sources before a CRM uses them, and inspects and
+//! repairs the inbox. `docs/operator.md` shows every command.
 
 mod answer;
 mod app;
@@ -18,8 +18,8 @@ pub use failure::Failure;
 
 use arguments::{Arguments, Command, CrmCommand, InboxCommand};
 
-/// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`, with
-/// `--json` as exactly one document. The settings are read only if a command needs them: help does not.
+/// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
+/// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
 ///
 /// # Errors
 /// The text for standard error and the exit code.

@@ -25,8 +25,8 @@ pub(crate) fn sign(values: &Values, sign: &Sign) -> Result<Answer, Failure> {
         (None, None) => {
             let name = &source.name;
             return Err(Failure::Message(format!(
-                "{name} starts from no ready declaration, so it has no sample: name a file, such as adtrail crm sign {name} \
-                 deal.json."
+                "{name} starts from no ready declaration, so it has no sample: name a file, such as \
+                 adtrail crm sign {name} deal.json."
             )));
         }
     };

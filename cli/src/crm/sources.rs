@@ -75,13 +75,14 @@ fn document(source: &Source) -> Value {
         .schemes
         .iter()
         .map(|scheme| json!({ "scheme": scheme.name(), "settings": scheme.secrets(), "expects": scheme.expects() }));
+    let missing = source.missing.iter().map(|it| json!({ "part": it.part, "problem": it.problem }));
     json!({
         "name": source.name,
         "path": path(source),
         "authentication": schemes.collect::<Vec<_>>(),
         "fetch": source.fetch.as_ref().map(|fetch| json!({ "asks": fetch.asks(), "settings": fetch.secrets() })),
         "rules": source.rules().collect::<Vec<_>>(),
-        "missing": source.missing.iter().map(|it| json!({ "part": it.part, "problem": it.problem })).collect::<Vec<_>>(),
+        "missing": missing.collect::<Vec<_>>(),
     })
 }
 

@@ -37,8 +37,8 @@ async fn event(pool: &PgPool, event: &Value, day: u8) -> Uuid {
     });
     let receipt_id = insert(pool, "inbox_receipts", &receipt).await;
     let mut row = json!({
-        "receipt_id": receipt_id, "source": "acme", "source_event_id": receipt_id, "state": "taken", "crm_deal_id": "D-7",
-        "received_at": at,
+        "receipt_id": receipt_id, "source": "acme", "source_event_id": receipt_id, "state": "taken",
+        "crm_deal_id": "D-7", "received_at": at,
     });
     row.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
     insert(pool, "inbox_events", &row).await
@@ -141,9 +141,9 @@ async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {
         &pool,
         "drop view public.conversion_metrics;
          create type public.citext;
-         create function public.citextin(cstring) returns public.citext language internal immutable strict as 'textin';
-         create function public.citextout(public.citext) returns cstring language internal immutable strict as 'textout';
-         create function public.citextsend(public.citext) returns bytea language internal immutable strict as 'textsend';
+         create function public.citextin(cstring) returns public.citext language internal strict as 'textin';
+         create function public.citextout(public.citext) returns cstring language internal strict as 'textout';
+         create function public.citextsend(public.citext) returns bytea language internal strict as 'textsend';
          create type public.citext (
            input = public.citextin, output = public.citextout, send = public.citextsend, like = text
          );

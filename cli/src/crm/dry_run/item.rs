@@ -76,6 +76,7 @@ impl Item {
                 "skip_reason": conversion.skip_reason,
             })
         });
+        // Times with an offset, as Postgres writes them in JSON.
         let queue = self.queue().iter().map(|row| {
             json!({
                 "platform": row.platform,
@@ -104,7 +105,7 @@ impl Item {
     pub(super) fn rows(&self, source: &Source) -> Vec<(&'static str, String)> {
         let reading = &self.reading;
         let mut rows = vec![
-            ("rule", reading.rule.clone().unwrap_or_else(|| "no rule matches".into())),
+            ("rule", reading.rule.clone().unwrap_or_else(|| "none".into())),
             ("deal", reading.crm_deal_id.clone().unwrap_or_default()),
             ("event", self.event_id.clone()),
         ];
