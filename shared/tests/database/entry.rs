@@ -174,6 +174,8 @@ async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn every_state_is_listed_by_its_name(pool: PgPool) {
+    use ListedState::{AwaitingLead, Expired, Ignored, Received, Rejected};
+
     let app = app(&pool);
     deal(&pool, "closed", 20).await;
     deal(&pool, "qualified", 19).await;
@@ -186,7 +188,6 @@ async fn every_state_is_listed_by_its_name(pool: PgPool) {
         let entries = app.db.tx(async |tx| newest(tx, states, 100).await).await.unwrap();
         entries.into_iter().map(|entry| entry.state).collect::<Vec<_>>()
     };
-    use ListedState::{AwaitingLead, Expired, Ignored, Received, Rejected};
     assert_eq!(listed(&[]).await, [AwaitingLead, Expired, Ignored, Rejected, Received], "the newest first");
     for state in [AwaitingLead, Expired, Ignored, Rejected, Received] {
         assert_eq!(listed(&[state]).await, [state]);
