@@ -1,5 +1,6 @@
 //! The inbox: every deal the CRM reported, whether or not its lead is known yet.
 
+pub mod entry;
 pub mod events;
 pub mod listing;
 pub mod losses;

@@ -20,6 +20,7 @@ use crate::deals::{Deal, Loss};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::Hash;
+use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
 use crate::inbox::{self, Received, losses};
@@ -203,11 +204,11 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     Ok(taken)
 }
 
-/// What would become of a webhook, with everything that would be stored for each of its deals; nothing is.
-pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Vec<Value>)>, DbError> {
+/// What would become of a webhook, with everything that would be stored for each of its deals. Rolls back.
+pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
-        Rehearsed(Vec<(Taken, Vec<Value>)>),
+        Rehearsed(Vec<(Taken, Option<Entry>)>),
         Failed(DbError),
     }
     impl From<DbError> for End {
@@ -219,8 +220,8 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Ve
         let mut rehearsed = Vec::new();
         for taken in receive(tx, app, webhook).await? {
             let stored = match taken.inbox_id {
-                Some(id) => inbox::listing::show(tx, &id.to_string()).await?,
-                None => Vec::new(),
+                Some(id) => entry::of_deal(tx, id).await?,
+                None => None,
             };
             rehearsed.push((taken, stored));
         }

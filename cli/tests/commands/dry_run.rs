@@ -109,7 +109,7 @@ async fn a_body_of_no_use_fails_the_test_and_is_explained() {
         let (out, ended) = run(&values(None, &[]), &arguments).await;
         let tested: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(tested["items"][0]["problems"][0]["pointer"], pointer, "{tested}");
-        assert!(ended.unwrap_err().starts_with("Nothing in the body can be used"));
+        assert!(ended.unwrap_err().starts_with("No item of the body is valid"));
     }
 }
 
@@ -118,7 +118,7 @@ async fn what_the_crm_would_be_asked_is_said_and_can_be_given() {
     let values = values(None, &[("HUBSPOT_CLIENT_SECRET", "hush"), ("HUBSPOT_ACCESS_TOKEN", "hush")]);
     let body = file("body", ready::sample("hubspot-app").unwrap().body);
     let text = printed(&values, &["crm", "test", "hubspot-app", &body]).await;
-    assert!(text.contains("HubSpot at https://api.hubapi.com would be asked") && text.contains("--fetched"), "{text}");
+    assert!(text.contains("fetched from HubSpot at https://api.hubapi.com") && text.contains("--fetched"), "{text}");
     let error = refused(&values, &["crm", "test", "hubspot-app", &body, "--fetched", &file("answer", "{")]).await;
     assert!(error.contains("must be JSON"), "{error}");
 }

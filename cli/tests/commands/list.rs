@@ -1,3 +1,5 @@
+use testing::execute;
+
 use super::*;
 
 #[sqlx::test(migrations = "../migrations")]
@@ -11,20 +13,22 @@ async fn the_inbox_is_listed_by_state(pool: PgPool) {
     let all = document(&values, &["inbox", "list"]).await;
     let states: Vec<_> =
         all["entries"].as_array().unwrap().iter().map(|entry| entry["state"].as_str().unwrap()).collect();
-    for state in ["matched", "unmatched", "ignored", "rejected"] {
+    for state in ["matched", "awaiting_lead", "ignored", "rejected"] {
         assert_eq!(states.iter().filter(|it| **it == state).count(), 1, "{state}");
     }
-    let some = document(&values, &["inbox", "list", "--state", "unmatched", "--state", "rejected"]).await;
+    let some = document(&values, &["inbox", "list", "--state", "awaiting_lead", "--state", "rejected"]).await;
     assert_eq!(some["entries"].as_array().unwrap().len(), 2);
     assert_eq!(document(&values, &["inbox", "list", "--limit", "1"]).await["entries"].as_array().unwrap().len(), 1);
     let text = printed(&values, &["inbox", "list"]).await;
     assert_eq!(text.lines().count(), 5, "a heading and a line each: {text}");
-    for part in ["ID ", "6000.50 EUR", "D-8", "by email", "no lead is known by what it says", "/deal/id is required"] {
+    for part in
+        ["ID ", "6000.50 EUR", "D-8", "by email", "no lead has its lead id, e-mail or phone", "/deal/id is required"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("@example.com") && !all.to_string().contains("@example.com"), "{text}");
     let none = printed(&values, &["inbox", "list", "--state", "expired"]).await;
-    assert!(none.contains("nothing like that"), "{none}");
+    assert!(none.contains("no such entries"), "{none}");
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -48,7 +52,25 @@ async fn everything_that_is_known_is_shown(pool: PgPool) {
         assert!(text.contains(part), "{part} in {text}");
     }
     let error = refused(&values, &["inbox", "show", "D-0"]).await;
-    assert!(error.contains("There is no deal and no event D-0"), "{error}");
+    assert!(error.contains("There is no deal or event D-0"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_that_is_not_text_is_shown_in_base64(pool: PgPool) {
+    deliver(&pool, DEAL).await;
+    let values = values(Some(&pool), &[]);
+    for (body, text, base64, said) in [
+        (r"'\xff00'", Value::Null, json!("/wA="), "(not text; base64) /wA="),
+        (r"'\x6869'", json!("hi"), Value::Null, "  hi"),
+        ("null", Value::Null, Value::Null, "no longer kept"),
+    ] {
+        execute(&pool, &format!("update public.inbox_receipts set body = {body}")).await;
+        let shown = document(&values, &["inbox", "show", "D-7"]).await;
+        let event = &shown["entries"][0]["events"][0];
+        assert_eq!((&event["body"], &event["body_base64"]), (&text, &base64), "{body}");
+        let printed = printed(&values, &["inbox", "show", "D-7"]).await;
+        assert!(printed.contains(said), "{said} in {printed}");
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -32,9 +32,9 @@ async fn what_cannot_be_attached_is_said(pool: PgPool) {
     let values = values(Some(&pool), &[]);
     let nobody = Uuid::nil().to_string();
     for (name, lead, parts) in [
-        ("D-0", &lead, vec!["There is no deal and no event D-0"]),
+        ("D-0", &lead, vec!["There is no deal or event D-0"]),
         ("D-7", &nobody, vec!["There is no lead", &nobody]),
-        ("D-8", &lead, vec!["2 deals", "qualified, unmatched", "closed, unmatched", &ids[0], &ids[1]]),
+        ("D-8", &lead, vec!["2 deals", "qualified, awaiting_lead", "closed, awaiting_lead", &ids[0], &ids[1]]),
         ("D-9", &lead, vec!["never became a deal"]),
     ] {
         let error = refused(&values, &["inbox", "attach", name, lead]).await;

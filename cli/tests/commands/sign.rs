@@ -94,7 +94,7 @@ async fn what_cannot_be_signed_is_said() {
         (&["crm", "sign", "acme"], "name a file"),
         (&["crm", "sign", "nobody"], "declare it in CRM_SOURCES"),
         (&["crm", "sign", "acme", "/no/such/file"], "can't be read"),
-        (&["crm", "sign", "crm-conversion", "--url", "example.com/x"], "The URL is none"),
+        (&["crm", "sign", "crm-conversion", "--url", "example.com/x"], "The URL is invalid"),
     ] {
         let error = refused(&values, arguments).await;
         assert!(error.contains(said), "{arguments:?}: {error}");

@@ -18,7 +18,7 @@ async fn an_event_is_read_by_the_declaration_as_it_is_now(pool: PgPool) {
     let error = refused(&values(&mended), &["inbox", "retry", "D-7"]).await;
     assert!(error.contains("already matched to lead"), "{error}");
     let gone = printed(&values(""), &["inbox", "retry", before["event_id"].as_str().unwrap()]).await;
-    assert!(gone.contains("has to wait") && gone.contains("declare it again"), "{gone}");
+    assert!(gone.contains("postponed") && gone.contains("declare it again"), "{gone}");
 }
 
 /// The declaration pointed beside the address and the value; mended, the deal has both and finds its lead.
@@ -65,5 +65,5 @@ async fn of_several_events_one_has_to_be_named(pool: PgPool) {
         deliver(&pool, &DEAL.replace("won", stage)).await;
     }
     let error = refused(&values(Some(&pool), &[]), &["inbox", "retry", "D-7"]).await;
-    assert!(error.contains("2 events speak of deal D-7") && error.contains(" or "), "{error}");
+    assert!(error.contains("Deal D-7 has 2 events") && error.contains(" or "), "{error}");
 }

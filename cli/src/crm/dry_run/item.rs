@@ -1,4 +1,4 @@
-//! One item of a rehearsed webhook.
+//! One item of a tested webhook.
 
 use serde_json::{Value, json};
 use shared::crm::{Meaning, Reading, Report, Source};
@@ -6,6 +6,7 @@ use shared::deals::Deal;
 use shared::http::Warning;
 use shared::http::problem::FieldError;
 use shared::identity::{Email, Phone};
+use shared::inbox::entry::{Entry, QueueRow, QueueStatus, StoredConversion};
 use shared::intake::Outcome;
 
 use crate::inbox::words;
@@ -15,24 +16,22 @@ pub(super) struct Item {
     pub(super) position: usize,
     event_id: String,
     reading: Reading,
-    /// What would become of it, and what would be stored of its deal; none without a database.
-    foreseen: Option<(Outcome, Vec<Value>)>,
+    /// None without a database.
+    pub(super) outcome: Option<Outcome>,
+    /// What would be stored about its deal.
+    pub(super) stored: Option<Entry>,
 }
 
 impl Item {
     pub(super) fn new(source: &Source, position: usize, event_id: String, mut reading: Reading) -> Self {
         if let Meaning::Unusable(errors) = &mut reading.meaning {
-            // As the answer to the CRM has them: seen from the whole body.
+            // With pointers into the whole body, as in the answer to the CRM.
             *errors = std::mem::take(errors).into_iter().map(|error| source.in_body(position, error)).collect();
         }
-        Self { position, event_id, reading, foreseen: None }
+        Self { position, event_id, reading, outcome: None, stored: None }
     }
 
-    pub(super) fn foresee(&mut self, outcome: Outcome, stored: Vec<Value>) {
-        self.foreseen = Some((outcome, stored));
-    }
-
-    pub(super) fn is_unusable(&self) -> bool {
+    pub(super) fn is_invalid(&self) -> bool {
         matches!(self.reading.meaning, Meaning::Unusable(_))
     }
 
@@ -50,13 +49,12 @@ impl Item {
         }
     }
 
-    /// What would be stored of the deal.
-    fn stored(&self) -> Option<&Value> {
-        self.foreseen.as_ref()?.1.first()
+    fn conversion(&self) -> Option<&StoredConversion> {
+        self.stored.as_ref()?.conversion.as_ref()
     }
 
-    fn queue(&self) -> &[Value] {
-        self.stored().and_then(|stored| stored["queue"].as_array()).map_or(&[], Vec::as_slice)
+    fn queue(&self) -> &[QueueRow] {
+        self.stored.as_ref().map_or(&[], |stored| &stored.queue)
     }
 
     pub(super) fn document(&self) -> Value {
@@ -71,16 +69,21 @@ impl Item {
             Meaning::Report(Report::Lost(loss)) => Some(loss.lost_at),
             _ => None,
         };
-        let found = self.stored().filter(|stored| !stored["conversion"].is_null()).map(|stored| {
-            let (lead, conversion) = (&stored["lead"], &stored["conversion"]);
+        let found = self.conversion().map(|conversion| {
             json!({
-                "lead_id": lead["id"],
-                "matched_by": conversion["matched_by"],
-                "skip_reason": conversion["skip_reason"],
+                "lead_id": conversion.lead_id,
+                "matched_by": conversion.matched_by,
+                "skip_reason": conversion.skip_reason,
             })
         });
+        // Times with an offset, as Postgres writes them in JSON.
         let queue = self.queue().iter().map(|row| {
-            json!({ "platform": row["platform"], "status": row["status"], "due_at": row["next_retry_at"], "expires_at": row["expires_at"] })
+            json!({
+                "platform": row.platform,
+                "status": row.status,
+                "due_at": row.next_retry_at.map(|at| at.to_rfc3339()),
+                "expires_at": row.expires_at.map(|at| at.to_rfc3339()),
+            })
         });
         json!({
             "position": self.position,
@@ -93,7 +96,7 @@ impl Item {
             "lost_at": lost_at,
             "warnings": self.reading.warnings,
             "problems": self.problems(),
-            "outcome": self.foreseen.as_ref().map(|(outcome, _)| outcome),
+            "outcome": self.outcome,
             "match": found,
             "queue": queue.collect::<Vec<_>>(),
         })
@@ -102,44 +105,40 @@ impl Item {
     pub(super) fn rows(&self, source: &Source) -> Vec<(&'static str, String)> {
         let reading = &self.reading;
         let mut rows = vec![
-            ("rule", reading.rule.clone().unwrap_or_else(|| "none holds".into())),
+            ("rule", reading.rule.clone().unwrap_or_else(|| "none".into())),
             ("deal", reading.crm_deal_id.clone().unwrap_or_default()),
             ("event", self.event_id.clone()),
         ];
         match &reading.meaning {
-            Meaning::Report(Report::Reached(deal)) => rows.extend(said_of(deal)),
+            Meaning::Report(Report::Reached(deal)) => rows.extend(deal_rows(deal)),
             Meaning::Report(Report::Lost(loss)) => rows.push(("means", format!("lost at {}", time(loss.lost_at)))),
-            Meaning::Fetch => rows.push(("means", asked(source))),
-            Meaning::Ignored(reason) => rows.push(("means", format!("nothing: {reason}"))),
-            Meaning::Unusable(_) => rows.push(("means", "it can't be used".into())),
+            Meaning::Fetch => rows.push(("means", lookup(source))),
+            Meaning::Ignored(reason) => rows.push(("means", format!("ignored: {reason}"))),
+            Meaning::Unusable(_) => rows.push(("means", "invalid".into())),
         }
         let problem = |error: &FieldError| ("problem", error.to_string());
         rows.extend(self.problems().iter().map(problem));
         let warning = |warning: &Warning| ("warning", format!("{} {}", warning.field, warning.detail));
         rows.extend(reading.warnings.iter().map(warning));
-        rows.extend(
-            self.foreseen
-                .as_ref()
-                .filter(|_| !self.is_unusable())
-                .map(|(outcome, _)| ("becomes", words::outcome(outcome))),
-        );
-        if let Some(stored) = self.stored().filter(|stored| !stored["conversion"].is_null()) {
-            let by = words::text(&stored["conversion"]["matched_by"]);
-            rows.push(("lead", format!("{}, found by {by}", words::text(&stored["lead"]["id"]))));
+        let outcome = self.outcome.as_ref().filter(|_| !self.is_invalid());
+        rows.extend(outcome.map(|outcome| ("becomes", words::outcome(outcome))));
+        if let Some(conversion) = self.conversion() {
+            let rule = conversion.matched_by.map(|rule| format!(", {}", words::matched_by(rule)));
+            rows.push(("lead", format!("{}{}", conversion.lead_id, rule.unwrap_or_default())));
         }
         rows.extend(self.queue().iter().map(|row| ("queue", queued(row))));
         rows
     }
 }
 
-fn queued(row: &Value) -> String {
-    let (platform, end) = (words::text(&row["platform"]), words::time(&row["expires_at"]));
-    match (row["status"].as_str(), &row["next_retry_at"]) {
-        (Some("pending"), Value::Null) => format!("{platform}, due at once, until {end}"),
-        (Some("pending"), due) => format!("{platform}, due {}, until {end}", words::time(due)),
-        // The conversion is an earlier one.
-        (status, _) => format!("{platform}, {}", status.unwrap_or_default()),
+fn queued(row: &QueueRow) -> String {
+    if row.status != QueueStatus::Pending {
+        // The conversion exists already.
+        return format!("{}, {}", row.platform, row.status.as_str());
     }
+    let due = row.next_retry_at.map_or_else(|| "now".into(), time);
+    let expiry = row.expires_at.map(|at| format!(", expires {}", time(at)));
+    format!("{}, due {due}{}", row.platform, expiry.unwrap_or_default())
 }
 
 fn deal(deal: &Deal) -> Value {
@@ -156,7 +155,7 @@ fn deal(deal: &Deal) -> Value {
     })
 }
 
-fn said_of(deal: &Deal) -> Vec<(&'static str, String)> {
+fn deal_rows(deal: &Deal) -> Vec<(&'static str, String)> {
     let value = deal.money.as_ref().map(|money| amount(money.value(), money.currency()));
     let emails = deal.email.iter().chain(&deal.other_emails).map(Email::as_str).collect::<Vec<_>>().join(", ");
     let person = [
@@ -167,17 +166,17 @@ fn said_of(deal: &Deal) -> Vec<(&'static str, String)> {
     let person: Vec<_> = person.into_iter().flatten().collect();
     vec![
         ("means", deal.conversion_type.as_str().into()),
-        ("value", value.unwrap_or_else(|| "not said".into())),
-        ("time", deal.occurred_at.or(deal.event_at).map_or_else(|| "not said: when it came".into(), time)),
-        ("person", if person.is_empty() { "names nobody".into() } else { person.join("; ") }),
+        ("value", value.unwrap_or_else(|| "none given".into())),
+        ("time", deal.occurred_at.or(deal.event_at).map_or_else(|| "none given: time of arrival".into(), time)),
+        ("person", if person.is_empty() { "none given".into() } else { person.join("; ") }),
     ]
 }
 
-/// What has to be asked, and what can be done about it here.
-fn asked(source: &Source) -> String {
-    let asks = match &source.fetch {
-        Some(fetch) => format!("{} would be asked for what is left out", fetch.asks()),
-        None => "the CRM would have to be asked for what is left out, and its token isn't set".into(),
+/// The lookup that an item needs, and how to test without it.
+fn lookup(source: &Source) -> String {
+    let lookup = match &source.fetch {
+        Some(fetch) => format!("missing fields would be fetched from {}", fetch.asks()),
+        None => "missing fields would be fetched from the CRM, but its token isn't set".into(),
     };
-    format!("{asks}; to go on, give its answer with --fetched FILE")
+    format!("{lookup}; to continue, give the CRM's answer with --fetched FILE")
 }
