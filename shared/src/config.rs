@@ -17,6 +17,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::conversions::ConversionType;
 use crate::crm::Sources;
 use crate::crm::authentication::Scheme;
+use crate::db::authority;
 use crate::identity::Region;
 use crate::platforms::google_ads::{GoogleAds, Transport};
 
@@ -198,6 +199,20 @@ pub async fn values() -> Result<Values, ConfigError> {
     Ok(values)
 }
 
+/// How to reach Postgres, as the settings have it now: a password may be rotated while a sandbox lives.
+///
+/// # Errors
+/// When the secret can't be read, or the settings of the database are wrong.
+pub async fn database_options() -> Result<PgConnectOptions, ConfigError> {
+    let values = values().await?;
+    let mut settings = Settings { values: &values, problems: Vec::new() };
+    match (database(&mut settings), settings.problems.as_slice()) {
+        (Some(options), []) => Ok(options),
+        (_, []) => Err(ConfigError::new("DATABASE_URL is missing")),
+        (_, problems) => Err(ConfigError::new(&problems.join(". "))),
+    }
+}
+
 /// A setting's value. An empty one counts as none: templates can't leave a variable out.
 #[must_use]
 pub fn value(values: &Values, name: &str) -> Option<SecretString> {
@@ -235,16 +250,13 @@ impl Settings<'_> {
 }
 
 fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
-    let authority = settings.text("DATABASE_CA_PEM");
+    let authority = settings.parsed("DATABASE_CA_PEM", authority::parse);
     settings.parsed("DATABASE_URL", |url| {
         // The parser's own message may quote the password.
         let options = PgConnectOptions::from_str(url).map_err(
             |_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded",
         )?;
-        Ok(match authority {
-            Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
-            None => options,
-        })
+        Ok(authority::trust(options, url, authority))
     })
 }
 
@@ -425,6 +437,13 @@ mod tests {
     fn no_secret_shows_in_an_error() {
         let report = error(&[("DATABASE_URL", "postgresql://app:s3cret@[bad"), ("GOOGLE_CLIENT_SECRET", "hush")], &[]);
         assert!(!report.contains("s3cret") && !report.contains("hush"), "{report}");
+    }
+
+    #[test]
+    fn a_database_authority_must_be_a_certificate() {
+        let report = error(&[URL, ("DATABASE_CA_PEM", "not for the log")], &[]);
+        assert!(report.contains("DATABASE_CA_PEM must be the certificate"), "{report}");
+        assert!(!report.contains("not for the log"), "{report}");
     }
 
     #[test]
