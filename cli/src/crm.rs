@@ -13,7 +13,6 @@ pub(crate) use sources::sources;
 use std::io::Read;
 use std::path::Path;
 
-use shared::config::Config;
 use shared::crm::{Source, Sources, ready};
 use shared::settings::Values;
 
@@ -27,15 +26,15 @@ enum ChosenSource<'a> {
 }
 
 impl<'a> ChosenSource<'a> {
-    fn find(config: &'a Config, values: &Values, name: &str) -> Result<Self, Failure> {
-        if let Some(source) = config.crm_sources.get(name) {
+    fn find(sources: &'a Sources, values: &Values, name: &str) -> Result<Self, Failure> {
+        if let Some(source) = sources.get(name) {
             return Ok(Self::Declared(source));
         }
         if ready::toml(name).is_some() {
             let source = Sources::ready(name, &|name| shared::settings::value(values, name));
             return source.map(|source| Self::Ready(source.into())).map_err(Failure::Message);
         }
-        let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();
+        let declared: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
         let ready: Vec<_> = ready::names().collect();
         Err(Failure::Message(format!(
             "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a ready \

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod crm;
 pub mod demo;
+pub mod functions;
 pub mod google;
 pub mod lambda_runtime;
 pub mod rows;

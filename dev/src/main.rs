@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::routing::get;
 use dev::crm::CrmSandbox;
+use dev::functions::Functions;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{bench, demo, server, settings};
 use lambda_http::tracing::subscriber;
 use services::postgres::Postgres;
 use services::{migrations, programs, supabase_roles};
-use shared::App;
 use shared::clock::Clock;
 use shared::db::is_on_this_machine;
 use sqlx::postgres::PgConnectOptions;
@@ -80,14 +80,14 @@ async fn serve() -> anyhow::Result<()> {
 
     let values = settings::from_environment(&database_url, port);
     let exports = settings::exports(&values);
-    let config = settings::config(&values)?;
-    let hold = config.platforms.plans.0.first().map_or(0, |plan| plan.click_hold.num_seconds());
     // Lives as long as the process, as on Lambda.
-    let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
+    let functions: &'static Functions =
+        Box::leak(Box::new(settings::functions(&values, Clock::system(), CONNECTIONS)?));
+    let hold = functions.crm_conversion.config.plans.0.first().map_or(0, |plan| plan.click_hold.num_seconds());
     let google = GoogleSandbox::new(GoogleAccount::dev());
     let crm = CrmSandbox::new();
     crm.put_samples();
-    let router = server::router(app, &google, &crm).route("/dev/env", get(async || exports));
+    let router = server::router(functions, &google, &crm).route("/dev/env", get(async || exports));
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     println!(
         "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"
@@ -106,7 +106,7 @@ async fn serve() -> anyhow::Result<()> {
 
     tokio::select! {
         served = axum::serve(listener, router) => served?,
-        () = server::schedule(app, SCHEDULE) => {}
+        () = server::schedule(&functions.upload_conversions, SCHEDULE) => {}
         () = stopped() => {}
     }
     match postgres {

@@ -1,12 +1,11 @@
 //! `GET /dev/rows`: what is in the database, for people who want to see it.
 
 use serde_json::Value;
-use shared::App;
-use shared::db::DbError;
+use shared::db::{Db, DbError};
 
 /// The newest twenty rows of every table, and `conversion_metrics`, as one JSON object.
-pub async fn newest(app: &App) -> Result<Value, DbError> {
-    app.db
+pub async fn newest(db: &Db) -> Result<Value, DbError> {
+    db
         .tx(async |tx| {
             sqlx::query_scalar(
                 "-- rows::newest

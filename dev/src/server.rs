@@ -15,9 +15,11 @@ use lambda_http::http::{HeaderValue, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use shared::App;
+use shared::http::cors::Origins;
 use shared::http::{Endpoint, Problem, Request, Response, answer, json};
 
 use crate::crm::CrmSandbox;
+use crate::functions::Functions;
 use crate::google::GoogleSandbox;
 use crate::rows;
 
@@ -28,13 +30,14 @@ const RUN: TimeDelta = TimeDelta::seconds(120);
 const INDEX: &str = include_str!("index.html");
 
 /// All of it.
-pub fn router(app: &'static App, google: &GoogleSandbox, crm: &CrmSandbox) -> Router {
-    api(app)
+pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSandbox) -> Router {
+    let uploader = &functions.upload_conversions;
+    api(functions)
         .route("/", get(async || Html(INDEX)))
-        .route("/dev/tick", post(async move || tick(app).await))
+        .route("/dev/tick", post(async move || tick(uploader).await))
         .route(
             "/dev/rows",
-            get(async move || match rows::newest(app).await {
+            get(async move || match rows::newest(&uploader.db).await {
                 Ok(rows) => to_axum(json(StatusCode::OK, &rows)),
                 Err(error) => to_axum(Problem::from(error).into_response()),
             }),
@@ -44,13 +47,29 @@ pub fn router(app: &'static App, google: &GoogleSandbox, crm: &CrmSandbox) -> Ro
 }
 
 /// The HTTP contract alone.
-pub fn api(app: &'static App) -> Router {
+pub fn api(functions: &'static Functions) -> Router {
+    let Functions { origins, track_visit, track_event, create_lead, crm_conversion, tracking_health, .. } = functions;
     Router::new()
-        .route(track_visit::ENDPOINT.path, endpoint(app, &track_visit::ENDPOINT, track_visit::handle))
-        .route(track_event::ENDPOINT.path, endpoint(app, &track_event::ENDPOINT, track_event::handle))
-        .route(create_lead::ENDPOINT.path, endpoint(app, &create_lead::ENDPOINT, create_lead::handle))
-        .route(crm_conversion::ENDPOINT.path, endpoint(app, &crm_conversion::ENDPOINT, crm_conversion::handle))
-        .route(tracking_health::ENDPOINT.path, endpoint(app, &tracking_health::ENDPOINT, tracking_health::handle))
+        .route(
+            track_visit::ENDPOINT.path,
+            endpoint((origins, track_visit), &track_visit::ENDPOINT, track_visit::handle),
+        )
+        .route(
+            track_event::ENDPOINT.path,
+            endpoint((origins, track_event), &track_event::ENDPOINT, track_event::handle),
+        )
+        .route(
+            create_lead::ENDPOINT.path,
+            endpoint((origins, create_lead), &create_lead::ENDPOINT, create_lead::handle),
+        )
+        .route(
+            crm_conversion::ENDPOINT.path,
+            endpoint((origins, crm_conversion), &crm_conversion::ENDPOINT, crm_conversion::handle),
+        )
+        .route(
+            tracking_health::ENDPOINT.path,
+            endpoint((origins, tracking_health), &tracking_health::ENDPOINT, tracking_health::handle),
+        )
         .fallback(async || to_axum(not_found()))
 }
 
@@ -64,7 +83,7 @@ pub const ENDPOINTS: [&Endpoint; 5] = [
 ];
 
 /// Runs the uploader every `pause`, for ever.
-pub async fn schedule(app: &'static App, pause: Duration) {
+pub async fn schedule(app: &'static App<upload_conversions::Config>, pause: Duration) {
     let mut ticks = tokio::time::interval(pause);
     loop {
         ticks.tick().await;
@@ -74,24 +93,26 @@ pub async fn schedule(app: &'static App, pause: Duration) {
     }
 }
 
-async fn tick(app: &'static App) -> AxumResponse {
+async fn tick(app: &'static App<upload_conversions::Config>) -> AxumResponse {
     match upload_conversions::handle(app, app.clock.now() + RUN).await {
         Ok(summary) => to_axum(json(StatusCode::OK, &summary)),
         Err(error) => to_axum(Problem::from(error).into_response()),
     }
 }
 
-fn endpoint<H, F>(app: &'static App, endpoint: &'static Endpoint, handle: H) -> axum::routing::MethodRouter
+fn endpoint<C, H, F>(
+    (origins, app): (&'static Origins, &'static App<C>),
+    endpoint: &'static Endpoint,
+    handle: H,
+) -> axum::routing::MethodRouter
 where
-    H: Fn(&'static App, Request) -> F + Copy + Send + Sync + 'static,
+    C: Send + Sync + 'static,
+    H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     any(async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: AxumRequest| {
         match from_axum(request, peer).await {
-            Some(request) => {
-                let origins = &app.config.allowed_origins;
-                to_axum(answer(origins, endpoint, request, |request| handle(app, request)).await)
-            }
+            Some(request) => to_axum(answer(origins, endpoint, request, |request| handle(app, request)).await),
             None => to_axum(Problem::body_too_large(GATEWAY_LIMIT).into_response()),
         }
     })

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use shared::config::{Config, Timing};
+use shared::App;
+use shared::clock::Clock;
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, ready};
 use shared::identity::Hash;
 use shared::settings::{ConfigError, Values};
+
+use crate::functions::{Config, Functions};
 
 use crate::google::GoogleAccount;
 
@@ -116,14 +119,15 @@ pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
     source.sign(&Sample { method: "POST", url, body, id: &id, at }).expect("a secret to sign with")
 }
 
-/// [`values`], checked, without the waiting times that only make sense with the real Google.
+/// All functions with [`values`], without the waiting times that only make sense with the real Google.
 ///
 /// # Errors
 /// When a setting changed from outside is wrong.
-pub fn config(values: &Values) -> Result<Config, ConfigError> {
-    let mut config = Config::from_values(values, &[])?;
-    config.timing = Timing { confirm_after: chrono::TimeDelta::zero(), probe_after: chrono::TimeDelta::zero() };
-    Ok(config)
+pub fn functions(values: &Values, clock: Clock, connections: usize) -> Result<Functions, ConfigError> {
+    let mut functions = Functions::from(App::<Config>::new(values, &[], clock, connections)?);
+    let policy = &mut functions.upload_conversions.config.policy;
+    (policy.confirm_after, policy.probe_after) = (TimeDelta::zero(), TimeDelta::zero());
+    Ok(functions)
 }
 
 /// [`values`], with what the environment changes, for a server on this port.

@@ -1,51 +1,102 @@
 //! What a function has at hand.
 
-use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::db::Db;
-use crate::platforms::{Plans, Platform};
-use crate::settings::ConfigError;
+use std::sync::Arc;
 
-/// Made once per sandbox, lent to every invocation.
-pub struct App {
-    /// The settings.
-    pub config: Config,
-    /// The database.
-    pub db: Db,
-    /// The clock.
+use sqlx::postgres::PgConnectOptions;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::db::Db;
+use crate::settings::{ConfigError, FromSettings, Settings, Values};
+
+/// Made once per sandbox, lent to every invocation. `C` is what the function itself reads from its settings, so that its
+/// binary has nothing in it that only other functions use.
+pub struct App<C> {
+    pub config: C,
+    pub db: Arc<Db>,
     pub clock: Clock,
-    /// The platforms we have credentials for; they keep their access tokens. Only the uploader has any.
-    pub platforms: Vec<Box<dyn Platform>>,
 }
 
-impl App {
-    /// An app with at most so many database connections.
+impl<C: FromSettings> App<C> {
+    /// With at most so many database connections. `required` names settings that can't be left out.
     ///
     /// # Errors
-    /// When a platform's credentials are no credentials.
-    pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
-        let platforms = config.platforms.connect(&clock).map_err(|problem| ConfigError::new(&problem))?;
-        let db = Db::new(config.database.clone(), connections).with_clock(clock.clone());
-        Ok(Self { db, config, clock, platforms })
+    /// Everything that is missing or wrong, at once.
+    pub fn new(values: &Values, required: &[&str], clock: Clock, connections: usize) -> Result<Self, ConfigError> {
+        let (options, config) = read(Settings::new(values), required, &clock)?;
+        let db = Db::new(options, connections).with_clock(clock.clone());
+        Ok(Self { config, db: Arc::new(db), clock })
     }
 
-    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't answer
-    /// now is asked again by the first request.
+    /// On Lambda: with one connection, and a password that may be rotated.
     ///
     /// # Errors
-    /// When settings are missing or wrong.
-    pub async fn init(required: &[&str]) -> Result<Self, ConfigError> {
-        let mut app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
-        app.db = app.db.reading_again(config::database_options);
-        if let Err(error) = app.db.warm().await {
-            tracing::warn!(%error, "no database connection yet");
+    /// Everything that is missing or wrong, at once, and secrets that belong to `make dev`.
+    pub fn deployed(values: &Values, required: &[&str]) -> Result<Self, ConfigError> {
+        let clock = Clock::system();
+        let (options, config) = read(Settings::deployed(values), required, &clock)?;
+        let db = Db::new(options, 1).with_rotation(config::database_now);
+        Ok(Self { config, db: Arc::new(db), clock })
+    }
+}
+
+fn read<C: FromSettings>(
+    mut settings: Settings,
+    required: &[&str],
+    clock: &Clock,
+) -> Result<(PgConnectOptions, C), ConfigError> {
+    let database = config::database(&mut settings);
+    settings.require(required);
+    let config = C::from_settings(&mut settings, clock);
+    Ok((settings.finish(database)?, config))
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::intake;
+    use crate::queue::Policy;
+
+    /// Why a function doesn't start with these settings.
+    fn error(pairs: &[(&str, &str)], required: &[&str]) -> String {
+        let values = pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect();
+        App::<(intake::Config, Policy)>::new(&values, required, Clock::system(), 1).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn everything_missing_and_wrong_is_reported_at_once() {
+        let report = error(
+            &[
+                ("CRM_SOURCES", "[acme"),
+                ("CONSENT_UNKNOWN", "maybe"),
+                ("PHONE_DEFAULT_REGION", "UK"),
+                ("GOOGLE_ADS_CUSTOMER_ID", "12"),
+            ],
+            &["WEBHOOK_SECRET", "ALLOWED_ORIGINS"],
+        );
+        for part in [
+            "DATABASE_URL, WEBHOOK_SECRET, ALLOWED_ORIGINS",
+            "CRM_SOURCES ",
+            "CONSENT_UNKNOWN must",
+            "PHONE_DEFAULT_REGION must",
+            "GOOGLE_ADS_CUSTOMER_ID must",
+        ] {
+            assert!(report.contains(part), "{part} in {report}");
         }
-        Ok(app)
     }
 
-    /// What the ad platforms that are set up want of conversions.
-    #[must_use]
-    pub fn plans(&self) -> &Plans {
-        &self.config.platforms.plans
+    #[test]
+    fn no_secret_shows_in_an_error() {
+        let report = error(&[("DATABASE_URL", "postgresql://app:s3cret@[bad"), ("GOOGLE_CLIENT_SECRET", "hush")], &[]);
+        assert!(!report.contains("s3cret") && !report.contains("hush"), "{report}");
+    }
+
+    #[test]
+    fn a_database_authority_must_be_a_certificate() {
+        let report = error(&[("DATABASE_CA_PEM", "not for the log")], &[]);
+        assert!(report.contains("DATABASE_CA_PEM must be the certificate"), "{report}");
+        assert!(!report.contains("not for the log"), "{report}");
     }
 }

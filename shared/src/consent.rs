@@ -41,6 +41,18 @@ pub enum UnknownConsent {
     Send,
 }
 
+impl UnknownConsent {
+    /// # Errors
+    /// The values allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "hold" => Ok(Self::Hold),
+            "send" => Ok(Self::Send),
+            _ => Err("must be hold or send".into()),
+        }
+    }
+}
+
 /// Google's two purposes (Consent Mode v2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {

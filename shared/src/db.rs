@@ -96,9 +96,9 @@ impl Db {
         self
     }
 
-    /// Where a login is refused, `read` reads the options again: the password may have been rotated.
+    /// The same, reading the options again where a login is refused: the password may have been rotated.
     #[must_use]
-    pub fn reading_again<F, E>(mut self, read: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn with_rotation<F, E>(mut self, read: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<PgConnectOptions, E>> + Send + 'static,
         E: Display,

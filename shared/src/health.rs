@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::consent::UnknownConsent;
 use crate::db::{DbError, Tx};
+use crate::platforms::Plans;
 
 /// Two runs of the schedule and some: a row that waits longer has been passed over.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -129,8 +129,13 @@ pub struct Last {
 
 /// Asks the database.
 #[expect(clippy::too_many_lines, reason = "two statements, so that their numbers belong together")]
-pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<Health, DbError> {
-    let configured: Vec<String> = config.platforms.plans.lanes().into_iter().map(Into::into).collect();
+pub async fn check(
+    tx: &mut Tx,
+    plans: &Plans,
+    unknown_consent: UnknownConsent,
+    now: DateTime<Utc>,
+) -> Result<Health, DbError> {
+    let configured: Vec<String> = plans.lanes().into_iter().map(Into::into).collect();
     let row = sqlx::query!(
         r#"-- health::check
         with row as (
@@ -198,7 +203,7 @@ pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<H
                 left join public.platform_state p on p.platform = id
             ) as platforms
         from row"#,
-        config.consent_unknown == UnknownConsent::Send,
+        unknown_consent == UnknownConsent::Send,
         now,
         &configured,
     )

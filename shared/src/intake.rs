@@ -11,22 +11,44 @@ use uuid::Uuid;
 
 pub use later::{Resumed, fetch_due, rematch, resume};
 
-use crate::app::App;
+use crate::clock::Clock;
+use crate::config;
 use crate::conversions::{self, SkipReason, record_matches};
 use crate::crm::authentication::Verified;
-use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
-use crate::db::{DbError, Tx};
+use crate::crm::{Circumstances, Meaning, Reading, Report, Source, Sources};
+use crate::db::{Db, DbError, Tx};
 use crate::deals::{Deal, Loss};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
-use crate::identity::Hash;
+use crate::identity::{Hash, Region};
 use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
 use crate::inbox::{self, Received, losses};
 use crate::leads;
 use crate::locks::{self, Locks};
-use crate::platforms::Plans;
+use crate::platforms::{self, Plans};
+use crate::settings::{FromSettings, Settings};
+
+/// What the settings say about reports of CRMs.
+pub struct Config {
+    /// The CRMs that may report deals.
+    pub sources: Sources,
+    /// Where phone numbers without a country code come from.
+    pub phone_region: Option<Region>,
+    /// What the platforms want of the conversions that deals become.
+    pub plans: Plans,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self {
+            sources: config::crm_sources(settings),
+            phone_region: config::phone_region(settings),
+            plans: platforms::plans(settings),
+        }
+    }
+}
 
 /// A webhook whose sender proved who it is.
 #[derive(Debug)]
@@ -139,11 +161,11 @@ impl Taken {
 /// What the items of a body say, with the sender's id of each, by the declaration of its source. A body that can't be
 /// read is one item that can't be used.
 #[must_use]
-pub fn read(app: &App, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
-    read_hashed(app, webhook, &Hash::of(webhook.body))
+pub fn read(config: &Config, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
+    read_hashed(config, webhook, &Hash::of(webhook.body))
 }
 
-fn read_hashed(app: &App, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String, Reading)> {
+fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String, Reading)> {
     let items = match webhook.source.items(webhook.body) {
         Ok(items) => items,
         Err(errors) => return vec![(of_body.as_str().to_owned(), Reading::unusable(errors))],
@@ -158,7 +180,7 @@ fn read_hashed(app: &App, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String,
             let source_event_id = payload_hash.as_str().to_owned();
             let circumstances = Circumstances {
                 received_at: webhook.received_at,
-                region: app.config.phone_default_region,
+                region: config.phone_region,
                 payload_hash,
                 event_id: event_id.clone(),
             };
@@ -169,9 +191,9 @@ fn read_hashed(app: &App, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String,
 }
 
 /// Takes a webhook, all of it or, when this fails, nothing.
-pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
+pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
     let payload_hash = Hash::of(webhook.body);
-    let readings = read_hashed(app, webhook, &payload_hash);
+    let readings = read_hashed(config, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
     locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
     let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
@@ -180,7 +202,7 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
         let is_known = matches!(reading.meaning, Meaning::Report(Report::Lost(_)))
             && events::is_taken(tx, &webhook.source.name, &source_event_id).await?;
         let came = Came { at: webhook.received_at, is_known };
-        let it = take(tx, app, reading, came, webhook.received_at).await?;
+        let it = take(tx, config, reading, came, webhook.received_at).await?;
         if kept.iter().all(|event| event.source_event_id != source_event_id) {
             kept.push(it.as_event(position, source_event_id));
         }
@@ -205,7 +227,7 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
 }
 
 /// What would become of a webhook, with everything that would be stored for each of its deals. Rolls back.
-pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
+pub async fn rehearse(db: &Db, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
         Rehearsed(Vec<(Taken, Option<Entry>)>),
@@ -216,9 +238,9 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Op
             Self::Failed(error)
         }
     }
-    let end = app.db.tx(async |tx| -> Result<(), End> {
+    let end = db.tx(async |tx| -> Result<(), End> {
         let mut rehearsed = Vec::new();
-        for taken in receive(tx, app, webhook).await? {
+        for taken in receive(tx, config, webhook).await? {
             let stored = match taken.inbox_id {
                 Some(id) => entry::of_deal(tx, id).await?,
                 None => None,
@@ -244,14 +266,20 @@ struct Came {
 }
 
 /// What a reading comes to.
-async fn take(tx: &mut Tx, app: &App, mut reading: Reading, came: Came, now: DateTime<Utc>) -> Result<Taken, DbError> {
+async fn take(
+    tx: &mut Tx,
+    config: &Config,
+    mut reading: Reading,
+    came: Came,
+    now: DateTime<Utc>,
+) -> Result<Taken, DbError> {
     let (outcome, inbox_id) = match &reading.meaning {
         Meaning::Report(Report::Reached(deal)) => {
             let received = inbox::receive(tx, deal, came.at, now).await?;
             reading.warnings.extend(shared_id(deal, &received));
-            (reach(tx, app, deal, &received, now).await?, Some(received.inbox_id))
+            (reach(tx, config, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (undo(tx, app.plans(), loss, came.is_known, now).await?, None),
+        Meaning::Report(Report::Lost(loss)) => (undo(tx, &config.plans, loss, came.is_known, now).await?, None),
         Meaning::Fetch => (Outcome::Received, None),
         Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
         Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
@@ -261,7 +289,7 @@ async fn take(tx: &mut Tx, app: &App, mut reading: Reading, came: Came, now: Dat
 
 async fn reach(
     tx: &mut Tx,
-    app: &App,
+    config: &Config,
     deal: &Deal,
     received: &Received,
     now: DateTime<Utc>,
@@ -273,17 +301,17 @@ async fn reach(
             return Ok(duplicate);
         }
         if !conversions::reopen(tx, inbox_id).await? {
-            let restated = conversions::restate(tx, app.plans(), inbox_id, now).await?;
+            let restated = conversions::restate(tx, &config.plans, inbox_id, now).await?;
             let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
                 return Ok(duplicate);
             };
             // It may have closed before its loss after all.
             let retracted =
-                if restated.is_moved { retract(tx, app.plans(), &deal.crm_deal_id, now).await? } else { None };
+                if restated.is_moved { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
             return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }
-    let recorded = record_matches(tx, app.plans(), Waiting::Deal(inbox_id), now).await?.pop();
+    let recorded = record_matches(tx, &config.plans, Waiting::Deal(inbox_id), now).await?.pop();
     Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
         Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
         None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },

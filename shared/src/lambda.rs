@@ -7,20 +7,25 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::app::App;
+use crate::http::cors::Origins;
 use crate::http::{Endpoint, Problem, Request, Response, answer};
+use crate::settings::{FromSettings, values};
 
 /// Answers HTTP requests from API Gateway for as long as the sandbox lives.
 ///
 /// # Errors
 /// When the settings are missing or wrong.
-pub async fn serve<H, F>(endpoint: &'static Endpoint, handle: H) -> Result<(), Error>
+pub async fn serve<C, H, F>(endpoint: &'static Endpoint, handle: H) -> Result<(), Error>
 where
-    H: Fn(&'static App, Request) -> F + Copy + Send + Sync,
+    C: FromSettings + Send + Sync + 'static,
+    H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync,
     F: Future<Output = Result<Response, Problem>> + Send,
 {
-    let app = start(endpoint.requires).await?;
+    let App { config: (origins, config), db, clock } = start::<(Origins, C)>(endpoint.requires).await?;
+    // They live as long as the sandbox, so they are leaked once and lent freely.
+    let origins: &Origins = Box::leak(Box::new(origins));
+    let app: &App<C> = Box::leak(Box::new(App { config, db, clock }));
     lambda_http::run(service_fn(move |request| async move {
-        let origins = &app.config.allowed_origins;
         Ok::<_, Error>(answer(origins, endpoint, request, |request| handle(app, request)).await)
     }))
     .await
@@ -31,14 +36,15 @@ where
 ///
 /// # Errors
 /// When the settings are missing or wrong.
-pub async fn run_scheduled<H, F, S, E>(requires: &[&str], handle: H) -> Result<(), Error>
+pub async fn run_scheduled<C, H, F, S, E>(requires: &[&str], handle: H) -> Result<(), Error>
 where
-    H: Fn(&'static App, DateTime<Utc>) -> F,
+    C: FromSettings + 'static,
+    H: Fn(&'static App<C>, DateTime<Utc>) -> F,
     F: Future<Output = Result<S, E>>,
     S: Serialize,
     E: Into<Error> + std::fmt::Display,
 {
-    let app = start(requires).await?;
+    let app: &App<C> = Box::leak(Box::new(start(requires).await?));
     let handle = &handle;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
         let now = app.clock.now();
@@ -53,12 +59,15 @@ where
     .await
 }
 
-/// Lives as long as the sandbox, so it is leaked once and lent freely.
-async fn start(requires: &[&str]) -> Result<&'static App, Error> {
+/// Reads the settings and connects, during INIT. If the database doesn't answer now, the first request connects.
+async fn start<C: FromSettings>(requires: &[&str]) -> Result<App<C>, Error> {
     lambda_http::tracing::init_default_subscriber();
-    let app = App::init(requires).await.map_err(|error| {
+    let app = values().await.and_then(|values| App::deployed(&values, requires)).map_err(|error| {
         tracing::error!(%error, "no start");
         error.to_string()
     })?;
-    Ok(Box::leak(Box::new(app)))
+    if let Err(error) = app.db.warm().await {
+        tracing::warn!(%error, "no database connection yet");
+    }
+    Ok(app)
 }

@@ -24,48 +24,28 @@ pub use plan::{Correction, Plan, Plans, Window};
 
 /// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
 pub struct Entry {
-    /// Reads its settings; none when it isn't configured.
-    pub set_up: fn(&mut Settings) -> Option<(Plan, Connect)>,
-    /// Is a setting of this name, which isn't set, replaced by others that are?
-    pub stands_in: fn(&str, &Settings) -> bool,
+    /// What it wants of conversions, by its settings; none when it isn't configured.
+    pub plan: fn(&mut Settings) -> Option<Plan>,
+    /// The same with its lanes, for which credentials are needed.
+    pub connect: fn(&mut Settings, &Clock) -> Option<(Plan, Lanes)>,
 }
 
-/// Makes a platform ready: its lanes, none without credentials. An error says the fix.
-pub type Connect = Box<dyn Fn(&Clock) -> Result<Vec<Box<dyn Platform>>, String> + Send + Sync>;
+/// The ways to a platform; they keep their access tokens.
+pub type Lanes = Vec<Box<dyn Platform>>;
 
 /// Every platform there is.
 pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];
 
-/// Is a setting of this name, which isn't set, replaced by others that are?
+/// What the platforms that are configured want of conversions.
 #[must_use]
-pub fn stands_in(name: &str, settings: &Settings) -> bool {
-    REGISTRY.iter().any(|entry| (entry.stands_in)(name, settings))
+pub fn plans(settings: &mut Settings) -> Plans {
+    Plans(REGISTRY.iter().filter_map(|entry| (entry.plan)(settings)).collect())
 }
 
-/// The platforms that are set up.
-#[derive(Default)]
-pub struct Platforms {
-    /// What they want of conversions.
-    pub plans: Plans,
-    connect: Vec<Connect>,
-}
-
-impl Platforms {
-    /// Reads the settings of all there are.
-    #[must_use]
-    pub fn set_up(settings: &mut Settings) -> Self {
-        let (plans, connect) = REGISTRY.iter().filter_map(|entry| (entry.set_up)(settings)).unzip();
-        Self { plans: Plans(plans), connect }
-    }
-
-    /// Those we have credentials for, ready to be told.
-    ///
-    /// # Errors
-    /// What is wrong with the credentials, and the fix.
-    pub fn connect(&self, clock: &Clock) -> Result<Vec<Box<dyn Platform>>, String> {
-        let lanes: Vec<_> = self.connect.iter().map(|connect| connect(clock)).collect::<Result<_, _>>()?;
-        Ok(lanes.into_iter().flatten().collect())
-    }
+/// The same with their lanes, ready to be told.
+pub fn connect(settings: &mut Settings, clock: &Clock) -> (Plans, Lanes) {
+    let (plans, lanes): (_, Vec<_>) = REGISTRY.iter().filter_map(|entry| (entry.connect)(settings, clock)).unzip();
+    (Plans(plans), lanes.into_iter().flatten().collect())
 }
 
 /// What a platform is told about a conversion.

@@ -6,6 +6,7 @@
 
 pub mod breaker;
 mod log;
+mod policy;
 pub mod receipts;
 mod settlement;
 mod upkeep;
@@ -14,7 +15,6 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::config::Config;
 use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx, json};
 use crate::deals::ConversionType;
@@ -22,6 +22,7 @@ use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Route};
 
+pub use policy::Policy;
 pub use settlement::LONGEST_ASKED_FOR;
 use settlement::{Counters, Settlement};
 pub use upkeep::{Work, close_moot, requests, wake, work};
@@ -41,7 +42,7 @@ pub struct Claim {
 /// Claims due rows of a platform, those nearest to the end of their click first.
 pub async fn claim(
     tx: &mut Tx,
-    config: &Config,
+    policy: &Policy,
     platform: &str,
     limit: usize,
     now: DateTime<Utc>,
@@ -95,7 +96,7 @@ pub async fn claim(
             due.restated_at, due.retracted_at, due.lead_at"#,
         platform,
         now,
-        config.consent_unknown == UnknownConsent::Send,
+        policy.unknown_consent == UnknownConsent::Send,
         i64::try_from(limit).unwrap_or(i64::MAX),
         f64::from(LEASE_SECONDS),
         token,
@@ -145,7 +146,7 @@ pub async fn claim(
 /// rows were still ours to write.
 pub async fn settle(
     tx: &mut Tx,
-    config: &Config,
+    policy: &Policy,
     route: Route,
     claim: &Claim,
     delivery: &Delivery,
@@ -156,7 +157,7 @@ pub async fn settle(
         .iter()
         .zip(&claim.counters)
         .zip(&delivery.outcomes)
-        .map(|((conversion, counters), outcome)| Settlement::of(conversion.queue_id, *counters, outcome, now, config))
+        .map(|((conversion, counters), outcome)| Settlement::of(conversion.queue_id, *counters, outcome, now, policy))
         .collect();
     let row = sqlx::query!(
         r#"-- queue::settle

@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::clock::Clock;
+
 /// Where the secret is: its name or ARN.
 const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
 
@@ -50,10 +52,29 @@ pub fn value(values: &Values, name: &str) -> Option<SecretString> {
     (!value.is_empty()).then(|| SecretString::from(value))
 }
 
+/// What a function reads from its settings.
+pub trait FromSettings: Sized {
+    /// Notes in `settings` what is missing or wrong; what it answers then is never used.
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self;
+}
+
+/// A function that needs no settings of its own.
+impl FromSettings for () {
+    fn from_settings(_: &mut Settings, _: &Clock) -> Self {}
+}
+
+/// Both, one after the other.
+impl<A: FromSettings, B: FromSettings> FromSettings for (A, B) {
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
+        (A::from_settings(settings, clock), B::from_settings(settings, clock))
+    }
+}
+
 /// Reads settings by name and notes what is wrong with them, so that everything is reported at once.
 pub struct Settings<'a> {
     values: &'a Values,
-    missing: Vec<&'a str>,
+    is_deployed: bool,
+    missing: Vec<String>,
     problems: Vec<String>,
 }
 
@@ -61,7 +82,13 @@ impl<'a> Settings<'a> {
     /// From these values.
     #[must_use]
     pub fn new(values: &'a Values) -> Self {
-        Self { values, missing: Vec::new(), problems: Vec::new() }
+        Self { values, is_deployed: false, missing: Vec::new(), problems: Vec::new() }
+    }
+
+    /// The same outside of `make dev`, which prints its secrets: there they are refused.
+    #[must_use]
+    pub fn deployed(values: &'a Values) -> Self {
+        Self { is_deployed: true, ..Self::new(values) }
     }
 
     /// Notes what is wrong. A sentence without its full stop; it says the fix.
@@ -70,13 +97,26 @@ impl<'a> Settings<'a> {
     }
 
     /// Notes that a setting is missing.
-    pub fn miss(&mut self, name: &'a str) {
-        self.missing.push(name);
+    pub fn miss(&mut self, name: &str) {
+        if !self.missing.iter().any(|missing| missing == name) {
+            self.missing.push(name.into());
+        }
     }
 
+    /// Notes which of these are missing.
+    pub fn require(&mut self, names: &[&str]) {
+        for name in names {
+            if self.text(name).is_none() {
+                self.miss(name);
+            }
+        }
+    }
+
+    /// What was read.
+    ///
     /// # Errors
     /// Everything that was missing or wrong.
-    pub fn finish(self) -> Result<(), ConfigError> {
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, ConfigError> {
         let mut report = String::new();
         if !self.missing.is_empty() {
             let names = self.missing.join(", ");
@@ -88,7 +128,7 @@ impl<'a> Settings<'a> {
         for problem in self.problems {
             let _ = write!(report, " {problem}.");
         }
-        if report.is_empty() { Ok(()) } else { Err(ConfigError { report }) }
+        read.filter(|_| report.is_empty()).ok_or(ConfigError { report })
     }
 
     /// A text with its white space; empty if it isn't set.
@@ -101,6 +141,22 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn secret(&self, name: &str) -> Option<SecretString> {
         value(self.values, name)
+    }
+
+    /// A secret of our own making, if it is set: one that others are to prove themselves by.
+    pub fn own_secret(&mut self, name: &str) -> Option<SecretString> {
+        self.check_own_secret(name);
+        self.secret(name)
+    }
+
+    /// Notes if it is one that anybody could know.
+    pub fn check_own_secret(&mut self, name: &str) {
+        let is_weak = |secret: &str| secret.starts_with("dev-") || secret.len() < 16;
+        if self.is_deployed && self.secret(name).is_some_and(|secret| is_weak(secret.expose_secret())) {
+            self.refuse(format!(
+                "{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32"
+            ));
+        }
     }
 
     /// A text, if it is set.
@@ -118,5 +174,33 @@ impl<'a> Settings<'a> {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
+    }
+
+    #[test]
+    fn secrets_of_make_dev_are_refused_elsewhere() {
+        let values = values(&[
+            ("WEBHOOK_SECRET", "dev-webhook-secret"),
+            ("HEALTH_KEY", "short"),
+            ("IP_HASH_KEY", "0123456789abcdef"),
+        ]);
+        let report = |mut settings: Settings| {
+            for name in ["WEBHOOK_SECRET", "HEALTH_KEY", "IP_HASH_KEY", "NOT_SET"] {
+                settings.own_secret(name);
+            }
+            settings.finish(Some(())).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let deployed = report(Settings::deployed(&values));
+        assert_eq!(deployed.matches("must be a secret of at least 16 characters").count(), 2, "{deployed}");
+        assert!(deployed.contains("WEBHOOK_SECRET") && deployed.contains("HEALTH_KEY"), "{deployed}");
+        assert_eq!(report(Settings::new(&values)), "");
     }
 }

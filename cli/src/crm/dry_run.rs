@@ -21,7 +21,7 @@ use verification::{Verification, verify};
 pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure> {
     let clock = test.call.at.map_or_else(Clock::system, Clock::fixed);
     let (app, has_database) = app::for_declarations(values, clock)?;
-    let chosen = ChosenSource::find(&app.config, values, &test.source)?;
+    let chosen = ChosenSource::find(&app.config.intake.sources, values, &test.source)?;
     let source = chosen.source();
     let body = read(&test.file)?;
     let limit = crm_conversion::ENDPOINT.body_limit;
@@ -38,13 +38,15 @@ pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure
         None => body,
     };
     let webhook = Webhook { source, verified, body: &body, headers: &arrived, received_at: delivery.at };
-    let mut items: Vec<_> = intake::read(&app, &webhook)
+    let mut items: Vec<_> = intake::read(&app.config.intake, &webhook)
         .into_iter()
         .enumerate()
         .map(|(position, (event_id, reading))| Item::new(source, position, event_id, reading))
         .collect();
     if has_database {
-        for (item, (taken, stored)) in items.iter_mut().zip(intake::rehearse(&app, &webhook).await?) {
+        for (item, (taken, stored)) in
+            items.iter_mut().zip(intake::rehearse(&app.db, &app.config.intake, &webhook).await?)
+        {
             item.outcome = Some(taken.outcome);
             item.stored = stored;
         }

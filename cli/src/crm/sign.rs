@@ -16,7 +16,7 @@ const LONGEST_ARGUMENT: usize = 100_000;
 
 pub(crate) fn sign(values: &Values, sign: &Sign) -> Result<Answer, Failure> {
     let (app, _) = app::for_declarations(values, Clock::system())?;
-    let chosen = ChosenSource::find(&app.config, values, &sign.source)?;
+    let chosen = ChosenSource::find(&app.config.intake.sources, values, &sign.source)?;
     let source = chosen.source();
     let sample = ready::sample(source.ready.as_deref().unwrap_or(&source.name));
     let (bytes, file) = match (&sign.file, sample) {

@@ -57,7 +57,7 @@ async fn declared(values: &Values) -> Result<Answer, Failure> {
         None
     };
     let (mut documents, mut blocks) = (Vec::new(), Vec::new());
-    for source in app.config.crm_sources.iter() {
+    for source in app.config.intake.sources.iter() {
         let mut it = document(source);
         it["last_seven_days"] = week.as_ref().map(|week| week.document(&source.name)).into();
         documents.push(it);

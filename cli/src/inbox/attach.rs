@@ -3,6 +3,7 @@
 use serde_json::json;
 use shared::conversions::record_matches;
 use shared::inbox::matching::{self, Waiting};
+use shared::intake;
 use shared::settings::Values;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ use crate::answer::Answer;
 use crate::{Failure, app};
 
 pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result<Answer, Failure> {
-    let app = app::for_inbox(values, REQUIRED)?;
+    let app = app::for_inbox::<intake::Config>(values, REQUIRED)?;
     let attached = app.db.tx(async |tx| -> Result<_, Failure> {
         let found = find(tx, name).await?;
         let Some((entry, deal)) = only_deal(&found, name)? else {
@@ -24,7 +25,7 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         if !matching::attach(tx, deal.id, lead_id, app.clock.now()).await? {
             return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
-        let recorded = record_matches(tx, app.plans(), Waiting::Deal(deal.id), app.clock.now()).await?.pop();
+        let recorded = record_matches(tx, &app.config.plans, Waiting::Deal(deal.id), app.clock.now()).await?.pop();
         Ok((deal.id, deal.crm_deal_id.clone(), recorded))
     });
     let (inbox_id, crm_deal_id, recorded) = attached.await?;

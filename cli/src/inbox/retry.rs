@@ -6,7 +6,7 @@ use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::listing::ListedState;
 use shared::inbox::matching::{self, Waiting};
-use shared::intake::{Outcome, Resumed, Taken, resume};
+use shared::intake::{self, Outcome, Resumed, Taken};
 use shared::settings::Values;
 use uuid::Uuid;
 
@@ -23,11 +23,13 @@ enum Target {
 pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
     let app = app::for_inbox(values, REQUIRED)?;
     match target(&app, name).await? {
-        Target::Event(event) => Ok(event_answer(&event, resume(&app, &event).await?)),
+        Target::Event(event) => {
+            Ok(event_answer(&event, intake::resume(&app.db, &app.clock, &app.config, &event).await?))
+        }
         Target::Deal { inbox_id, crm_deal_id, was_expired, events } => {
             // The declaration may read them differently by now, and the CRM may know more.
             for event in &events {
-                let resumed = resume(&app, event).await?;
+                let resumed = intake::resume(&app.db, &app.clock, &app.config, event).await?;
                 if let Resumed::Taken(Taken { outcome: Outcome::Queued { .. } | Outcome::Skipped { .. }, .. }) = resumed
                 {
                     return Ok(event_answer(event, resumed));
@@ -39,7 +41,7 @@ pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure
 }
 
 /// The event of this id, or the deal of this id or CRM's id, or the only event of a deal that is not stored.
-async fn target(app: &App, name: &str) -> Result<Target, Failure> {
+async fn target(app: &App<intake::Config>, name: &str) -> Result<Target, Failure> {
     let target = app.db.tx(async |tx| -> Result<_, Failure> {
         if let Ok(id) = name.parse()
             && let Some(event) = events::get(tx, id).await?
@@ -91,10 +93,15 @@ fn event_answer(event: &Kept, resumed: Resumed) -> Answer {
     Answer::new(document, &text)
 }
 
-async fn rematch(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: bool) -> Result<Answer, Failure> {
+async fn rematch(
+    app: &App<intake::Config>,
+    inbox_id: Uuid,
+    crm_deal_id: &str,
+    was_expired: bool,
+) -> Result<Answer, Failure> {
     let matched = app.db.tx(async |tx| -> Result<_, Failure> {
         matching::wait_again(tx, inbox_id, app.clock.now()).await?;
-        Ok(record_matches(tx, app.plans(), Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
+        Ok(record_matches(tx, &app.config.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
     });
     let recorded = matched.await?;
     let (status, text) = match recorded.as_ref().map(words::recorded) {

@@ -36,7 +36,7 @@ fn a_process_ends_as_its_command_does() {
 fn what_is_wrong_is_one_sentence_without_secrets() {
     let settings = [("CRM_SOURCES", ACME), ("DATABASE_URL", "postgresql://app:hush@127.0.0.1:9/nothing")];
     for (arguments, said) in [
-        (&["inbox", "list"][..], "ACME_SECRET"),
+        (&["inbox", "retry", "D-1"][..], "ACME_SECRET"),
         (&["crm", "sign", "acme", file("body", DEAL).as_str()], "ACME_SECRET"),
         (&["crm", "sources"], "check DATABASE_URL"),
     ] {

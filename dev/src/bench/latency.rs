@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
-use shared::App;
 use shared::clock::Clock;
 use shared::db::DbError;
 use tokio::net::TcpListener;
@@ -14,6 +13,7 @@ use super::Bench;
 use super::call::{Call, Person};
 use super::samples::Samples;
 use super::table::Table;
+use crate::functions::Functions;
 use crate::{server, settings};
 
 /// Clients that ask at the same time, and how often each asks in one round.
@@ -90,22 +90,23 @@ async fn measure(bench: &Bench, database_url: &str, title: &'static str) -> anyh
 
 /// Clients with a connection each, and the server they ask.
 struct Clients {
-    app: &'static App,
+    functions: &'static Functions,
     base: String,
     http: Vec<reqwest::Client>,
 }
 
 impl Clients {
     async fn start(bench: &Bench, database_url: &str, clients: usize) -> anyhow::Result<Self> {
-        let config = settings::config(&bench.secrets.settings(database_url, &bench.google_url))?;
+        let values = bench.secrets.settings(database_url, &bench.google_url);
         // As long as the process.
-        let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), clients)?));
+        let functions: &'static Functions =
+            Box::leak(Box::new(settings::functions(&values, Clock::system(), clients)?));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let base = format!("http://{}", listener.local_addr()?);
-        let service = server::api(app).into_make_service_with_connect_info::<SocketAddr>();
+        let service = server::api(functions).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
         let http = (0..clients).map(|_| shared::outgoing::http_client().map_err(anyhow::Error::msg));
-        Ok(Self { app, base, http: http.collect::<Result<_, _>>()? })
+        Ok(Self { functions, base, http: http.collect::<Result<_, _>>()? })
     }
 
     /// Every client makes its share of the calls, one after the other.
@@ -137,17 +138,16 @@ impl Clients {
 
     /// The least that a transaction with one statement can cost.
     async fn select(&self, times: usize) -> anyhow::Result<Vec<Duration>> {
-        let app = self.app;
+        let db = &self.functions.track_event.db;
         let tasks = self.http.iter().map(|_| {
             tokio::spawn(async move {
                 let mut samples = Vec::with_capacity(times);
                 for _ in 0..times {
                     let started = Instant::now();
-                    app.db
-                        .tx(async |tx| -> Result<_, DbError> {
-                            Ok(sqlx::query_scalar::<_, i32>("select 1").fetch_one(tx).await?)
-                        })
-                        .await?;
+                    db.tx(async |tx| -> Result<_, DbError> {
+                        Ok(sqlx::query_scalar::<_, i32>("select 1").fetch_one(tx).await?)
+                    })
+                    .await?;
                     samples.push(started.elapsed());
                 }
                 anyhow::Ok(samples)

@@ -14,15 +14,16 @@ use crate::{Answer, ORIGIN, call, consequences, request, with};
 ///
 /// # Panics
 /// When something bad is not refused with 4xx and the field to blame, or leaves a row in any table.
-pub async fn refuses_bad_input<'a, H, F>(
-    (app, pool): (&'a App, &PgPool),
+pub async fn refuses_bad_input<'a, C, H, F>(
+    (app, pool): (&'a App<C>, &PgPool),
     endpoint: &Endpoint,
     handle: H,
     finish: fn(Request) -> Request,
     valid: &Value,
     bad_fields: &[(&str, Value)],
 ) where
-    H: Fn(&'a App, Request) -> F + Copy,
+    C: 'a,
+    H: Fn(&'a App<C>, Request) -> F + Copy,
     F: Future<Output = Result<Response, Problem>>,
 {
     let before = consequences(pool).await;
@@ -57,14 +58,15 @@ pub async fn refuses_bad_input<'a, H, F>(
     assert_ne!(consequences(pool).await, before, "the good one is stored, so the comparison sees rows");
 }
 
-async fn refuses_bad_requests<'a, H, F>(
-    app: &'a App,
+async fn refuses_bad_requests<'a, C, H, F>(
+    app: &'a App<C>,
     endpoint: &Endpoint,
     handle: H,
     finish: fn(Request) -> Request,
     valid: &Value,
 ) where
-    H: Fn(&'a App, Request) -> F + Copy,
+    C: 'a,
+    H: Fn(&'a App<C>, Request) -> F + Copy,
     F: Future<Output = Result<Response, Problem>>,
 {
     let good = || finish(crate::json_request(endpoint, valid));
@@ -174,15 +176,16 @@ fn replaced(document: &Value, pointer: &str, value: Value) -> Value {
 ///
 /// # Panics
 /// When one is answered 5xx, which a panic is, too.
-pub async fn fuzz<'a, H, F>(
-    app: &'a App,
+pub async fn fuzz<'a, C, H, F>(
+    app: &'a App<C>,
     endpoint: &Endpoint,
     handle: H,
     rounds: u64,
     valid: &[Value],
     request: impl Fn(Vec<u8>) -> Request,
 ) where
-    H: Fn(&'a App, Request) -> F + Copy,
+    C: 'a,
+    H: Fn(&'a App<C>, Request) -> F + Copy,
     F: Future<Output = Result<Response, Problem>>,
 {
     let mut taken = 0;

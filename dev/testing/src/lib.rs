@@ -4,6 +4,7 @@
 mod bad_input;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,13 +19,15 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
-use shared::config::Config;
 use shared::conversions::{Recorded, record_matches};
 use shared::crm::authentication::Sample;
 use shared::crm::{self, Sources};
-use shared::db::{DbError, Tx};
+use shared::db::{Db, DbError, Tx};
+use shared::http::cors::Origins;
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
+use shared::intake;
+use shared::settings::FromSettings;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -50,7 +53,7 @@ pub fn start() -> DateTime<Utc> {
 
 /// An app on this database. Its clock stands at [`start`]; both conversion types go to Google Ads.
 #[must_use]
-pub fn app(pool: &PgPool) -> App {
+pub fn app<C: FromSettings>(pool: &PgPool) -> App<C> {
     app_with(pool, &[])
 }
 
@@ -59,10 +62,9 @@ pub fn app(pool: &PgPool) -> App {
 /// # Panics
 /// When a setting is wrong.
 #[must_use]
-pub fn app_with(pool: &PgPool, settings: &[(&str, &str)]) -> App {
-    let mut config = config(settings);
-    config.database = (*pool.connect_options()).clone();
-    App::new(config, Clock::fixed(start()), 4).expect("an app")
+pub fn app_with<C: FromSettings>(pool: &PgPool, settings: &[(&str, &str)]) -> App<C> {
+    let App { config, clock, .. } = app_without_database(settings);
+    App { config, clock, db: Arc::new(Db::new((*pool.connect_options()).clone(), 4)) }
 }
 
 /// The same where no database answers.
@@ -70,11 +72,7 @@ pub fn app_with(pool: &PgPool, settings: &[(&str, &str)]) -> App {
 /// # Panics
 /// When a setting is wrong.
 #[must_use]
-pub fn app_without_database(settings: &[(&str, &str)]) -> App {
-    App::new(config(settings), Clock::fixed(start()), 1).expect("an app")
-}
-
-fn config(settings: &[(&str, &str)]) -> Config {
+pub fn app_without_database<C: FromSettings>(settings: &[(&str, &str)]) -> App<C> {
     let mut values = BTreeMap::from([
         // The discard port: nobody listens.
         ("DATABASE_URL", "postgres://nobody@127.0.0.1:9/nothing"),
@@ -89,7 +87,7 @@ fn config(settings: &[(&str, &str)]) -> Config {
     ]);
     values.extend(settings.iter().copied());
     let values = values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect();
-    Config::from_values(&values, &[]).expect("good settings")
+    App::new(&values, &[], Clock::fixed(start()), 1).expect("good settings")
 }
 
 /// A request from 192.0.2.1 with a body of these bytes.
@@ -199,13 +197,13 @@ impl Answer {
 ///
 /// # Panics
 /// When the answer's body is no JSON.
-pub async fn call<'a, H, F>(app: &'a App, endpoint: &Endpoint, request: Request, handle: H) -> Answer
+pub async fn call<'a, C, H, F>(app: &'a App<C>, endpoint: &Endpoint, request: Request, handle: H) -> Answer
 where
-    H: FnOnce(&'a App, Request) -> F,
+    H: FnOnce(&'a App<C>, Request) -> F,
     F: Future<Output = Result<Response, Problem>>,
 {
-    let (parts, body) =
-        answer(&app.config.allowed_origins, endpoint, request, |request| handle(app, request)).await.into_parts();
+    let origins = Origins::parse(ORIGIN).expect("an origin");
+    let (parts, body) = answer(&origins, endpoint, request, |request| handle(app, request)).await.into_parts();
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
@@ -273,9 +271,9 @@ pub async fn queue_row(pool: &PgPool, queue: &Value, conversion: &Value) -> Uuid
 }
 
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
-pub async fn match_waiting(tx: &mut Tx, app: &App, limit: u16) -> Result<Vec<Recorded>, DbError> {
+pub async fn match_waiting(tx: &mut Tx, app: &App<intake::Config>, limit: u16) -> Result<Vec<Recorded>, DbError> {
     match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => record_matches(tx, app.plans(), Waiting::Page(None, until), app.clock.now()).await,
+        Some(until) => record_matches(tx, &app.config.plans, Waiting::Page(None, until), app.clock.now()).await,
         None => Ok(Vec::new()),
     }
 }

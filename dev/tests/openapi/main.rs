@@ -105,11 +105,11 @@ fn router(database: PgConnectOptions) -> anyhow::Result<Router> {
     let mut values = settings::values("postgres://127.0.0.1/replaced-below", nowhere);
     values.extend(settings::crms(nowhere));
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(WEBSITE));
-    let mut config = settings::config(&values)?;
-    config.database = database;
     let now: DateTime<Utc> = NOW.parse()?;
-    let app: &'static App = Box::leak(Box::new(App::new(config, Clock::fixed(now), 2)?));
-    Ok(api(app).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 443)))))
+    let mut app = App::<dev::functions::Config>::new(&values, &[], Clock::fixed(now), 2)?;
+    app.db = std::sync::Arc::new(shared::db::Db::new(database, 2));
+    let functions: &'static dev::functions::Functions = Box::leak(Box::new(app.into()));
+    Ok(api(functions).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 443)))))
 }
 
 /// Calls made so far, and what was wrong with their answers.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use dev::google::{AwsRole, Endpoint, Fault, FaultKind, GoogleAccount, GoogleSandbox, WorkloadIdentity};
 use dev::settings;
+use shared::App;
 use shared::attribution::ClickId;
 use shared::clock::Clock;
 use shared::consent::ConsentStatus;
@@ -44,8 +45,8 @@ impl Uploader {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let mut values = settings::values("postgresql://nobody@127.0.0.1:1/none", &base);
         change(&mut values);
-        let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
-        let platform = config.platforms.connect(&clock).unwrap().remove(0);
+        let app = App::<upload_conversions::Config>::new(&values, &[], clock.clone(), 1);
+        let platform = app.unwrap_or_else(|error| panic!("{error}")).config.lanes.remove(0);
         Self { google, clock, platform: platform.into() }
     }
 

@@ -5,8 +5,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use reqwest::StatusCode;
 use serde_json::json;
 use services::pgbouncer::PgBouncer;
-use shared::config::Config;
-use shared::db::Db;
+use shared::App;
+use shared::clock::Clock;
 use shared::settings::Values;
 use sqlx::PgPool;
 
@@ -60,8 +60,8 @@ async fn connect(url: &str, authority: &str) -> Result<(), String> {
         ("DATABASE_URL".to_owned(), url.to_owned().into()),
         ("DATABASE_CA_PEM".to_owned(), authority.to_owned().into()),
     ]);
-    let config = Config::from_values(&values, &[]).map_err(|error| error.to_string())?;
-    Db::new(config.database, 1).warm().await.map_err(|error| error.to_string())
+    let app = App::<()>::new(&values, &[], Clock::system(), 1).map_err(|error| error.to_string())?;
+    app.db.warm().await.map_err(|error| error.to_string())
 }
 
 #[sqlx::test(migrations = false)]

@@ -16,9 +16,8 @@ use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::settings;
 use secrecy::SecretString;
 use serde_json::Value;
-use shared::App;
 use shared::clock::Clock;
-use shared::config::Config;
+use shared::{App, intake};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use upload_conversions::Summary;
@@ -27,7 +26,9 @@ use crate::stage::database_url;
 
 /// The uploader, its database and its Google.
 pub struct Delivery {
-    pub app: App,
+    pub app: App<upload_conversions::Config>,
+    /// Where the CRM reports, by the same clock.
+    pub crm: App<intake::Config>,
     pub google: GoogleSandbox,
     google_clock: Clock,
     pub pool: PgPool,
@@ -57,9 +58,9 @@ impl Delivery {
         for (name, value) in changed {
             values.insert((*name).into(), SecretString::from(*value));
         }
-        let config = Config::from_values(&values, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::new(config, clock, 4).unwrap_or_else(|error| panic!("{error}"));
-        Self { app, google, google_clock, pool: pool.clone() }
+        let app = App::new(&values, &[], clock.clone(), 4).unwrap_or_else(|error| panic!("{error}"));
+        let crm = App::new(&values, &[], clock, 4).unwrap_or_else(|error| panic!("{error}"));
+        Self { app, crm, google, google_clock, pool: pool.clone() }
     }
 
     /// Closed deals, due now: the nth of them is `adtrail-n`, worth 1000 + n, from a click two days ago.

@@ -92,7 +92,7 @@ impl Secret {
     fn sandbox(&self, clock: &Clock) -> Db {
         let now = self.0.lock().unwrap().clone();
         let secret = self.clone();
-        Db::new(now, 1).with_clock(clock.clone()).reading_again(move || {
+        Db::new(now, 1).with_clock(clock.clone()).with_rotation(move || {
             let now = secret.0.lock().unwrap().clone();
             async move { Ok::<_, String>(now) }
         })

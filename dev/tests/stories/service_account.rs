@@ -9,6 +9,8 @@ use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::rand_core::OsRng;
 use serde_json::json;
+use shared::App;
+use shared::clock::Clock;
 use shared::settings::Values;
 use sqlx::PgPool;
 
@@ -67,7 +69,7 @@ fn a_key_that_was_copied_badly_is_refused_at_the_start_and_never_shown() {
     let start = |private_key: &str| {
         let mut values = settings::values("postgresql://nobody@127.0.0.1:1/none", "http://127.0.0.1:1");
         set(&mut values, &key_file(private_key));
-        settings::config(&values).err().map(|error| error.to_string())
+        App::<upload_conversions::Config>::new(&values, &[], Clock::system(), 1).err().map(|error| error.to_string())
     };
     assert_eq!(start(&pem), None);
     // Templates double the backslashes.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dev::crm::CrmSandbox;
+use dev::functions::Functions;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::App;
 use shared::clock::Clock;
 use shared::crm::authentication::Signed;
 use shared::settings::Values;
@@ -59,11 +59,10 @@ impl Stage {
         let mut values = settings::values(&database_url(&pool), &base);
         values.extend(settings::crms(&base));
         change(&mut values);
-        let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
-        let app = App::new(config, clock.clone(), 16).unwrap_or_else(|error| panic!("{error}"));
-        let app: &'static App = Box::leak(Box::new(app));
+        let functions = settings::functions(&values, clock.clone(), 16).unwrap_or_else(|error| panic!("{error}"));
+        let functions: &'static Functions = Box::leak(Box::new(functions));
         let crm = CrmSandbox::new();
-        let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
+        let router = server::router(functions, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { google, crm, pool, base, clock, http: shared::outgoing::http_client().unwrap() }
     }

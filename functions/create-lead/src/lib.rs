@@ -5,14 +5,18 @@ use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
 use shared::attribution::{Attribution, Click, ClickId, SessionAttributes, UTM_LIMIT, Utm};
+use shared::clock::Clock;
+use shared::config;
 use shared::consent::{Consent, ConsentStatus};
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
-use shared::identity::{Email, Phone};
+use shared::identity::{Email, Phone, Region};
 use shared::inbox::matching::Waiting;
 use shared::leads::{self, Created, NewLead};
+use shared::platforms::{self, Plans};
+use shared::settings::{FromSettings, Settings};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -23,6 +27,20 @@ pub const ENDPOINT: Endpoint = Endpoint {
     body_limit: 32 * 1024,
     requires: &["ALLOWED_ORIGINS", "GOOGLE_ADS_CUSTOMER_ID"],
 };
+
+/// What it reads from the settings.
+pub struct Config {
+    /// Where phone numbers without a country code come from.
+    phone_region: Option<Region>,
+    /// What the platforms want of the conversions that waiting deals become.
+    plans: Plans,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self { phone_region: config::phone_region(settings), plans: platforms::plans(settings) }
+    }
+}
 
 #[derive(Serialize)]
 struct Answer {
@@ -37,7 +55,7 @@ struct Answer {
 ///
 /// # Errors
 /// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.
-pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let lead = parse(app, &request)?;
     let created = app
         .db
@@ -45,7 +63,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
             let created = leads::create(tx, &lead).await?;
             if let Created::New(_) = created {
                 let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
-                record_matches(tx, app.plans(), waiting, lead.at).await?;
+                record_matches(tx, &app.config.plans, waiting, lead.at).await?;
             }
             Ok(created)
         })
@@ -63,11 +81,11 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status, warnings }))
 }
 
-fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
+fn parse(app: &App<Config>, request: &Request) -> Result<NewLead, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_default_region));
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, app.config.phone_region));
     let name = fields.optional_text("name", text_up_to(200));
     let message = fields.optional_text("message", text_up_to(5_000));
     let transaction_id = fields.optional_text("transaction_id", shared_id);
@@ -102,7 +120,7 @@ fn parse(app: &App, request: &Request) -> Result<NewLead, Problem> {
 
 /// What the form itself says about where it was reached from. Its click has no time of its own: now is the latest it
 /// can have been.
-fn attribution(app: &App, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
+fn attribution(app: &App<Config>, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
     let click_id = |name| fields.optional_text(name, ClickId::parse);
     let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));
     let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));

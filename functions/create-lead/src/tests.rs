@@ -10,7 +10,7 @@ use testing::{
 
 use super::*;
 
-async fn send(app: &App, request: Request) -> Answer {
+async fn send(app: &App<Config>, request: Request) -> Answer {
     call(app, &ENDPOINT, request, handle).await
 }
 

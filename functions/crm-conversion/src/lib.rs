@@ -25,9 +25,9 @@ pub const ENDPOINT: Endpoint = Endpoint {
 /// # Errors
 /// 404 when no source has this name, 401 when the sender doesn't prove who it is, 400 when nothing of the body can be used,
 /// 503 when the database is away.
-pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Response, Problem> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let source = app.config.crm_sources.get(name).ok_or_else(Problem::not_found)?;
+    let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
     let received_at = app.clock.now();
     let verified = match authentication::verify(&source.schemes, &request, received_at) {
         Ok(verified) => verified,
@@ -38,7 +38,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
         }
     };
     let webhook = Webhook { source, verified, body: request.body(), headers: request.headers(), received_at };
-    let taken = app.db.tx(async |tx| intake::receive(tx, app, &webhook).await).await?;
+    let taken = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
     answer(source, taken)
 }
 
@@ -64,7 +64,7 @@ fn refusals_of(source: &Source, taken: Vec<Taken>) -> Vec<FieldError> {
 }
 
 /// Best effort: who is refused is told so in any case.
-async fn count(app: &App, source: &Source, refusal: &Refusal) {
+async fn count(app: &App<intake::Config>, source: &Source, refusal: &Refusal) {
     let now = app.clock.now();
     let counted = app.db.tx(async |tx| refusals::count(tx, &source.name, refusal.as_str(), now).await).await;
     if let Err(error) = counted {

@@ -15,7 +15,7 @@ use super::*;
 mod at_once;
 mod corrections;
 
-async fn send(app: &App, deal: &Value) -> Answer {
+async fn send(app: &App<intake::Config>, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
 }
 

@@ -28,14 +28,14 @@ struct Answer {
 ///
 /// # Errors
 /// 400 when the body is wrong, 503 when the database is away.
-pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+pub async fn handle(app: &App<()>, request: Request) -> Result<Response, Problem> {
     let event = parse(app, &request)?;
     let new = app.db.tx(async |tx| events::record(tx, &event).await).await?;
     let status = if new { "stored" } else { "duplicate" };
     Ok(json(StatusCode::ACCEPTED, &Answer { event_id: event.event_id, status }))
 }
 
-fn parse(app: &App, request: &Request) -> Result<Event, Problem> {
+fn parse(app: &App<()>, request: &Request) -> Result<Event, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let event_name = fields.required_text("event_name", events::name);

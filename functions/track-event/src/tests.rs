@@ -5,7 +5,7 @@ use testing::{Answer, app, app_without_database, call, execute, fuzz, refuses_ba
 
 use super::*;
 
-async fn send(app: &App, body: &Value) -> Answer {
+async fn send(app: &App<()>, body: &Value) -> Answer {
     call(app, &ENDPOINT, testing::json_request(&ENDPOINT, body), handle).await
 }
 

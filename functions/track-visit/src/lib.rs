@@ -1,13 +1,16 @@
 //! `POST /api/track/visit`: a page was loaded. Keeps where the visitor came from, in two cookies and one row.
 
 use lambda_http::http::{Method, StatusCode, header};
+use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
 use shared::attribution::Attribution;
+use shared::clock::Clock;
 use shared::consent::{Consent, ConsentStatus};
 use shared::http::body::Body;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
 use shared::identity::ip_hash;
+use shared::settings::{FromSettings, Settings};
 use shared::visitors::{self, Visit, VisitorId};
 use url::Url;
 
@@ -19,6 +22,23 @@ pub const ENDPOINT: Endpoint = Endpoint {
     body_limit: 16 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
 };
+
+/// What it reads from the settings.
+pub struct Config {
+    /// The domain of the cookies, when they are to be shared by several hosts.
+    cookie_domain: Option<String>,
+    /// Keys the hash of visitors' addresses.
+    ip_hash_key: Option<SecretString>,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self {
+            cookie_domain: settings.parsed("COOKIE_DOMAIN", cookies::domain),
+            ip_hash_key: settings.own_secret("IP_HASH_KEY"),
+        }
+    }
+}
 
 const URL_LIMIT: usize = 8_192;
 /// Of what is stored for people to read, in characters. What is longer is cut.
@@ -35,7 +55,7 @@ struct Answer {
 ///
 /// # Errors
 /// 400 when the body is wrong.
-pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let visit = parse(app, &request)?;
     let recorded = app.db.tx(async |tx| visitors::record(tx, &visit).await).await;
     let (mut response, attribution) = match recorded {
@@ -49,7 +69,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn parse(app: &App, request: &Request) -> Result<Visit, Problem> {
+fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let url = fields.required_text("url", page_url);

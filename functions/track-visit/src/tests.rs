@@ -5,7 +5,7 @@ use testing::{Answer, app, app_with, app_without_database, call, fuzz, refuses_b
 
 use super::*;
 
-async fn visit(app: &App, request: Request) -> Answer {
+async fn visit(app: &App<Config>, request: Request) -> Answer {
     call(app, &ENDPOINT, request, handle).await
 }
 
@@ -13,7 +13,7 @@ fn to(url: &str) -> Request {
     testing::json_request(&ENDPOINT, &json!({"url": url}))
 }
 
-async fn go(app: &App, url: &str, cookies: &str) -> Answer {
+async fn go(app: &App<Config>, url: &str, cookies: &str) -> Answer {
     visit(app, with(to(url), "cookie", cookies)).await
 }
 

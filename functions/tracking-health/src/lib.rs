@@ -1,9 +1,14 @@
 //! `GET /api/health/tracking`: is everything on its way?
 
 use lambda_http::http::{Method, StatusCode};
+use secrecy::SecretString;
 use shared::App;
-use shared::health;
+use shared::clock::Clock;
+use shared::consent::UnknownConsent;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, authorization, json};
+use shared::platforms::{self, Plans};
+use shared::settings::{FromSettings, Settings};
+use shared::{config, health};
 
 /// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
@@ -14,15 +19,34 @@ pub const ENDPOINT: Endpoint = Endpoint {
     requires: &["HEALTH_KEY"],
 };
 
+/// What it reads from the settings.
+pub struct Config {
+    /// The bearer token of whoever may ask.
+    health_key: Option<SecretString>,
+    plans: Plans,
+    unknown_consent: UnknownConsent,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self {
+            health_key: settings.own_secret("HEALTH_KEY"),
+            plans: platforms::plans(settings),
+            unknown_consent: config::unknown_consent(settings),
+        }
+    }
+}
+
 /// Says how things stand. `200` whatever they are: only a database that can't be asked is an error.
 ///
 /// # Errors
 /// 401 without the health key, 503 when the database is away.
-pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
-    if !app.config.health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
+pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
+    let Config { health_key, plans, unknown_consent } = &app.config;
+    if !health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
         return Err(Problem::unauthorized("Send the health key as Authorization: Bearer."));
     }
-    let health = app.db.tx(async |tx| health::check(tx, &app.config, app.clock.now()).await).await?;
+    let health = app.db.tx(async |tx| health::check(tx, plans, *unknown_consent, app.clock.now()).await).await?;
     Ok(json(StatusCode::OK, &health))
 }
 

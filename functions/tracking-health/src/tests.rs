@@ -7,7 +7,7 @@ use testing::{Answer, HEALTH_KEY, app, app_with, app_without_database, call, exe
 
 use super::*;
 
-async fn check(app: &App) -> Answer {
+async fn check(app: &App<Config>) -> Answer {
     let request = with(testing::request(&ENDPOINT, ""), "authorization", &format!("Bearer {HEALTH_KEY}"));
     call(app, &ENDPOINT, request, handle).await
 }

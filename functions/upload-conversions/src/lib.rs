@@ -6,16 +6,38 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde::Serialize;
+use shared::clock::Clock;
 use shared::db::DbError;
 use shared::intake;
-use shared::platforms::{Allowance, Outcome, Platform, Verdict};
+use shared::platforms::{self, Allowance, Lanes, Outcome, Platform, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
-use shared::queue::{self, Work, receipts};
-use shared::{App, inbox};
+use shared::queue::{self, Policy, Work, receipts};
+use shared::settings::{FromSettings, Settings};
+use shared::{App, config, inbox};
 
 /// The settings it can't do without.
-pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
+pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID"];
+
+/// What it reads from the settings.
+pub struct Config {
+    pub intake: intake::Config,
+    pub policy: Policy,
+    /// Of all platforms.
+    pub lanes: Lanes,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
+        let (plans, lanes) = platforms::connect(settings, clock);
+        let intake = intake::Config {
+            sources: config::crm_sources(settings),
+            phone_region: config::phone_region(settings),
+            plans,
+        };
+        Self { intake, policy: Policy::from_settings(settings, clock), lanes }
+    }
+}
 
 /// After so many failed requests at once the platform is away.
 const FAILURES: usize = 3;
@@ -53,20 +75,20 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the database is away. What was begun is safe: its leases end by themselves.
-pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
+pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
     // A deal that can't be matched must not keep the others from being uploaded.
     let inbox = work_inbox(app, end, &mut summary).await;
-    let platforms: Vec<&str> = app.platforms.iter().map(|platform| platform.route().platform).collect();
+    let platforms: Vec<&str> = app.config.lanes.iter().map(|platform| platform.route().platform).collect();
     let now = app.clock.now();
     let looked = app.db.tx(async |tx| -> Result<_, DbError> {
         queue::close_moot(tx, now).await?;
-        queue::work(tx, &app.config, &platforms, now).await
+        queue::work(tx, &app.config.policy, &platforms, now).await
     });
     let work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.platform.clone(), work)).collect();
     let mut allowances: BTreeMap<&str, Allowance> = BTreeMap::new();
-    for platform in &app.platforms {
+    for platform in &app.config.lanes {
         let Some(work) = work.get(platform.route().platform) else { continue };
         if work.state == State::Paused {
             summary.note_pause(platform.route().platform);
@@ -90,18 +112,18 @@ pub async fn handle(app: &App, deadline: DateTime<Utc>) -> Result<Summary, DbErr
 }
 
 /// Brings the inbox forward: asks CRMs for what they left out, looks for leads again, gives up what waited too long.
-async fn work_inbox(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
+async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
     let now = app.clock.now();
     // A CRM that is slow must not take the uploads' time.
-    summary.fetched = intake::fetch_due(app, now + (end - now) / 3).await?;
-    summary.matched = intake::rematch(app, end).await?;
+    summary.fetched = intake::fetch_due(&app.db, &app.clock, &app.config.intake, now + (end - now) / 3).await?;
+    summary.matched = intake::rematch(&app.db, &app.clock, &app.config.intake.plans, end).await?;
     summary.expired = app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await?;
     Ok(())
 }
 
 /// A run's business with one platform.
 struct Run<'a> {
-    app: &'a App,
+    app: &'a App<Config>,
     platform: &'a dyn Platform,
     allowance: &'a Allowance,
 }
@@ -138,15 +160,18 @@ impl Run<'_> {
         let mut probing = state != State::Active;
         while app.clock.now() < allowance.end() {
             let batch = if probing { 1 } else { platform.claim_size(due) };
-            let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, id, batch, app.clock.now()).await).await?;
+            let claim =
+                app.db.tx(async |tx| queue::claim(tx, &app.config.policy, id, batch, app.clock.now()).await).await?;
             if claim.conversions.is_empty() {
                 break;
             }
             let mut delivery = platform.upload(&claim.conversions, allowance).await;
             delivery.hold_unlike();
             let now = app.clock.now();
-            let settled =
-                app.db.tx(async |tx| queue::settle(tx, &app.config, route, &claim, &delivery, now).await).await?;
+            let settled = app
+                .db
+                .tx(async |tx| queue::settle(tx, &app.config.policy, route, &claim, &delivery, now).await)
+                .await?;
             let claimed = claim.conversions.len() as u64;
             summary.claimed += claimed;
             summary.lease_lost += claimed.saturating_sub(settled);
@@ -158,7 +183,7 @@ impl Run<'_> {
             if probing && delivery.outcomes.iter().any(Outcome::is_accepted) {
                 if state == State::ProbeUntilConfirmed {
                     // Its verdict comes later. Until then the rest would only be refused, too.
-                    let probe_after = app.config.timing.confirm_after + app.config.timing.probe_after;
+                    let probe_after = app.config.policy.confirm_after + app.config.policy.probe_after;
                     app.db.tx(async |tx| breaker::postpone_probe(tx, id, now + probe_after).await).await?;
                     return Ok(true);
                 }
@@ -192,10 +217,10 @@ impl Run<'_> {
                 break;
             }
             let now = app.clock.now();
-            app.db.tx(async |tx| receipts::conclude(tx, &app.config, route, &answers, now).await).await?;
+            app.db.tx(async |tx| receipts::conclude(tx, &app.config.policy, route, &answers, now).await).await?;
             summary.verdicts += answers.len() as u64;
             if let Some(Refused { reason, late }) = receipts::refused(&answers) {
-                let next_probe_at = now + app.config.timing.probe_after;
+                let next_probe_at = now + app.config.policy.probe_after;
                 self.pause(Pause { reason, next_probe_at, until_confirmed: late }, summary).await?;
                 if !late {
                     break;
@@ -213,7 +238,7 @@ impl Run<'_> {
 
     /// Pauses the platform because of this outcome.
     async fn pause_for(&self, outcome: &Outcome, summary: &mut Summary) -> Result<(), DbError> {
-        let timing = &self.app.config.timing;
+        let timing = &self.app.config.policy;
         let (reason, probe_after) = match outcome {
             // It may be back any moment, unless it says how long it takes.
             Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(queue::LONGEST_ASKED_FOR)),

@@ -60,11 +60,11 @@ fn names_an_authority(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
-    use sha2::{Digest, Sha256};
     use sqlx::ConnectOptions;
 
     use super::*;
     use crate::clock::Clock;
+    use crate::identity::Hash;
 
     /// Fingerprint and last day of each root.
     const ROOTS: [(&str, &str); 2] = [
@@ -79,8 +79,8 @@ mod tests {
     /// The second time in a certificate: the first is when it begins.
     fn expires(certificate: &[u8]) -> DateTime<Utc> {
         const UTC_TIME: [u8; 2] = [0x17, 13];
-        let times = certificate.windows(15).filter(|window| window.starts_with(&UTC_TIME) && window[14] == b'Z');
-        let time = std::str::from_utf8(&times.last().unwrap()[2..]).unwrap();
+        let mut times = certificate.windows(15).filter(|window| window.starts_with(&UTC_TIME) && window[14] == b'Z');
+        let time = std::str::from_utf8(&times.next_back().unwrap()[2..]).unwrap();
         DateTime::parse_from_str(&format!("20{}+0000", &time[..12]), "%Y%m%d%H%M%S%z").unwrap().to_utc()
     }
 
@@ -95,7 +95,7 @@ mod tests {
         let known: Vec<_> = roots()
             .iter()
             .map(|root| {
-                let fingerprint: String = Sha256::digest(root).iter().map(|byte| format!("{byte:02x}")).collect();
+                let fingerprint = Hash::of(root).as_str().to_owned();
                 (fingerprint, expires(root).date_naive().to_string())
             })
             .collect();

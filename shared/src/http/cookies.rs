@@ -50,6 +50,19 @@ fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str
     readable.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// Reads the domain that cookies are set for.
+///
+/// # Errors
+/// What a domain looks like.
+pub fn domain(text: &str) -> Result<String, String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if text.chars().all(known) && text.contains('.') {
+        Ok(text.trim_start_matches('.').to_owned())
+    } else {
+        Err("must be a domain such as example.com".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lambda_http::Body;

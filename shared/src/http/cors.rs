@@ -7,10 +7,18 @@ use lambda_http::http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::Response;
+use crate::clock::Clock;
+use crate::settings::{FromSettings, Settings};
 
 /// The websites whose pages may call, as `https://www.example.com`.
 #[derive(Debug, Default)]
 pub struct Origins(Vec<String>);
+
+impl FromSettings for Origins {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        settings.parsed("ALLOWED_ORIGINS", Self::parse).unwrap_or_default()
+    }
+}
 
 impl Origins {
     /// Reads a list separated by commas.

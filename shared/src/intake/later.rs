@@ -5,16 +5,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Came, Outcome, Taken, locks_of, payload_hashes, take};
-use crate::app::App;
+use super::{Came, Config, Outcome, Taken, locks_of, payload_hashes, take};
+use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::fetch_back::FetchError;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
-use crate::db::DbError;
+use crate::db::{Db, DbError};
 use crate::identity::Hash;
 use crate::inbox::events::{self, Kept};
 use crate::inbox::matching::{self, Waiting};
 use crate::locks;
+use crate::platforms::Plans;
 
 /// Events asked about together; CRMs allow some ten requests a second.
 const TOGETHER: u16 = 5;
@@ -36,20 +37,20 @@ pub enum Resumed {
 }
 
 /// Asks the CRMs about events that wait for it, until `end`. Answers how many are done.
-pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
+pub async fn fetch_due(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let mut done = 0;
-    if app.config.crm_sources.iter().all(|source| source.fetch.is_none()) {
+    if config.sources.iter().all(|source| source.fetch.is_none()) {
         return Ok(done);
     }
     // Sources whose CRM doesn't answer in this run: the others needn't wait for it.
     let mut away: Vec<String> = Vec::new();
-    while app.clock.now() < end {
-        let now = app.clock.now();
-        let due = app.db.tx(async |tx| events::claim_received(tx, TOGETHER, &away, now).await).await?;
+    while clock.now() < end {
+        let now = clock.now();
+        let due = db.tx(async |tx| events::claim_received(tx, TOGETHER, &away, now).await).await?;
         if due.is_empty() {
             break;
         }
-        let resumed = try_join_all(due.iter().map(|kept| resume(app, kept))).await?;
+        let resumed = try_join_all(due.iter().map(|kept| resume(db, clock, config, kept))).await?;
         for kept in &due {
             let of_source = || due.iter().zip(&resumed).filter(|(it, _)| it.source == kept.source).map(|(_, it)| it);
             if away.contains(&kept.source) || of_source().any(|it| matches!(it, Resumed::Taken(_))) {
@@ -61,7 +62,7 @@ pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
                 Resumed::Taken(_) => None,
             });
             if let Some(after) = asked_for.max() {
-                app.db.tx(async |tx| events::hold_back(tx, &kept.source, now + after).await).await?;
+                db.tx(async |tx| events::hold_back(tx, &kept.source, now + after).await).await?;
             }
         }
         done += resumed.iter().filter(|it| matches!(it, Resumed::Taken(_))).count() as u64;
@@ -70,12 +71,12 @@ pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
 }
 
 /// Looks at an event again, by the declaration as it is now, and asks the CRM for what is missing.
-pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
-    let now = app.clock.now();
-    let reading = match read_again(app, kept).await {
+pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Result<Resumed, DbError> {
+    let now = clock.now();
+    let reading = match read_again(clock, config, kept).await {
         Ok(reading) => reading,
         Err(Postponed { reason, after }) => {
-            app.db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
+            db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
             return Ok(Resumed::Postponed { reason, after });
         }
     };
@@ -83,10 +84,10 @@ pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
         let reason = "it was taken before, and that isn't undone: let the CRM report the deal as lost".to_owned();
         return Ok(Resumed::Postponed { reason, after: None });
     }
-    let taken = app.db.tx(async |tx| -> Result<_, DbError> {
+    let taken = db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &locks_of(&reading)).await?;
         let came = Came { at: kept.received_at, is_known: kept.is_taken };
-        let taken = take(tx, app, reading, came, now).await?;
+        let taken = take(tx, config, reading, came, now).await?;
         let event = taken.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
         events::settle(tx, kept.id, &event, now).await?;
         Ok(taken)
@@ -110,8 +111,8 @@ impl Postponed {
     }
 }
 
-async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
-    let Some(source) = app.config.crm_sources.get(&kept.source) else {
+async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Reading, Postponed> {
+    let Some(source) = config.sources.get(&kept.source) else {
         return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
     };
     let Some(body) = &kept.body else { return Err(Postponed::because("its body is no longer kept")) };
@@ -126,7 +127,7 @@ async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
     };
     let circumstances = Circumstances {
         received_at: kept.received_at,
-        region: app.config.phone_default_region,
+        region: config.phone_region,
         event_id: (kept.source_event_id != payload_hash.as_str()).then(|| kept.source_event_id.clone()),
         payload_hash,
     };
@@ -136,7 +137,7 @@ async fn read_again(app: &App, kept: &Kept) -> Result<Reading, Postponed> {
     }
     // What was said before says nothing new, unless it is read in another way now.
     if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {
-        deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), app.clock.now()));
+        deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), clock.now()));
     }
     Ok(reading)
 }
@@ -161,15 +162,12 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
 
 /// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed, this
 /// is the guarantee. Answers how many found their lead.
-pub async fn rematch(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
+pub async fn rematch(db: &Db, clock: &Clock, plans: &Plans, end: DateTime<Utc>) -> Result<u64, DbError> {
     let (mut matched, mut after) = (0, None);
-    while app.clock.now() < end {
-        let page = app.db.tx(async |tx| -> Result<_, DbError> {
+    while clock.now() < end {
+        let page = db.tx(async |tx| -> Result<_, DbError> {
             let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
-            Ok(Some((
-                until,
-                record_matches(tx, app.plans(), Waiting::Page(after, until), app.clock.now()).await?.len(),
-            )))
+            Ok(Some((until, record_matches(tx, plans, Waiting::Page(after, until), clock.now()).await?.len())))
         });
         let Some((until, found)) = page.await? else { break };
         matched += found as u64;

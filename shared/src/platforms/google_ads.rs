@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::{Correction, Entry, Operation, Outcome, Plan, Platform, Reason};
+use super::{Correction, Entry, Lanes, Operation, Outcome, Plan, Platform, Reason};
 use crate::clock::Clock;
 use crate::deals::ConversionType;
 use crate::outgoing::http_client;
@@ -35,12 +35,16 @@ const RETRACTIONS: &str = "google_ads_retractions";
 
 /// Google Ads' line in the registry.
 pub const ENTRY: Entry = Entry {
-    set_up: |settings| {
-        let google = Arc::new(settings::read(settings)?);
+    plan: |settings| Some(settings::read(settings)?.plan()),
+    connect: |settings, clock| {
+        let google = settings::read(settings)?;
         let plan = google.plan();
-        Some((plan, Box::new(move |clock| google.connect(clock))))
+        let lanes = credentials::read(settings).and_then(|credentials| {
+            let lanes = google.connect(credentials, clock);
+            lanes.map_err(|problem| settings.refuse(problem)).ok()
+        });
+        Some((plan, lanes.unwrap_or_default()))
     },
-    stands_in: |name, settings| name == credentials::SERVICE_ACCOUNT_KEY && credentials::are_set(settings),
 };
 
 /// The account conversions go to, and how to reach it.
@@ -66,8 +70,6 @@ pub struct GoogleAds {
     pub token_url: Option<String>,
     /// From a click to the first upload.
     pub click_hold: TimeDelta,
-    /// Who we are. Only the uploader has them.
-    pub credentials: Option<Credentials>,
 }
 
 /// The API that uploads go through.
@@ -96,15 +98,15 @@ impl GoogleAds {
         }
     }
 
-    /// A lane for each operation; none without credentials.
-    fn connect(self: &Arc<Self>, clock: &Clock) -> Result<Vec<Box<dyn Platform>>, String> {
-        let Some(credentials) = self.credentials.clone() else { return Ok(Vec::new()) };
+    /// A lane for each operation.
+    fn connect(self, credentials: Credentials, clock: &Clock) -> Result<Lanes, String> {
         let http = http_client()?;
         let tokens = Arc::new(TokenSource::new(credentials, self.token_url.clone(), http.clone(), clock.clone()));
+        let google = Arc::new(self);
         let lane = |operation| -> Box<dyn Platform> {
-            let (google, clock) = (Arc::clone(self), clock.clone());
+            let (google, clock) = (Arc::clone(&google), clock.clone());
             let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
-            match (self.transport, operation) {
+            match (google.transport, operation) {
                 (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
                     Box::new(DataManager { google, api: api(Scope::DataManager), clock, operation })
                 }
@@ -143,7 +145,6 @@ mod tests {
             ads_api_version: "v26".into(),
             token_url: None,
             click_hold: windows::YOUNGEST_CLICK,
-            credentials: None,
         }
     }
 

@@ -4,13 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Policy;
 use super::log::Line;
 use super::settlement::{Counters, Settlement};
-use crate::config::Config;
 use crate::db::{DbError, Tx, json};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
-/// The first question comes after `Timing::confirm_after`, the next ones after twice the time, up to this.
+/// The first question comes after [`Policy::confirm_after`], the next ones after twice the time, up to this.
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
 /// Without a verdict by then there will be none: the row stays uploaded and unconfirmed.
 const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
@@ -111,7 +111,7 @@ struct Conclusion<'a> {
 }
 
 impl<'a> Conclusion<'a> {
-    fn of(receipt: &'a str, row: &Row, verdict: &'a Verdict, now: DateTime<Utc>, config: &Config) -> Self {
+    fn of(receipt: &'a str, row: &Row, verdict: &'a Verdict, now: DateTime<Utc>, policy: &Policy) -> Self {
         let stays = |outcome, reason: Option<&'a Reason>, next_status_check_at| Settlement {
             id: row.queue_id,
             status: "uploaded",
@@ -123,12 +123,12 @@ impl<'a> Conclusion<'a> {
             ..Settlement::default()
         };
         let doublings = row.status_checks.clamp(0, 10).cast_unsigned();
-        let delay = config.timing.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings);
+        let delay = policy.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings);
         let next_question =
             Some(now + delay.min(LONGEST_STATUS_DELAY)).filter(|_| now - row.uploaded_at < LAST_QUESTION);
         let settlement = match verdict {
             Verdict::Confirmed => stays("confirmed", None, None),
-            Verdict::Refused(outcome) => Settlement::of(row.queue_id, row.counters, outcome, now, config),
+            Verdict::Refused(outcome) => Settlement::of(row.queue_id, row.counters, outcome, now, policy),
             Verdict::Processing if next_question.is_some() => stays("processing", None, next_question),
             Verdict::Processing => Settlement {
                 reason_code: Some("unconfirmed"),
@@ -149,7 +149,7 @@ impl<'a> Conclusion<'a> {
 /// open again, or a dead letter.
 pub async fn conclude(
     tx: &mut Tx,
-    config: &Config,
+    policy: &Policy,
     route: Route,
     answers: &[(Receipt, Vec<Verdict>, Exchange)],
     now: DateTime<Utc>,
@@ -161,7 +161,7 @@ pub async fn conclude(
             .rows
             .iter()
             .zip(verdicts)
-            .map(|(row, verdict)| Conclusion::of(&receipt.request_id, row, verdict, now, config))
+            .map(|(row, verdict)| Conclusion::of(&receipt.request_id, row, verdict, now, policy))
             .collect();
         let line = Line::new(route, Some((exchange, receipt.rows.len())));
         Line { request_id: Some(&receipt.request_id), ..line }

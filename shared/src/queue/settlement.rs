@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::Policy;
 use super::log::Told;
-use crate::config::Config;
 use crate::platforms::{Outcome, Reason};
 
 /// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
@@ -44,7 +44,7 @@ pub(super) struct Settlement<'a> {
 }
 
 impl<'a> Settlement<'a> {
-    pub(super) fn of(id: Uuid, before: Counters, outcome: &'a Outcome, now: DateTime<Utc>, config: &Config) -> Self {
+    pub(super) fn of(id: Uuid, before: Counters, outcome: &'a Outcome, now: DateTime<Utc>, policy: &Policy) -> Self {
         let this = Self {
             id,
             status: if before.retry_count > 0 { "failed" } else { "pending" },
@@ -58,7 +58,7 @@ impl<'a> Settlement<'a> {
             Outcome::Accepted { request_id } => Self {
                 status: "uploaded",
                 request_id: Some(request_id),
-                next_status_check_at: Some(now + config.timing.confirm_after),
+                next_status_check_at: Some(now + policy.confirm_after),
                 ..this
             },
             Outcome::Recorded | Outcome::AlreadyDone(_) => Self { status: "uploaded", ..this },
@@ -91,7 +91,7 @@ impl<'a> Settlement<'a> {
             // The platform waits as a whole, and is tried next with another row: it may have been this one's fault.
             Outcome::Paused(_) => Self {
                 transport_failures: before.transport_failures + 1,
-                next_retry_at: Some(now + config.timing.probe_after * 2),
+                next_retry_at: Some(now + policy.probe_after * 2),
                 ..this
             },
             // Nothing happened to it at all.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::config::Config;
+use super::Policy;
 use crate::consent::UnknownConsent;
 use crate::db::{DbError, Tx};
 use crate::queue::breaker::State;
@@ -24,7 +24,7 @@ pub struct Work {
 }
 
 /// What there is to do for each of these platforms.
-pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
+pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
     let rows = sqlx::query!(
         r#"-- queue::work
         select
@@ -54,7 +54,7 @@ pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTim
         left join public.platform_state s on s.platform = p.platform"#,
         platforms as &[&str],
         now,
-        config.consent_unknown == UnknownConsent::Send,
+        policy.unknown_consent == UnknownConsent::Send,
         MANY,
     )
     .fetch_all(tx)

@@ -7,15 +7,15 @@ use shared::queue::breaker::{self, Pause, State};
 use sqlx::PgPool;
 use testing::{app, row};
 
-async fn state(app: &App) -> State {
+async fn state(app: &App<()>) -> State {
     app.db.tx(async |tx| breaker::state(tx, "google_ads", app.clock.now()).await).await.unwrap()
 }
 
-async fn pause(app: &App, code: &str) {
+async fn pause(app: &App<()>, code: &str) {
     pause_until(app, code, false).await;
 }
 
-async fn pause_until(app: &App, code: &str, until_confirmed: bool) {
+async fn pause_until(app: &App<()>, code: &str, until_confirmed: bool) {
     let reason = Reason::new(code, "Add the account.");
     let next_probe_at = app.clock.now() + TimeDelta::minutes(30);
     let pause = Pause { reason: &reason, next_probe_at, until_confirmed };

@@ -23,7 +23,7 @@ async fn end_backend(pool: &PgPool, pid: i32) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn ok_is_committed_and_an_error_is_rolled_back(pool: PgPool) {
-    let db = app(&pool).db;
+    let db = app::<()>(&pool).db;
     let failed = db
         .tx(async |tx| {
             sqlx::query(INSERT).execute(&mut *tx).await?;
@@ -50,7 +50,7 @@ async fn ok_is_committed_and_an_error_is_rolled_back(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_error_that_was_swallowed_is_no_commit(pool: PgPool) {
-    let outcome = app(&pool)
+    let outcome = app::<()>(&pool)
         .db
         .tx(async |tx| {
             sqlx::query(INSERT).execute(&mut *tx).await?;
@@ -71,7 +71,7 @@ async fn what_fails_at_commit_is_an_error(pool: PgPool) {
     )
     .await;
     let insert = "insert into public.visitors (visitor_id, user_agent) values ('second', 'same')";
-    let db = app(&pool).db;
+    let db = app::<()>(&pool).db;
     let outcome = db.tx(async |tx| Ok::<_, DbError>(sqlx::query(insert).execute(tx).await?.rows_affected())).await;
     assert!(matches!(outcome, Err(DbError::Defect(_))), "{outcome:?}");
     assert_eq!(visitors(&pool).await, 1);
@@ -80,7 +80,7 @@ async fn what_fails_at_commit_is_an_error(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_connection_that_died_while_idle_is_replaced_without_a_word(pool: PgPool) {
-    let db = app(&pool).db;
+    let db = app::<()>(&pool).db;
     db.warm().await.unwrap();
     let first = backend(&db).await.unwrap();
     assert_eq!(backend(&db).await.unwrap(), first, "one connection is used again");
@@ -90,7 +90,7 @@ async fn a_connection_that_died_while_idle_is_replaced_without_a_word(pool: PgPo
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_connection_that_dies_at_work_is_unavailable_once(pool: PgPool) {
-    let db = app(&pool).db;
+    let db = app::<()>(&pool).db;
     let outcome = db
         .tx(async |tx| {
             sqlx::query(INSERT).execute(&mut *tx).await?;
@@ -116,7 +116,7 @@ async fn a_connection_that_dies_at_work_is_unavailable_once(pool: PgPool) {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_unavailable() {
-    let db = app_without_database(&[]).db;
+    let db = app_without_database::<()>(&[]).db;
     assert!(matches!(db.warm().await, Err(DbError::Unavailable(_))));
     assert!(matches!(backend(&db).await, Err(DbError::Unavailable(_))));
 }
@@ -132,7 +132,7 @@ async fn a_login_or_a_database_that_is_not_there_is_unavailable(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_error_is_told_by_its_sqlstate(pool: PgPool) {
-    let App { db, .. } = app(&pool);
+    let App { db, .. } = app::<()>(&pool);
     for (state, kind) in [
         ("22003", "value"),
         ("22021", "value"),

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::App;
 use shared::consent::ConsentStatus;
 use shared::db::DbError;
 use shared::deals::ConversionType;
@@ -9,11 +8,12 @@ use shared::identity::Hash;
 use shared::inbox::entry::{self, Entry, QueueStatus};
 use shared::inbox::listing::{ListedState, newest};
 use shared::inbox::matching::MatchedBy;
+use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{app, execute, insert, match_waiting, start};
 use uuid::Uuid;
 
-async fn find(app: &App, name: &str) -> Vec<Entry> {
+async fn find(app: &App<intake::Config>, name: &str) -> Vec<Entry> {
     app.db.tx(async |tx| entry::find(tx, name).await).await.unwrap()
 }
 
@@ -137,7 +137,7 @@ async fn events_that_never_became_a_deal_are_entries_of_their_own(pool: PgPool) 
 /// A site may have had the columns before, of the types that the migrations accept, and without a default.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {
-    let app = app(&pool);
+    let app = app::<intake::Config>(&pool);
     execute(
         &pool,
         "drop view public.conversion_metrics;
@@ -177,7 +177,7 @@ async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {
 async fn every_state_is_listed_by_its_name(pool: PgPool) {
     use ListedState::{AwaitingLead, Expired, Ignored, Received, Rejected};
 
-    let app = app(&pool);
+    let app = app::<intake::Config>(&pool);
     deal(&pool, "closed", 20).await;
     deal(&pool, "qualified", 19).await;
     execute(&pool, "update public.inbox set state = 'expired' where conversion_type = 'qualified'").await;

@@ -1,5 +1,4 @@
 use serde_json::{Value, json};
-use shared::App;
 use shared::attribution::Attribution;
 use shared::consent::Consent;
 use shared::conversions::record_matches;
@@ -10,6 +9,7 @@ use shared::inbox;
 use shared::inbox::matching::Waiting;
 use shared::leads::{self, NewLead};
 use shared::locks;
+use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{app, insert, match_waiting, rows, start};
 
@@ -26,11 +26,11 @@ async fn deal_of(pool: &PgPool, email: &str, id: &str, received_at: &str) {
     insert(pool, "inbox", &deal).await;
 }
 
-async fn expire(app: &App) -> u64 {
+async fn expire(app: &App<intake::Config>) -> u64 {
     app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await.unwrap()
 }
 
-async fn rematch(app: &App, limit: u16) -> usize {
+async fn rematch(app: &App<intake::Config>, limit: u16) -> usize {
     let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, app, limit).await).await;
     matched.unwrap().len()
 }
@@ -137,22 +137,27 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
 /// A form and a CRM that are quick may both come first; whoever comes second sees the other.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPool) {
-    let app = app(&pool);
+    let app = app::<intake::Config>(&pool);
     for nth in 0..40 {
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &format!("D-{nth}"));
         let by_lead = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
             Ok::<_, DbError>(
-                record_matches(tx, app.plans(), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
-                    .await?
-                    .len(),
+                record_matches(
+                    tx,
+                    &app.config.plans,
+                    Waiting::OfPerson { email: &lead.email, phone: None },
+                    app.clock.now(),
+                )
+                .await?
+                .len(),
             )
         });
         let by_deal = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
             Ok::<_, DbError>(
-                record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await?.len(),
+                record_matches(tx, &app.config.plans, Waiting::Deal(received.inbox_id), app.clock.now()).await?.len(),
             )
         });
         let (by_lead, by_deal) = tokio::join!(by_lead, by_deal);

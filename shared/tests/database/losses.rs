@@ -1,6 +1,5 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use shared::App;
 use shared::conversions::{self, Recorded, SkipReason, record_matches};
 use shared::db::DbError;
 use shared::deals::Loss;
@@ -9,6 +8,7 @@ use shared::inbox::matching::Waiting;
 use shared::inbox::{self, losses};
 use shared::leads;
 use shared::locks::{self, Locks};
+use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{app, insert, match_waiting, row, rows, start};
 use tokio::sync::oneshot;
@@ -33,19 +33,19 @@ fn loss(id: &str, lost_at: DateTime<Utc>) -> Loss {
 }
 
 /// Reports a loss as the webhook does.
-async fn lose(app: &App, id: &str) -> Result<bool, DbError> {
+async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
     app.db
         .tx(async |tx| {
             locks::take(tx, &Locks::of_deal(id)).await?;
             losses::keep(tx, &loss(id, start()), false, start()).await?;
-            let retracted = conversions::retract(tx, app.plans(), id, start()).await?;
+            let retracted = conversions::retract(tx, &app.config.plans, id, start()).await?;
             leads::renew_status(tx, &[id]).await?;
             Ok(retracted.is_some())
         })
         .await
 }
 
-async fn rematch(app: &App) -> Result<Vec<Recorded>, DbError> {
+async fn rematch(app: &App<intake::Config>) -> Result<Vec<Recorded>, DbError> {
     app.db.tx(async |tx| match_waiting(tx, app, 100).await).await
 }
 
@@ -115,19 +115,24 @@ async fn a_loss_and_a_match_that_come_at_once_do_not_miss_each_other(pool: PgPoo
 /// A form, its deal's closing, its loss and the schedule, all at once: nobody waits in a circle, and the loss counts.
 #[sqlx::test(migrations = "../migrations")]
 async fn whatever_comes_with_a_loss_comes_to_nothing(pool: PgPool) {
-    let app = app(&pool);
+    let app = app::<intake::Config>(&pool);
     for nth in 0..60 {
         let id = format!("D-{nth}");
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
-            record_matches(tx, app.plans(), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
-                .await
+            record_matches(
+                tx,
+                &app.config.plans,
+                Waiting::OfPerson { email: &lead.email, phone: None },
+                app.clock.now(),
+            )
+            .await
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
-            record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await
+            record_matches(tx, &app.config.plans, Waiting::Deal(received.inbox_id), app.clock.now()).await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();
@@ -161,7 +166,7 @@ async fn two_deals_of_one_lead_lost_at_once_leave_it_lost(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
-    let app = app(&pool);
+    let app = app::<intake::Config>(&pool);
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
         app.db.tx(async |tx| losses::keep(tx, &loss("D-1", lost_at), false, start()).await).await.unwrap();

@@ -1,6 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use shared::App;
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::deals::{ConversionType, Deal};
@@ -8,6 +7,7 @@ use shared::identity::{Email, Hash, Phone};
 use shared::inbox;
 use shared::inbox::matching::{self, Waiting};
 use shared::money::Money;
+use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{app, execute, insert, permutations, row, rows, start};
 use uuid::Uuid;
@@ -35,20 +35,20 @@ fn email(address: &str) -> Email {
 }
 
 /// Puts it into the inbox and looks for its lead.
-async fn receive(app: &App, deal: &Deal) -> Uuid {
+async fn receive(app: &App<intake::Config>, deal: &Deal) -> Uuid {
     let received: Result<_, DbError> = app
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await?;
+            record_matches(tx, &app.config.plans, Waiting::Deal(received.inbox_id), app.clock.now()).await?;
             Ok(received.inbox_id)
         })
         .await;
     received.unwrap()
 }
 
-async fn rematch(app: &App) -> u64 {
-    shared::intake::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
+async fn rematch(app: &App<intake::Config>) -> u64 {
+    intake::rematch(&app.db, &app.clock, &app.config.plans, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
 }
 
 async fn lead(pool: &PgPool, address: &str) -> Uuid {
@@ -104,7 +104,8 @@ async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
     let matched = app
         .db
         .tx(async |tx| {
-            record_matches(tx, app.plans(), Waiting::OfPerson { email: &mail, phone: None }, app.clock.now()).await
+            record_matches(tx, &app.config.plans, Waiting::OfPerson { email: &mail, phone: None }, app.clock.now())
+                .await
         })
         .await
         .unwrap();

@@ -7,7 +7,7 @@ use shared::db::DbError;
 use shared::platforms::{Delivery, Exchange, Operation, Outcome, Reason, Request, Route, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{self, Receipt};
-use shared::queue::{self, Claim};
+use shared::queue::{self, Claim, Policy};
 use sqlx::PgPool;
 use testing::{app, app_with, execute, queue_row, row, rows, start};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 const PLATFORM: &str = "google_ads";
 const ROUTE: Route = Route { platform: PLATFORM, operation: Operation::Upload, transport: "data_manager" };
 
-async fn claim(app: &App, limit: usize) -> Claim {
+async fn claim(app: &App<Policy>, limit: usize) -> Claim {
     let now = app.clock.now();
     let claimed: Result<_, DbError> =
         app.db.tx(async |tx| queue::claim(tx, &app.config, PLATFORM, limit, now).await).await;
@@ -28,7 +28,7 @@ fn ids(claim: &Claim) -> BTreeSet<Uuid> {
 }
 
 /// Writes the same outcome for every row of the claim; answers how many were still ours.
-async fn settle(app: &App, claim: &Claim, outcome: &Outcome) -> u64 {
+async fn settle(app: &App<Policy>, claim: &Claim, outcome: &Outcome) -> u64 {
     let exchange =
         Exchange { http_status: Some(418), duration: std::time::Duration::from_millis(7), ..Exchange::default() };
     let rows: Vec<usize> = (0..claim.conversions.len()).collect();
@@ -39,20 +39,20 @@ async fn settle(app: &App, claim: &Claim, outcome: &Outcome) -> u64 {
     settle_as(app, claim, &delivery).await
 }
 
-async fn settle_as(app: &App, claim: &Claim, delivery: &Delivery) -> u64 {
+async fn settle_as(app: &App<Policy>, claim: &Claim, delivery: &Delivery) -> u64 {
     let now = app.clock.now();
     let settled: Result<_, DbError> =
         app.db.tx(async |tx| queue::settle(tx, &app.config, ROUTE, claim, delivery, now).await).await;
     settled.unwrap()
 }
 
-async fn receipts(app: &App) -> Vec<Receipt> {
+async fn receipts(app: &App<Policy>) -> Vec<Receipt> {
     let now = app.clock.now();
     let due: Result<_, DbError> = app.db.tx(async |tx| receipts::unconfirmed(tx, PLATFORM, 100, now).await).await;
     due.unwrap()
 }
 
-async fn conclude(app: &App, receipt: &Receipt, verdict: Verdict) {
+async fn conclude(app: &App<Policy>, receipt: &Receipt, verdict: Verdict) {
     let now = app.clock.now();
     let answers = [(receipt.clone(), vec![verdict; receipt.conversions.len()], Exchange::default())];
     let done: Result<_, DbError> =

@@ -15,7 +15,6 @@ use super::super::samples::Samples;
 use super::super::table::Table;
 use super::Database;
 use super::rows::{self, BATCH};
-use crate::settings;
 
 const FINISHED: [i64; 2] = [10_000, 1_000_000];
 /// Both take turns, so that what disturbs the machine disturbs them alike. The first round warms up.
@@ -49,7 +48,7 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
 
 /// A database with a past, and rows enough for every round.
 struct Site {
-    app: App,
+    app: App<upload_conversions::Config>,
     claims: Samples,
     settlements: Samples,
     both: Samples,
@@ -59,8 +58,8 @@ impl Site {
     async fn new(bench: &Bench, finished: i64) -> anyhow::Result<Self> {
         let mut database = Database::create(bench, &format!("finished_{finished}")).await?;
         rows::fill(&mut database.connection, finished, ROUNDS * BATCH).await?;
-        let config = settings::config(&bench.secrets.settings(&database.url, &bench.google_url))?;
-        let app = App::new(config, Clock::system(), 1)?;
+        let values = bench.secrets.settings(&database.url, &bench.google_url);
+        let app = App::new(&values, &[], Clock::system(), 1)?;
         Ok(Self { app, claims: Samples::default(), settlements: Samples::default(), both: Samples::default() })
     }
 
@@ -70,7 +69,9 @@ impl Site {
         let batch = usize::try_from(BATCH)?;
         let started = Instant::now();
         let claim = db
-            .tx(async |tx| -> Result<_, DbError> { queue::claim(tx, config, ROUTE.platform, batch, clock.now()).await })
+            .tx(async |tx| -> Result<_, DbError> {
+                queue::claim(tx, &config.policy, ROUTE.platform, batch, clock.now()).await
+            })
             .await?;
         let claimed = started.elapsed();
         ensure!(claim.conversions.len() == batch, "{} rows were claimed instead of {batch}", claim.conversions.len());
@@ -78,7 +79,7 @@ impl Site {
         let started = Instant::now();
         let settled = db
             .tx(async |tx| -> Result<_, DbError> {
-                queue::settle(tx, config, ROUTE, &claim, &delivery, clock.now()).await
+                queue::settle(tx, &config.policy, ROUTE, &claim, &delivery, clock.now()).await
             })
             .await?;
         let settling = started.elapsed();

@@ -29,7 +29,7 @@ impl Delivery {
     async fn report(&self, fields: Value) -> Value {
         let mut body = json!({"crm_deal_id": "D-1", "email": "jane@example.com"});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        let answer = call(&self.app, &ENDPOINT, signed(json_request(&ENDPOINT, &body)), handle).await;
+        let answer = call(&self.crm, &ENDPOINT, signed(json_request(&ENDPOINT, &body)), handle).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         answer.body
     }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use shared::db::DbError;
 use shared::health::{self, Health};
 use sqlx::PgPool;
+use upload_conversions::Config;
 
 use super::{Delivery, counts};
 
@@ -11,8 +12,9 @@ const REASON: &str = "PROCESSING_ERROR_REASON_";
 
 impl Delivery {
     async fn health(&self) -> Health {
+        let Config { intake, policy, .. } = &self.app.config;
         let health: Result<_, DbError> =
-            self.app.db.tx(async |tx| health::check(tx, &self.app.config, self.now()).await).await;
+            self.app.db.tx(async |tx| health::check(tx, &intake.plans, policy.unknown_consent, self.now()).await).await;
         health.unwrap()
     }
 }

@@ -39,7 +39,7 @@ async fn waiting(pool: &PgPool) -> i64 {
 }
 
 /// Sends the reports at once. All of them find the deal locked, and get it in the order they came in.
-async fn send_at_once(pool: &PgPool, app: &App, crm_deal_id: &str, reports: &[Value]) {
+async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &str, reports: &[Value]) {
     let sending = app.db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &Locks::of_deal(crm_deal_id)).await?;
         let mut sending = Vec::new();

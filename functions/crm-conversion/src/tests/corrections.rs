@@ -2,9 +2,14 @@
 
 use shared::money::Money;
 use shared::queue;
+use shared::queue::Policy;
 use testing::{execute, permutations};
 
 use super::*;
+
+fn policy() -> Policy {
+    testing::app_without_database(&[]).config
+}
 
 const CLOSED_AT: &str = "2026-11-20T08:00:00Z";
 const LOST_AT: &str = "2026-11-20T09:00:00Z";
@@ -29,7 +34,7 @@ fn worth(value: u32, updated_at: &str) -> Value {
 }
 
 /// What the answer says, and to which platforms it goes.
-async fn said(app: &App, report: &Value) -> (String, Value) {
+async fn said(app: &App<intake::Config>, report: &Value) -> (String, Value) {
     let answer = send(app, report).await;
     assert!(answer.status < 300, "{report} is answered {answer:?}");
     let told = answer.body.get("platforms").or(answer.body.get("reason")).cloned().unwrap_or_default();
@@ -53,11 +58,11 @@ async fn upload(pool: &PgPool, crm_deal_id: &str) {
 }
 
 /// Somebody fills in the form, and their waiting deals are matched.
-async fn fill_in_form(pool: &PgPool, app: &App, email: &str) {
+async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, email: &str) {
     lead(pool, &json!({"email_hash": Hash::of(email)})).await;
     let email = Email::parse(email).unwrap();
     let waiting = Waiting::OfPerson { email: &email, phone: None };
-    app.db.tx(async |tx| record_matches(tx, app.plans(), waiting, app.clock.now()).await).await.unwrap();
+    app.db.tx(async |tx| record_matches(tx, &app.config.plans, waiting, app.clock.now()).await).await.unwrap();
 }
 
 /// Platform and status of each row of the queue, uploads first.
@@ -319,7 +324,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
     // Somebody is telling it the value before: theirs no more.
     let platform = "google_ads_restatements";
     let in_flight =
-        app.db.tx(async |tx| queue::claim(tx, &app.config, platform, 9, app.clock.now()).await).await.unwrap();
+        app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(in_flight.conversions.len(), 1);
     app.clock.advance(TimeDelta::days(3));
     assert_eq!(said(&app, &worth(300, CLOSED_AGAIN_AT)).await, told());
@@ -329,7 +334,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
         "next_retry_at": "2026-11-23T12:00:00+00:00",
     });
     expect(&reopened, &expected);
-    let again = app.db.tx(async |tx| queue::claim(tx, &app.config, platform, 9, app.clock.now()).await).await.unwrap();
+    let again = app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(again.conversions[0].money, Some(Money::new(300.0, "EUR".into())));
 
     // Told, and changed once more: the same row again.
@@ -618,7 +623,7 @@ async fn a_claim_at_the_same_moment_misses_no_change(pool: PgPool) {
         lead(&pool, &json!({"gclid": null, "click_at": null})).await;
         send(&app, &worth(100, CLOSED_AT)).await;
         let (is_lost, change) = if nth % 2 == 0 { (false, worth(200, LOST_AT)) } else { (true, lost(&json!({}))) };
-        let claim = app.db.tx(async |tx| queue::claim(tx, &app.config, "google_ads", 9, app.clock.now()).await);
+        let claim = app.db.tx(async |tx| queue::claim(tx, &policy(), "google_ads", 9, app.clock.now()).await);
         let (answer, claimed) = if nth % 4 < 2 {
             tokio::join!(send(&app, &change), claim)
         } else {

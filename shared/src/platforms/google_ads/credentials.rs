@@ -3,17 +3,11 @@
 use super::auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
 use crate::settings::Settings;
 
-/// The kind that functions ask for; the others stand in for it.
-pub(super) const SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
+const SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
 const EXTERNAL_ACCOUNT: &str = "GOOGLE_EXTERNAL_ACCOUNT";
 const REFRESH_TOKEN: [&str; 3] = ["GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "GOOGLE_REFRESH_TOKEN"];
 /// The kinds in the order we recommend them in, each with its settings.
 const KINDS: [&[&str]; 3] = [&[EXTERNAL_ACCOUNT], &[SERVICE_ACCOUNT_KEY], &REFRESH_TOKEN];
-
-/// Are there credentials of any kind?
-pub(super) fn are_set(settings: &Settings) -> bool {
-    !kinds(settings).is_empty()
-}
 
 /// The settings that are there, kind by kind.
 fn kinds(settings: &Settings) -> Vec<Vec<&'static str>> {
@@ -24,7 +18,7 @@ fn kinds(settings: &Settings) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// The credentials. None if there are none, or if something is wrong with them, which is in the problems then.
+/// The credentials. None if they are missing or wrong, which is noted.
 pub(super) fn read(settings: &mut Settings) -> Option<Credentials> {
     let kinds = kinds(settings);
     if let [first, others @ ..] = kinds.as_slice()
@@ -37,7 +31,11 @@ pub(super) fn read(settings: &mut Settings) -> Option<Credentials> {
         ));
         return None;
     }
-    match *kinds.first()?.first()? {
+    let Some(first) = kinds.first().and_then(|names| names.first()) else {
+        settings.miss(SERVICE_ACCOUNT_KEY);
+        return None;
+    };
+    match *first {
         EXTERNAL_ACCOUNT => external_account(settings).map(Credentials::ExternalAccount),
         SERVICE_ACCOUNT_KEY => {
             settings.parsed(SERVICE_ACCOUNT_KEY, ServiceAccountKey::parse).map(Credentials::ServiceAccount)
@@ -97,24 +95,17 @@ mod tests {
     const USER: [(&str, &str); 3] =
         [("GOOGLE_CLIENT_ID", "id"), ("GOOGLE_CLIENT_SECRET", "hush"), ("GOOGLE_REFRESH_TOKEN", "token")];
 
-    /// What an account makes of these settings.
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<Credentials>, String> {
-        let account = [("GOOGLE_ADS_CUSTOMER_ID", "1234567890")];
-        let values: Values =
-            account.iter().chain(pairs).map(|(name, value)| ((*name).into(), SecretString::from(*value))).collect();
+    fn read(pairs: &[(&str, &str)]) -> Result<Credentials, String> {
+        let values: Values = pairs.iter().map(|(name, value)| ((*name).into(), SecretString::from(*value))).collect();
         let mut settings = Settings::new(&values);
-        if !are_set(&settings) {
-            settings.miss(SERVICE_ACCOUNT_KEY);
-        }
-        let google = super::super::settings::read(&mut settings);
-        settings.finish().map_err(|error| error.to_string())?;
-        Ok(google.and_then(|google| google.credentials))
+        let credentials = super::read(&mut settings);
+        settings.finish(credentials).map_err(|error| error.to_string())
     }
 
     #[test]
     fn any_one_kind_will_do() {
-        assert!(matches!(read(&USER), Ok(Some(Credentials::RefreshToken(_)))));
-        assert!(matches!(read(&[(EXTERNAL_ACCOUNT, EXTERNAL)]), Ok(Some(Credentials::ExternalAccount(_)))));
+        assert!(matches!(read(&USER), Ok(Credentials::RefreshToken(_))));
+        assert!(matches!(read(&[(EXTERNAL_ACCOUNT, EXTERNAL)]), Ok(Credentials::ExternalAccount(_))));
         let error = read(&[]).err().unwrap();
         assert!(error.contains("Missing settings: GOOGLE_SERVICE_ACCOUNT_KEY"), "{error}");
     }
@@ -148,7 +139,7 @@ mod tests {
         let error = read(&keys).err().unwrap();
         assert!(error.contains("set AWS_REGION") && !error.contains("hush"), "{error}");
         let found = read(&[&keys[..], &[("AWS_REGION", "eu-central-1")]].concat());
-        let Ok(Some(Credentials::ExternalAccount(account))) = found else { panic!("no external account") };
+        let Ok(Credentials::ExternalAccount(account)) = found else { panic!("no external account") };
         assert_eq!(account.aws_keys.map(|keys| keys.region).as_deref(), Some("eu-central-1"));
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{GoogleAds, Transport, credentials, windows};
+use super::{GoogleAds, Transport, windows};
 use crate::deals::ConversionType;
 use crate::outgoing::endpoint;
 use crate::settings::Settings;
@@ -39,7 +39,6 @@ pub(super) fn read(settings: &mut Settings) -> Option<GoogleAds> {
     let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
     let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
     let click_hold = settings.parsed("CLICK_HOLD_SECONDS", seconds);
-    let credentials = credentials::read(settings);
     Some(GoogleAds {
         customer_id: id?,
         login_customer_id,
@@ -51,7 +50,6 @@ pub(super) fn read(settings: &mut Settings) -> Option<GoogleAds> {
         ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
         token_url,
         click_hold: click_hold.unwrap_or(windows::YOUNGEST_CLICK),
-        credentials,
     })
 }
 
@@ -97,8 +95,7 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect();
         let mut settings = Settings::new(&values);
         let google = read(&mut settings);
-        settings.finish().map_err(|error| error.to_string())?;
-        google.ok_or_else(|| "no account".into())
+        settings.finish(google).map_err(|error| error.to_string())
     }
 
     #[test]
