@@ -3,7 +3,6 @@
 pub mod bench;
 pub mod crm;
 pub mod demo;
-pub mod google;
 pub mod lambda_runtime;
 pub mod rows;
 pub mod server;

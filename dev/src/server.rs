@@ -18,8 +18,8 @@ use shared::App;
 use shared::http::{Endpoint, Problem, Request, Response, answer, json};
 
 use crate::crm::CrmSandbox;
-use crate::google::GoogleSandbox;
 use crate::rows;
+use google_sandbox::GoogleSandbox;
 
 /// What API Gateway lets through; a function's own limit comes after.
 const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;

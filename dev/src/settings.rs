@@ -10,7 +10,7 @@ use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, ready};
 use shared::identity::Hash;
 
-use crate::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 
 /// Signs the webhook.
 pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";

@@ -40,7 +40,7 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
         values.remove("GOOGLE_CLIENT_ID");
         values.remove("GOOGLE_CLIENT_SECRET");
     };
-    let stage = Arc::new(Stage::with_account(pool, dev::google::GoogleAccount::dev(), silent).await);
+    let stage = Arc::new(Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), silent).await);
     for batch in 0..PAIRS / AT_ONCE {
         let pairs = (0..AT_ONCE).flat_map(|n| {
             let n = batch * AT_ONCE + n;

@@ -3,9 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use dev::google::{Endpoint, Fault, FaultKind, ReceivedEvent};
 use dev::lambda_runtime::LambdaRuntime;
 use dev::settings;
+use google_sandbox::{Endpoint, Fault, FaultKind, ReceivedEvent};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::PgPool;

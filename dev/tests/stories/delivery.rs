@@ -12,8 +12,8 @@ mod verdicts;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::settings;
+use google_sandbox::{GoogleAccount, GoogleSandbox};
 use secrecy::SecretString;
 use serde_json::Value;
 use shared::App;

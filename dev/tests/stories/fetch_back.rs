@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dev::crm::{Crm, Failure, Kind};
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};

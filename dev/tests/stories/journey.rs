@@ -1,7 +1,7 @@
 //! From the click to the confirmed conversion, by hand, and what a person would check on the way.
 
 use chrono::{DateTime, Utc};
-use dev::google::{Endpoint, Fault, FaultKind, RequestStatus, Verdict};
+use google_sandbox::{Endpoint, Fault, FaultKind, RequestStatus, Verdict};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::identity::Hash;
@@ -113,7 +113,7 @@ async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
     let hold = |values: &mut shared::config::Values| {
         values.insert("CLICK_HOLD_SECONDS".into(), "21600".into());
     };
-    let stage = Stage::with_account(pool, dev::google::GoogleAccount::dev(), hold).await;
+    let stage = Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), hold).await;
     stage.post("/api/leads", &[], &json!({"email": "jane@example.com", "gclid": "Young"})).await;
     stage.deal(&report("jane@example.com")).await;
 
@@ -179,7 +179,7 @@ async fn one_bad_row_is_given_up_with_googles_reason_and_the_others_go(pool: PgP
     let refusal = FaultKind::RejectEvent {
         index: 0,
         reason: "INVALID_CURRENCY_CODE".into(),
-        field_style: dev::google::FieldStyle::EventsEvents,
+        field_style: google_sandbox::FieldStyle::EventsEvents,
     };
     stage.google.script(Fault::once(Endpoint::Ingest, refusal).after(3)).unwrap();
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use dev::google::{AwsRole, GoogleAccount, WorkloadIdentity};
 use dev::lambda_runtime::LambdaRuntime;
 use dev::settings;
+use google_sandbox::{AwsRole, GoogleAccount, WorkloadIdentity};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::config::Values;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use services::postgres::Postgres;

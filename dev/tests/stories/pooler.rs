@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use serde_json::json;
 use services::pgbouncer::PgBouncer;
 use shared::config::Values;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dev::crm::CrmSandbox;
-use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
+use google_sandbox::{GoogleAccount, GoogleSandbox};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::App;

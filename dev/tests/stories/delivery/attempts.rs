@@ -1,7 +1,7 @@
 //! The log of attempts: enough to explain what happened, and nothing personal.
 
 use chrono::TimeDelta;
-use dev::google::EventPoison;
+use google_sandbox::EventPoison;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 

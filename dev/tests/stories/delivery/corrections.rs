@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use crm_conversion::{ENDPOINT, handle};
-use dev::google::{AdjustmentType, Conversion, Endpoint, Fault, FaultKind};
+use google_sandbox::{AdjustmentType, Conversion, Endpoint, Fault, FaultKind};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testing::{call, json_request, signed};

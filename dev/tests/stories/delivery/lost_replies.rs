@@ -1,7 +1,7 @@
 //! Google accepts, and we don't hear of it.
 
 use chrono::TimeDelta;
-use dev::google::{Endpoint, Fault, FaultKind};
+use google_sandbox::{Endpoint, Fault, FaultKind};
 use sqlx::PgPool;
 
 use super::{Delivery, counts};

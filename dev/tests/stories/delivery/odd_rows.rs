@@ -1,7 +1,7 @@
 //! One odd row, or an odd answer, must not stop the others, and no pause is for ever.
 
 use chrono::TimeDelta;
-use dev::google::{Endpoint, EventPoison, Fault, FaultKind, FieldStyle, Poison, RowPoison};
+use google_sandbox::{Endpoint, EventPoison, Fault, FaultKind, FieldStyle, Poison, RowPoison};
 use sqlx::PgPool;
 
 use super::{Delivery, counts};

@@ -1,7 +1,7 @@
 //! Three days without Google.
 
 use chrono::TimeDelta;
-use dev::google::{Endpoint, Fault, FaultKind};
+use google_sandbox::{Endpoint, Fault, FaultKind};
 use sqlx::PgPool;
 
 use super::{Delivery, counts};

@@ -1,7 +1,7 @@
 //! A few conversions that Google refuses, among many that it doesn't.
 
 use chrono::TimeDelta;
-use dev::google::{EventPoison, FieldStyle, Poison, RowPoison};
+use google_sandbox::{EventPoison, FieldStyle, Poison, RowPoison};
 use serde_json::Value;
 use sqlx::PgPool;
 
