@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_breaks_it() {
+    fn every_number_has_the_hash_of_its_international_form_or_the_reason_why_not() {
         // A linear congruential generator: the same texts in every run.
         let mut state = 1_u64;
         let mut next = |below: usize| {
@@ -278,7 +278,15 @@ mod tests {
             let region = Region::parse(regions[next(regions.len())]).ok().filter(|_| next(4) > 0);
             if let Ok(phone) = Phone::parse(&text, region) {
                 assert_eq!(phone.as_str(), text.trim(), "{text}");
-                let _ = phone.hash();
+                match phone.hash() {
+                    Ok(hash) => {
+                        let number = e164(phone.as_str(), region).unwrap();
+                        assert_eq!(Phone::parse(&number, None).unwrap().hash(), Ok(hash), "{text}: {number}");
+                    }
+                    Err(NoHash::NotInternational) => assert!(text.contains(['+', '＋']), "{text}"),
+                    Err(NoHash::NoCountry) => assert_eq!(region, None, "{text}"),
+                    Err(NoHash::NotOf(asked)) => assert_eq!(region, Some(asked), "{text}"),
+                }
             }
         }
     }
