@@ -2,6 +2,7 @@
 //! rows, and bodies that nobody should send. Whatever goes wrong in here is a failed test, so it panics.
 
 mod bad_input;
+mod size;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 pub use bad_input::{fuzz, refuses_bad_input};
+pub use size::scaled;
 
 /// A website that may call.
 pub const ORIGIN: &str = "https://www.example.com";

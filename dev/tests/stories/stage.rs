@@ -1,7 +1,7 @@
 //! What every story plays on.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dev::crm::CrmSandbox;
 use dev::{server, settings};
@@ -14,7 +14,6 @@ use shared::config::Values;
 use shared::crm::authentication::Signed;
 use sqlx::{ConnectOptions, PgPool};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
 /// Adtrail and the sandbox Google on one loopback port.
 pub struct Stage {
@@ -151,11 +150,24 @@ impl Stage {
     }
 }
 
-/// Builds a function's real binary, which is a matter of a moment when `make test` has run, and says where it is.
-pub async fn binary(function: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", function]).status().await;
-    assert!(built.unwrap().success());
-    PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name(function)
+/// A function's real binary. `make test` has built it: cargo builds only the binaries of the package it tests.
+pub fn binary(function: &str) -> PathBuf {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name(function);
+    let is_current = is_newer_than_its_sources(&binary).unwrap_or_default();
+    assert!(is_current, "{} is missing or out of date: run `cargo build` first", binary.display());
+    binary
+}
+
+/// Cargo lists a binary's sources beside it, as a rule for make.
+fn is_newer_than_its_sources(binary: &Path) -> std::io::Result<bool> {
+    let built = binary.metadata()?.modified()?;
+    let rule = std::fs::read_to_string(binary.with_extension("d"))?.replace("\\ ", "\0");
+    for source in rule.split_whitespace().skip(1) {
+        if Path::new(&source.replace('\0', " ")).metadata()?.modified()? > built {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How others reach the database of this test.
