@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use dev::crm::CrmSandbox;
 use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
@@ -13,6 +14,7 @@ use shared::clock::Clock;
 use shared::config::Values;
 use shared::crm::authentication::Signed;
 use sqlx::{ConnectOptions, PgPool};
+use testing::{due_at, store_due};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -129,25 +131,12 @@ impl Stage {
 
     /// Puts conversions that are due into the queue, without their history.
     pub async fn queue(&self, count: i32) {
-        sqlx::raw_sql(&format!(
-            "with lead as (
-                 insert into public.leads (email) values ('jane@example.com') returning id
-             ),
-             conversion as (
-                 insert into public.conversions (
-                     lead_id, conversion_type, idempotency_key, crm_deal_id, occurred_at, transaction_id, gclid,
-                     click_at, ad_user_data
-                 )
-                 select id, 'closed', 'D-' || n || ':closed', 'D-' || n, now(), 'adtrail-' || md5(n::text),
-                     'Click-' || n, now() - interval '1 day', 'granted'
-                 from lead, generate_series(1, {count}) n
-                 returning id
-             )
-             insert into public.conversion_queue (conversion_id, platform) select id, 'google_ads' from conversion"
-        ))
-        .execute(&self.pool)
-        .await
-        .unwrap();
+        let now = self.clock.now();
+        let due = (0..count).map(|n| {
+            let click = json!({"gclid": format!("Click-{n}"), "click_at": now - TimeDelta::days(1)});
+            due_at(now).conversion(&click)
+        });
+        store_due(&self.pool, due).await;
     }
 }
 

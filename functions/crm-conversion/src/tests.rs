@@ -5,8 +5,8 @@ use shared::identity::{Email, Hash};
 use shared::inbox::matching::Waiting;
 use sqlx::PgPool;
 use testing::{
-    Answer, SIGNATURE, WEBHOOK_SECRET, app, app_with, app_without_database, call, consequences, fuzz, insert,
-    match_waiting, refuses_bad_input, row, rows, signature, signed, with,
+    Answer, SIGNATURE, WEBHOOK_SECRET, app, app_with, app_without_database, call, consequences, fuzz, match_waiting,
+    refuses_bad_input, row, rows, signature, signed, with,
 };
 use uuid::Uuid;
 
@@ -25,16 +25,9 @@ fn deal(id: &str, fields: &Value) -> Value {
     deal
 }
 
-/// Stores a lead and answers its id. `columns` are added to, or replace, those of a lead of jane@example.com who came by a
-/// click at ten and filled in the form at eleven.
+/// Stores jane@example.com, with other columns, and answers her id.
 async fn lead(pool: &PgPool, columns: &Value) -> Uuid {
-    let mut lead = json!({
-        "email_hash": Hash::of("jane@example.com"), "email_hash_google": Hash::of("jane@example.com"),
-        "gclid": "click", "click_at": "2026-11-20T10:00:00Z", "created_at": "2026-11-20T11:00:00Z",
-        "ad_user_data": "granted", "ad_personalization": "denied",
-    });
-    lead.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
-    insert(pool, "leads", &lead).await
+    testing::lead("jane@example.com").with(columns).store(pool).await
 }
 
 /// The day of November on which a lead came, and its columns.
