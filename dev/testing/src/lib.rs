@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod fixtures;
+mod fuzz;
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,9 @@ use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
 use sqlx::PgPool;
 
-pub use bad_input::{fuzz, refuses_bad_input};
+pub use bad_input::refuses_bad_input;
 pub use fixtures::{DueConversion, Row, due, due_at, lead, store, store_due, waiting_deal};
+pub use fuzz::{cases, fuzz};
 
 /// A website that may call.
 pub const ORIGIN: &str = "https://www.example.com";
