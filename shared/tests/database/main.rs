@@ -7,4 +7,5 @@ mod db;
 mod inbox;
 mod lost_deals;
 mod matching;
+mod migrated;
 mod queue;
