@@ -12,8 +12,9 @@ pub(crate) use sources::sources;
 use std::io::Read;
 use std::path::Path;
 
-use shared::config::{Config, Values};
+use shared::config::Config;
 use shared::crm::{Source, Sources, ready};
+use shared::settings::Values;
 
 use crate::Failure;
 
@@ -30,7 +31,7 @@ impl<'a> Named<'a> {
             return Ok(Self::Declared(source));
         }
         if ready::toml(name).is_some() {
-            let source = Sources::ready(name, &|name| shared::config::value(values, name));
+            let source = Sources::ready(name, &|name| shared::settings::value(values, name));
             return source.map(|source| Self::Ready(source.into())).map_err(Failure::Said);
         }
         let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();

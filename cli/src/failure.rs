@@ -1,7 +1,7 @@
 //! How a command ends when it doesn't do what it was asked for.
 
-use shared::config::ConfigError;
 use shared::db::DbError;
+use shared::settings::ConfigError;
 
 /// What goes to standard error: a sentence that says the fix, without secrets and addresses.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ mod table;
 use std::io::{ErrorKind, Write};
 
 use clap::Parser as _;
-use shared::config::{ConfigError, Values};
+use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
 

@@ -2,7 +2,8 @@
 
 use shared::App;
 use shared::clock::Clock;
-use shared::config::{self, Config, Values};
+use shared::config::Config;
+use shared::settings::{self, Values};
 
 use crate::Failure;
 
@@ -15,7 +16,7 @@ pub(crate) fn app(values: &Values, required: &[&str]) -> Result<App, Failure> {
 
 /// For trying declarations: secrets of sources may be missing, and so may the database. Whether there is one is said.
 pub(crate) fn app_anyway(values: &Values, clock: Clock) -> Result<(App, bool), Failure> {
-    let has_database = config::value(values, DATABASE_URL).is_some();
+    let has_database = settings::value(values, DATABASE_URL).is_some();
     let mut values = values.clone();
     if !has_database {
         // The discard port: nobody listens, and nobody is going to call.

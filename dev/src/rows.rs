@@ -5,9 +5,6 @@ use shared::App;
 use shared::db::DbError;
 
 /// The newest twenty rows of every table, and `conversion_metrics`, as one JSON object.
-///
-/// # Errors
-/// Those of the database.
 pub async fn newest(app: &App) -> Result<Value, DbError> {
     app.db
         .tx(async |tx| {

@@ -5,10 +5,11 @@ use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use shared::config::{Config, ConfigError, Timing, Values};
+use shared::config::{Config, Timing};
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, ready};
 use shared::identity::Hash;
+use shared::settings::{ConfigError, Values};
 
 use crate::google::GoogleAccount;
 
@@ -121,8 +122,7 @@ pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
 /// When a setting changed from outside is wrong.
 pub fn config(values: &Values) -> Result<Config, ConfigError> {
     let mut config = Config::from_values(values, &[])?;
-    config.timing =
-        Timing { confirm_after: chrono::TimeDelta::zero(), probe_after: chrono::TimeDelta::zero(), ..config.timing };
+    config.timing = Timing { confirm_after: chrono::TimeDelta::zero(), probe_after: chrono::TimeDelta::zero() };
     Ok(config)
 }
 

@@ -1,9 +1,10 @@
 //! What a function has at hand.
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::db::Db;
-use crate::platforms::{Platform, REGISTRY};
+use crate::platforms::Platform;
+use crate::settings::ConfigError;
 
 /// Made once per sandbox, lent to every invocation.
 pub struct App {
@@ -23,9 +24,7 @@ impl App {
     /// # Errors
     /// When a platform's credentials are no credentials.
     pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
-        let connected = REGISTRY.iter().map(|entry| (entry.connect)(&config, &clock));
-        let connected = connected.collect::<Result<Vec<_>, _>>().map_err(|problem| ConfigError::new(&problem))?;
-        let platforms = connected.into_iter().flatten().collect();
+        let platforms = config.platforms.connect(&clock).map_err(|problem| ConfigError::new(&problem))?;
         Ok(Self { db: Db::new(config.database.clone(), connections), config, clock, platforms })
     }
 

@@ -85,6 +85,30 @@ impl Click {
     }
 }
 
+/// What Google's tag captures of a visit in the browser, encoded by the tag and passed on as it is: at most 4,096
+/// characters of base64, base64url, `.` and `=` (Data Manager API, `AdIdentifiers.session_attributes`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionAttributes(String);
+
+impl SessionAttributes {
+    /// # Errors
+    /// What is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
+        if (1..=4_096).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.into()))
+        } else {
+            Err("must be at most 4096 letters, digits and . _ - = + /, as Google's tag gives them".into())
+        }
+    }
+
+    /// As the tag gave them.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The five UTMs of one touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

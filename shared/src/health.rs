@@ -4,9 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, UnknownConsent};
+use crate::config::Config;
+use crate::consent::UnknownConsent;
 use crate::db::{DbError, Tx};
-use crate::platforms;
 
 /// Two runs of the schedule and some: a row that waits longer has been passed over.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -128,12 +128,9 @@ pub struct Last {
 }
 
 /// Asks the database.
-///
-/// # Errors
-/// Those of the database.
 #[expect(clippy::too_many_lines, reason = "two statements, so that their numbers belong together")]
 pub async fn check(tx: &mut Tx, config: &Config, now: DateTime<Utc>) -> Result<Health, DbError> {
-    let configured: Vec<String> = platforms::configured(config).into_iter().map(Into::into).collect();
+    let configured: Vec<String> = config.platforms.plans.lanes().into_iter().map(Into::into).collect();
     let row = sqlx::query!(
         r#"-- health::check
         with row as (

@@ -4,6 +4,7 @@
 //! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
 //! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
 
+pub mod breaker;
 mod log;
 pub mod receipts;
 mod settlement;
@@ -13,10 +14,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::config::{Config, UnknownConsent};
-use crate::consent::ConsentStatus;
-use crate::conversions::ConversionType;
+use crate::config::Config;
+use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx, json};
+use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Route};
@@ -38,9 +39,6 @@ pub struct Claim {
 }
 
 /// Claims due rows of a platform, those nearest to the end of their click first.
-///
-/// # Errors
-/// Those of the database.
 pub async fn claim(
     tx: &mut Tx,
     config: &Config,
@@ -145,9 +143,6 @@ pub async fn claim(
 
 /// Writes what came of a claim, one outcome for each conversion in their order, and logs the requests. Answers how many
 /// rows were still ours to write.
-///
-/// # Errors
-/// Those of the database.
 pub async fn settle(
     tx: &mut Tx,
     config: &Config,

@@ -6,10 +6,10 @@ use lambda_http::http::uri::{Scheme as UrlScheme, Uri};
 use lambda_http::http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Source, ready};
 use shared::http::Request;
+use shared::settings::Values;
 use uuid::Uuid;
 
 use super::{Named, curl, local_url, read};

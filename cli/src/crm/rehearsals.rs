@@ -6,10 +6,10 @@ mod item;
 use lambda_http::http::HeaderMap;
 use serde_json::json;
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::Source;
 use shared::crm::authentication::{self, Refusal, Verified};
 use shared::intake::{self, Webhook};
+use shared::settings::Values;
 
 use super::deliveries::{Delivery, Proof, headers, request, unsigned};
 use super::{Named, read};

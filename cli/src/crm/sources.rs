@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::fetch_back::FetchBack;
 use shared::crm::{Missing, Source, Sources, ready};
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, Refused};
+use shared::settings::Values;
 
 use super::path;
 use crate::answer::Answer;
@@ -30,7 +30,7 @@ pub(crate) async fn sources(values: &Values, is_ready: bool) -> Result<Answer, F
 }
 
 fn ready_ones(values: &Values) -> Result<Answer, Failure> {
-    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::config::value(values, name)));
+    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::settings::value(values, name)));
     let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Said)?;
     let documents = ready.iter().map(|source| {
         let mut it = document(source);

@@ -1,9 +1,9 @@
 //! `adtrail inbox attach`.
 
 use serde_json::json;
-use shared::config::Values;
 use shared::conversions::record_matches;
 use shared::inbox::matching::{self, Waiting};
+use shared::settings::Values;
 use uuid::Uuid;
 
 use super::words::{self, text};
@@ -25,7 +25,7 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         if !matching::attach(tx, inbox_id, lead_id, app.clock.now()).await? {
             return Err(Failure::Said(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
-        let recorded = record_matches(tx, &app, Waiting::Deal(inbox_id)).await?.pop();
+        let recorded = record_matches(tx, &app.config.platforms.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop();
         Ok((inbox_id, text(&deal["crm_deal_id"]), recorded))
     });
     let (inbox_id, crm_deal_id, recorded) = attached.await?;

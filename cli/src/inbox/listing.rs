@@ -1,8 +1,8 @@
 //! `adtrail inbox list`.
 
 use serde_json::json;
-use shared::config::Values;
 use shared::inbox::listing::{Entry, State, newest};
+use shared::settings::Values;
 
 use crate::answer::Answer;
 use crate::table::{amount, columns, time};

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use shared::App;
-use shared::config::Values;
 use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::matching::{self, Waiting};
 use shared::intake::{Outcome, Resumed, Taken, resume};
+use shared::settings::Values;
 use uuid::Uuid;
 
 use super::words::{self, text};
@@ -95,7 +95,7 @@ fn taken(event: &Kept, resumed: Resumed) -> Answer {
 async fn retry_deal(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: bool) -> Result<Answer, Failure> {
     let looked = app.db.tx(async |tx| -> Result<_, Failure> {
         matching::wait_again(tx, inbox_id, app.clock.now()).await?;
-        Ok(record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop())
+        Ok(record_matches(tx, &app.config.platforms.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
     });
     let recorded = looked.await?;
     let (status, said) = match recorded.as_ref().map(words::recorded) {

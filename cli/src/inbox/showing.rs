@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use shared::config::Values;
+use shared::settings::Values;
 
 use super::{find, words};
 use crate::answer::Answer;

@@ -8,8 +8,8 @@ use lambda_http::http::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::http::{Endpoint, cookies};
+use shared::settings::Values;
 use uuid::Uuid;
 
 use crate::settings;

@@ -27,6 +27,7 @@ use shared::crm::{self, Sources};
 use shared::db::{DbError, Tx};
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
+use shared::platforms::Plans;
 use sqlx::PgPool;
 
 pub use bad_input::refuses_bad_input;
@@ -207,7 +208,8 @@ where
     H: FnOnce(&'a App, Request) -> F,
     F: Future<Output = Result<Response, Problem>>,
 {
-    let (parts, body) = answer(app, endpoint, request, handle).await.into_parts();
+    let (parts, body) =
+        answer(&app.config.allowed_origins, endpoint, request, |request| handle(app, request)).await.into_parts();
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }
@@ -239,13 +241,16 @@ pub async fn execute(pool: &PgPool, statements: &str) {
     sqlx::raw_sql(statements).execute(pool).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
 }
 
+/// What the platforms of this app want of conversions.
+#[must_use]
+pub fn plans(app: &App) -> &Plans {
+    &app.config.platforms.plans
+}
+
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
-///
-/// # Errors
-/// Those of the database.
 pub async fn match_waiting(tx: &mut Tx, app: &App, limit: u16) -> Result<Vec<Recorded>, DbError> {
     match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => record_matches(tx, app, Waiting::Page(None, until)).await,
+        Some(until) => record_matches(tx, plans(app), Waiting::Page(None, until), app.clock.now()).await,
         None => Ok(Vec::new()),
     }
 }

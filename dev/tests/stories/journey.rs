@@ -111,7 +111,7 @@ async fn a_deal_may_come_before_its_lead(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
-    let hold = |values: &mut shared::config::Values| {
+    let hold = |values: &mut shared::settings::Values| {
         values.insert("CLICK_HOLD_SECONDS".into(), "21600".into());
     };
     let stage = Stage::with_account(pool, dev::google::GoogleAccount::dev(), hold).await;

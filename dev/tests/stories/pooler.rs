@@ -5,8 +5,8 @@ use std::str::FromStr;
 use dev::google::GoogleAccount;
 use serde_json::json;
 use services::pgbouncer::PgBouncer;
-use shared::config::Values;
 use shared::db::{Db, DbError};
+use shared::settings::Values;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, PgPool};
 

@@ -11,8 +11,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::authentication::Signed;
+use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
 use testing::{due_at, store_due};
 use tokio::net::TcpListener;
@@ -67,7 +67,7 @@ impl Stage {
         let crm = CrmSandbox::new();
         let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { google, crm, pool, base, clock, http: shared::platforms::http_client().unwrap() }
+        Self { google, crm, pool, base, clock, http: shared::outgoing::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {

@@ -4,7 +4,7 @@
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, Click, ClickId, UTM_LIMIT, Utm};
+use shared::attribution::{Attribution, Click, ClickId, SessionAttributes, UTM_LIMIT, Utm};
 use shared::consent::{Consent, ConsentStatus};
 use shared::conversions::record_matches;
 use shared::db::DbError;
@@ -12,7 +12,7 @@ use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
 use shared::inbox::matching::Waiting;
-use shared::leads::{self, Created, NewLead, SessionAttributes};
+use shared::leads::{self, Created, NewLead};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -44,7 +44,8 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
         .tx(async |tx| -> Result<_, DbError> {
             let created = leads::create(tx, &lead).await?;
             if let Created::New(_) = created {
-                record_matches(tx, app, Waiting::Of(&lead.email, lead.phone.as_ref())).await?;
+                let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
+                record_matches(tx, &app.config.platforms.plans, waiting, lead.at).await?;
             }
             Ok(created)
         })

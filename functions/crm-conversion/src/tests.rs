@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 
+mod at_once;
 mod corrections;
 
 async fn send(app: &App, deal: &Value) -> Answer {

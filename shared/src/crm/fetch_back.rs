@@ -73,7 +73,7 @@ fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = crate::config::endpoint(&String::deserialize(deserializer)?)
+    let text = crate::outgoing::endpoint(&String::deserialize(deserializer)?)
         .map_err(|problem| D::Error::custom(format!("url {problem}")))?;
     // A path would be put before the API's own and have every deal answered with 404.
     let host = url::Url::parse(&text).ok().filter(|url| {

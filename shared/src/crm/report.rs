@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::fields::{Text, scalar};
 use super::rules::{self, Held, Outcome, Rule};
 use super::sources::Source;
-use crate::conversions::ConversionType;
+use crate::deals::ConversionType;
+use crate::deals::Deal;
+use crate::deals::Loss;
 use crate::http::Warning;
 use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
 use crate::identity::{Hash, Region};
-use crate::inbox::Deal;
-use crate::lost_deals::Loss;
 
 /// What an item doesn't say of itself.
 #[derive(Debug)]

@@ -68,9 +68,6 @@ pub struct Event {
 
 /// Keeps a body and its events, once each. An event that was taken or received before stays what it was; any other is
 /// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
-///
-/// # Errors
-/// Those of the database.
 pub async fn keep(
     tx: &mut Tx,
     receipt: &Receipt<'_>,
@@ -130,9 +127,6 @@ pub async fn keep(
 }
 
 /// Was this event taken before?
-///
-/// # Errors
-/// Those of the database.
 pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
     let is_taken = sqlx::query_scalar!(
         r#"-- inbox::events::is_taken
@@ -170,9 +164,6 @@ pub struct Kept {
 
 /// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
 /// five minutes.
-///
-/// # Errors
-/// Those of the database.
 pub async fn claim_received(
     tx: &mut Tx,
     limit: u16,
@@ -205,9 +196,6 @@ pub async fn claim_received(
 }
 
 /// One event, to be looked at again.
-///
-/// # Errors
-/// Those of the database.
 pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
@@ -227,9 +215,6 @@ pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
 }
 
 /// Writes down what became of an event after all.
-///
-/// # Errors
-/// Those of the database.
 pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::settle
@@ -252,9 +237,6 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) ->
 
 /// The CRM could not be asked, or didn't say. It is asked again after a quarter of an hour, then ever more rarely, or
 /// when it says.
-///
-/// # Errors
-/// Those of the database.
 pub async fn postpone(
     tx: &mut Tx,
     kept: &Kept,
@@ -278,9 +260,6 @@ pub async fn postpone(
 }
 
 /// The CRM of this source said how long it wants to be left in peace.
-///
-/// # Errors
-/// Those of the database.
 pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::hold_back

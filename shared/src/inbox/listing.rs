@@ -71,9 +71,6 @@ pub struct Entry {
 }
 
 /// The newest entries in these states, or in any.
-///
-/// # Errors
-/// Those of the database.
 pub async fn newest(tx: &mut Tx, states: &[State], limit: u16) -> Result<Vec<Entry>, DbError> {
     let states: Vec<_> = states.iter().map(|state| state.as_str().to_owned()).collect();
     let entries = sqlx::query_as!(
@@ -113,9 +110,6 @@ pub async fn newest(tx: &mut Tx, states: &[State], limit: u16) -> Result<Vec<Ent
 /// Everything that is known of one entry, as it is stored: `deal` (or null), its `events` with the bodies they came in,
 /// `conversion`, `queue` and `lead`. Named by the id of the deal's place in the inbox or of an event, or by the CRM's id
 /// of the deal, which may be several.
-///
-/// # Errors
-/// Those of the database.
 pub async fn show(tx: &mut Tx, name: &str) -> Result<Vec<Value>, DbError> {
     let found = sqlx::query_scalar!(
         r#"-- inbox::listing::show
@@ -186,9 +180,6 @@ pub struct Traffic {
 }
 
 /// What each source sent in the last seven days.
-///
-/// # Errors
-/// Those of the database.
 pub async fn traffic(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Traffic>, DbError> {
     let traffic = sqlx::query_as!(
         Traffic,

@@ -34,9 +34,6 @@ struct Row {
 }
 
 /// Receipts of a platform whose verdict is due, the longest waiting first.
-///
-/// # Errors
-/// Those of the database.
 pub async fn unconfirmed(
     tx: &mut Tx,
     platform: &str,
@@ -150,9 +147,6 @@ impl<'a> Conclusion<'a> {
 
 /// Writes what became of receipts, with one verdict for each of their conversions. A row that was refused after all is
 /// open again, or a dead letter.
-///
-/// # Errors
-/// Those of the database.
 pub async fn conclude(
     tx: &mut Tx,
     config: &Config,

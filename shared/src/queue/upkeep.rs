@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::breaker::State;
-use crate::config::{Config, UnknownConsent};
+use crate::config::Config;
+use crate::consent::UnknownConsent;
 use crate::db::{DbError, Tx};
+use crate::queue::breaker::State;
 
 /// Counting due rows beyond this tells nothing new.
 const MANY: i64 = 10_000;
@@ -23,9 +24,6 @@ pub struct Work {
 }
 
 /// What there is to do for each of these platforms.
-///
-/// # Errors
-/// Those of the database.
 pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
     let rows = sqlx::query!(
         r#"-- queue::work
@@ -71,9 +69,6 @@ pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTim
 }
 
 /// Makes rows due that wait because a request failed: the platform is back.
-///
-/// # Errors
-/// Those of the database.
 pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::wake
@@ -92,9 +87,6 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
 /// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
 /// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform that
 /// nothing waits for.
-///
-/// # Errors
-/// Those of the database.
 pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::close_moot
@@ -147,9 +139,6 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
 }
 
 /// How many requests were made to an API in the last minute and in the last day.
-///
-/// # Errors
-/// Those of the database.
 pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
     let row = sqlx::query!(
         r#"-- queue::requests

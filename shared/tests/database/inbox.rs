@@ -2,14 +2,16 @@ use serde_json::{Value, json};
 use shared::App;
 use shared::attribution::Attribution;
 use shared::consent::Consent;
-use shared::conversions::{ConversionType, record_matches};
+use shared::conversions::record_matches;
 use shared::db::DbError;
+use shared::deals::{ConversionType, Deal};
 use shared::identity::{Email, Hash};
+use shared::inbox;
 use shared::inbox::matching::Waiting;
-use shared::inbox::{self, Deal};
 use shared::leads::{self, NewLead};
+use shared::locks;
 use sqlx::PgPool;
-use testing::{app, lead, match_waiting, rows, start, waiting_deal};
+use testing::{app, lead, match_waiting, plans, rows, start, waiting_deal};
 
 /// A deal of jane@example.com.
 async fn deal(pool: &PgPool, id: &str, received_at: &str) {
@@ -134,11 +136,18 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &format!("D-{nth}"));
         let by_lead = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
-            Ok::<_, DbError>(record_matches(tx, &app, Waiting::Of(&lead.email, None)).await?.len())
+            Ok::<_, DbError>(
+                record_matches(tx, plans(&app), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
+                    .await?
+                    .len(),
+            )
         });
         let by_deal = app.db.tx(async |tx| {
+            locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
-            Ok::<_, DbError>(record_matches(tx, &app, Waiting::Deal(received.inbox_id)).await?.len())
+            Ok::<_, DbError>(
+                record_matches(tx, plans(&app), Waiting::Deal(received.inbox_id), app.clock.now()).await?.len(),
+            )
         });
         let (by_lead, by_deal) = tokio::join!(by_lead, by_deal);
         assert_eq!(by_lead.unwrap() + by_deal.unwrap(), 1, "round {nth}");

@@ -5,7 +5,7 @@
 mod breaker;
 mod db;
 mod inbox;
-mod lost_deals;
+mod losses;
 mod matching;
 mod migrated;
 mod queue;

@@ -1,14 +1,15 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::App;
-use shared::conversions::{self, ConversionType, record_matches};
+use shared::conversions::record_matches;
 use shared::db::DbError;
+use shared::deals::{ConversionType, Deal};
 use shared::identity::{Email, Hash, Phone};
+use shared::inbox;
 use shared::inbox::matching::{self, Waiting};
-use shared::inbox::{self, Deal};
 use shared::money::Money;
 use sqlx::PgPool;
-use testing::{Row, app, execute, permutations, row, rows, start, store, waiting_deal};
+use testing::{Row, app, execute, permutations, plans, row, rows, start, store, waiting_deal};
 use uuid::Uuid;
 
 /// A report that names nobody, of a deal that closed now.
@@ -39,7 +40,7 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?;
+            record_matches(tx, plans(app), Waiting::Deal(received.inbox_id), app.clock.now()).await?;
             Ok(received.inbox_id)
         })
         .await;
@@ -47,7 +48,7 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
 }
 
 async fn rematch(app: &App) -> u64 {
-    conversions::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
+    shared::intake::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
 }
 
 async fn lead(pool: &PgPool, address: &str) -> Uuid {
@@ -99,7 +100,13 @@ async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
     let jane = lead(&pool, "jane@example.com").await;
     let mail = email("jane@example.com");
     // As the form does, at once.
-    let matched = app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&mail, None)).await).await.unwrap();
+    let matched = app
+        .db
+        .tx(async |tx| {
+            record_matches(tx, plans(&app), Waiting::OfPerson { email: &mail, phone: None }, app.clock.now()).await
+        })
+        .await
+        .unwrap();
     assert_eq!(matched.len(), 1);
     assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", jane]]));
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use shared::crm::{Meaning, Reading, Report, Source};
+use shared::deals::Deal;
 use shared::http::Warning;
 use shared::http::problem::FieldError;
 use shared::identity::{Email, Phone};
-use shared::inbox::Deal;
 use shared::intake::Outcome;
 
 use crate::inbox::words;

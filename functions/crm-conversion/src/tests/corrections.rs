@@ -421,7 +421,13 @@ async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_o
             } else {
                 lead(pool, &json!({"email_hash": Hash::of(&email)})).await;
                 let email = Email::parse(&email).unwrap();
-                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+                app.db
+                    .tx(async |tx| {
+                        let waiting = Waiting::OfPerson { email: &email, phone: None };
+                        record_matches(tx, testing::plans(&app), waiting, app.clock.now()).await
+                    })
+                    .await
+                    .unwrap();
             }
             app.clock.advance(TimeDelta::seconds(1));
             if uploads_at_once {
@@ -504,7 +510,13 @@ async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPo
             let Some(mut report) = steps[step].clone() else {
                 lead(&pool, &json!({"email_hash": Hash::of(&email)})).await;
                 let email = Email::parse(&email).unwrap();
-                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+                app.db
+                    .tx(async |tx| {
+                        let waiting = Waiting::OfPerson { email: &email, phone: None };
+                        record_matches(tx, testing::plans(&app), waiting, app.clock.now()).await
+                    })
+                    .await
+                    .unwrap();
                 continue;
             };
             (report["crm_deal_id"], report["email"]) = (json!(id), json!(email));

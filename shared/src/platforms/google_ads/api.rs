@@ -68,8 +68,7 @@ async fn send(
     let failed = |error: reqwest::Error| {
         let code = if error.is_timeout() { "timeout" } else { "connection_failed" };
         let what = error.without_url();
-        let message =
-            format!("Google can't be reached ({what}). Adtrail sends it again by itself; it will count once.");
+        let message = format!("Google can't be reached ({what}). Adtrail retries automatically; it is counted once.");
         Outcome::Unavailable(Reason::new(code, message), None)
     };
     exchange.http_status = None;

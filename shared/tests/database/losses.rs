@@ -1,15 +1,16 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::App;
-use shared::conversions::{Recorded, SkipReason, record_matches};
+use shared::conversions::{self, Recorded, SkipReason, record_matches};
 use shared::db::DbError;
+use shared::deals::Loss;
 use shared::identity::Hash;
-use shared::inbox;
 use shared::inbox::matching::Waiting;
+use shared::inbox::{self, losses};
 use shared::leads;
-use shared::lost_deals::{self, Loss};
+use shared::locks::{self, Locks};
 use sqlx::PgPool;
-use testing::{app, lead, match_waiting, row, rows, start, waiting_deal};
+use testing::{app, lead, match_waiting, plans, row, rows, start, waiting_deal};
 use tokio::sync::oneshot;
 
 use crate::inbox::lead_and_deal;
@@ -22,8 +23,9 @@ fn loss(id: &str, lost_at: DateTime<Utc>) -> Loss {
 async fn lose(app: &App, id: &str) -> Result<bool, DbError> {
     app.db
         .tx(async |tx| {
-            lost_deals::keep(tx, &loss(id, start()), false, start()).await?;
-            let retracted = lost_deals::retract(tx, id, start()).await?;
+            locks::take(tx, &Locks::of_deal(id)).await?;
+            losses::keep(tx, &loss(id, start()), false, start()).await?;
+            let retracted = conversions::retract(tx, plans(app), id, start()).await?;
             leads::renew_status(tx, &[id]).await?;
             Ok(retracted.is_some())
         })
@@ -106,11 +108,13 @@ async fn whatever_comes_with_a_loss_comes_to_nothing(pool: PgPool) {
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
-            record_matches(tx, &app, Waiting::Of(&lead.email, None)).await
+            record_matches(tx, plans(&app), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
+                .await
         });
         let closing = app.db.tx(async |tx| {
+            locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
-            record_matches(tx, &app, Waiting::Deal(received.inbox_id)).await
+            record_matches(tx, plans(&app), Waiting::Deal(received.inbox_id), app.clock.now()).await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();
@@ -147,7 +151,7 @@ async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
     let app = app(&pool);
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
-        app.db.tx(async |tx| lost_deals::keep(tx, &loss("D-1", lost_at), false, start()).await).await.unwrap();
+        app.db.tx(async |tx| losses::keep(tx, &loss("D-1", lost_at), false, start()).await).await.unwrap();
         let stored: DateTime<Utc> =
             sqlx::query_scalar("select lost_at from public.lost_deals").fetch_one(&pool).await.unwrap();
         assert_eq!(stored, kept);

@@ -48,12 +48,9 @@ impl State {
 }
 
 /// The state of a platform.
-///
-/// # Errors
-/// Those of the database.
 pub async fn state(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<State, DbError> {
     let paused = sqlx::query!(
-        "-- breaker::state
+        "-- queue::breaker::state
         select next_probe_at, ends_with from public.platform_state where platform = $1 and state = 'paused'",
         platform,
     )
@@ -74,12 +71,9 @@ pub struct Pause<'a> {
 }
 
 /// Pauses a platform until the next try. A platform that stays paused keeps the time it was first paused.
-///
-/// # Errors
-/// Those of the database.
 pub async fn pause(tx: &mut Tx, platform: &str, pause: Pause<'_>, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
-        "-- breaker::pause
+        "-- queue::breaker::pause
         insert into public.platform_state as p (platform, state, reason, paused_at, next_probe_at, ends_with)
         values ($1, 'paused', $2, $3, $4, $5)
         on conflict (platform) do update
@@ -97,12 +91,9 @@ pub async fn pause(tx: &mut Tx, platform: &str, pause: Pause<'_>, now: DateTime<
 }
 
 /// Leaves a paused platform alone until then.
-///
-/// # Errors
-/// Those of the database.
 pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
-        "-- breaker::postpone_probe
+        "-- queue::breaker::postpone_probe
         update public.platform_state set next_probe_at = $2 where platform = $1 and state = 'paused'",
         platform,
         until,

@@ -1,7 +1,7 @@
 //! Who we are to Google: one of three kinds of credentials.
 
-use super::Settings;
-use crate::platforms::google_ads::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
+use super::auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
+use crate::settings::Settings;
 
 /// The kind that functions ask for; the others stand in for it.
 pub(super) const SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
@@ -31,7 +31,7 @@ pub(super) fn read(settings: &mut Settings) -> Option<Credentials> {
         && !others.is_empty()
     {
         let (first, others) = (first.join(", "), others.concat().join(", "));
-        settings.problems.push(format!(
+        settings.refuse(format!(
             "{first} and {others} are different credentials, and only one kind may be set: take away {others}, or \
              {first} if that is the one you don't mean to use"
         ));
@@ -70,7 +70,7 @@ fn refresh_token(settings: &mut Settings) -> Option<RefreshToken> {
         return Some(RefreshToken { client_id, client_secret, refresh_token });
     }
     let problem = "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
-    settings.problems.push(problem.into());
+    settings.refuse(problem);
     None
 }
 
@@ -78,8 +78,8 @@ fn refresh_token(settings: &mut Settings) -> Option<RefreshToken> {
 mod tests {
     use secrecy::SecretString;
 
-    use super::super::{Config, Values};
     use super::*;
+    use crate::settings::Values;
 
     const EXTERNAL: &str = r#"{
         "type": "external_account",
@@ -97,14 +97,18 @@ mod tests {
     const USER: [(&str, &str); 3] =
         [("GOOGLE_CLIENT_ID", "id"), ("GOOGLE_CLIENT_SECRET", "hush"), ("GOOGLE_REFRESH_TOKEN", "token")];
 
-    /// What `Config` makes of these settings beside those every function has.
+    /// What an account makes of these settings.
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Credentials>, String> {
-        let always =
-            [("DATABASE_URL", "postgresql://app:pw@db.example.com/postgres"), ("GOOGLE_ADS_CUSTOMER_ID", "1234567890")];
+        let account = [("GOOGLE_ADS_CUSTOMER_ID", "1234567890")];
         let values: Values =
-            always.iter().chain(pairs).map(|(name, value)| ((*name).into(), SecretString::from(*value))).collect();
-        let config = Config::from_values(&values, &[SERVICE_ACCOUNT_KEY]).map_err(|error| error.to_string())?;
-        Ok(config.google_ads.and_then(|google| google.credentials))
+            account.iter().chain(pairs).map(|(name, value)| ((*name).into(), SecretString::from(*value))).collect();
+        let mut settings = Settings::new(&values);
+        if !are_set(&settings) {
+            settings.miss(SERVICE_ACCOUNT_KEY);
+        }
+        let google = super::super::settings::read(&mut settings);
+        settings.finish().map_err(|error| error.to_string())?;
+        Ok(google.and_then(|google| google.credentials))
     }
 
     #[test]
