@@ -34,8 +34,8 @@ pub struct Health {
 pub enum Status {
     /// Nothing to do.
     Healthy,
-    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays without
-    /// a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
+    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays
+    /// without a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,

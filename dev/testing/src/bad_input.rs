@@ -8,9 +8,9 @@ use sqlx::PgPool;
 
 use crate::{Answer, ORIGIN, call, consequences, request, with};
 
-/// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't belong
-/// there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good request
-/// of exactly the allowed size is let in.
+/// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't
+/// belong there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good
+/// request of exactly the allowed size is let in.
 ///
 /// # Panics
 /// When something bad is not refused with 4xx and the field to blame, or leaves a row in any table.

@@ -77,8 +77,8 @@ pub struct DueConversion {
     queue: Row,
 }
 
-/// A conversion that Google Ads is to hear of, due since a minute before [`start`]. Nothing is known by which Google could
-/// attribute it.
+/// A conversion that Google Ads is to hear of, due since a minute before [`start`]. Nothing is known by which Google
+/// could attribute it.
 pub fn due() -> DueConversion {
     due_at(start())
 }

@@ -162,7 +162,8 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     let (older, newer) = (click("2026-11-20T09:00:00Z"), click("2026-11-20T11:00:00Z"));
     let (from_row, from_body) = (("2026-11-20T10:00:00+00:00", "row"), ("2026-11-20T12:00:00+00:00", "body"));
     let from_cookie = |at| (at, "cookie");
-    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and is the visitor known?
+    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and whether the
+    // visitor is known.
     let cases = [
         (&all, json!({}), from_row, "row", true),
         (&all, older.clone(), from_row, "row", true),

@@ -18,8 +18,8 @@ pub async fn fill(connection: &mut PgConnection, finished: i64, due: i64) -> any
     Ok(())
 }
 
-/// What refers to something is inserted with it, so nothing is looked up again; and indexes are made afterwards (`reindex`
-/// brings those back that aren't ready). Together that takes less than half the time.
+/// What refers to something is inserted with it, so nothing is looked up again; and indexes are made afterwards
+/// (`reindex` brings those back that aren't ready). Together that takes less than half the time.
 const FOR_MANY_ROWS: &str = "-- rows::FOR_MANY_ROWS
     set session_replication_role = replica;
     set work_mem = '256MB';

@@ -1,5 +1,6 @@
-//! What the Data Manager API's answers mean for the conversions that were sent. Only an answer that can be read and that
-//! is about a conversion settles it; everything else is sent again, which is harmless: the `transactionId` is the same.
+//! What the Data Manager API's answers mean for the conversions that were sent. Only an answer that can be read and
+//! that is about a conversion settles it; everything else is sent again, which is harmless: the `transactionId` is the
+//! same.
 
 use std::collections::BTreeMap;
 
