@@ -104,7 +104,8 @@ pub fn secret(name: &str) -> &'static str {
     found.map_or("", |(_, secret)| secret)
 }
 
-/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has another.
+/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has
+/// another.
 ///
 /// # Panics
 /// When there is no such ready source: it is named in the code.

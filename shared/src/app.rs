@@ -1,9 +1,9 @@
 //! What a function has at hand.
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::db::Db;
-use crate::platforms::Platform;
+use crate::platforms::{Plans, Platform};
 use crate::settings::ConfigError;
 
 /// Made once per sandbox, lent to every invocation.
@@ -25,19 +25,27 @@ impl App {
     /// When a platform's credentials are no credentials.
     pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
         let platforms = config.platforms.connect(&clock).map_err(|problem| ConfigError::new(&problem))?;
-        Ok(Self { db: Db::new(config.database.clone(), connections), config, clock, platforms })
+        let db = Db::new(config.database.clone(), connections).with_clock(clock.clone());
+        Ok(Self { db, config, clock, platforms })
     }
 
-    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't answer
-    /// now is asked again by the first request.
+    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't
+    /// answer now is asked again by the first request.
     ///
     /// # Errors
     /// When settings are missing or wrong.
     pub async fn init(required: &[&str]) -> Result<Self, ConfigError> {
-        let app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
+        let mut app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
+        app.db = app.db.reading_again(config::database_options);
         if let Err(error) = app.db.warm().await {
             tracing::warn!(%error, "no database connection yet");
         }
         Ok(app)
+    }
+
+    /// What the ad platforms that are set up want of conversions.
+    #[must_use]
+    pub fn plans(&self) -> &Plans {
+        &self.config.platforms.plans
     }
 }

@@ -1,6 +1,6 @@
 //! What the settings mean together. Everything that is missing or wrong is reported at once.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::consent::UnknownConsent;
 use crate::crm::Sources;
 use crate::crm::authentication::Scheme;
+use crate::db::authority;
 use crate::http::cors::Origins;
 use crate::identity::Region;
 use crate::platforms::{self, Platforms};
@@ -104,7 +105,7 @@ impl Config {
         let database = database(&mut settings);
         let config = Self {
             database: database.unwrap_or_else(PgConnectOptions::new_without_pgpass),
-            allowed_origins: origins(&mut settings),
+            allowed_origins: settings.parsed("ALLOWED_ORIGINS", Origins::parse).unwrap_or_default(),
             cookie_domain: settings.parsed("COOKIE_DOMAIN", cookie_domain),
             ip_hash_key: settings.secret("IP_HASH_KEY"),
             crm_sources: crm_sources(&mut settings, parse_sources),
@@ -125,25 +126,27 @@ impl Config {
     }
 }
 
+/// How to reach Postgres, as the settings have it now: a password may be rotated while a sandbox lives.
+pub async fn database_options() -> Result<PgConnectOptions, ConfigError> {
+    let values = values().await?;
+    let mut settings = Settings::new(&values);
+    let options = database(&mut settings);
+    settings.finish()?;
+    options.ok_or_else(|| ConfigError::new("DATABASE_URL is missing"))
+}
+
 /// Reads declarations with the secrets that are set.
 type ParseSources = fn(&str, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
 fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
-    let authority = settings.text("DATABASE_CA_PEM");
+    let authority = settings.parsed("DATABASE_CA_PEM", authority::parse);
     settings.parsed("DATABASE_URL", |url| {
         // The parser's own message may quote the password.
         let options = PgConnectOptions::from_str(url).map_err(
             |_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded",
         )?;
-        Ok(match authority {
-            Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
-            None => options,
-        })
+        Ok(authority::trust(options, url, authority))
     })
-}
-
-fn origins(settings: &mut Settings) -> Origins {
-    settings.parsed("ALLOWED_ORIGINS", Origins::parse).unwrap_or_default()
 }
 
 fn cookie_domain(text: &str) -> Result<String, String> {
@@ -159,7 +162,7 @@ fn cookie_domain(text: &str) -> Result<String, String> {
 /// environment does.
 fn crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
     let written = settings.as_written("CRM_SOURCES");
-    let file = Path::new(written.trim()).to_owned();
+    let file = PathBuf::from(written.trim());
     let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
     let toml = if is_file {
         std::fs::read_to_string(&file)
@@ -225,6 +228,13 @@ mod tests {
     fn no_secret_shows_in_an_error() {
         let report = error(&[("DATABASE_URL", "postgresql://app:s3cret@[bad"), ("GOOGLE_CLIENT_SECRET", "hush")], &[]);
         assert!(!report.contains("s3cret") && !report.contains("hush"), "{report}");
+    }
+
+    #[test]
+    fn a_database_authority_must_be_a_certificate() {
+        let report = error(&[("DATABASE_CA_PEM", "not for the log")], &[]);
+        assert!(report.contains("DATABASE_CA_PEM must be the certificate"), "{report}");
+        assert!(!report.contains("not for the log"), "{report}");
     }
 
     #[test]

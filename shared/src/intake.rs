@@ -1,5 +1,5 @@
-//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One way
-//! for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
+//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One
+//! way for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
 
 mod later;
 
@@ -20,6 +20,7 @@ use crate::deals::{Deal, Loss};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::Hash;
+use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
 use crate::inbox::{self, Received, losses};
@@ -172,7 +173,7 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     let payload_hash = Hash::of(webhook.body);
     let readings = read_hashed(app, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
-    locks::take(tx, &readings.iter().map(|(_, reading)| locks(reading)).fold(Locks::default(), Locks::and)).await?;
+    locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
     let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
     for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
         // A loss that came before is no second one, even if the deal closed in between.
@@ -203,11 +204,11 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     Ok(taken)
 }
 
-/// What would become of a webhook, with everything that would be stored for each of its deals; nothing is.
-pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Vec<Value>)>, DbError> {
+/// What would become of a webhook, with everything that would be stored for each of its deals. Rolls back.
+pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
-        Rehearsed(Vec<(Taken, Vec<Value>)>),
+        Rehearsed(Vec<(Taken, Option<Entry>)>),
         Failed(DbError),
     }
     impl From<DbError> for End {
@@ -219,8 +220,8 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Ve
         let mut rehearsed = Vec::new();
         for taken in receive(tx, app, webhook).await? {
             let stored = match taken.inbox_id {
-                Some(id) => inbox::listing::show(tx, &id.to_string()).await?,
-                None => Vec::new(),
+                Some(id) => entry::of_deal(tx, id).await?,
+                None => None,
             };
             rehearsed.push((taken, stored));
         }
@@ -250,7 +251,7 @@ async fn take(tx: &mut Tx, app: &App, mut reading: Reading, came: Came, now: Dat
             reading.warnings.extend(shared_id(deal, &received));
             (reach(tx, app, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (undo(tx, plans(app), loss, came.is_known, now).await?, None),
+        Meaning::Report(Report::Lost(loss)) => (undo(tx, app.plans(), loss, came.is_known, now).await?, None),
         Meaning::Fetch => (Outcome::Received, None),
         Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
         Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
@@ -272,17 +273,17 @@ async fn reach(
             return Ok(duplicate);
         }
         if !conversions::reopen(tx, inbox_id).await? {
-            let restated = conversions::restate(tx, plans(app), inbox_id, now).await?;
+            let restated = conversions::restate(tx, app.plans(), inbox_id, now).await?;
             let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
                 return Ok(duplicate);
             };
             // It may have closed before its loss after all.
             let retracted =
-                if restated.is_moved { retract(tx, plans(app), &deal.crm_deal_id, now).await? } else { None };
+                if restated.is_moved { retract(tx, app.plans(), &deal.crm_deal_id, now).await? } else { None };
             return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }
-    let recorded = record_matches(tx, plans(app), Waiting::Deal(inbox_id), now).await?.pop();
+    let recorded = record_matches(tx, app.plans(), Waiting::Deal(inbox_id), now).await?.pop();
     Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
         Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
         None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
@@ -322,11 +323,8 @@ async fn retract(
     Ok(Some(Outcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
 }
 
-fn plans(app: &App) -> &Plans {
-    &app.config.platforms.plans
-}
-
-fn locks(reading: &Reading) -> Locks {
+/// What to lock before a reading is applied.
+fn locks_of(reading: &Reading) -> Locks {
     match &reading.meaning {
         Meaning::Report(Report::Reached(deal)) => inbox::locks_of(deal),
         Meaning::Report(Report::Lost(loss)) => Locks::of_deal(&loss.crm_deal_id),

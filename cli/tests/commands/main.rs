@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
-mod attaching;
-mod deliveries;
-mod listing;
+mod attach;
+mod dry_run;
+mod list;
 mod process;
-mod rehearsals;
-mod retrying;
+mod retry;
+mod sign;
 mod sources;
 
 use lambda_http::RequestExt;

@@ -27,7 +27,6 @@ use shared::crm::{self, Sources};
 use shared::db::{DbError, Tx};
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
-use shared::platforms::Plans;
 use sqlx::PgPool;
 
 pub use bad_input::refuses_bad_input;
@@ -241,16 +240,10 @@ pub async fn execute(pool: &PgPool, statements: &str) {
     sqlx::raw_sql(statements).execute(pool).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
 }
 
-/// What the platforms of this app want of conversions.
-#[must_use]
-pub fn plans(app: &App) -> &Plans {
-    &app.config.platforms.plans
-}
-
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
 pub async fn match_waiting(tx: &mut Tx, app: &App, limit: u16) -> Result<Vec<Recorded>, DbError> {
     match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => record_matches(tx, plans(app), Waiting::Page(None, until), app.clock.now()).await,
+        Some(until) => record_matches(tx, app.plans(), Waiting::Page(None, until), app.clock.now()).await,
         None => Ok(Vec::new()),
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the CRM
-//! reported before they came.
+//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the
+//! CRM reported before they came.
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
@@ -33,7 +33,8 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
+/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person
+/// become.
 ///
 /// # Errors
 /// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.
@@ -45,7 +46,7 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
             let created = leads::create(tx, &lead).await?;
             if let Created::New(_) = created {
                 let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
-                record_matches(tx, &app.config.platforms.plans, waiting, lead.at).await?;
+                record_matches(tx, app.plans(), waiting, lead.at).await?;
             }
             Ok(created)
         })

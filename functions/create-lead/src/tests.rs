@@ -152,7 +152,9 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     execute(
         &pool,
         &format!(
-            "insert into public.visitors (visitor_id, gclid, click_at, utm_source, utm_term, first_seen_at, last_seen_at)
+            "insert into public.visitors (
+                visitor_id, gclid, click_at, utm_source, utm_term, first_seen_at, last_seen_at
+             )
              values ('{all}', 'row', '2026-11-20 10:00Z', 'row', 'row', '2026-11-20 10:00Z', '2026-11-20 10:00Z'),
                 ('{bare}', null, null, null, null, '2026-11-20 10:00Z', '2026-11-20 10:00Z')"
         ),
@@ -198,7 +200,9 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
     execute(
         &pool,
         &format!(
-            "insert into public.visitors (visitor_id, ad_user_data, ad_personalization, consent_recorded_at, first_seen_at)
+            "insert into public.visitors (
+                visitor_id, ad_user_data, ad_personalization, consent_recorded_at, first_seen_at
+             )
              values ('{asked}', 'granted', 'denied', '2026-11-19 10:00Z', '2026-11-19 10:00Z')"
         ),
     )

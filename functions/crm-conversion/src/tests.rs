@@ -117,7 +117,10 @@ async fn the_status_says_what_becomes_of_a_deal(pool: PgPool) {
         let conversions = rows(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
         let queued = rows(
             &pool,
-            &format!("select q.* from public.conversion_queue q join public.conversions c on c.id = conversion_id where crm_deal_id = '{id}'"),
+            &format!(
+                "select q.* from public.conversion_queue q join public.conversions c on c.id = conversion_id
+                 where crm_deal_id = '{id}'"
+            ),
         )
         .await;
         assert_eq!(conversions.len(), usize::from(said != "awaiting_lead"), "{fields}");
@@ -274,7 +277,8 @@ async fn of_several_leads_it_is_the_newest_before_the_deal_with_a_click(pool: Pg
         let fields = json!({"email": email, "occurred_at": format!("2026-11-{occurred:02}T12:00:00Z")});
         assert_eq!(send(&app, &deal(&format!("D-{nth}"), &fields)).await.body["status"], "queued");
         let found = format!(
-            "select l.created_at from public.leads l join public.conversions c on c.lead_id = l.id where crm_deal_id = 'D-{nth}'"
+            "select l.created_at from public.leads l join public.conversions c on c.lead_id = l.id
+             where crm_deal_id = 'D-{nth}'"
         );
         assert_eq!(
             row(&pool, &found).await["created_at"],

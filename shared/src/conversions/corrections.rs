@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::SkipReason;
 use crate::db::{DbError, Tx};
-use crate::platforms::{Correction, Operation, Plans};
+use crate::platforms::{Operation, Plans};
 
 /// Lets a deal that closed again after its loss be recorded anew, if no platform heard of it before: platforms take
 /// nothing again that was taken back. Answers whether it now waits for [`super::record_matches`].
@@ -13,7 +14,8 @@ pub async fn reopen(tx: &mut Tx, inbox_id: Uuid) -> Result<bool, DbError> {
         "-- conversions::reopen
         with reopened as (
             update public.conversions c
-            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, skip_reason = null, retracted_at = null
+            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, skip_reason = null,
+                retracted_at = null
             from public.inbox i
             join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
             where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
@@ -44,9 +46,9 @@ pub struct Restated {
     pub is_retracted: bool,
 }
 
-/// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a platform
-/// may know of the old one. The time only changes until a platform may know it: it is what a conversion is recognised
-/// by. None when all is as it was.
+/// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a
+/// platform may know of the old one. The time only changes until a platform may know it: it is what a conversion is
+/// recognised by. None when all is as it was.
 pub async fn restate(
     tx: &mut Tx,
     plans: &Plans,
@@ -91,43 +93,65 @@ pub async fn restate(
         from stood s
         where c.id = s.id and (s.is_worth_else or s.is_moved)
         returning
-            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!", c.retracted_at is not null as "is_retracted!""#,
+            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!",
+            c.retracted_at is not null as "is_retracted!""#,
         inbox_id,
         now,
     )
     .fetch_optional(&mut *tx)
     .await?;
     let Some(changed) = changed else { return Ok(None) };
+    let mut platforms = Vec::new();
+    if changed.is_worth_else && !changed.is_retracted {
+        let told = told(tx, conversion_id).await?;
+        platforms = restate_at_platforms(tx, plans, conversion_id, &told, now).await?;
+    }
     Ok(Some(Restated {
-        platforms: if changed.is_worth_else {
-            restate_at_platforms(tx, plans, conversion_id, now).await?
-        } else {
-            Vec::new()
-        },
+        platforms,
         is_moved: changed.is_moved,
         is_worth_else: changed.is_worth_else,
         is_retracted: changed.is_retracted,
     }))
 }
 
-/// Has the new value told where the old one may be known, and answers where.
+/// An upload that its platform may have received.
+struct Told {
+    queue_id: Uuid,
+    platform: String,
+}
+
+/// The uploads of a conversion that their platforms may have received: a row that was never claimed can't have been
+/// sent. The caller has locked the conversion, so no claim comes in between.
+async fn told(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<Told>, DbError> {
+    let told = sqlx::query_as!(
+        Told,
+        "-- conversions::told
+        select id as queue_id, platform
+        from public.conversion_queue
+        where conversion_id = $1 and adjusts is null and claims > 0 and status <> 'dead_letter'",
+        conversion_id,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(told)
+}
+
+/// Queues the new value for the platforms that may know of the old one, and answers in which lanes.
 async fn restate_at_platforms(
     tx: &mut Tx,
     plans: &Plans,
     conversion_id: Uuid,
+    told: &[Told],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let Ways { uploads, lanes, seconds } = Ways::of(plans, Operation::Restatement);
+    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Restatement, told);
     let platforms = sqlx::query_scalar!(
         "-- conversions::restate_at_platforms
         insert into public.conversion_queue as q (conversion_id, platform, adjusts, expires_at, created_at)
-        select c.id, way.lane, told.id, c.occurred_at + make_interval(secs => way.seconds), $5
+        select c.id, d.lane, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
         from public.conversions c
-        join public.conversion_queue told on told.conversion_id = c.id
-        join unnest($2::text[], $3::text[], $4::float8[]) as way (uploads, lane, seconds) on way.uploads = told.platform
-        where c.id = $1 and c.retracted_at is null
-            -- Whoever never claimed it can't have sent the old value.
-            and told.claims > 0 and told.status <> 'dead_letter'
+        cross join unnest($2::text[], $3::uuid[], $4::float8[]) as d (lane, adjusts, seconds)
+        where c.id = $1
         on conflict (conversion_id, platform) do update
         -- Told again, from the start and due as of now. An attempt with the value before loses its lease.
         set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = $5, request_id = null,
@@ -135,8 +159,8 @@ async fn restate_at_platforms(
             last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
         returning platform",
         conversion_id,
-        &uploads,
         &lanes,
+        &adjusts,
         &seconds,
         now,
     )
@@ -154,7 +178,8 @@ pub struct Retracted {
     pub platforms: Vec<String>,
 }
 
-/// Undoes the closing of a lost deal, once: takes it back where a platform may know of it, and drops it where none does.
+/// Undoes the closing of a lost deal, once: takes it back where a platform may know of it, and drops it where none
+/// does.
 pub async fn retract(
     tx: &mut Tx,
     plans: &Plans,
@@ -178,49 +203,53 @@ pub async fn retract(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(conversion_id) = conversion_id else { return Ok(None) };
-    let restatements = Ways::of(plans, Operation::Restatement).lanes;
-    drop_untold(tx, conversion_id, &restatements).await?;
-    let platforms = retract_from_platforms(tx, plans, conversion_id, now).await?;
-    skip_if_untold(tx, conversion_id).await?;
+    let told = told(tx, conversion_id).await?;
+    drop_untold(tx, plans, conversion_id).await?;
+    if told.is_empty() {
+        skip(tx, conversion_id).await?;
+    }
+    let platforms = retract_from_platforms(tx, plans, conversion_id, &told, now).await?;
     Ok(Some(Retracted { conversion_id, platforms }))
 }
 
 /// Drops what no platform heard of: uploads that were never claimed, and restatements that were not accepted.
-async fn drop_untold(tx: &mut Tx, conversion_id: Uuid, restatements: &[String]) -> Result<(), DbError> {
+async fn drop_untold(tx: &mut Tx, plans: &Plans, conversion_id: Uuid) -> Result<(), DbError> {
+    let restatements = plans.corrections(Operation::Restatement);
+    let restatements: Vec<_> = restatements.iter().map(|(_, correction)| correction.lane.to_owned()).collect();
     sqlx::query!(
         "-- conversions::drop_untold
         delete from public.conversion_queue
         where conversion_id = $1
             and ((adjusts is null and claims = 0) or (platform = any($2) and status <> 'uploaded'))",
         conversion_id,
-        restatements,
+        &restatements,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Queues the retraction where a platform may know of the conversion, and answers where.
+/// Queues the retraction for the platforms that may know of the conversion, and answers in which lanes.
 async fn retract_from_platforms(
     tx: &mut Tx,
     plans: &Plans,
     conversion_id: Uuid,
+    told: &[Told],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let Ways { uploads, lanes, seconds } = Ways::of(plans, Operation::Retraction);
+    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Retraction, told);
     let platforms = sqlx::query_scalar!(
         "-- conversions::retract_from_platforms
         insert into public.conversion_queue (conversion_id, platform, adjusts, expires_at, created_at)
-        select c.id, way.lane, told.id, c.occurred_at + make_interval(secs => way.seconds), $5
+        select c.id, d.lane, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
         from public.conversions c
-        join public.conversion_queue told on told.conversion_id = c.id
-        join unnest($2::text[], $3::text[], $4::float8[]) as way (uploads, lane, seconds) on way.uploads = told.platform
-        where c.id = $1 and told.adjusts is null and told.claims > 0 and told.status <> 'dead_letter'
+        cross join unnest($2::text[], $3::uuid[], $4::float8[]) as d (lane, adjusts, seconds)
+        where c.id = $1
         on conflict (conversion_id, platform) do nothing
         returning platform",
         conversion_id,
-        &uploads,
         &lanes,
+        &adjusts,
         &seconds,
         now,
     )
@@ -229,39 +258,37 @@ async fn retract_from_platforms(
     Ok(platforms)
 }
 
-/// A lost deal that no platform may know of is none for any of them.
-async fn skip_if_untold(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
+/// Notes why no platform hears of it: its deal was lost first.
+async fn skip(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
     sqlx::query!(
-        "-- conversions::skip_if_untold
-        update public.conversions c set skip_reason = 'deal_lost'
-        where c.id = $1
-            and not exists (
-                select from public.conversion_queue q
-                where q.conversion_id = c.id and q.adjusts is null and q.claims > 0 and q.status <> 'dead_letter'
-            )",
+        "-- conversions::skip
+        update public.conversions set skip_reason = $2 where id = $1",
         conversion_id,
+        SkipReason::DealLost as SkipReason,
     )
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// The lanes that take a correction, as columns: what was told where, in which lane its correction goes, and for how many
-/// seconds after the conversion.
-struct Ways {
-    uploads: Vec<String>,
+/// Corrections to queue, as columns: the lane of each, the row it corrects, and for how many seconds after the
+/// conversion the platform takes it.
+struct Corrections {
     lanes: Vec<String>,
+    adjusts: Vec<Uuid>,
     seconds: Vec<f64>,
 }
 
-impl Ways {
-    fn of(plans: &Plans, operation: Operation) -> Self {
-        let mut ways = Self { uploads: Vec::new(), lanes: Vec::new(), seconds: Vec::new() };
-        for (platform, Correction { lane, window, .. }) in plans.corrections(operation) {
-            ways.uploads.push(platform.to_owned());
-            ways.lanes.push(lane.to_owned());
-            ways.seconds.push(window.as_seconds_f64());
+impl Corrections {
+    fn of(plans: &Plans, operation: Operation, told: &[Told]) -> Self {
+        let mut corrections = Self { lanes: Vec::new(), adjusts: Vec::new(), seconds: Vec::new() };
+        for (platform, correction) in plans.corrections(operation) {
+            for upload in told.iter().filter(|upload| upload.platform == platform) {
+                corrections.lanes.push(correction.lane.to_owned());
+                corrections.adjusts.push(upload.queue_id);
+                corrections.seconds.push(correction.window.as_seconds_f64());
+            }
         }
-        ways
+        corrections
     }
 }

@@ -9,8 +9,9 @@ use crate::inbox::matching::{Match, MatchedBy};
 use crate::platforms::{Plans, Window};
 
 /// Why no platform hears of a conversion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
 pub enum SkipReason {
     /// The person said no.
     ConsentDenied,
@@ -22,18 +23,7 @@ pub enum SkipReason {
     DealLost,
 }
 
-impl SkipReason {
-    /// What `conversions.skip_reason` says.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ConsentDenied => "consent_denied",
-            Self::NoAttribution => "no_attribution",
-            Self::NoConversionAction => "no_conversion_action",
-            Self::DealLost => "deal_lost",
-        }
-    }
-}
+crate::db::text_in_sql!(SkipReason);
 
 /// What to record for a match.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decision::Decision;
+use super::decision::{Decision, SkipReason};
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::MatchedBy;
 
@@ -15,10 +15,11 @@ pub(super) struct Written {
     pub is_undone: bool,
 }
 
-/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it is.
+/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it
+/// is.
 ///
-/// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives now
-/// waits and then sees the conversion.
+/// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
+/// now waits and then sees the conversion.
 pub(super) async fn insert_conversions(
     tx: &mut Tx,
     decisions: &[Decision],
@@ -26,10 +27,10 @@ pub(super) async fn insert_conversions(
 ) -> Result<Vec<Written>, DbError> {
     let inbox_ids: Vec<_> = decisions.iter().map(|it| it.inbox_id).collect();
     let lead_ids: Vec<_> = decisions.iter().map(|it| it.lead_id).collect();
-    let matched_by: Vec<_> = decisions.iter().map(|it| it.matched_by.as_str().to_owned()).collect();
+    let matched_by: Vec<_> = decisions.iter().map(|it| it.matched_by).collect();
     let keys: Vec<_> = decisions.iter().map(|it| it.idempotency_key.clone()).collect();
     let transaction_ids: Vec<_> = decisions.iter().map(|it| it.transaction_id.clone()).collect();
-    let skip_reasons: Vec<_> = decisions.iter().map(|it| it.skip_reason.map(|it| it.as_str().to_owned())).collect();
+    let skip_reasons: Vec<_> = decisions.iter().map(|it| it.skip_reason).collect();
     let written = sqlx::query_as!(
         Written,
         r#"-- conversions::insert_conversions
@@ -68,10 +69,10 @@ pub(super) async fn insert_conversions(
             id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,
         &inbox_ids,
         &lead_ids,
-        &matched_by,
+        &matched_by as &[MatchedBy],
         &keys,
         &transaction_ids,
-        &skip_reasons as &[Option<String>],
+        &skip_reasons as &[Option<SkipReason>],
         now,
     )
     .fetch_all(tx)
@@ -146,7 +147,7 @@ pub(super) async fn mark_matched(
 ) -> Result<(), DbError> {
     let ids: Vec<_> = conversions.iter().map(|(id, _)| *id).collect();
     let inbox_ids: Vec<_> = conversions.iter().map(|(_, it)| it.inbox_id).collect();
-    let matched_by: Vec<_> = conversions.iter().map(|(_, it)| it.matched_by.as_str().to_owned()).collect();
+    let matched_by: Vec<_> = conversions.iter().map(|(_, it)| it.matched_by).collect();
     sqlx::query!(
         "-- conversions::mark_matched
         update public.inbox i
@@ -155,7 +156,7 @@ pub(super) async fn mark_matched(
         where i.id = d.inbox_id",
         &inbox_ids,
         &ids,
-        &matched_by,
+        &matched_by as &[MatchedBy],
         now,
     )
     .execute(tx)

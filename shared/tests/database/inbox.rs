@@ -11,7 +11,7 @@ use shared::inbox::matching::Waiting;
 use shared::leads::{self, NewLead};
 use shared::locks;
 use sqlx::PgPool;
-use testing::{app, lead, match_waiting, plans, rows, start, waiting_deal};
+use testing::{app, lead, match_waiting, rows, start, waiting_deal};
 
 /// A deal of jane@example.com.
 async fn deal(pool: &PgPool, id: &str, received_at: &str) {
@@ -137,7 +137,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
         let by_lead = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
             Ok::<_, DbError>(
-                record_matches(tx, plans(&app), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
+                record_matches(tx, app.plans(), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
                     .await?
                     .len(),
             )
@@ -146,7 +146,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
             Ok::<_, DbError>(
-                record_matches(tx, plans(&app), Waiting::Deal(received.inbox_id), app.clock.now()).await?.len(),
+                record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await?.len(),
             )
         });
         let (by_lead, by_deal) = tokio::join!(by_lead, by_deal);

@@ -10,7 +10,7 @@ use shared::inbox::{self, losses};
 use shared::leads;
 use shared::locks::{self, Locks};
 use sqlx::PgPool;
-use testing::{app, lead, match_waiting, plans, row, rows, start, waiting_deal};
+use testing::{app, lead, match_waiting, row, rows, start, waiting_deal};
 use tokio::sync::oneshot;
 
 use crate::inbox::lead_and_deal;
@@ -25,7 +25,7 @@ async fn lose(app: &App, id: &str) -> Result<bool, DbError> {
         .tx(async |tx| {
             locks::take(tx, &Locks::of_deal(id)).await?;
             losses::keep(tx, &loss(id, start()), false, start()).await?;
-            let retracted = conversions::retract(tx, plans(app), id, start()).await?;
+            let retracted = conversions::retract(tx, app.plans(), id, start()).await?;
             leads::renew_status(tx, &[id]).await?;
             Ok(retracted.is_some())
         })
@@ -108,13 +108,13 @@ async fn whatever_comes_with_a_loss_comes_to_nothing(pool: PgPool) {
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
             leads::create(tx, &lead).await?;
-            record_matches(tx, plans(&app), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
+            record_matches(tx, app.plans(), Waiting::OfPerson { email: &lead.email, phone: None }, app.clock.now())
                 .await
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &deal, start(), start()).await?;
-            record_matches(tx, plans(&app), Waiting::Deal(received.inbox_id), app.clock.now()).await
+            record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();

@@ -4,6 +4,7 @@
 
 mod breaker;
 mod db;
+mod entry;
 mod inbox;
 mod losses;
 mod matching;

@@ -9,7 +9,7 @@ use shared::inbox;
 use shared::inbox::matching::{self, Waiting};
 use shared::money::Money;
 use sqlx::PgPool;
-use testing::{Row, app, execute, permutations, plans, row, rows, start, store, waiting_deal};
+use testing::{Row, app, execute, permutations, row, rows, start, store, waiting_deal};
 use uuid::Uuid;
 
 /// A report that names nobody, of a deal that closed now.
@@ -40,7 +40,7 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, plans(app), Waiting::Deal(received.inbox_id), app.clock.now()).await?;
+            record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await?;
             Ok(received.inbox_id)
         })
         .await;
@@ -103,7 +103,7 @@ async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
     let matched = app
         .db
         .tx(async |tx| {
-            record_matches(tx, plans(&app), Waiting::OfPerson { email: &mail, phone: None }, app.clock.now()).await
+            record_matches(tx, app.plans(), Waiting::OfPerson { email: &mail, phone: None }, app.clock.now()).await
         })
         .await
         .unwrap();
