@@ -1,24 +1,24 @@
-//! What a command has to say.
+//! The answer of a command.
 
 use serde_json::Value;
 
-/// The same thing twice: for machines and for people.
+/// The same answer as JSON and as text.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) document: Value,
     pub(crate) text: String,
-    /// Why the command fails after all.
+    /// Why the command fails although it has an answer.
     pub(crate) problem: Option<String>,
 }
 
 impl Answer {
-    /// For a terminal: what was sent to us may hold control characters.
+    /// Safe to print on a terminal: what CRMs sent may hold control characters.
     pub(crate) fn new(document: Value, text: &str) -> Self {
-        let harmless = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
-        Self::verbatim(document, text.chars().map(harmless).collect())
+        let printable = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+        Self::verbatim(document, text.chars().map(printable).collect())
     }
 
-    /// Of a text that has to arrive as it is.
+    /// With a text that must stay as it is.
     pub(crate) fn verbatim(document: Value, text: String) -> Self {
         Self { document, text, problem: None }
     }

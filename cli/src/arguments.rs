@@ -1,21 +1,21 @@
-//! What can be asked for.
+//! The commands and their arguments.
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use shared::inbox::listing::State;
+use shared::inbox::listing::ListedState;
 use uuid::Uuid;
 
-/// Adtrail's command line: try the declaration of a CRM before the CRM uses it, and see and mend what is in the inbox.
+/// Adtrail's command line: tests the declaration of a CRM before it goes live, and inspects and repairs the inbox
 ///
-/// Settings come from the environment, and from the secret that ADTRAIL_SECRET_ID names when it is set: the same settings as
-/// the functions have. Without DATABASE_URL the crm commands still do what needs no database.
+/// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the
+/// functions use. Without DATABASE_URL the crm commands do everything that needs no database.
 #[derive(Debug, Parser)]
 #[command(name = "adtrail", version)]
 pub(crate) struct Arguments {
-    /// One JSON document instead of text
+    /// Prints one JSON document instead of text
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -24,10 +24,10 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// What CRMs send: sources, dry runs, signed requests
+    /// Lists CRM sources, tests webhooks and signs them
     #[command(subcommand)]
     Crm(CrmCommand),
-    /// What CRMs sent: deals that found their lead or wait for it, and events that never became a deal
+    /// Lists, shows and repairs received deals and events
     #[command(subcommand)]
     Inbox(InboxCommand),
 }
@@ -36,21 +36,21 @@ pub(crate) enum Command {
 pub(crate) enum CrmCommand {
     /// Lists the sources declared in CRM_SOURCES
     ///
-    /// For each: its path, how it authenticates and by which settings, whether the CRM is asked for what its webhooks leave
-    /// out, and its rules. With a database also what came in the last seven days. No secret is shown.
+    /// For each: its path, its authentication schemes with their settings, whether missing fields are fetched from the
+    /// CRM, and its rules. With a database also the events of the last seven days. No secret is shown.
     #[command(after_help = "Example:\n  adtrail crm sources")]
     Sources {
-        /// The ready declarations instead, which a source can start from with ready = "NAME"
+        /// Lists the ready declarations instead; a source starts from one with ready = "NAME"
         #[arg(long)]
         ready: bool,
     },
-    /// Says what would become of a webhook, and stores nothing
+    /// Tests a webhook without storing anything
     ///
-    /// Checks the signature, reads each item by the declaration of the source, looks for the lead, and shows what would be
-    /// queued for which platform and when. All of it happens in one transaction that is rolled back. Addresses in the file
-    /// are shown.
+    /// Verifies the signature, reads each item by the declaration of the source, looks for the lead, and shows what
+    /// would be queued for which platform and when. Everything runs in one transaction that is rolled back. Addresses
+    /// in the file are shown.
     ///
-    /// Ends with 1 when nothing in the body can be used, or when the headers that were given don't verify.
+    /// Exits with 1 if no item of the body is valid, or if the given headers fail verification.
     #[command(after_help = "Examples:
   adtrail crm test acme deal.json
   adtrail crm test hubspot-app events.json --fetched answer.json
@@ -58,8 +58,8 @@ pub(crate) enum CrmCommand {
     Test(Test),
     /// Prints a curl command that sends a webhook as the CRM would, signed with the current secret
     ///
-    /// Signatures are printed. Where the CRM sends the secret itself (bearer, basic, header, url), the secret is printed: it
-    /// belongs in no ticket and in no chat.
+    /// The signature is printed. If the CRM sends the secret itself (bearer, basic, header, url), the secret is
+    /// printed: keep it out of tickets and chats.
     #[command(after_help = "Examples:
   adtrail crm sign acme deal.json
   adtrail crm sign hubspot-app --url https://crm.example.com/api/webhooks/hubspot-app | sh")]
@@ -68,25 +68,25 @@ pub(crate) enum CrmCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// A source of CRM_SOURCES, or a ready declaration as it is
+    /// A source declared in CRM_SOURCES, or the name of a ready declaration
     pub source: String,
-    /// The body; - for standard input
+    /// File with the body; - for standard input
     pub file: PathBuf,
-    /// A header as it came with the body, as often as needed; without any, the body is signed here
+    /// A header received with the body; repeatable. Without any, the body is signed here
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
     #[command(flatten)]
     pub call: Call,
-    /// What the CRM answered, in JSON: it is put into each item at /fetched
+    /// File with the CRM's answer as JSON, which is added to each item at /fetched
     #[arg(long, value_name = "FILE")]
     pub fetched: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
-    /// A source of CRM_SOURCES, or a ready declaration as it is
+    /// A source declared in CRM_SOURCES, or the name of a ready declaration
     pub source: String,
-    /// The body; - for standard input; without it, the sample of the ready declaration
+    /// File with the body; - for standard input [default: the sample of the ready declaration]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub call: Call,
@@ -94,58 +94,61 @@ pub(crate) struct Sign {
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
-    /// The URL that is called [default: http://localhost:8080/api/webhooks/<SOURCE>]
+    /// URL of the request [default: http://localhost:8080/api/webhooks/<SOURCE>]
     #[arg(long)]
     pub url: Option<String>,
-    /// When it is called, as 2026-11-20T12:00:00Z [default: now]
+    /// Time of the request, such as 2026-11-20T12:00:00Z [default: now]
     #[arg(long, value_name = "TIME")]
     pub at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InboxCommand {
-    /// Lists what came last
+    /// Lists the newest deals and events
     ///
-    /// received: the CRM is being asked for what it left out. matched: a deal that found its lead. unmatched: a deal that
-    /// waits for its lead. ignored: it means nothing to us. rejected: it can't be used. expired: it waited 90 days in vain.
-    #[command(after_help = "Example:\n  adtrail inbox list --state unmatched --state rejected --limit 20")]
+    /// received: an event whose missing fields are fetched from the CRM. matched: a deal whose lead was found.
+    /// awaiting_lead: a deal whose lead is not known yet. ignored: an event that calls for no action. rejected: an
+    /// event with invalid fields. expired: a deal or event that was not completed within 90 days.
+    #[command(after_help = "Example:\n  adtrail inbox list --state awaiting_lead --state rejected --limit 20")]
     List {
-        /// Only what is in this state; may be given several times
+        /// Only entries in this state; repeatable
         #[arg(long = "state", value_name = "STATE", value_parser = state())]
-        states: Vec<State>,
-        /// At most so many
+        states: Vec<ListedState>,
+        /// Maximum number of entries
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
-    /// Shows all that is known of a deal or an event, the bodies as they came included
+    /// Shows everything stored about a deal or an event, including the bodies as received
     #[command(after_help = "Example:\n  adtrail inbox show D-1042")]
     Show {
-        /// The id that inbox list shows, or the CRM's id of the deal
+        /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]
         name: String,
     },
-    /// Says whose deal it is, whatever the CRM says, and matches it at once
+    /// Assigns a deal to a lead and matches it
+    ///
+    /// Overrides the lead that the CRM names. A deal that is already matched keeps its lead.
     #[command(after_help = "Example:\n  adtrail inbox attach D-1042 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")]
     Attach {
-        /// The id that inbox list shows, or the CRM's id of the deal
+        /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]
         name: String,
-        /// The lead's id in the table leads
+        /// Id of the lead in the table leads
         lead_id: Uuid,
     },
-    /// Looks at it again
+    /// Re-reads an event or re-matches a deal
     ///
-    /// An event is read by the declaration as it is now, and the CRM is asked for what is missing. A deal is matched again,
-    /// and one that has expired waits another 90 days.
+    /// An event is read by the current declaration, and missing fields are fetched from the CRM. A deal is read again
+    /// with all its events and matched again; an expired one waits another 90 days.
     #[command(after_help = "Example:\n  adtrail inbox retry D-1042")]
     Retry {
-        /// The id that inbox list shows, or the CRM's id of the deal
+        /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]
         name: String,
     },
 }
 
-fn state() -> impl TypedValueParser<Value = State> {
-    PossibleValuesParser::new(State::ALL.map(State::as_str))
-        .try_map(|name| State::ALL.into_iter().find(|state| state.as_str() == name).ok_or("is no state"))
+fn state() -> impl TypedValueParser<Value = ListedState> {
+    PossibleValuesParser::new(ListedState::ALL.map(ListedState::as_str))
+        .try_map(|name| ListedState::ALL.into_iter().find(|state| state.as_str() == name).ok_or("unknown state"))
 }

@@ -1,42 +1,45 @@
-//! What CRMs send.
+//! CRM sources and their webhooks.
 
 mod curl;
-mod deliveries;
-mod rehearsals;
+mod delivery;
+mod dry_run;
+mod sign;
 mod sources;
 
-pub(crate) use deliveries::sign;
-pub(crate) use rehearsals::test;
+pub(crate) use dry_run::test;
+pub(crate) use sign::sign;
 pub(crate) use sources::sources;
 
 use std::io::Read;
 use std::path::Path;
 
-use shared::config::{Config, Values};
+use shared::config::Config;
 use shared::crm::{Source, Sources, ready};
+use shared::settings::Values;
 
 use crate::Failure;
 
-/// A source that was named.
-enum Named<'a> {
+/// The source that a command is about.
+enum ChosenSource<'a> {
     Declared(&'a Source),
-    /// Not declared: the ready declaration as it is.
+    /// A ready declaration that CRM_SOURCES does not declare.
     Ready(Box<Source>),
 }
 
-impl<'a> Named<'a> {
+impl<'a> ChosenSource<'a> {
     fn find(config: &'a Config, values: &Values, name: &str) -> Result<Self, Failure> {
         if let Some(source) = config.crm_sources.get(name) {
             return Ok(Self::Declared(source));
         }
         if ready::toml(name).is_some() {
-            let source = Sources::ready(name, &|name| shared::config::value(values, name));
-            return source.map(|source| Self::Ready(source.into())).map_err(Failure::Said);
+            let source = Sources::ready(name, &|name| shared::settings::value(values, name));
+            return source.map(|source| Self::Ready(source.into())).map_err(Failure::Message);
         }
         let declared: Vec<_> = config.crm_sources.iter().map(|source| source.name.as_str()).collect();
         let ready: Vec<_> = ready::names().collect();
-        Err(Failure::Said(format!(
-            "There is no source {name}: declare it in CRM_SOURCES, or name one of the declared ({}) or ready ones ({}).",
+        Err(Failure::Message(format!(
+            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a ready \
+             declaration ({}).",
             declared.join(", "),
             ready.join(", ")
         )))
@@ -66,11 +69,11 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         std::fs::read(file)
     };
     read.map_err(|error| {
-        Failure::Said(format!("{} can't be read ({error}): name a file, or - for standard input.", file.display()))
+        Failure::Message(format!("{} can't be read ({error}): name a file, or - for standard input.", file.display()))
     })
 }
 
-/// Where a source's webhooks go by default.
+/// Where webhooks of a source are sent by default.
 fn local_url(source: &Source) -> String {
     format!("http://localhost:8080{}", path(source))
 }

@@ -1,45 +1,48 @@
-//! How a command ends when it doesn't do what it was asked for.
+//! Why a command failed.
 
-use shared::config::ConfigError;
 use shared::db::DbError;
+use shared::settings::ConfigError;
 
-/// What goes to standard error: a sentence that says the fix, without secrets and addresses.
+/// Written to standard error: what is wrong and how to fix it, without secrets and addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The arguments are no command.
+    /// Invalid arguments.
     #[error("{0}")]
     Usage(clap::Error),
     /// Anything else.
     #[error("{0}")]
-    Said(String),
+    Message(String),
 }
 
 impl Failure {
-    /// How the process ends: 2 for wrong arguments, else 1.
+    /// The exit code of the process: 2 for invalid arguments, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::Said(_) => 1,
+            Self::Message(_) => 1,
         }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::Said(error.to_string())
+        Self::Message(error.to_string())
     }
 }
 
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        Self::Said(match error {
+        Self::Message(match error {
             DbError::Unavailable(why) => {
-                format!("The database can't be reached ({why}): check DATABASE_URL, and that it lets this machine in.")
+                format!(
+                    "The database can't be reached ({why}): check DATABASE_URL, and that the database accepts \
+                     connections from this machine."
+                )
             }
-            DbError::Value(_) => "The database refuses a value: check the id that was given.".into(),
+            DbError::Value(_) => "The database rejects a value: check the given id.".into(),
             DbError::Defect(error) => {
-                format!("The database refuses a statement ({error}): check that all migrations are applied.")
+                format!("The database rejects a statement ({error}): check that all migrations are applied.")
             }
         })
     }

@@ -1,52 +1,52 @@
-//! What CRMs sent.
+//! The inbox: what CRMs sent, and what became of it.
 
-mod attaching;
-mod listing;
-mod retrying;
-mod showing;
+mod attach;
+mod list;
+mod retry;
+mod show;
 pub(crate) mod words;
 
-pub(crate) use attaching::attach;
-pub(crate) use listing::list;
-pub(crate) use retrying::retry;
-pub(crate) use showing::show;
+pub(crate) use attach::attach;
+pub(crate) use list::list;
+pub(crate) use retry::retry;
+pub(crate) use show::show;
 
 use serde_json::{Value, json};
 use shared::conversions::Recorded;
 use shared::db::Tx;
-use shared::inbox::listing as stored;
+use shared::inbox::entry::{self, Entry, StoredDeal};
+use shared::inbox::listing::ListedState;
 use uuid::Uuid;
 
 use crate::Failure;
-use words::text;
 
 /// Without it a match is recorded as one that no platform wants, for good.
 const REQUIRED: &[&str] = &["GOOGLE_ADS_CUSTOMER_ID"];
 
-/// Everything of this name.
-async fn find(tx: &mut Tx, name: &str) -> Result<Vec<Value>, Failure> {
-    let found = stored::show(tx, name).await?;
+/// The entries of this name, at least one.
+async fn find(tx: &mut Tx, name: &str) -> Result<Vec<Entry>, Failure> {
+    let found = entry::find(tx, name).await?;
     if found.is_empty() {
-        return Err(Failure::Said(format!(
-            "There is no deal and no event {name}: take an id from adtrail inbox list, or the CRM's id of the deal."
+        return Err(Failure::Message(format!(
+            "There is no deal or event {name}: take an id from adtrail inbox list, or use the CRM's id of the deal."
         )));
     }
     Ok(found)
 }
 
-/// The one deal among what was found; none when there are only events that never became one.
-fn only_deal<'a>(found: &'a [Value], name: &str) -> Result<Option<&'a Value>, Failure> {
-    let deals: Vec<_> = found.iter().map(|entry| &entry["deal"]).filter(|deal| !deal.is_null()).collect();
+/// The only deal among the entries; none if all are events that never became one.
+fn only_deal<'a>(entries: &'a [Entry], name: &str) -> Result<Option<(&'a Entry, &'a StoredDeal)>, Failure> {
+    let deals: Vec<_> = entries.iter().filter_map(|entry| Some((entry, entry.deal.as_ref()?))).collect();
     match deals.as_slice() {
         [] => Ok(None),
-        [deal] => Ok(Some(deal)),
+        [deal] => Ok(Some(*deal)),
         several => {
-            let each = several.iter().map(|deal| {
-                format!("{} ({}, {})", text(&deal["id"]), text(&deal["conversion_type"]), words::state(deal))
-            });
+            let each = several
+                .iter()
+                .map(|(_, deal)| format!("{} ({}, {})", deal.id, deal.conversion_type.as_str(), deal.state.as_str()));
             let each: Vec<_> = each.collect();
-            Err(Failure::Said(format!(
-                "{} deals have the CRM's id {name}: name one of them by its own id, {}.",
+            Err(Failure::Message(format!(
+                "{} deals have the CRM's id {name}: use the id of one of them, {}.",
                 several.len(),
                 each.join(" or ")
             )))
@@ -54,27 +54,17 @@ fn only_deal<'a>(found: &'a [Value], name: &str) -> Result<Option<&'a Value>, Fa
     }
 }
 
-/// Refuses a deal that has found its lead.
-fn still_open(entry: &[Value], deal: &Value) -> Result<Uuid, Failure> {
-    let id = id_of(deal)?;
-    if deal["state"] == "matched" {
-        let lead = entry.iter().find(|entry| entry["deal"]["id"] == deal["id"]).map(|entry| text(&entry["lead"]["id"]));
-        return Err(Failure::Said(format!(
-            "The deal is already matched to lead {}, and that stays: its conversion may have been sent.",
-            lead.unwrap_or_default()
-        )));
+fn refuse_matched(entry: &Entry, deal: &StoredDeal) -> Result<(), Failure> {
+    if deal.state != ListedState::Matched {
+        return Ok(());
     }
-    Ok(id)
+    let lead = entry.lead.as_ref().map(|lead| format!(" {}", lead.id)).unwrap_or_default();
+    Err(Failure::Message(format!(
+        "The deal is already matched to lead{lead}. This can't be changed: its conversion may have been sent."
+    )))
 }
 
-fn id_of(row: &Value) -> Result<Uuid, Failure> {
-    let id = row["id"].as_str().and_then(|id| id.parse().ok());
-    id.ok_or_else(|| {
-        Failure::Said("The database answers a row without an id: check that all migrations are applied.".into())
-    })
-}
-
-/// What became of a deal that was looked at again, for machines.
+/// The result of matching a deal again, as JSON.
 fn document(inbox_id: Uuid, crm_deal_id: &str, status: &str, recorded: Option<&Recorded>) -> Value {
     json!({
         "inbox_id": inbox_id,

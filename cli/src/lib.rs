@@ -1,28 +1,28 @@
-//! `adtrail`, the operator's command line: try declarations of sources before a CRM uses them, and see and mend what is in
-//! the inbox. `docs/operator.md` shows every command.
+//! `adtrail`, the operator's command line: tests declarations of sources before a CRM uses them, and inspects and
+//! repairs the inbox. `docs/operator.md` shows every command.
 
 mod answer;
+mod app;
 mod arguments;
 mod crm;
 mod failure;
 mod inbox;
-mod setting;
 mod table;
 
 use std::io::{ErrorKind, Write};
 
 use clap::Parser as _;
-use shared::config::{ConfigError, Values};
+use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
 
 use arguments::{Arguments, Command, CrmCommand, InboxCommand};
 
-/// Runs one command: the arguments are those of the process, its name first; the answer is written to `out`, with `--json`
-/// as exactly one document. The settings are asked for only when a command needs them: help does without.
+/// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
+/// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
 ///
 /// # Errors
-/// What goes to standard error, and how the process ends.
+/// The text for standard error and the exit code.
 pub async fn run(
     arguments: impl IntoIterator<Item = String>,
     values: impl Future<Output = Result<Values, ConfigError>>,
@@ -30,7 +30,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let Arguments { json, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(asked_for) if !asked_for.use_stderr() => return written(write!(out, "{asked_for}")),
+        Err(help) if !help.use_stderr() => return written(write!(out, "{help}")),
         Err(error) => return Err(Failure::Usage(error)),
     };
     let values = &values.await?;
@@ -44,13 +44,13 @@ pub async fn run(
         Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values, &name).await?,
     };
     written(if json { writeln!(out, "{:#}", answer.document) } else { writeln!(out, "{}", answer.text.trim_end()) })?;
-    answer.problem.map_or(Ok(()), |problem| Err(Failure::Said(problem)))
+    answer.problem.map_or(Ok(()), |problem| Err(Failure::Message(problem)))
 }
 
 fn written(result: std::io::Result<()>) -> Result<(), Failure> {
     match result {
-        // Whoever reads has read enough, as `head` does.
+        // The reader has closed the pipe, as `head` does.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| Failure::Said(format!("The answer can't be written: {error}."))),
+        other => other.map_err(|error| Failure::Message(format!("The answer can't be written: {error}."))),
     }
 }

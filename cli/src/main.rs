@@ -3,13 +3,11 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use shared::config;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let ended = cli::run(std::env::args(), Box::pin(config::values()), &mut std::io::stdout()).await;
-    let Err(failure) = ended else { return ExitCode::SUCCESS };
-    // When nobody reads it, nobody misses it.
+    let result = cli::run(std::env::args(), Box::pin(shared::settings::values()), &mut std::io::stdout()).await;
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    // If standard error is closed, there is nothing left to do.
     let _ = writeln!(std::io::stderr(), "{}", failure.to_string().trim_end());
     ExitCode::from(failure.exit_code())
 }

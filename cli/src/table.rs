@@ -1,9 +1,9 @@
-//! Tables for people, without lines.
+//! Text tables without lines.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets};
 
-/// Columns under their headings.
+/// Rows under headings.
 pub(crate) fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = plain();
     table.set_header(headings);
@@ -11,8 +11,8 @@ pub(crate) fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterat
     rendered(&table)
 }
 
-/// Names and what they are, without those that are nothing.
-pub(crate) fn named<N: AsRef<str>>(rows: impl IntoIterator<Item = (N, String)>) -> String {
+/// Names and values, without empty values.
+pub(crate) fn fields<N: AsRef<str>>(rows: impl IntoIterator<Item = (N, String)>) -> String {
     let mut table = plain();
     for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
         table.add_row([&format!("  {}", name.as_ref()), &value]);
@@ -20,9 +20,9 @@ pub(crate) fn named<N: AsRef<str>>(rows: impl IntoIterator<Item = (N, String)>) 
     rendered(&table)
 }
 
-/// The same under a title.
+/// Fields under a title.
 pub(crate) fn section<N: AsRef<str>>(title: &str, rows: impl IntoIterator<Item = (N, String)>) -> String {
-    format!("{title}\n{}", named(rows))
+    format!("{title}\n{}", fields(rows))
 }
 
 fn plain() -> Table {
@@ -32,18 +32,16 @@ fn plain() -> Table {
 }
 
 fn rendered(table: &Table) -> String {
-    // The left-most column has a blank before it.
+    // The leftmost column is padded with a blank.
     let lines = table.trim_fmt();
     let lines: Vec<_> = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     lines.join("\n") + "\n"
 }
 
-/// A time, for people.
 pub(crate) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// An amount, for people.
 pub(crate) fn amount(value: f64, currency: &str) -> String {
     format!("{value:.2} {currency}")
 }

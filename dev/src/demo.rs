@@ -136,7 +136,7 @@ impl Answer {
 
 impl Stage {
     fn new(port: u16) -> anyhow::Result<Self> {
-        let http = shared::platforms::http_client().map_err(anyhow::Error::msg)?;
+        let http = shared::outgoing::http_client().map_err(anyhow::Error::msg)?;
         Ok(Self { base: format!("http://127.0.0.1:{port}"), http })
     }
 

@@ -81,7 +81,7 @@ async fn serve() -> anyhow::Result<()> {
     let values = settings::from_environment(&database_url, port);
     let exports = settings::exports(&values);
     let config = settings::config(&values)?;
-    let hold = config.timing.click_hold.num_seconds();
+    let hold = config.platforms.plans.0.first().map_or(0, |plan| plan.click_hold.num_seconds());
     // Lives as long as the process, as on Lambda.
     let app: &'static App = Box::leak(Box::new(App::new(config, Clock::system(), CONNECTIONS)?));
     let google = GoogleSandbox::new(GoogleAccount::dev());

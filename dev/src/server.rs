@@ -88,7 +88,10 @@ where
 {
     any(async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: AxumRequest| {
         match from_axum(request, peer).await {
-            Some(request) => to_axum(answer(app, endpoint, request, handle).await),
+            Some(request) => {
+                let origins = &app.config.allowed_origins;
+                to_axum(answer(origins, endpoint, request, |request| handle(app, request)).await)
+            }
             None => to_axum(Problem::body_too_large(GATEWAY_LIMIT).into_response()),
         }
     })

@@ -5,10 +5,11 @@ use std::num::NonZeroU16;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use shared::config::{Config, ConfigError, Timing, Values};
+use shared::config::{Config, Timing};
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, ready};
 use shared::identity::Hash;
+use shared::settings::{ConfigError, Values};
 
 use google_sandbox::GoogleAccount;
 
@@ -103,7 +104,8 @@ pub fn secret(name: &str) -> &'static str {
     found.map_or("", |(_, secret)| secret)
 }
 
-/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has another.
+/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has
+/// another.
 ///
 /// # Panics
 /// When there is no such ready source: it is named in the code.
@@ -121,8 +123,7 @@ pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
 /// When a setting changed from outside is wrong.
 pub fn config(values: &Values) -> Result<Config, ConfigError> {
     let mut config = Config::from_values(values, &[])?;
-    config.timing =
-        Timing { confirm_after: chrono::TimeDelta::zero(), probe_after: chrono::TimeDelta::zero(), ..config.timing };
+    config.timing = Timing { confirm_after: chrono::TimeDelta::zero(), probe_after: chrono::TimeDelta::zero() };
     Ok(config)
 }
 

@@ -1,9 +1,10 @@
 //! What a function has at hand.
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config};
 use crate::db::Db;
-use crate::platforms::{Platform, REGISTRY};
+use crate::platforms::{Plans, Platform};
+use crate::settings::ConfigError;
 
 /// Made once per sandbox, lent to every invocation.
 pub struct App {
@@ -23,22 +24,28 @@ impl App {
     /// # Errors
     /// When a platform's credentials are no credentials.
     pub fn new(config: Config, clock: Clock, connections: usize) -> Result<Self, ConfigError> {
-        let connected = REGISTRY.iter().map(|entry| (entry.connect)(&config, &clock));
-        let connected = connected.collect::<Result<Vec<_>, _>>().map_err(|problem| ConfigError::new(&problem))?;
-        let platforms = connected.into_iter().flatten().collect();
-        Ok(Self { db: Db::new(config.database.clone(), connections), config, clock, platforms })
+        let platforms = config.platforms.connect(&clock).map_err(|problem| ConfigError::new(&problem))?;
+        let db = Db::new(config.database.clone(), connections).with_clock(clock.clone());
+        Ok(Self { db, config, clock, platforms })
     }
 
-    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't answer
-    /// now is asked again by the first request.
+    /// On Lambda, during INIT: reads the settings and opens the sandbox's one connection. A database that doesn't
+    /// answer now is asked again by the first request.
     ///
     /// # Errors
     /// When settings are missing or wrong.
     pub async fn init(required: &[&str]) -> Result<Self, ConfigError> {
-        let app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
+        let mut app = Self::new(Config::load(required).await?, Clock::system(), 1)?;
+        app.db = app.db.reading_again(config::database_options);
         if let Err(error) = app.db.warm().await {
             tracing::warn!(%error, "no database connection yet");
         }
         Ok(app)
+    }
+
+    /// What the ad platforms that are set up want of conversions.
+    #[must_use]
+    pub fn plans(&self) -> &Plans {
+        &self.config.platforms.plans
     }
 }

@@ -85,6 +85,30 @@ impl Click {
     }
 }
 
+/// What Google's tag captures of a visit in the browser, encoded by the tag and passed on as it is: at most 4,096
+/// characters of base64, base64url, `.` and `=` (Data Manager API, `AdIdentifiers.session_attributes`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionAttributes(String);
+
+impl SessionAttributes {
+    /// # Errors
+    /// What is allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
+        if (1..=4_096).contains(&text.len()) && text.bytes().all(known) {
+            Ok(Self(text.into()))
+        } else {
+            Err("must be at most 4096 letters, digits and . _ - = + /, as Google's tag gives them".into())
+        }
+    }
+
+    /// As the tag gave them.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The five UTMs of one touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -157,8 +181,8 @@ impl Attribution {
         }
     }
 
-    /// This touch after an earlier one: the earlier UTMs stay, the newer click wins. The same click seen again (a reload)
-    /// keeps its first time, which is the one its age is counted from.
+    /// This touch after an earlier one: the earlier UTMs stay, the newer click wins. The same click seen again (a
+    /// reload) keeps its first time, which is the one its age is counted from.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
         let click = match (self.click, earlier.click) {
@@ -181,7 +205,8 @@ impl Attribution {
         encode(&Self { utm: Utm::default(), click })
     }
 
-    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for ever.
+    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for
+    /// ever.
     #[must_use]
     pub fn from_cookie(value: &str, now: DateTime<Utc>) -> Self {
         let decoded = URL_SAFE_NO_PAD.decode(value).ok();

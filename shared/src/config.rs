@@ -1,37 +1,27 @@
-//! The settings: environment variables, and one JSON object in AWS Secrets Manager for what is secret. Everything that
-//! is missing or wrong is reported at once.
+//! What the settings mean together. Everything that is missing or wrong is reported at once.
 
-mod google_credentials;
-mod secret;
-
-use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use chrono::TimeDelta;
-use lambda_http::http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::conversions::ConversionType;
+use crate::consent::UnknownConsent;
 use crate::crm::Sources;
 use crate::crm::authentication::Scheme;
+use crate::db::authority;
+use crate::http::cors::Origins;
 use crate::identity::Region;
-use crate::platforms::google_ads::{GoogleAds, Transport};
-
-/// Where the secret is: its name or ARN.
-const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
-
-/// Names and values, whatever they came from.
-pub type Values = BTreeMap<String, SecretString>;
+use crate::platforms::{self, Platforms};
+use crate::settings::{ConfigError, Settings, Values, values};
 
 /// The settings, checked. It has no `Debug`: it holds secrets.
 pub struct Config {
     /// How to reach Postgres.
     pub database: PgConnectOptions,
-    /// Websites whose pages may call, as `https://www.example.com`.
-    pub allowed_origins: Vec<String>,
+    /// Websites whose pages may call.
+    pub allowed_origins: Origins,
     /// The domain of the cookies, when they are to be shared by several hosts.
     pub cookie_domain: Option<String>,
     /// Keys the hash of visitors' addresses.
@@ -46,25 +36,13 @@ pub struct Config {
     pub consent_unknown: UnknownConsent,
     /// When things happen.
     pub timing: Timing,
-    /// Google Ads; none when no account is set.
-    pub google_ads: Option<GoogleAds>,
-}
-
-/// What happens to a conversion while consent to use its data for ads is unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnknownConsent {
-    /// It waits.
-    #[default]
-    Hold,
-    /// It is sent without a statement on consent; for where the law doesn't ask for one.
-    Send,
+    /// The ad platforms that are set up.
+    pub platforms: Platforms,
 }
 
 /// Waiting times.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// From a click to the first upload: Google refuses younger clicks.
-    pub click_hold: TimeDelta,
     /// From an upload to the first question for its verdict; doubles up to twelve hours.
     pub confirm_after: TimeDelta,
     /// From a platform's pause to the next try.
@@ -73,26 +51,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            click_hold: TimeDelta::hours(6),
-            confirm_after: TimeDelta::minutes(30),
-            probe_after: TimeDelta::minutes(10),
-        }
-    }
-}
-
-/// Everything that is wrong with the settings, and how to put it right.
-#[derive(Debug, thiserror::Error)]
-#[error("Adtrail can't start.{report}")]
-pub struct ConfigError {
-    report: String,
-}
-
-impl ConfigError {
-    /// Of a sentence that says the fix.
-    #[must_use]
-    pub fn new(problem: &str) -> Self {
-        Self { report: format!(" {problem}.") }
+        Self { confirm_after: TimeDelta::minutes(30), probe_after: TimeDelta::minutes(10) }
     }
 }
 
@@ -134,17 +93,19 @@ impl Config {
         problems: Vec<String>,
         parse_sources: ParseSources,
     ) -> Result<Self, ConfigError> {
-        let mut settings = Settings { values, problems };
-        let missing: Vec<_> = std::iter::once(&"DATABASE_URL")
-            .chain(required)
-            .filter(|name| settings.text(name).is_none())
-            .filter(|name| **name != google_credentials::SERVICE_ACCOUNT_KEY || !google_credentials::are_set(&settings))
-            .copied()
-            .collect();
+        let mut settings = Settings::new(values);
+        for problem in problems {
+            settings.refuse(problem);
+        }
+        for name in std::iter::once(&"DATABASE_URL").chain(required) {
+            if settings.text(name).is_none() && !platforms::stands_in(name, &settings) {
+                settings.miss(name);
+            }
+        }
         let database = database(&mut settings);
         let config = Self {
             database: database.unwrap_or_else(PgConnectOptions::new_without_pgpass),
-            allowed_origins: origins(&mut settings),
+            allowed_origins: settings.parsed("ALLOWED_ORIGINS", Origins::parse).unwrap_or_default(),
             cookie_domain: settings.parsed("COOKIE_DOMAIN", cookie_domain),
             ip_hash_key: settings.secret("IP_HASH_KEY"),
             crm_sources: crm_sources(&mut settings, parse_sources),
@@ -157,109 +118,35 @@ impl Config {
                     _ => Err("must be hold or send".into()),
                 })
                 .unwrap_or_default(),
-            timing: Timing {
-                click_hold: settings.parsed("CLICK_HOLD_SECONDS", seconds).unwrap_or(Timing::default().click_hold),
-                ..Timing::default()
-            },
-            google_ads: google_ads(&mut settings),
+            timing: Timing::default(),
+            platforms: Platforms::set_up(&mut settings),
         };
-        let mut report = String::new();
-        if !missing.is_empty() {
-            let names = missing.join(", ");
-            let _ = write!(
-                report,
-                " Missing settings: {names}. Set them in the environment or in the secret {SECRET_ID} names."
-            );
-        }
-        for problem in settings.problems {
-            let _ = write!(report, " {problem}.");
-        }
-        if report.is_empty() { Ok(config) } else { Err(ConfigError { report }) }
-    }
-
-    /// Is this origin on the list?
-    #[must_use]
-    pub fn allows_origin(&self, origin: &HeaderValue) -> bool {
-        self.allowed_origins.iter().any(|allowed| origin == allowed.as_str())
+        settings.finish()?;
+        Ok(config)
     }
 }
 
-/// From the environment and, where ADTRAIL_SECRET_ID names one, the secret. The environment wins.
-///
-/// # Errors
-/// When the secret can't be read.
-pub async fn values() -> Result<Values, ConfigError> {
-    let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
-    let mut values = match environment.get(SECRET_ID) {
-        Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
-        None => Values::new(),
-    };
-    values.extend(environment);
-    Ok(values)
-}
-
-/// A setting's value. An empty one counts as none: templates can't leave a variable out.
-#[must_use]
-pub fn value(values: &Values, name: &str) -> Option<SecretString> {
-    // A pasted secret often ends in a line break.
-    let value = values.get(name)?.expose_secret().trim();
-    (!value.is_empty()).then(|| SecretString::from(value))
+/// How to reach Postgres, as the settings have it now: a password may be rotated while a sandbox lives.
+pub async fn database_options() -> Result<PgConnectOptions, ConfigError> {
+    let values = values().await?;
+    let mut settings = Settings::new(&values);
+    let options = database(&mut settings);
+    settings.finish()?;
+    options.ok_or_else(|| ConfigError::new("DATABASE_URL is missing"))
 }
 
 /// Reads declarations with the secrets that are set.
 type ParseSources = fn(&str, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
-struct Settings<'a> {
-    values: &'a Values,
-    problems: Vec<String>,
-}
-
-impl Settings<'_> {
-    fn secret(&self, name: &str) -> Option<SecretString> {
-        value(self.values, name)
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.secret(name).map(|value| value.expose_secret().trim().to_owned())
-    }
-
-    fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
-        match parse(&self.text(name)?) {
-            Ok(value) => Some(value),
-            Err(problem) => {
-                self.problems.push(format!("{name} {problem}"));
-                None
-            }
-        }
-    }
-}
-
 fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
-    let authority = settings.text("DATABASE_CA_PEM");
+    let authority = settings.parsed("DATABASE_CA_PEM", authority::parse);
     settings.parsed("DATABASE_URL", |url| {
         // The parser's own message may quote the password.
         let options = PgConnectOptions::from_str(url).map_err(
             |_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded",
         )?;
-        Ok(match authority {
-            Some(pem) => options.ssl_root_cert_from_pem(pem.into_bytes()),
-            None => options,
-        })
+        Ok(authority::trust(options, url, authority))
     })
-}
-
-fn origins(settings: &mut Settings) -> Vec<String> {
-    let parse = |list: &str| {
-        list.split(',')
-            .map(|origin| {
-                let url = url::Url::parse(origin.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-                url.filter(|url| url.origin().ascii_serialization() == origin.trim().trim_end_matches('/'))
-                    .map(|url| url.origin().ascii_serialization())
-                    .ok_or_else(|| "must list origins such as https://www.example.com, separated by commas".to_owned())
-            })
-            .collect()
-    };
-    settings.parsed("ALLOWED_ORIGINS", parse).unwrap_or_default()
 }
 
 fn cookie_domain(text: &str) -> Result<String, String> {
@@ -271,106 +158,24 @@ fn cookie_domain(text: &str) -> Result<String, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<TimeDelta, String> {
-    let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 7 * 24 * 60 * 60);
-    seconds
-        .map(|seconds| TimeDelta::seconds(seconds.into()))
-        .ok_or_else(|| "must be whole seconds, at most 604800".into())
-}
-
 /// The declarations themselves, or the name of a file that holds them: they may be more than a Lambda function's
 /// environment does.
 fn crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
-    let written = settings.values.get("CRM_SOURCES").map_or("", |toml| toml.expose_secret());
-    let file = Path::new(written.trim());
+    let written = settings.as_written("CRM_SOURCES");
+    let file = PathBuf::from(written.trim());
     let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
     let toml = if is_file {
-        std::fs::read_to_string(file).map_err(|error| format!("names {}, which can't be read: {error}", file.display()))
+        std::fs::read_to_string(&file)
+            .map_err(|error| format!("names {}, which can't be read: {error}", file.display()))
     } else {
-        Ok(written.to_owned())
+        Ok(written)
     };
     match toml.and_then(|toml| parse(&toml, &|name| settings.secret(name))) {
         Ok(sources) => sources,
         Err(problem) => {
-            settings.problems.push(format!("CRM_SOURCES {problem}"));
+            settings.refuse(format!("CRM_SOURCES {problem}"));
             Sources::default()
         }
-    }
-}
-
-fn google_ads(settings: &mut Settings) -> Option<GoogleAds> {
-    let customer_id = settings.parsed("GOOGLE_ADS_CUSTOMER_ID", customer_id);
-    let login_customer_id = settings.parsed("GOOGLE_ADS_LOGIN_CUSTOMER_ID", self::customer_id);
-    let conversion_actions = ConversionType::ALL
-        .into_iter()
-        .filter_map(|kind| {
-            let name = format!("GOOGLE_ADS_CONVERSION_ACTION_{}", kind.as_str().to_uppercase());
-            Some((kind, settings.parsed(&name, conversion_action)?))
-        })
-        .collect();
-    let transport = settings.parsed("GOOGLE_ADS_TRANSPORT", |text| match text {
-        "data_manager" => Ok(Transport::DataManager),
-        "google_ads" => Ok(Transport::GoogleAds),
-        _ => {
-            Err("must be data_manager, or google_ads for accounts that uploaded through the Google Ads API before"
-                .into())
-        }
-    });
-    let user_data = settings.parsed("GOOGLE_ADS_USER_DATA", |text| match text {
-        "send" => Ok(true),
-        "omit" => Ok(false),
-        _ => Err("must be send or omit".into()),
-    });
-    let ads_api_version = settings.parsed("GOOGLE_ADS_API_VERSION", |text| {
-        let is_version = text.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok_and(|it| it > 0));
-        if is_version { Ok(text.to_owned()) } else { Err("must be a version such as v26".into()) }
-    });
-    let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
-    let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
-    let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
-    let credentials = google_credentials::read(settings);
-    Some(GoogleAds {
-        customer_id: customer_id?,
-        login_customer_id,
-        conversion_actions,
-        transport: transport.unwrap_or_default(),
-        user_data: user_data.unwrap_or(true),
-        data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
-        ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
-        ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
-        token_url,
-        credentials,
-    })
-}
-
-/// Where a service is: https, or plain http on this machine.
-pub(crate) fn endpoint(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|_| "must be a URL")?;
-    let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
-    let secure = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    if secure { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with https://".to_owned()) }
-}
-
-/// Google writes it with hyphens in the interface and wants it without.
-fn customer_id(text: &str) -> Result<String, String> {
-    let digits = text.replace('-', "");
-    if digits.len() == 10 && digits.bytes().all(|c| c.is_ascii_digit()) {
-        Ok(digits)
-    } else {
-        Err("must be the ten digits of a Google Ads account, such as 123-456-7890".into())
-    }
-}
-
-/// The number of a conversion action, or its resource name.
-fn conversion_action(text: &str) -> Result<String, String> {
-    let id = match text.strip_prefix("customers/") {
-        Some(rest) => rest.split_once("/conversionActions/").map_or("", |(_, id)| id),
-        None => text,
-    };
-    if (1..=20).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_digit()) {
-        Ok(id.into())
-    } else {
-        Err("must be the number of a conversion action (ctId in its address in Google Ads)".into())
     }
 }
 
@@ -399,8 +204,6 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect()
     }
 
-    const URL: (&str, &str) = ("DATABASE_URL", "postgresql://app:pw@db.example.com:6543/postgres");
-
     fn error(pairs: &[(&str, &str)], required: &[&str]) -> String {
         Config::from_values(&values(pairs), required).err().unwrap().to_string()
     }
@@ -428,39 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn google_ids_are_taken_as_people_copy_them() {
-        let config = Config::from_values(
-            &values(&[
-                URL,
-                ("GOOGLE_ADS_CUSTOMER_ID", "123-456-7890"),
-                ("GOOGLE_ADS_CONVERSION_ACTION_CLOSED", "customers/1234567890/conversionActions/987654321"),
-            ]),
-            &[],
-        );
-        let google = config.ok().and_then(|config| config.google_ads).unwrap();
-        assert_eq!(google.customer_id, "1234567890");
-        assert_eq!(google.conversion_actions[&ConversionType::Closed], "987654321");
-    }
-
-    #[test]
-    fn plain_http_is_for_this_machine_only() {
-        let google = ("GOOGLE_ADS_CUSTOMER_ID", "1234567890");
-        assert!(error(&[URL, google, ("GOOGLE_DATA_MANAGER_URL", "http://example.com")], &[]).contains("https://"));
-        let local = values(&[URL, google, ("GOOGLE_DATA_MANAGER_URL", "http://127.0.0.1:9/")]);
-        assert!(Config::from_values(&local, &[]).is_ok());
-    }
-
-    #[test]
-    fn an_origin_is_compared_as_a_whole() {
-        let config =
-            Config::from_values(&values(&[URL, ("ALLOWED_ORIGINS", "https://a.example, http://localhost:3000/")]), &[]);
-        let config = config.ok().unwrap();
-        let allows = |origin: &'static str| config.allows_origin(&HeaderValue::from_static(origin));
-        assert!(allows("https://a.example") && allows("http://localhost:3000"));
-        for other in ["http://a.example", "https://a.example.evil.example", "https://a.example:8443", "null"] {
-            assert!(!allows(other), "{other}");
-        }
-        assert!(error(&[URL, ("ALLOWED_ORIGINS", "*")], &[]).contains("ALLOWED_ORIGINS must"));
+    fn a_database_authority_must_be_a_certificate() {
+        let report = error(&[("DATABASE_CA_PEM", "not for the log")], &[]);
+        assert!(report.contains("DATABASE_CA_PEM must be the certificate"), "{report}");
+        assert!(!report.contains("not for the log"), "{report}");
     }
 
     #[test]

@@ -31,6 +31,16 @@ impl ConsentStatus {
     }
 }
 
+/// What happens to a conversion while consent to use its data for ads is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownConsent {
+    /// It waits.
+    #[default]
+    Hold,
+    /// It is sent without a statement on consent; for where the law doesn't ask for one.
+    Send,
+}
+
 /// Google's two purposes (Consent Mode v2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {

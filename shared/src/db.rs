@@ -5,6 +5,10 @@
 //! servers between the two, and the second half then runs somebody else's statement, silently. A statement that is
 //! unnamed *and* inside an explicit transaction can't be torn apart. [`Tx`] makes both the only possibility.
 
+pub(crate) mod authority;
+mod login;
+
+use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +17,12 @@ use futures_util::stream::BoxStream;
 use sqlx::postgres::{
     PgArguments, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo, Postgres,
 };
-use sqlx::{ConnectOptions, Connection, Describe, Either, Execute, Executor};
+use sqlx::{ConnectOptions, Describe, Either, Execute, Executor};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::clock::Clock;
+use login::Login;
 
 /// One round trip. The server gives up before the client does, so that a stuck statement frees its server connection.
 const BEGIN: &str = "begin; set local statement_timeout = '8s'; set local lock_timeout = '5s'; \
@@ -24,7 +31,6 @@ const BEGIN: &str = "begin; set local statement_timeout = '8s'; set local lock_t
 /// Postgres answers the COMMIT of a failed transaction with a quiet ROLLBACK; before the empty SELECT it says so aloud.
 const COMMIT: &str = "select; commit";
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A socket that died while the sandbox was frozen may swallow the request without a word.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -71,7 +77,7 @@ impl From<sqlx::Error> for DbError {
 /// only after COMMIT or ROLLBACK was answered, so a frozen sandbox never holds a transaction, and one that broke in the
 /// meantime is replaced once, on first use.
 pub struct Db {
-    options: PgConnectOptions,
+    login: Login,
     idle: Mutex<Vec<PgConnection>>,
     free: Semaphore,
 }
@@ -80,14 +86,25 @@ impl Db {
     /// Opens nothing yet. `connections` is the most that are open at once.
     #[must_use]
     pub fn new(options: PgConnectOptions, connections: usize) -> Self {
-        let options = options
-            // PgBouncer refuses this start-up parameter.
-            .extra_float_digits(None)
-            .statement_cache_capacity(0)
-            .application_name("adtrail")
-            // Statements can't leak into the log, nor their timing into the reader's nerves.
-            .disable_statement_logging();
-        Self { options: verified(options), idle: Mutex::default(), free: Semaphore::new(connections) }
+        Self { login: Login::new(options), idle: Mutex::default(), free: Semaphore::new(connections) }
+    }
+
+    /// The same by another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.login.clock = clock;
+        self
+    }
+
+    /// Where a login is refused, `read` reads the options again: the password may have been rotated.
+    #[must_use]
+    pub fn reading_again<F, E>(mut self, read: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<PgConnectOptions, E>> + Send + 'static,
+        E: Display,
+    {
+        self.login.read_again_with(read);
+        self
     }
 
     /// Connects ahead of the first request.
@@ -95,14 +112,14 @@ impl Db {
     /// # Errors
     /// When Postgres can't be reached. The next [`Db::tx`] tries again.
     pub async fn warm(&self) -> Result<(), DbError> {
-        let connection = self.connect().await?;
+        let connection = self.login.connect().await?;
         self.idle().push(connection);
         Ok(())
     }
 
     /// Runs `work` in one transaction. COMMIT, or ROLLBACK when `work` fails, has been answered when this returns, so
-    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved, and
-    /// is an error even if `work` swallowed it.
+    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved,
+    /// and is an error even if `work` swallowed it.
     ///
     /// # Errors
     /// What `work` returns, or the [`DbError`] of beginning and committing.
@@ -145,22 +162,11 @@ impl Db {
         {
             return Ok(Tx { connection });
         }
-        let mut connection = self.connect().await?;
+        let mut connection = self.login.connect().await?;
         timeout(BEGIN_TIMEOUT, connection.execute(BEGIN))
             .await
             .map_err(|_| DbError::Unavailable("no answer to BEGIN".into()))??;
         Ok(Tx { connection })
-    }
-
-    async fn connect(&self) -> Result<PgConnection, DbError> {
-        timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options))
-            .await
-            .map_err(|_| DbError::Unavailable("no answer to the connection attempt".into()))?
-            .map_err(|error| match DbError::from(error) {
-                // Whatever goes wrong before the first statement is not about a request.
-                DbError::Defect(error) => DbError::Unavailable(error.to_string()),
-                other => other,
-            })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<PgConnection>> {
@@ -174,6 +180,18 @@ pub fn is_on_this_machine(options: &PgConnectOptions) -> bool {
     options.get_socket().is_some()
         || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
         || options.get_host().starts_with('/')
+}
+
+/// The options that every connection needs.
+fn prepared(options: PgConnectOptions) -> PgConnectOptions {
+    let options = options
+        // PgBouncer refuses this start-up parameter.
+        .extra_float_digits(None)
+        .statement_cache_capacity(0)
+        .application_name("adtrail")
+        // Statements can't leak into the log, nor their timing into the reader's nerves.
+        .disable_statement_logging();
+    verified(options)
 }
 
 /// Beyond this machine the server must prove who it is. sqlx's default would fall back to plain text without a word.
@@ -246,9 +264,9 @@ impl<'c> Executor<'c> for &'c mut Tx {
     }
 }
 
-/// Makes an enum that encodes itself as text be `text` in SQL. sqlx's derive knows a type by its name only and asks the
-/// server for it, with a statement that is named and goes past [`Tx`]: the next client of that server connection would
-/// fail on it.
+/// Makes an enum that encodes itself as text be `text` in SQL, and several of them `text[]`. sqlx's derive knows a type
+/// by its name only and asks the server for it, with a statement that is named and goes past [`Tx`]: the next client of
+/// that server connection would fail on it.
 macro_rules! text_in_sql {
     ($name:ty) => {
         impl sqlx::Type<sqlx::Postgres> for $name {
@@ -258,6 +276,12 @@ macro_rules! text_in_sql {
 
             fn compatible(info: &sqlx::postgres::PgTypeInfo) -> bool {
                 <str as sqlx::Type<sqlx::Postgres>>::compatible(info)
+            }
+        }
+
+        impl sqlx::postgres::PgHasArrayType for $name {
+            fn array_type_info() -> sqlx::postgres::PgTypeInfo {
+                <&str as sqlx::postgres::PgHasArrayType>::array_type_info()
             }
         }
     };

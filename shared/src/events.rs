@@ -57,9 +57,6 @@ pub struct Event {
 }
 
 /// Stores an event, once per id. `true` when it was new. A visitor nobody knows is left out.
-///
-/// # Errors
-/// Those of the database.
 pub async fn record(tx: &mut Tx, event: &Event) -> Result<bool, DbError> {
     let row = sqlx::query!(
         r#"-- events::record

@@ -17,11 +17,10 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::Serialize;
 
+use cors::Origins;
 pub use lambda_http::Request;
 pub use problem::Problem;
 pub use warning::Warning;
-
-use crate::app::App;
 
 /// What every handler answers with.
 pub type Response = lambda_http::Response<Body>;
@@ -62,17 +61,17 @@ impl Endpoint {
 
 /// Checks what is the same for every endpoint, calls the handler, and turns whatever comes of it into an answer.
 /// Writes one log line. Never fails and never panics.
-pub async fn answer<'a, H, F>(app: &'a App, endpoint: &Endpoint, request: Request, handle: H) -> Response
+pub async fn answer<H, F>(origins: &Origins, endpoint: &Endpoint, request: Request, handle: H) -> Response
 where
-    H: FnOnce(&'a App, Request) -> F,
+    H: FnOnce(Request) -> F,
     F: Future<Output = Result<Response, Problem>>,
 {
     let started = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match admit(app, endpoint, &request) {
+    let mut response = match admit(origins, endpoint, &request) {
         Err(problem) => problem.into_response(),
         Ok(Admitted::Preflight) => cors::preflight(endpoint.method.as_str()),
-        Ok(Admitted::Request) => match AssertUnwindSafe(async { handle(app, request).await }).catch_unwind().await {
+        Ok(Admitted::Request) => match AssertUnwindSafe(async { handle(request).await }).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(problem)) => problem.into_response(),
             // The panic hook has logged where; the message might quote a value.
@@ -81,7 +80,7 @@ where
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if endpoint.caller == Caller::Browser {
-        cors::allow(&mut response, origin.filter(|origin| app.config.allows_origin(origin)));
+        cors::allow(&mut response, origin.filter(|origin| origins.allow(origin)));
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(endpoint = endpoint.path, status = response.status().as_u16(), duration_ms, "answered");
@@ -93,10 +92,10 @@ enum Admitted {
     Preflight,
 }
 
-fn admit(app: &App, endpoint: &Endpoint, request: &Request) -> Result<Admitted, Problem> {
+fn admit(origins: &Origins, endpoint: &Endpoint, request: &Request) -> Result<Admitted, Problem> {
     let browser = endpoint.caller == Caller::Browser;
     // CORS only hides answers; a request that must not happen has to be refused.
-    if browser && request.headers().get(header::ORIGIN).is_some_and(|origin| !app.config.allows_origin(origin)) {
+    if browser && request.headers().get(header::ORIGIN).is_some_and(|origin| !origins.allow(origin)) {
         return Err(Problem::origin_not_allowed());
     }
     if browser && request.method() == Method::OPTIONS {

@@ -1,103 +1,20 @@
 //! The inbox: every deal the CRM reported, whether or not its lead is known yet.
 
+pub mod entry;
 pub mod events;
 pub mod listing;
+pub mod losses;
 pub mod matching;
 pub mod refusals;
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::conversions::ConversionType;
 use crate::db::{DbError, Tx};
-use crate::identity::{Email, Hash, Phone};
+use crate::deals::{ConversionType, Deal};
+use crate::identity::{Email, Hash};
+use crate::locks::Locks;
 use crate::money::Money;
-
-/// A deal as the CRM reported it.
-#[derive(Debug)]
-pub struct Deal {
-    /// The source that reported it.
-    pub source: String,
-    /// The CRM's id of the deal.
-    pub crm_deal_id: String,
-    /// The stage it reached.
-    pub conversion_type: ConversionType,
-    /// What it is worth.
-    pub money: Option<Money>,
-    /// When it reached the stage, as the deal says.
-    pub occurred_at: Option<DateTime<Utc>>,
-    /// When the CRM noticed something about it: the stage was reached then or before.
-    pub event_at: Option<DateTime<Utc>>,
-    /// Our id of the lead, when the CRM echoes it.
-    pub lead_id: Option<Uuid>,
-    /// The person's address.
-    pub email: Option<Email>,
-    /// Further addresses of the person, when the CRM knows several.
-    pub other_emails: Vec<Email>,
-    /// The person's number.
-    pub phone: Option<Phone>,
-    /// When the CRM last changed it; of several reports the newest counts.
-    pub updated_at: Option<DateTime<Utc>>,
-    /// SHA-256 of what was sent, or of the sender's id of the event: the same once more says nothing new.
-    pub payload_hash: Hash,
-}
-
-/// Locks until the transaction ends, on a person and a deal, named by hash. Reports that belong together and arrive at the
-/// same moment take the same locks, so that the second of them sees the first.
-#[derive(Debug, Default)]
-pub struct Locks {
-    /// Sorted, so that nobody waits in a circle.
-    pub(crate) keys: Vec<i64>,
-}
-
-impl Locks {
-    /// On the person of these hashes: a lead and its deal.
-    #[must_use]
-    pub fn of_person(email_hash: Option<&Hash>, phone_hash: Option<&Hash>) -> Self {
-        Self::of([email_hash, phone_hash].into_iter().flatten().map(Hash::as_str))
-    }
-
-    /// On everything a report is about.
-    #[must_use]
-    pub fn of_report(deal: &Deal) -> Self {
-        let emails: Vec<_> = deal.email.iter().chain(&deal.other_emails).map(Email::hash).collect();
-        let phone = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
-        Self::of(emails.iter().chain(phone).map(Hash::as_str)).and(Self::of_deal(&deal.crm_deal_id))
-    }
-
-    /// On a deal: its closing and its loss.
-    #[must_use]
-    pub fn of_deal(crm_deal_id: &str) -> Self {
-        Self::of([format!("deal:{crm_deal_id}").as_str()])
-    }
-
-    /// On both.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.keys.extend(other.keys);
-        self.keys.sort_unstable();
-        self
-    }
-
-    fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let key = |name| Sha256::digest(name).iter().take(8).fold(0_i64, |key, byte| key << 8 | i64::from(*byte));
-        let mut keys: Vec<_> = names.into_iter().map(key).collect();
-        keys.sort_unstable();
-        Self { keys }
-    }
-}
-
-/// Takes these locks.
-///
-/// # Errors
-/// Those of the database.
-pub async fn lock(tx: &mut Tx, locks: &Locks) -> Result<(), DbError> {
-    sqlx::query!("-- inbox::lock\nselect pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key", &locks.keys)
-        .execute(tx)
-        .await?;
-    Ok(())
-}
 
 /// Where a deal stands after it was received.
 #[derive(Debug)]
@@ -112,134 +29,201 @@ pub struct Received {
     pub source: String,
 }
 
-/// Puts a deal into the inbox, once per deal and type, and holds back leads of the same person and other reports of the
-/// deal until the transaction ends. `reported_at` is when it came, which may be long before `now`.
+/// What to lock before a report on this deal is applied: the deal, and the person it names.
+#[must_use]
+pub fn locks_of(deal: &Deal) -> Locks {
+    let emails: Vec<_> = deal.email.iter().chain(&deal.other_emails).map(Email::hash).collect();
+    let phone = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
+    Locks::of_deal(&deal.crm_deal_id).and(Locks::of_person(emails.iter().chain(phone)))
+}
+
+/// Puts a deal into the inbox, once per deal and type. `reported_at` is when it came, which may be long before `now`.
+/// The caller holds the locks of [`locks_of`].
 ///
 /// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. What was received
-/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the deal
-/// has found its lead, that doesn't change any more.
-///
-/// # Errors
-/// Those of the database.
-#[expect(clippy::too_many_lines, reason = "one statement")]
+/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the
+/// deal has found its lead, that doesn't change any more.
 pub async fn receive(
     tx: &mut Tx,
     deal: &Deal,
     reported_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Received, DbError> {
-    let email_hash = deal.email.as_ref().map(Email::hash);
-    let phone_hash = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
-    let other_email_hashes: Vec<_> = deal.other_emails.iter().map(|email| email.hash().as_str().to_owned()).collect();
-    let row = sqlx::query!(
+    let person = Person::of(deal);
+    let as_of = deal.updated_at.unwrap_or(reported_at);
+    let row = sqlx::query_as!(
+        Standing,
         r#"-- inbox::receive
-        with locked as materialized (
-            select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
-        ),
-        -- The insert reads the gate, so the locks are taken first: whoever waits for one holds nothing.
-        gate as materialized (
-            select count(*) from locked
-        ),
-        received as (
-            insert into public.inbox as i (
-                source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
-                email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
-                reported_at, person_reported_at
-            )
-            select
-                $2, $3, $4, $5::float8, $6, coalesce($7::timestamptz, $16::timestamptz, $18::timestamptz), $8::uuid, $9, $10, $11, $12, $13, $14,
-                $15::timestamptz,
-                case when coalesce($8::text, $9, $12) is not null then $15 end
-            from gate
-            on conflict (crm_deal_id, conversion_type) do update
-            set deliveries = i.deliveries + 1,
-                -- A deal that was given up and is reported again gets another look.
-                state = case when i.state = 'expired' then 'awaiting_lead' else i.state end,
-                received_at = case when i.state = 'expired' then excluded.received_at else i.received_at end,
-                (
-                    payload_hash, value, currency, reported_at, lead_id, email_hash, email_hash_google,
-                    other_email_hashes, phone_hash, person_reported_at
-                ) = (
-                    select case when is_new then excluded.payload_hash else i.payload_hash end, worth.*, person.*
-                    from (
-                        select not exists (
-                            select from public.deal_reports r
-                            where r.inbox_id = i.id and r.payload_hash = excluded.payload_hash
-                        ) as is_new
-                    ) it,
-                    -- Each by the newest report that says it; what is said for the first time is always news.
-                    lateral (
-                        select
-                            is_new and excluded.value is not null
-                                and (i.value is null or excluded.reported_at >= coalesce(i.reported_at, i.received_at))
-                                as is_worth,
-                            -- Once the lead is found, who it was is settled; so it is by the operator's word.
-                            is_new and i.state <> 'matched' and i.attached_at is null
-                                and excluded.person_reported_at >= coalesce(i.person_reported_at, '-infinity') as is_person
-                    ) says,
-                    lateral (
-                        select excluded.value, excluded.currency, excluded.reported_at where is_worth
-                        union all
-                        select i.value, i.currency, i.reported_at where not is_worth
-                    ) worth,
-                    lateral (
-                        select
-                            excluded.lead_id, excluded.email_hash, excluded.email_hash_google,
-                            excluded.other_email_hashes, excluded.phone_hash, excluded.person_reported_at
-                        where is_person
-                        union all
-                        select
-                            i.lead_id, i.email_hash, i.email_hash_google, i.other_email_hashes, i.phone_hash,
-                            i.person_reported_at
-                        where is_person is not true
-                    ) person
-                )
-            returning id, conversion_id, source, deliveries
-        ),
-        report as (
-            insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
-            select id, $13, $14, $7, $17, case when $7 is null then coalesce($16, $18) end from received
-            on conflict do nothing
-            returning inbox_id
+        insert into public.inbox as i (
+            source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
+            email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
+            reported_at, person_reported_at
         )
-        select
-            id as "id!", conversion_id, exists (select from report) as "is_new!", source as "source!",
-            deliveries > 1 as "is_again!"
-        from received"#,
-        &Locks::of_report(deal).keys,
+        values ($1, $2, $3, $4::float8, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
+        returning
+            id, conversion_id, source, deliveries > 1 as "is_again!", state, value is not null as "has_value!",
+            coalesce(reported_at, received_at) as "value_as_of!", person_reported_at as person_as_of,
+            attached_at is not null as "is_attached!""#,
         deal.source,
         deal.crm_deal_id,
         deal.conversion_type as ConversionType,
         deal.money.as_ref().map(Money::value),
         deal.money.as_ref().map(Money::currency),
-        deal.occurred_at,
+        deal.occurred_at.or(deal.event_at).unwrap_or(reported_at),
         deal.lead_id,
-        email_hash.as_ref().map(Hash::as_str),
-        deal.email.as_ref().map(|email| email.google_hash().as_str().to_owned()),
-        &other_email_hashes,
-        phone_hash.map(Hash::as_str),
+        person.email_hash,
+        person.email_hash_google,
+        &person.other_email_hashes,
+        person.phone_hash,
         deal.payload_hash.as_str(),
         now,
-        deal.updated_at.unwrap_or(reported_at),
-        deal.event_at,
-        // A time that isn't said to be a correction counts if it is later: the deal closed again.
-        deal.occurred_at.map(|at| deal.updated_at.unwrap_or(at)),
-        reported_at,
+        as_of,
+        person.is_named(deal).then_some(as_of),
     )
     .fetch_one(&mut *tx)
     .await?;
-    if row.is_new && row.is_again {
+    let is_new = note_report(tx, row.id, deal, reported_at, now).await?;
+    if row.is_again && is_new {
+        if row.takes_value(deal, as_of) {
+            update_value(tx, row.id, deal, as_of).await?;
+        }
+        if row.takes_person(person.is_named(deal), as_of) {
+            update_person(tx, row.id, deal, &person, as_of).await?;
+        }
         settle_times(tx, &deal.crm_deal_id).await?;
     }
-    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new: row.is_new, source: row.source })
+    if row.state == "expired" {
+        // A deal that was given up and is reported again gets another look.
+        matching::wait_again(tx, row.id, now).await?;
+    }
+    Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new, source: row.source })
+}
+
+/// What is known of a deal before a report on it is applied.
+struct Standing {
+    id: Uuid,
+    conversion_id: Option<Uuid>,
+    source: String,
+    is_again: bool,
+    state: String,
+    has_value: bool,
+    /// How new its value is.
+    value_as_of: DateTime<Utc>,
+    /// How new its person is; none where no report named one.
+    person_as_of: Option<DateTime<Utc>>,
+    /// Did the operator say whose deal it is?
+    is_attached: bool,
+}
+
+impl Standing {
+    /// The newest report that says a value counts; what is said for the first time is always news.
+    fn takes_value(&self, deal: &Deal, as_of: DateTime<Utc>) -> bool {
+        deal.money.is_some() && (!self.has_value || as_of >= self.value_as_of)
+    }
+
+    /// Once the lead is found, who it was is settled; so it is by the operator's word.
+    fn takes_person(&self, is_named: bool, as_of: DateTime<Utc>) -> bool {
+        is_named && self.state != "matched" && !self.is_attached && self.person_as_of.is_none_or(|known| as_of >= known)
+    }
+}
+
+/// The person of a deal, by hashes.
+struct Person {
+    email_hash: Option<String>,
+    email_hash_google: Option<String>,
+    other_email_hashes: Vec<String>,
+    phone_hash: Option<String>,
+}
+
+impl Person {
+    fn of(deal: &Deal) -> Self {
+        let text = |hash: &Hash| hash.as_str().to_owned();
+        Self {
+            email_hash: deal.email.as_ref().map(|email| text(&email.hash())),
+            email_hash_google: deal.email.as_ref().map(|email| text(&email.google_hash())),
+            other_email_hashes: deal.other_emails.iter().map(|email| text(&email.hash())).collect(),
+            phone_hash: deal.phone.as_ref().and_then(|phone| phone.hash().ok()).map(text),
+        }
+    }
+
+    /// Does the report say whose deal it is?
+    fn is_named(&self, deal: &Deal) -> bool {
+        deal.lead_id.is_some() || self.email_hash.is_some() || self.phone_hash.is_some()
+    }
+}
+
+/// Keeps what a report says of the deal's time. False when the report was received before.
+async fn note_report(
+    tx: &mut Tx,
+    inbox_id: Uuid,
+    deal: &Deal,
+    reported_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let noted = sqlx::query!(
+        "-- inbox::note_report
+        insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict do nothing",
+        inbox_id,
+        deal.payload_hash.as_str(),
+        now,
+        deal.occurred_at,
+        // A time that isn't said to be a correction counts if it is later: the deal closed again.
+        deal.occurred_at.map(|at| deal.updated_at.unwrap_or(at)),
+        deal.event_at.or(Some(reported_at)).filter(|_| deal.occurred_at.is_none()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(noted.rows_affected() > 0)
+}
+
+async fn update_value(tx: &mut Tx, inbox_id: Uuid, deal: &Deal, as_of: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- inbox::update_value
+        update public.inbox set value = $2::float8, currency = $3, reported_at = $4, payload_hash = $5 where id = $1",
+        inbox_id,
+        deal.money.as_ref().map(Money::value),
+        deal.money.as_ref().map(Money::currency),
+        as_of,
+        deal.payload_hash.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn update_person(
+    tx: &mut Tx,
+    inbox_id: Uuid,
+    deal: &Deal,
+    person: &Person,
+    as_of: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- inbox::update_person
+        update public.inbox
+        set lead_id = $2, email_hash = $3, email_hash_google = $4, other_email_hashes = $5, phone_hash = $6,
+            person_reported_at = $7, payload_hash = $8
+        where id = $1",
+        inbox_id,
+        deal.lead_id,
+        person.email_hash,
+        person.email_hash_google,
+        &person.other_email_hashes,
+        person.phone_hash,
+        as_of,
+        deal.payload_hash.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Brings the times of a deal's stages in line with all that was reported of them, in whatever order, and answers which
-/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was lost,
-/// else the first of all.
-///
-/// # Errors
-/// Those of the database.
+/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was
+/// lost, else the first of all.
 pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, DbError> {
     let changed = sqlx::query_scalar!(
         "-- inbox::settle_times
@@ -271,11 +255,8 @@ pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, D
     Ok(changed)
 }
 
-/// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties bodies
-/// a week after that, and forgets refusals after a week. Answers how many deals and events were given up.
-///
-/// # Errors
-/// Those of the database.
+/// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties
+/// bodies a week after that, and forgets refusals after a week. Answers how many deals and events were given up.
 pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
     let expired = sqlx::query_scalar!(
         r#"-- inbox::expire

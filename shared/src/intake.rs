@@ -1,5 +1,5 @@
-//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One way
-//! for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
+//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One
+//! way for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
 
 mod later;
 
@@ -9,21 +9,24 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use later::{Resumed, fetch_due, resume};
+pub use later::{Resumed, fetch_due, rematch, resume};
 
 use crate::app::App;
 use crate::conversions::{self, SkipReason, record_matches};
 use crate::crm::authentication::Verified;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::{DbError, Tx};
+use crate::deals::{Deal, Loss};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::Hash;
+use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, Event, Receipt, State};
 use crate::inbox::matching::Waiting;
-use crate::inbox::{self, Deal, Locks, Received};
+use crate::inbox::{self, Received, losses};
 use crate::leads;
-use crate::lost_deals::{self, Loss};
+use crate::locks::{self, Locks};
+use crate::platforms::Plans;
 
 /// A webhook whose sender proved who it is.
 #[derive(Debug)]
@@ -166,16 +169,11 @@ fn read_hashed(app: &App, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String,
 }
 
 /// Takes a webhook, all of it or, when this fails, nothing.
-///
-/// # Errors
-/// Those of the database.
 pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
     let payload_hash = Hash::of(webhook.body);
     let readings = read_hashed(app, webhook, &payload_hash);
-    if readings.len() > 1 {
-        // All at once and in one order, so that two bodies with the same deals don't wait for each other in a circle.
-        inbox::lock(tx, &readings.iter().map(|(_, reading)| locks(reading)).fold(Locks::default(), Locks::and)).await?;
-    }
+    // All at once and in one order: two bodies with the same deals can't deadlock.
+    locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
     let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
     for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
         // A loss that came before is no second one, even if the deal closed in between.
@@ -206,14 +204,11 @@ pub async fn receive(tx: &mut Tx, app: &App, webhook: &Webhook<'_>) -> Result<Ve
     Ok(taken)
 }
 
-/// What would become of a webhook, with everything that would be stored for each of its deals; nothing is.
-///
-/// # Errors
-/// Those of the database.
-pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Vec<Value>)>, DbError> {
+/// What would become of a webhook, with everything that would be stored for each of its deals. Rolls back.
+pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
-        Rehearsed(Vec<(Taken, Vec<Value>)>),
+        Rehearsed(Vec<(Taken, Option<Entry>)>),
         Failed(DbError),
     }
     impl From<DbError> for End {
@@ -225,8 +220,8 @@ pub async fn rehearse(app: &App, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Ve
         let mut rehearsed = Vec::new();
         for taken in receive(tx, app, webhook).await? {
             let stored = match taken.inbox_id {
-                Some(id) => inbox::listing::show(tx, &id.to_string()).await?,
-                None => Vec::new(),
+                Some(id) => entry::of_deal(tx, id).await?,
+                None => None,
             };
             rehearsed.push((taken, stored));
         }
@@ -256,7 +251,7 @@ async fn take(tx: &mut Tx, app: &App, mut reading: Reading, came: Came, now: Dat
             reading.warnings.extend(shared_id(deal, &received));
             (reach(tx, app, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (undo(tx, loss, came.is_known, now).await?, None),
+        Meaning::Report(Report::Lost(loss)) => (undo(tx, app.plans(), loss, came.is_known, now).await?, None),
         Meaning::Fetch => (Outcome::Received, None),
         Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
         Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
@@ -278,16 +273,17 @@ async fn reach(
             return Ok(duplicate);
         }
         if !conversions::reopen(tx, inbox_id).await? {
-            let restated = conversions::restate(tx, inbox_id, now).await?;
+            let restated = conversions::restate(tx, app.plans(), inbox_id, now).await?;
             let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
                 return Ok(duplicate);
             };
             // It may have closed before its loss after all.
-            let retracted = if restated.is_moved { retract(tx, &deal.crm_deal_id, now).await? } else { None };
+            let retracted =
+                if restated.is_moved { retract(tx, app.plans(), &deal.crm_deal_id, now).await? } else { None };
             return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }
-    let recorded = record_matches(tx, app, Waiting::Deal(inbox_id)).await?.pop();
+    let recorded = record_matches(tx, app.plans(), Waiting::Deal(inbox_id), now).await?.pop();
     Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
         Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
         None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
@@ -303,28 +299,34 @@ fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
     (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
 }
 
-async fn undo(tx: &mut Tx, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<Outcome, DbError> {
-    lost_deals::keep(tx, loss, is_known, now).await?;
+async fn undo(tx: &mut Tx, plans: &Plans, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<Outcome, DbError> {
+    losses::keep(tx, loss, is_known, now).await?;
     // What was noticed after the loss counts now.
     for inbox_id in inbox::settle_times(tx, &loss.crm_deal_id).await? {
-        conversions::restate(tx, inbox_id, now).await?;
+        conversions::restate(tx, plans, inbox_id, now).await?;
     }
-    let retracted = retract(tx, &loss.crm_deal_id, now).await?;
+    let retracted = retract(tx, plans, &loss.crm_deal_id, now).await?;
     if retracted.is_none() {
         leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
     }
     Ok(retracted.unwrap_or(Outcome::NothingToRetract))
 }
 
-async fn retract(tx: &mut Tx, crm_deal_id: &str, now: DateTime<Utc>) -> Result<Option<Outcome>, DbError> {
-    let Some(retracted) = lost_deals::retract(tx, crm_deal_id, now).await? else { return Ok(None) };
+async fn retract(
+    tx: &mut Tx,
+    plans: &Plans,
+    crm_deal_id: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Outcome>, DbError> {
+    let Some(retracted) = conversions::retract(tx, plans, crm_deal_id, now).await? else { return Ok(None) };
     leads::renew_status(tx, &[crm_deal_id]).await?;
     Ok(Some(Outcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
 }
 
-fn locks(reading: &Reading) -> Locks {
+/// What to lock before a reading is applied.
+fn locks_of(reading: &Reading) -> Locks {
     match &reading.meaning {
-        Meaning::Report(Report::Reached(deal)) => Locks::of_report(deal),
+        Meaning::Report(Report::Reached(deal)) => inbox::locks_of(deal),
         Meaning::Report(Report::Lost(loss)) => Locks::of_deal(&loss.crm_deal_id),
         _ => Locks::default(),
     }

@@ -19,9 +19,10 @@ where
     F: Future<Output = Result<Response, Problem>> + Send,
 {
     let app = start(endpoint.requires).await?;
-    lambda_http::run(service_fn(
-        move |request| async move { Ok::<_, Error>(answer(app, endpoint, request, handle).await) },
-    ))
+    lambda_http::run(service_fn(move |request| async move {
+        let origins = &app.config.allowed_origins;
+        Ok::<_, Error>(answer(origins, endpoint, request, |request| handle(app, request)).await)
+    }))
     .await
 }
 

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Click};
+use crate::attribution::{Attribution, Click, SessionAttributes};
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
-use crate::inbox::Locks;
+use crate::locks::{self, Locks};
 use crate::visitors::VisitorId;
 
 /// A lead as the form sent it.
@@ -43,30 +43,6 @@ pub struct NewLead {
     pub at: DateTime<Utc>,
 }
 
-/// What Google's tag captures of a visit in the browser, encoded by the tag and passed on as it is: at most 4,096
-/// characters of base64, base64url, `.` and `=` (Data Manager API, `AdIdentifiers.session_attributes`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionAttributes(String);
-
-impl SessionAttributes {
-    /// # Errors
-    /// What is allowed.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
-        if (1..=4_096).contains(&text.len()) && text.bytes().all(known) {
-            Ok(Self(text.into()))
-        } else {
-            Err("must be at most 4096 letters, digits and . _ - = + /, as Google's tag gives them".into())
-        }
-    }
-
-    /// As the tag gave them.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl NewLead {
     /// Tells a repetition of a form from another form under the same transaction id.
     fn payload_hash(&self) -> Hash {
@@ -94,16 +70,13 @@ pub enum Created {
     Conflict,
 }
 
-/// Stores a lead with the attribution of its visitor, and holds back deals of the same person until the transaction
-/// ends, so that a deal and its lead can't miss each other.
-///
-/// # Errors
-/// Those of the database.
+/// Stores a lead with the attribution of its visitor. Takes the locks on its person first, so it comes first in its
+/// transaction: a deal and its lead can't miss each other.
 pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     let payload_hash = lead.payload_hash();
     let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
-    let locks = Locks::of_person(Some(&email_hash), phone_hash);
+    locks::take(tx, &Locks::of_person([&email_hash].into_iter().chain(phone_hash))).await?;
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
@@ -112,12 +85,6 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         consent.is_known() || lead.consent_marketing.is_some() || lead.consent_data_processing.is_some();
     let row = sqlx::query!(
         r#"-- leads::create
-        with locked as materialized (
-            select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
-        ),
-        gate as materialized (
-            select count(*) from locked
-        )
         insert into public.leads (
             transaction_id, payload_hash, email, email_hash, email_hash_google, phone, phone_hash, name, message,
             consent_marketing, consent_data_processing, consent_recorded_at,
@@ -126,35 +93,34 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
             utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes, created_at
         )
         select
-            $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, v.consent_recorded_at),
-            case when $14 <> 'unknown' then $14 else coalesce(v.ad_user_data, 'unknown') end,
-            case when $15 <> 'unknown' then $15 else coalesce(v.ad_personalization, 'unknown') end,
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, v.consent_recorded_at),
+            case when $13 <> 'unknown' then $13 else coalesce(v.ad_user_data, 'unknown') end,
+            case when $14 <> 'unknown' then $14 else coalesce(v.ad_personalization, 'unknown') end,
             case
-                when $16::text is not null then $16::text
+                when $15::text is not null then $15::text
                 when v.ad_user_data <> 'unknown' or v.ad_personalization <> 'unknown' then 'visit'
             end,
             v.visitor_id,
             -- All ids of one click: the visitor's, unless the cookie has seen a newer one.
-            case when own then v.gclid else $17 end,
-            case when own then v.gbraid else $18 end,
-            case when own then v.wbraid else $19 end,
-            case when own then v.click_at else $20 end,
-            case when utm then v.utm_source else $21 end,
-            case when utm then v.utm_medium else $22 end,
-            case when utm then v.utm_campaign else $23 end,
-            case when utm then v.utm_term else $24 end,
-            case when utm then v.utm_content else $25 end,
-            $26, $27
-        from gate
-        left join public.visitors v on v.visitor_id = $28
+            case when own then v.gclid else $16 end,
+            case when own then v.gbraid else $17 end,
+            case when own then v.wbraid else $18 end,
+            case when own then v.click_at else $19 end,
+            case when utm then v.utm_source else $20 end,
+            case when utm then v.utm_medium else $21 end,
+            case when utm then v.utm_campaign else $22 end,
+            case when utm then v.utm_term else $23 end,
+            case when utm then v.utm_content else $24 end,
+            $25, $26
+        from (select) as form
+        left join public.visitors v on v.visitor_id = $27
         cross join lateral (
             select
-                coalesce(v.click_at >= $29, v.click_at is not null) as own,
+                coalesce(v.click_at >= $28, v.click_at is not null) as own,
                 coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
         ) as known
         on conflict (transaction_id) do update set transaction_id = excluded.transaction_id
         returning id, payload_hash, (xmax = 0) as "new!""#,
-        &locks.keys,
         lead.transaction_id,
         payload_hash.as_str(),
         lead.email.as_str(),
@@ -194,9 +160,6 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
 }
 
 /// Brings the status of the leads of these deals in line with what became of their deals, lost ones included.
-///
-/// # Errors
-/// Those of the database.
 pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
     // Two deals of one lead may be lost at once: who comes second must see what the first did.
     let leads = sqlx::query_scalar!(

@@ -1,11 +1,10 @@
-//! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows no
-//! HTTP; the uploader brings them together.
+//! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows
+//! no HTTP; the uploader brings them together.
 
 mod allowance;
 pub mod google_ads;
 mod outcome;
-
-use std::time::Duration;
+mod plan;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -13,58 +12,60 @@ use uuid::Uuid;
 
 use crate::attribution::ClickId;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::consent::ConsentStatus;
-use crate::conversions::ConversionType;
+use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
+use crate::settings::Settings;
 
 pub use allowance::{Allowance, Limits};
 pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
+pub use plan::{Correction, Plan, Plans, Window};
 
 /// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
 pub struct Entry {
-    /// What `conversion_queue.platform` says.
-    pub id: &'static str,
-    /// What it says of rows that correct the value of a conversion told before.
-    pub restatements: &'static str,
-    /// What it says of rows that take a conversion back.
-    pub retractions: &'static str,
-    /// Is it set up for conversions of this type?
-    pub accepts: fn(&Config, ConversionType) -> bool,
-    /// Makes it ready, one for each of the three; none without credentials. An error says the fix.
-    pub connect: fn(&Config, &Clock) -> Result<Connected, String>,
+    /// Reads its settings; none when it isn't configured.
+    pub set_up: fn(&mut Settings) -> Option<(Plan, Connect)>,
+    /// Is a setting of this name, which isn't set, replaced by others that are?
+    pub stands_in: fn(&str, &Settings) -> bool,
 }
 
-/// Platforms made ready, if we have credentials for them.
-pub type Connected = Vec<Box<dyn Platform>>;
+/// Makes a platform ready: its lanes, none without credentials. An error says the fix.
+pub type Connect = Box<dyn Fn(&Clock) -> Result<Vec<Box<dyn Platform>>, String> + Send + Sync>;
 
 /// Every platform there is.
 pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];
 
-/// The ids of the platforms that are set up for conversions of this type.
+/// Is a setting of this name, which isn't set, replaced by others that are?
 #[must_use]
-pub fn accepting(config: &Config, conversion_type: ConversionType) -> Vec<&'static str> {
-    REGISTRY.iter().filter(|entry| (entry.accepts)(config, conversion_type)).map(|entry| entry.id).collect()
+pub fn stands_in(name: &str, settings: &Settings) -> bool {
+    REGISTRY.iter().any(|entry| (entry.stands_in)(name, settings))
 }
 
-/// The ids of the platforms that are set up at all, those of their restatements and retractions included.
-#[must_use]
-pub fn configured(config: &Config) -> Vec<&'static str> {
-    let any = |entry: &&Entry| ConversionType::ALL.into_iter().any(|kind| (entry.accepts)(config, kind));
-    REGISTRY.iter().filter(any).flat_map(|entry| [entry.id, entry.restatements, entry.retractions]).collect()
+/// The platforms that are set up.
+#[derive(Default)]
+pub struct Platforms {
+    /// What they want of conversions.
+    pub plans: Plans,
+    connect: Vec<Connect>,
 }
 
-/// Where the rows go that correct or take back what a platform was told: the platforms, and for each the one that hears
-/// of its corrections.
-#[must_use]
-pub fn corrections(operation: Operation) -> (Vec<String>, Vec<String>) {
-    let of = |entry: &Entry| match operation {
-        Operation::Upload => entry.id,
-        Operation::Restatement => entry.restatements,
-        Operation::Retraction => entry.retractions,
-    };
-    REGISTRY.iter().map(|entry| (entry.id.to_owned(), of(entry).to_owned())).unzip()
+impl Platforms {
+    /// Reads the settings of all there are.
+    #[must_use]
+    pub fn set_up(settings: &mut Settings) -> Self {
+        let (plans, connect) = REGISTRY.iter().filter_map(|entry| (entry.set_up)(settings)).unzip();
+        Self { plans: Plans(plans), connect }
+    }
+
+    /// Those we have credentials for, ready to be told.
+    ///
+    /// # Errors
+    /// What is wrong with the credentials, and the fix.
+    pub fn connect(&self, clock: &Clock) -> Result<Vec<Box<dyn Platform>>, String> {
+        let lanes: Vec<_> = self.connect.iter().map(|connect| connect(clock)).collect::<Result<_, _>>()?;
+        Ok(lanes.into_iter().flatten().collect())
+    }
 }
 
 /// What a platform is told about a conversion.
@@ -121,7 +122,8 @@ pub trait Platform: Send + Sync {
     /// Tells it about these conversions. Never an error, whatever happens.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
-    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask now.
+    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask
+    /// now.
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
@@ -178,25 +180,4 @@ pub struct Facts {
     pub can_omit_click_id: bool,
     /// Does it go in a request of its own, because the verdict on one of many named none?
     pub send_alone: bool,
-}
-
-/// A client for calls to platforms: our one TLS stack, Mozilla's roots, no redirects, and an end to waiting.
-///
-/// # Errors
-/// When TLS can't be set up.
-pub fn http_client() -> Result<reqwest::Client, String> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(30))
-        .user_agent(concat!("adtrail/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@
 //! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
 //! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
 
+pub mod breaker;
 mod log;
 pub mod receipts;
 mod settlement;
@@ -13,10 +14,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::config::{Config, UnknownConsent};
-use crate::consent::ConsentStatus;
-use crate::conversions::ConversionType;
+use crate::config::Config;
+use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx, json};
+use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Route};
@@ -38,9 +39,6 @@ pub struct Claim {
 }
 
 /// Claims due rows of a platform, those nearest to the end of their click first.
-///
-/// # Errors
-/// Those of the database.
 pub async fn claim(
     tx: &mut Tx,
     config: &Config,
@@ -76,7 +74,11 @@ pub async fn claim(
                 -- What the platform didn't get yet can't be corrected.
                 and (
                     q.adjusts is null
-                    or (select o.status in ('uploaded', 'dead_letter') from public.conversion_queue o where o.id = q.adjusts)
+                    or (
+                        select o.status in ('uploaded', 'dead_letter')
+                        from public.conversion_queue o
+                        where o.id = q.adjusts
+                    )
                 )
             order by q.expires_at, q.created_at
             limit $4
@@ -91,7 +93,8 @@ pub async fn claim(
             due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
-            due.click_at, due.session_attributes, due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
+            due.click_at, due.session_attributes,
+            due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
             due.ad_user_data as "ad_user_data: ConsentStatus",
             due.ad_personalization as "ad_personalization: ConsentStatus",
             due.restated_at, due.retracted_at, due.lead_at"#,
@@ -145,9 +148,6 @@ pub async fn claim(
 
 /// Writes what came of a claim, one outcome for each conversion in their order, and logs the requests. Answers how many
 /// rows were still ours to write.
-///
-/// # Errors
-/// Those of the database.
 pub async fn settle(
     tx: &mut Tx,
     config: &Config,
@@ -189,7 +189,10 @@ pub async fn settle(
                 omit_click_id = q.omit_click_id or s.omit_click_id,
                 (last_error, last_error_code) = (
                     select
-                        case when keeps then q.last_error when s.status <> 'uploaded' then coalesce(s.reason, q.last_error) end,
+                        case
+                            when keeps then q.last_error
+                            when s.status <> 'uploaded' then coalesce(s.reason, q.last_error)
+                        end,
                         case
                             when keeps then q.last_error_code
                             when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
@@ -213,8 +216,8 @@ pub async fn settle(
                 exchange_id, $4, $5, transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
                 outcome, reason_code, reason
             from jsonb_to_recordset($6) as l (
-                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
-                outcome text, reason_code text, reason text
+                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer,
+                http_status smallint, request_id text, outcome text, reason_code text, reason text
             )
         ),
         accepted as (

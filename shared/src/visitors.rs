@@ -67,9 +67,6 @@ pub struct Recorded {
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
 /// keeps its time; an answer on consent replaces the one before.
-///
-/// # Errors
-/// Those of the database.
 pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
     let Attribution { utm, click } = &visit.attribution;
     let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);

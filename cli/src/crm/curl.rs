@@ -1,23 +1,23 @@
-//! A request as a curl command that a POSIX shell takes.
+//! A request as a curl command for a POSIX shell.
 
 use std::borrow::Cow;
 
-/// What is sent.
+/// The body of the request.
 pub(super) enum Body<'a> {
-    /// What is in this file.
+    /// The content of this file.
     File(&'a str),
     /// This text.
     Text(&'a str),
 }
 
-/// The command. Whatever it is made of arrives byte by byte as it is.
+/// The command. Every part arrives byte by byte as it was given.
 pub(super) fn command(url: &str, headers: &[(String, String)], body: &Body<'_>) -> String {
-    // A URL may hold brackets and braces, which curl would take for a pattern.
+    // Without it curl reads brackets and braces in the URL as a pattern.
     let mut lines = vec![format!("curl --silent --show-error --globoff {}", quoted(url))];
     lines.extend(headers.iter().map(|(name, value)| format!("--header {}", quoted(&format!("{name}: {value}")))));
     lines.push(match body {
         Body::File(file) => format!("--data-binary {}", quoted(&format!("@{file}"))),
-        // Not --data-binary: a text that begins with @ is no file.
+        // Not --data-binary, which reads a text that begins with @ as a file name.
         Body::Text(text) => format!("--data-raw {}", quoted(text)),
     });
     lines.join(" \\\n  ")

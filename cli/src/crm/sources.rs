@@ -1,24 +1,24 @@
-//! Which sources there are, and what they sent lately.
+//! `adtrail crm sources`.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::fetch_back::FetchBack;
 use shared::crm::{Missing, Source, Sources, ready};
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, Refused};
+use shared::settings::Values;
 
 use super::path;
 use crate::answer::Answer;
 use crate::table::{section, time};
-use crate::{Failure, setting};
+use crate::{Failure, app};
 
-/// What a source lacks the token for.
+/// The part of a source that needs the CRM's token.
 const FETCH: &str = "fetch";
 
-/// What sources sent in the last seven days; none of it without a database.
+/// What sources sent in the last seven days.
 #[derive(Default)]
 struct LastWeek {
     traffic: BTreeMap<String, Traffic>,
@@ -30,20 +30,20 @@ pub(crate) async fn sources(values: &Values, is_ready: bool) -> Result<Answer, F
 }
 
 fn ready_ones(values: &Values) -> Result<Answer, Failure> {
-    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::config::value(values, name)));
-    let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Said)?;
+    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::settings::value(values, name)));
+    let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Message)?;
     let documents = ready.iter().map(|source| {
         let mut it = document(source);
         it["toml"] = ready::toml(&source.name).into();
         it
     });
     let mut blocks: Vec<_> = ready.iter().map(|source| section(&source.name, rows(source))).collect();
-    blocks.push("Start a source from one of them with ready = \"NAME\" in CRM_SOURCES.".into());
+    blocks.push("To start a source from one of them, set ready = \"NAME\" in CRM_SOURCES.".into());
     Ok(Answer::new(json!({ "ready": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
 }
 
 async fn declared(values: &Values) -> Result<Answer, Failure> {
-    let (app, has_database) = setting::app_anyway(values, Clock::system())?;
+    let (app, has_database) = app::for_declarations(values, Clock::system())?;
     let week = if has_database {
         let now = app.clock.now();
         let (traffic, refused) = app
@@ -61,11 +61,11 @@ async fn declared(values: &Values) -> Result<Answer, Failure> {
         let mut it = document(source);
         it["last_seven_days"] = week.as_ref().map(|week| week.document(&source.name)).into();
         documents.push(it);
-        let week = week.as_ref().map(|week| ("last 7 days", week.said(&source.name)));
+        let week = week.as_ref().map(|week| ("last 7 days", week.text(&source.name)));
         blocks.push(section(&source.name, rows(source).into_iter().chain(week)));
     }
     if !has_database {
-        blocks.push("What they sent lately isn't shown: DATABASE_URL isn't set.".into());
+        blocks.push("The last seven days are not shown: DATABASE_URL isn't set.".into());
     }
     Ok(Answer::new(json!({ "sources": documents }), &blocks.join("\n")))
 }
@@ -75,13 +75,14 @@ fn document(source: &Source) -> Value {
         .schemes
         .iter()
         .map(|scheme| json!({ "scheme": scheme.name(), "settings": scheme.secrets(), "expects": scheme.expects() }));
+    let missing = source.missing.iter().map(|it| json!({ "part": it.part, "problem": it.problem }));
     json!({
         "name": source.name,
         "path": path(source),
         "authentication": schemes.collect::<Vec<_>>(),
         "fetch": source.fetch.as_ref().map(|fetch| json!({ "asks": fetch.asks(), "settings": fetch.secrets() })),
         "rules": source.rules().collect::<Vec<_>>(),
-        "missing": source.missing.iter().map(|it| json!({ "part": it.part, "problem": it.problem })).collect::<Vec<_>>(),
+        "missing": missing.collect::<Vec<_>>(),
     })
 }
 
@@ -94,12 +95,12 @@ fn rows(source: &Source) -> Vec<(&'static str, String)> {
     }
     for Missing { part, problem } in &source.missing {
         rows.push(match *part {
-            FETCH => ("asks", format!("NO TOKEN IS SET. {problem}")),
+            FETCH => ("fetches from", format!("NO TOKEN IS SET. {problem}")),
             scheme => ("authenticates by", format!("{scheme}: NO SECRET IS SET. {problem}")),
         });
     }
     let asks = |fetch: &FetchBack| format!("{} ({})", fetch.asks(), fetch.secrets().join(", "));
-    rows.push(("asks", source.fetch.as_ref().map(asks).unwrap_or_default()));
+    rows.push(("fetches from", source.fetch.as_ref().map(asks).unwrap_or_default()));
     rows.extend(source.rules().enumerate().map(|(at, rule)| (if at == 0 { "rules" } else { "" }, rule)));
     rows
 }
@@ -132,7 +133,7 @@ impl LastWeek {
         })
     }
 
-    fn said(&self, source: &str) -> String {
+    fn text(&self, source: &str) -> String {
         let traffic = self.traffic.get(source);
         let (events, rejected) = traffic.map_or((0, 0), |it| (it.events, it.rejected));
         let refused = self.refused(source);

@@ -1,11 +1,10 @@
-//! What is stored, in words.
+//! Stored values and outcomes in words.
 
 use serde_json::Value;
 use shared::conversions::{Recorded, SkipReason};
 use shared::http::problem::in_words;
+use shared::inbox::matching::MatchedBy;
 use shared::intake::Outcome;
-
-use crate::table;
 
 /// A value without quotes; nothing for null.
 pub(crate) fn text(value: &Value) -> String {
@@ -16,38 +15,35 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// A stored time.
-pub(crate) fn time(value: &Value) -> String {
-    let at = value.as_str().and_then(|text| text.parse().ok());
-    at.map_or_else(|| text(value), table::time)
-}
-
-/// The state of a deal as it is called in the list.
-pub(crate) fn state(deal: &Value) -> String {
-    match text(&deal["state"]).as_str() {
-        "awaiting_lead" => "unmatched".into(),
-        state => state.into(),
+/// How the lead of a deal was found.
+pub(crate) fn matched_by(rule: MatchedBy) -> &'static str {
+    match rule {
+        MatchedBy::Manual => "assigned by the operator",
+        MatchedBy::LeadId => "found by lead_id",
+        MatchedBy::Email => "found by email",
+        MatchedBy::Phone => "found by phone",
+        MatchedBy::Deal => "found by another stage of the deal",
     }
 }
 
-/// What became of an event, or would.
+/// The outcome of an event, whether stored or only tested.
 pub(crate) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Queued { platforms, .. } => queued(platforms),
-        Outcome::Duplicate { conversion_id: Some(_) } => "nothing new: it is that conversion already".into(),
-        Outcome::Duplicate { conversion_id: None } => "nothing new: it was taken before".into(),
+        Outcome::Duplicate { conversion_id: Some(_) } => "duplicate: the conversion exists already".into(),
+        Outcome::Duplicate { conversion_id: None } => "duplicate: the event was processed before".into(),
         Outcome::Skipped { reason, .. } => skipped(*reason),
         Outcome::AwaitingLead => "a deal that waits for its lead".into(),
-        Outcome::Received => "it waits until the CRM has been asked".into(),
-        Outcome::Restated { platforms, .. } => told("a conversion with another value or time", platforms),
-        Outcome::Retracted { platforms, .. } => told("a conversion that is taken back", platforms),
-        Outcome::NothingToRetract => "a loss, and nothing to take back yet".into(),
-        Outcome::Ignored { reason } => format!("nothing: {reason}"),
-        Outcome::Rejected { errors } => format!("it can't be used: {}", in_words(errors)),
+        Outcome::Received => "stored, until the missing fields are fetched from the CRM".into(),
+        Outcome::Restated { platforms, .. } => corrected("a conversion with a new value or time", platforms),
+        Outcome::Retracted { platforms, .. } => corrected("a retracted conversion", platforms),
+        Outcome::NothingToRetract => "a lost deal without a conversion to retract".into(),
+        Outcome::Ignored { reason } => format!("ignored: {reason}"),
+        Outcome::Rejected { errors } => format!("rejected: {}", in_words(errors)),
     }
 }
 
-/// What a deal became whose lead was found: its status, and what it is.
+/// The status of a deal whose lead was found, and its conversion.
 pub(crate) fn recorded(recorded: &Recorded) -> (&'static str, String) {
     match recorded.skip_reason {
         Some(reason) => ("skipped", skipped(reason)),
@@ -55,29 +51,27 @@ pub(crate) fn recorded(recorded: &Recorded) -> (&'static str, String) {
     }
 }
 
-/// A conversion that these platforms will hear of.
 fn queued(platforms: &[&str]) -> String {
     format!("a conversion, queued for {}", platforms.join(", "))
 }
 
-/// A conversion that no platform will hear of.
 fn skipped(reason: SkipReason) -> String {
     let why = match reason {
-        SkipReason::ConsentDenied => "consent_denied: the person said no",
-        SkipReason::NoAttribution => "no_attribution: neither click id nor hashed e-mail or phone",
+        SkipReason::ConsentDenied => "consent_denied: the person denied consent",
+        SkipReason::NoAttribution => "no_attribution: it has neither a click id nor a hashed e-mail or phone",
         SkipReason::NoConversionAction => {
             "no_conversion_action: none is set for this type, see GOOGLE_ADS_CUSTOMER_ID and \
              GOOGLE_ADS_CONVERSION_ACTION_…"
         }
-        SkipReason::DealLost => "deal_lost: it was lost before any platform heard of it",
+        SkipReason::DealLost => "deal_lost: the deal was lost before the conversion was sent",
     };
-    format!("a conversion that is sent nowhere, {why}")
+    format!("a conversion that is not sent, {why}")
 }
 
-fn told(what: &str, platforms: &[String]) -> String {
+fn corrected(what: &str, platforms: &[String]) -> String {
     if platforms.is_empty() {
-        format!("{what}, which no platform has heard of")
+        format!("{what}; no platform needs a correction")
     } else {
-        format!("{what}, which {} will be told", platforms.join(", "))
+        format!("{what}; a correction is queued for {}", platforms.join(", "))
     }
 }

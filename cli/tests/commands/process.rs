@@ -1,5 +1,7 @@
 use std::process::{Command, Output};
 
+use shared::inbox::listing::ListedState;
+
 use super::*;
 
 fn adtrail(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
@@ -44,6 +46,16 @@ fn what_is_wrong_is_one_sentence_without_secrets() {
     let settings = [("DATABASE_URL", "postgresql://app:hush@127.0.0.1:9/nothing")];
     let error = String::from_utf8(adtrail(&["inbox", "list"], &settings).stderr).unwrap();
     assert!(error.contains("check DATABASE_URL") && !error.contains("hush"), "{error}");
+}
+
+#[test]
+fn an_unknown_state_is_answered_with_those_there_are() {
+    let output = adtrail(&["inbox", "list", "--state", "unmatched"], &[]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    for state in ListedState::ALL {
+        assert!(error.contains(state.as_str()), "{error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A private PgBouncer in transaction mode: what a Supabase project's pooler on port 6543 does to its clients.
 
+use std::fmt::Write;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
@@ -29,6 +31,20 @@ impl PgBouncer {
     ///
     /// Fails when the URL is none, when PgBouncer is not installed, or when it does not come up.
     pub async fn start(postgres_url: &str, pool_size: u16) -> anyhow::Result<Self> {
+        Self::start_with(postgres_url, pool_size, &[], &[]).await
+    }
+
+    /// The same with further settings of pgbouncer.ini, and with settings that name a file, given by what is in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PgBouncer::start`], and when a setting is wrong.
+    pub async fn start_with(
+        postgres_url: &str,
+        pool_size: u16,
+        values: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let postgres: PgConnectOptions = postgres_url.parse().context("not a database URL")?;
         let (programs, tracks_prepared_statements) = pgbouncer_installation()?.context(
             "PgBouncer is not installed. Run `dev/services/install.sh pgbouncer`, which fetches one on Debian and \
@@ -39,11 +55,17 @@ impl PgBouncer {
             if tracks_prepared_statements {
                 settings.push_str("max_prepared_statements = 0\n");
             }
+            for (name, value) in values {
+                writeln!(settings, "{name} = {value}")?;
+            }
             let folder = temporary_folder("pgbouncer")?;
+            for (name, content) in files {
+                let file = folder.join(name);
+                write_for_server(&file, content)?;
+                writeln!(settings, "{name} = {}", file.display())?;
+            }
             let file = folder.join("pgbouncer.ini");
-            fs::write(&file, settings)?;
-            // For the user that PgBouncer runs as; the folder is closed to others.
-            fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+            write_for_server(&file, &settings)?;
             let mut command = programs.command("pgbouncer");
             command.arg(&file);
             let launch = Launch {
@@ -66,6 +88,13 @@ impl PgBouncer {
         let Self { user, port, .. } = self;
         format!("postgresql://{user}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
+}
+
+/// Writes a file in the servers' own folder, which is closed to everybody else.
+fn write_for_server(file: &Path, content: &str) -> anyhow::Result<()> {
+    fs::write(file, content)?;
+    fs::set_permissions(file, Permissions::from_mode(0o644))?;
+    Ok(())
 }
 
 /// sqlx asks for `extra_float_digits` when it connects, which PgBouncer refuses unless told otherwise.

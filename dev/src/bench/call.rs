@@ -1,5 +1,5 @@
-//! The calls that are measured: one person's way from the first visit to a deal. Each can be made over HTTP and handed to
-//! a function as the event API Gateway makes of it.
+//! The calls that are measured: one person's way from the first visit to a deal. Each can be made over HTTP and handed
+//! to a function as the event API Gateway makes of it.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use lambda_http::http::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::http::{Endpoint, cookies};
+use shared::settings::Values;
 use uuid::Uuid;
 
 use crate::settings;

@@ -104,7 +104,7 @@ impl Clients {
         let base = format!("http://{}", listener.local_addr()?);
         let service = server::api(app).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let http = (0..clients).map(|_| shared::platforms::http_client().map_err(anyhow::Error::msg));
+        let http = (0..clients).map(|_| shared::outgoing::http_client().map_err(anyhow::Error::msg));
         Ok(Self { app, base, http: http.collect::<Result<_, _>>()? })
     }
 

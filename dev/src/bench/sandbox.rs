@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use shared::config::Values;
+use shared::settings::Values;
 use tokio::process::{Child, Command};
 
 use super::call::Call;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use shared::config::Values;
+use shared::settings::Values;
 use sqlx::{Connection, PgConnection};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;

@@ -299,7 +299,7 @@ async fn network_trouble_is_told_without_addresses() {
 #[tokio::test]
 async fn records_and_failures_come_over_http_too() {
     let trial = Trial::start().await;
-    let http = shared::platforms::http_client().expect("a client");
+    let http = shared::outgoing::http_client().expect("a client");
     let post = async |path: &str, body: Value| {
         let response = http.post(format!("{}{path}", trial.url)).json(&body).send().await.expect("an answer");
         assert_eq!(response.headers()["x-adtrail-sandbox"], "crm");

@@ -7,10 +7,10 @@ use dev::settings;
 use google_sandbox::{AwsRole, Endpoint, Fault, FaultKind, GoogleAccount, GoogleSandbox, WorkloadIdentity};
 use shared::attribution::ClickId;
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::consent::ConsentStatus;
-use shared::conversions::ConversionType;
-use shared::platforms::{Allowance, Conversion, Facts, Outcome, Platform, Reason, google_ads};
+use shared::deals::ConversionType;
+use shared::platforms::{Allowance, Conversion, Facts, Outcome, Platform, Reason};
+use shared::settings::Values;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ impl Uploader {
         let mut values = settings::values("postgresql://nobody@127.0.0.1:1/none", &base);
         change(&mut values);
         let config = settings::config(&values).unwrap_or_else(|error| panic!("{error}"));
-        let platform = (google_ads::ENTRY.connect)(&config, &clock).unwrap().remove(0);
+        let platform = config.platforms.connect(&clock).unwrap().remove(0);
         Self { google, clock, platform: platform.into() }
     }
 
@@ -196,7 +196,7 @@ async fn a_person_who_agreed_to_less_is_asked_to_agree_again() {
     let reason = uploader.refused().await;
 
     assert_eq!(reason.code, "ACCESS_TOKEN_SCOPE_INSUFFICIENT");
-    assert!(reason.message.contains("agree again with both scopes"), "{}", reason.message);
+    assert!(reason.message.contains("authorize again with both scopes"), "{}", reason.message);
     assert!(uploader.google.requests().ingest.is_empty());
 }
 

@@ -36,7 +36,7 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
     const AT_ONCE: u32 = 200;
     let pairs = scaled(10_000, 400);
     // Without credentials the uploader matches and sends nothing.
-    let silent = |values: &mut shared::config::Values| {
+    let silent = |values: &mut shared::settings::Values| {
         values.remove("GOOGLE_REFRESH_TOKEN");
         values.remove("GOOGLE_CLIENT_ID");
         values.remove("GOOGLE_CLIENT_SECRET");

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crm::ready;
 use shared::db::{Db, DbError};
-use shared::inbox::{listing, matching};
+use shared::inbox::listing::{self, ListedEntry, ListedState};
+use shared::inbox::matching;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -193,7 +194,8 @@ async fn json_rows(stage: &Stage, sql: &str) -> Vec<Value> {
 async fn all_that_stays(stage: &Stage) -> Vec<Value> {
     json_rows(
         stage,
-        "select to_jsonb(e) - '{fetch_failures,fetch_due_at,reason}'::text[] || jsonb_build_object('receipt', to_jsonb(r))
+        "select to_jsonb(e) - '{fetch_failures,fetch_due_at,reason}'::text[]
+            || jsonb_build_object('receipt', to_jsonb(r))
          from inbox_events e join inbox_receipts r on r.id = e.receipt_id
          where e.source <> 'crm-conversion' order by e.id",
     )
@@ -220,7 +222,7 @@ fn db(stage: &Stage) -> Db {
     Db::new((*stage.pool.connect_options()).clone(), 1)
 }
 
-async fn list(stage: &Stage, wanted: listing::State) -> Vec<listing::Entry> {
+async fn list(stage: &Stage, wanted: ListedState) -> Vec<ListedEntry> {
     db(stage).tx(async |tx| listing::newest(tx, &[wanted], 100).await).await.unwrap()
 }
 
@@ -326,16 +328,16 @@ async fn a_deal_whose_person_is_gone_waits_for_the_operator(pool: PgPool) {
     assert_eq!(tick_after(&stage, TimeDelta::zero()).await["fetched"], EVENTS);
 
     assert_eq!(waiting(&stage).await, []);
-    let unmatched = list(&stage, listing::State::Unmatched).await;
-    let deals: Vec<_> = unmatched.iter().map(|entry| entry.crm_deal_id.as_deref().unwrap()).collect();
-    assert!(unmatched.len() == 3 && ASKED.iter().all(|it| deals.contains(&it.deal)), "{unmatched:?}");
-    assert!(unmatched.iter().all(|entry| entry.reason.as_deref() == Some("it names nobody")), "{unmatched:?}");
+    let awaiting = list(&stage, ListedState::AwaitingLead).await;
+    let deals: Vec<_> = awaiting.iter().map(|entry| entry.crm_deal_id.as_deref().unwrap()).collect();
+    assert!(awaiting.len() == 3 && ASKED.iter().all(|it| deals.contains(&it.deal)), "{awaiting:?}");
+    assert!(awaiting.iter().all(|entry| entry.reason.as_deref() == Some("it names no person")), "{awaiting:?}");
     // Whether the deal was won at that amount can't be known any more, and says so.
-    let ignored = list(&stage, listing::State::Ignored).await;
+    let ignored = list(&stage, ListedState::Ignored).await;
     assert!(ignored.len() == 1 && ignored[0].source == "hubspot-app", "{ignored:?}");
 
     let db = db(&stage);
-    for entry in &unmatched {
+    for entry in &awaiting {
         let attached =
             db.tx(async |tx| Ok::<_, DbError>(matching::attach(tx, entry.id, lead, stage.clock.now()).await?));
         assert!(attached.await.unwrap());
@@ -397,7 +399,7 @@ async fn a_crm_that_stays_away_for_ninety_days_is_given_up_visibly(pool: PgPool)
 
     let health = stage.health().await;
     assert_eq!((&health["inbox"]["expired"], &health["inbox"]["received"]), (&json!(EVENTS), &json!(0)));
-    let expired = list(&stage, listing::State::Expired).await;
+    let expired = list(&stage, ListedState::Expired).await;
     assert_eq!(expired.len(), EVENTS);
     assert!(expired.iter().all(|it| it.reason.as_ref().unwrap().contains("answered with 503")), "{expired:?}");
     let asked = requests(&stage);

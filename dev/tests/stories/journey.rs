@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::identity::Hash;
 use sqlx::PgPool;
+use testing::Row;
 
 use crate::stage::Stage;
 
@@ -110,7 +111,7 @@ async fn a_deal_may_come_before_its_lead(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
-    let hold = |values: &mut shared::config::Values| {
+    let hold = |values: &mut shared::settings::Values| {
         values.insert("CLICK_HOLD_SECONDS".into(), "21600".into());
     };
     let stage = Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), hold).await;
@@ -258,11 +259,10 @@ async fn revoked_credentials_are_tried_once_a_run_also_for_verdicts(pool: PgPool
 async fn an_odd_lead_of_the_sites_own_stops_nobody_elses_upload(pool: PgPool) {
     let stage = Stage::new(pool).await;
     stage.queue(1).await;
-    sqlx::query("insert into leads (email, email_hash, gclid, gbraid) values ('jane@example.com', $1, 'a b', '')")
-        .bind(Hash::of("jane@example.com").as_str())
-        .execute(&stage.pool)
-        .await
-        .unwrap();
+    let odd = json!({
+        "email": "jane@example.com", "email_hash": Hash::of("jane@example.com"), "gclid": "a b", "gbraid": "",
+    });
+    Row::of("leads", &odd).store(&stage.pool).await;
 
     let answer = stage.deal(&report("jane@example.com")).await;
     let summary = stage.tick().await;

@@ -11,7 +11,7 @@ use dev::settings;
 use google_sandbox::{AwsRole, GoogleAccount, WorkloadIdentity};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use shared::config::Values;
+use shared::settings::Values;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::time::timeout;

@@ -4,12 +4,14 @@
 mod access_tokens;
 mod concurrency;
 mod crash;
+mod database_authority;
 mod delivery;
 mod fetch_back;
 mod journey;
 mod keyless;
 mod outage;
 mod pooler;
+mod refused_login;
 mod rotation;
 mod secret;
 mod service_account;

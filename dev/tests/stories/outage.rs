@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use chrono::{TimeDelta, Utc};
 use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -12,7 +13,7 @@ use services::postgres::Postgres;
 use services::programs::private_folder;
 use services::{migrations, supabase_roles};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use testing::scaled;
+use testing::{lead, scaled, store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -156,15 +157,10 @@ async fn outlast(end: End) {
     migrations::run(&door.url).await.unwrap();
     let pool = PgPoolOptions::new().connect(&door.url).await.unwrap();
     let stage = Arc::new(Stage::with_account(pool, GoogleAccount::dev(), |_| {}).await);
-    sqlx::raw_sql(&format!(
-        "insert into leads (email, gclid, click_at)
-         select 'jane' || n || '@example.com', 'Click-' || n, now() - interval '1 day'
-         from generate_series(0, {}) n",
-        webhooks - 1
-    ))
-    .execute(&stage.pool)
-    .await
-    .unwrap();
+    let now = Utc::now();
+    let times = json!({"click_at": now - TimeDelta::days(1), "created_at": now - TimeDelta::hours(1)});
+    let leads = (0..webhooks).map(|n| lead(&format!("jane{n}@example.com")).with(&times));
+    store(&stage.pool, leads.collect()).await;
 
     let (turns, at_once) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(AT_ONCE)));
     let answered = Arc::new(watch::Sender::new(0));

@@ -7,9 +7,9 @@ use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;
-use shared::config::Values;
 use shared::crm::Sources;
 use shared::crm::authentication::Sample;
+use shared::settings::Values;
 use sqlx::PgPool;
 use tokio::sync::watch;
 

@@ -1,6 +1,8 @@
 //! The real binaries: a request of API Gateway comes in, and the settings come out of one secret in Secrets Manager.
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -16,13 +18,17 @@ use crate::stage::{binary, database_url};
 const KEY: &str = "0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Secrets Manager, as far as `GetSecretValue` goes. Answers its address.
-async fn secrets_manager(secret: Value) -> String {
+/// Secrets Manager, as far as `GetSecretValue` goes: each call gets the next of `secrets`, the last one from then on.
+/// Answers its address.
+async fn secrets_manager(secrets: &[Value]) -> String {
+    let secrets: Vec<String> = secrets.iter().map(Value::to_string).collect();
+    let calls = AtomicUsize::new(0);
+    let secret = Arc::new(move || secrets[calls.fetch_add(1, Ordering::SeqCst).min(secrets.len() - 1)].clone());
     let get_secret_value = async move |headers: HeaderMap, body: String| {
         let request: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
         assert!(headers["authorization"].to_str().unwrap().starts_with("AWS4-HMAC-SHA256 "));
-        Json(json!({"Name": request["SecretId"], "SecretString": secret.to_string()}))
+        Json(json!({"Name": request["SecretId"], "SecretString": secret()}))
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -52,20 +58,35 @@ fn request(token: &str) -> Value {
     })
 }
 
-#[sqlx::test(migrations = "../migrations")]
-async fn a_function_takes_its_settings_from_one_secret(pool: PgPool) {
-    let address = secrets_manager(json!({"DATABASE_URL": database_url(&pool), "HEALTH_KEY": KEY})).await;
+/// The function for health, which has its settings from one secret, is asked with each key.
+async fn ask_for_health(secrets: &[Value], keys_and_statuses: &[(&str, u16)]) {
+    let address = secrets_manager(secrets).await;
     let runtime = LambdaRuntime::start().await.unwrap();
     let mut function = runtime.command(&binary("tracking-health"));
     function.env("ADTRAIL_SECRET_ID", "adtrail").env("AWS_ENDPOINT_URL", address).env("AWS_REGION", "eu-central-1");
     function.env("AWS_ACCESS_KEY_ID", "example").env("AWS_SECRET_ACCESS_KEY", "example");
     let _running = function.stdout(Stdio::null()).spawn().unwrap();
 
-    for (token, status) in [(KEY, 200), ("another key of 16", 401)] {
-        runtime.invoke(request(token));
+    for (key, status) in keys_and_statuses {
+        runtime.invoke(request(key));
         let answer = timeout(PATIENCE, runtime.result()).await.expect("an answer").unwrap().unwrap();
-        assert_eq!(answer["statusCode"], status, "{answer}");
+        assert_eq!(answer["statusCode"], *status, "{answer}");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_function_takes_its_settings_from_one_secret(pool: PgPool) {
+    let secret = json!({"DATABASE_URL": database_url(&pool), "HEALTH_KEY": KEY});
+    ask_for_health(&[secret], &[(KEY, 200), ("another key of 16", 401)]).await;
+}
+
+/// The first role can't log in.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_function_reads_its_secret_again_when_its_login_is_refused(pool: PgPool) {
+    let url = database_url(&pool);
+    let secrets =
+        [url.replace("postgres@", "retired@"), url].map(|url| json!({"DATABASE_URL": url, "HEALTH_KEY": KEY}));
+    ask_for_health(&secrets, &[(KEY, 200)]).await;
 }
 
 #[sqlx::test(migrations = false)]

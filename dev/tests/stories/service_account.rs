@@ -9,7 +9,7 @@ use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::rand_core::OsRng;
 use serde_json::json;
-use shared::config::Values;
+use shared::settings::Values;
 use sqlx::PgPool;
 
 use crate::stage::Stage;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use dev::crm::CrmSandbox;
 use dev::{server, settings};
 use google_sandbox::{GoogleAccount, GoogleSandbox};
@@ -10,9 +11,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::App;
 use shared::clock::Clock;
-use shared::config::Values;
 use shared::crm::authentication::Signed;
+use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
+use testing::{due_at, store_due};
 use tokio::net::TcpListener;
 
 /// Adtrail and the sandbox Google on one loopback port.
@@ -64,7 +66,7 @@ impl Stage {
         let crm = CrmSandbox::new();
         let router = server::router(app, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { google, crm, pool, base, clock, http: shared::platforms::http_client().unwrap() }
+        Self { google, crm, pool, base, clock, http: shared::outgoing::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {
@@ -128,25 +130,12 @@ impl Stage {
 
     /// Puts conversions that are due into the queue, without their history.
     pub async fn queue(&self, count: i32) {
-        sqlx::raw_sql(&format!(
-            "with lead as (
-                 insert into public.leads (email) values ('jane@example.com') returning id
-             ),
-             conversion as (
-                 insert into public.conversions (
-                     lead_id, conversion_type, idempotency_key, crm_deal_id, occurred_at, transaction_id, gclid,
-                     click_at, ad_user_data
-                 )
-                 select id, 'closed', 'D-' || n || ':closed', 'D-' || n, now(), 'adtrail-' || md5(n::text),
-                     'Click-' || n, now() - interval '1 day', 'granted'
-                 from lead, generate_series(1, {count}) n
-                 returning id
-             )
-             insert into public.conversion_queue (conversion_id, platform) select id, 'google_ads' from conversion"
-        ))
-        .execute(&self.pool)
-        .await
-        .unwrap();
+        let now = self.clock.now();
+        let due = (0..count).map(|n| {
+            let click = json!({"gclid": format!("Click-{n}"), "click_at": now - TimeDelta::days(1)});
+            due_at(now).conversion(&click)
+        });
+        store_due(&self.pool, due).await;
     }
 }
 

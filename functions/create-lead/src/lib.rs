@@ -1,10 +1,10 @@
-//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the CRM
-//! reported before they came.
+//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the
+//! CRM reported before they came.
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, Click, ClickId, UTM_LIMIT, Utm};
+use shared::attribution::{Attribution, Click, ClickId, SessionAttributes, UTM_LIMIT, Utm};
 use shared::consent::{Consent, ConsentStatus};
 use shared::conversions::record_matches;
 use shared::db::DbError;
@@ -12,7 +12,7 @@ use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone};
 use shared::inbox::matching::Waiting;
-use shared::leads::{self, Created, NewLead, SessionAttributes};
+use shared::leads::{self, Created, NewLead};
 use uuid::Uuid;
 
 /// Where it answers.
@@ -33,7 +33,8 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
+/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person
+/// become.
 ///
 /// # Errors
 /// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.
@@ -44,7 +45,8 @@ pub async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
         .tx(async |tx| -> Result<_, DbError> {
             let created = leads::create(tx, &lead).await?;
             if let Created::New(_) = created {
-                record_matches(tx, app, Waiting::Of(&lead.email, lead.phone.as_ref())).await?;
+                let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
+                record_matches(tx, app.plans(), waiting, lead.at).await?;
             }
             Ok(created)
         })

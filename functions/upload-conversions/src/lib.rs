@@ -1,18 +1,19 @@
-//! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of those
-//! told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is asked.
+//! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of
+//! those told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is
+//! asked.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use serde::Serialize;
-use shared::breaker::{self, Pause, State};
 use shared::db::DbError;
 use shared::intake;
 use shared::platforms::{Allowance, Outcome, Platform, Verdict};
+use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Work, receipts};
-use shared::{App, conversions, inbox};
+use shared::{App, inbox};
 
 /// The settings it can't do without.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID", "GOOGLE_SERVICE_ACCOUNT_KEY"];
@@ -94,7 +95,7 @@ async fn work_inbox(app: &App, end: DateTime<Utc>, summary: &mut Summary) -> Res
     let now = app.clock.now();
     // A CRM that is slow must not take the uploads' time.
     summary.fetched = intake::fetch_due(app, now + (end - now) / 3).await?;
-    summary.matched = conversions::rematch(app, end).await?;
+    summary.matched = intake::rematch(app, end).await?;
     summary.expired = app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await?;
     Ok(())
 }

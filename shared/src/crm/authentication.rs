@@ -1,7 +1,7 @@
-//! How a source's webhooks prove who sent them: schemes, as they are declared, checked, verified, and signed for a try.
+//! Authentication of webhooks: the schemes a source declares, their checks, verification, and signing for tests.
 //!
 //! Every scheme is one of two kinds: a [`Signature`] over parts of the request, or a [`Credential`], a secret that is
-//! sent as it is. A vendor's own way is a signature with that vendor's headers filled in.
+//! sent as it is. A vendor's own scheme is a signature with that vendor's headers filled in.
 
 mod called_url;
 mod credential;
@@ -38,42 +38,45 @@ enum Proof {
     Credential(Credential),
 }
 
-/// Who sent it, as far as a secret says so.
+/// A request whose sender was authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The scheme that fitted, such as `hmac`.
+    /// The scheme that matched, such as `hmac`.
     pub scheme: &'static str,
-    /// The setting whose secret fitted; `public_key` where there is no secret.
+    /// The setting whose secret matched; `public_key` where there is no secret.
     pub secret: String,
     /// The sender's name for the event, where the scheme has a header for it. It is signed only if the scheme signs it.
     pub event_id: Option<String>,
 }
 
-/// Why a request is not let in.
+/// Why authentication failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No scheme found anything of its own.
-    #[error("The request carries neither a signature nor a secret.")]
+    /// No declared scheme found its header or parameter.
+    #[error("The request has neither a signature nor a secret.")]
     Missing,
-    /// Of the right shape, made with another secret or over something else.
-    #[error("The signature or secret doesn't fit: check the secret, and that exactly the sent bytes are signed.")]
+    /// Well-formed, but made with another secret or over other bytes.
+    #[error("The signature or secret does not match: check the secret, and sign exactly the bytes that are sent.")]
     Wrong,
-    /// A signature of another shape, a header that comes twice, or one that is not plain ASCII.
-    #[error("The signature, or a header that belongs to it, is not of the shape that is expected, or comes twice.")]
+    /// A malformed signature, a repeated header, or a header that is not plain ASCII.
+    #[error("The signature or one of its headers is malformed or was sent more than once.")]
     Malformed,
-    /// The header with the timestamp is absent.
+    /// The timestamp header is absent.
     #[error("The header with the signed timestamp is missing.")]
     TimestampMissing,
-    /// The timestamp is something else than digits.
-    #[error("The signed timestamp must be one Unix time in digits.")]
+    /// The timestamp is not a number.
+    #[error("The signed timestamp must be a Unix time in digits.")]
     TimestampMalformed,
     /// Signed too long ago, or in the future.
-    #[error("The signed timestamp is too far from now: check the sender's clock, and sign each try anew.")]
+    #[error(
+        "The signature has expired or its timestamp is in the future: check the sender's clock, and sign every retry \
+             again."
+    )]
     Expired,
 }
 
 impl Refusal {
-    /// For counters.
+    /// The name used in counters.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,7 +90,7 @@ impl Refusal {
     }
 }
 
-/// A request that is to be signed.
+/// A request to sign.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
     /// Its method, in capitals.
@@ -172,8 +175,8 @@ impl Scheme {
     }
 }
 
-/// Is the request from one who knows a secret? Any of the schemes will do. But what is there must be right: a good secret
-/// doesn't make up for a wrong signature.
+/// Authenticates a request. One matching scheme is enough, but everything that is present must be valid: a correct
+/// secret doesn't make up for a wrong signature.
 ///
 /// # Errors
 /// Why it is refused.

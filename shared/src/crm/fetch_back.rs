@@ -73,7 +73,7 @@ fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = crate::config::endpoint(&String::deserialize(deserializer)?)
+    let text = crate::outgoing::endpoint(&String::deserialize(deserializer)?)
         .map_err(|problem| D::Error::custom(format!("url {problem}")))?;
     // A path would be put before the API's own and have every deal answered with 404.
     let host = url::Url::parse(&text).ok().filter(|url| {
@@ -188,8 +188,8 @@ impl FetchBack {
     }
 
     /// Asks for what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
-    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal` and
-    /// `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
+    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal`
+    /// and `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
     ///
     /// One request, two for HubSpot, of at most 10 seconds each.
     ///

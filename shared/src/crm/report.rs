@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::fields::{Text, scalar};
 use super::rules::{self, Held, Outcome, Rule};
 use super::sources::Source;
-use crate::conversions::ConversionType;
+use crate::deals::ConversionType;
+use crate::deals::Deal;
+use crate::deals::Loss;
 use crate::http::Warning;
 use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
 use crate::identity::{Hash, Region};
-use crate::inbox::Deal;
-use crate::lost_deals::Loss;
 
 /// What an item doesn't say of itself.
 #[derive(Debug)]
@@ -81,8 +81,9 @@ pub enum Report {
 impl Source {
     /// What an item says.
     ///
-    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts that
-    /// are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make of them.
+    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts
+    /// that are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make
+    /// of them.
     #[must_use]
     pub fn read(&self, item: &Value, when: &Circumstances) -> Reading {
         let mut reader = Reader { source: self, item, when, errors: Vec::new(), warnings: Vec::new(), waits: false };

@@ -4,7 +4,35 @@
 use lambda_http::Body;
 use lambda_http::http::{HeaderValue, StatusCode, header};
 
+use url::Url;
+
 use super::Response;
+
+/// The websites whose pages may call, as `https://www.example.com`.
+#[derive(Debug, Default)]
+pub struct Origins(Vec<String>);
+
+impl Origins {
+    /// Reads a list separated by commas.
+    ///
+    /// # Errors
+    /// What an origin looks like.
+    pub fn parse(list: &str) -> Result<Self, String> {
+        let origin = |text: &str| {
+            let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            url.map(|url| url.origin().ascii_serialization())
+                .filter(|origin| origin == text.trim().trim_end_matches('/'))
+                .ok_or_else(|| "must list origins such as https://www.example.com, separated by commas".to_owned())
+        };
+        list.split(',').map(origin).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Is this origin on the list?
+    #[must_use]
+    pub fn allow(&self, origin: &HeaderValue) -> bool {
+        self.0.iter().any(|allowed| origin == allowed.as_str())
+    }
+}
 
 /// The answer to a preflight request; [`allow`] adds the origin.
 #[must_use]
@@ -29,5 +57,21 @@ pub fn allow(response: &mut Response, origin: Option<HeaderValue>) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_compared_as_a_whole() {
+        let origins = Origins::parse("https://a.example, http://localhost:3000/").unwrap();
+        let allows = |origin: &'static str| origins.allow(&HeaderValue::from_static(origin));
+        assert!(allows("https://a.example") && allows("http://localhost:3000"));
+        for other in ["http://a.example", "https://a.example.evil.example", "https://a.example:8443", "null"] {
+            assert!(!allows(other), "{other}");
+        }
+        assert!(Origins::parse("*").unwrap_err().contains("must list origins"));
     }
 }

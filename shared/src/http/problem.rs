@@ -23,7 +23,7 @@ pub struct Problem {
 pub struct FieldError {
     /// JSON Pointer (RFC 6901) to the field; empty for the whole body.
     pub pointer: String,
-    /// What is allowed.
+    /// What the field must be.
     pub detail: String,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// Several, for people.
+/// Several errors as one sentence.
 #[must_use]
 pub fn in_words(errors: &[FieldError]) -> String {
     errors.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; ")
@@ -56,22 +56,18 @@ impl Kind {
     /// Type, status, title: the table in docs/openapi.yaml.
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
-            Self::InvalidBody => ("/problems/invalid-body", StatusCode::BAD_REQUEST, "The body can't be used"),
-            Self::Unauthorized => ("/problems/unauthorized", StatusCode::UNAUTHORIZED, "The caller is not known"),
-            Self::OriginNotAllowed => {
-                ("/problems/origin-not-allowed", StatusCode::FORBIDDEN, "This website may not call")
-            }
-            Self::NotFound => ("/problems/not-found", StatusCode::NOT_FOUND, "There is nothing at this path"),
+            Self::InvalidBody => ("/problems/invalid-body", StatusCode::BAD_REQUEST, "Invalid request body"),
+            Self::Unauthorized => ("/problems/unauthorized", StatusCode::UNAUTHORIZED, "Authentication failed"),
+            Self::OriginNotAllowed => ("/problems/origin-not-allowed", StatusCode::FORBIDDEN, "Origin not allowed"),
+            Self::NotFound => ("/problems/not-found", StatusCode::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => {
-                ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The method is not allowed here")
+                ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
             }
-            Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT, "This was used for something else"),
-            Self::BodyTooLarge => ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::Internal => {
-                ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side")
-            }
+            Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT, "Idempotency key already used"),
+            Self::BodyTooLarge => ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
+            Self::Internal => ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal server error"),
             Self::Unavailable => {
-                ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE, "Not available just now, please try again")
+                ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service temporarily unavailable")
             }
         }
     }
@@ -92,17 +88,17 @@ impl Problem {
         self
     }
 
-    /// 400: these fields are wrong.
+    /// 400: these fields are invalid.
     #[must_use]
     pub fn invalid_body(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [one] => one.to_string(),
-            many => format!("{} fields can't be used; errors says which and why.", many.len()),
+            many => format!("{} fields are invalid; see errors.", many.len()),
         };
         Self { errors, ..Self::new(Kind::InvalidBody).detail(detail) }
     }
 
-    /// 400: the body as such is wrong.
+    /// 400: the body as a whole is invalid.
     #[must_use]
     pub fn unreadable_body(detail: impl Into<String>) -> Self {
         Self::invalid_body(vec![FieldError { pointer: String::new(), detail: detail.into() }])
@@ -118,7 +114,7 @@ impl Problem {
     #[must_use]
     pub fn origin_not_allowed() -> Self {
         Self::new(Kind::OriginNotAllowed)
-            .detail("The operator lists the websites that may call in the setting ALLOWED_ORIGINS.")
+            .detail("The operator lists the allowed origins in the setting ALLOWED_ORIGINS.")
     }
 
     /// 404.
@@ -142,7 +138,7 @@ impl Problem {
     /// 413.
     #[must_use]
     pub fn body_too_large(limit: usize) -> Self {
-        Self::new(Kind::BodyTooLarge).detail(format!("At most {limit} bytes."))
+        Self::new(Kind::BodyTooLarge).detail(format!("The limit is {limit} bytes."))
     }
 
     /// 500. The cause goes to the log only.
@@ -151,7 +147,7 @@ impl Problem {
         Self { cause: Some(cause.into()), ..Self::new(Kind::Internal) }
     }
 
-    /// 503: nothing was stored, ask again. The cause goes to the log only.
+    /// 503: nothing was stored, retry later. The cause goes to the log only.
     #[must_use]
     pub fn unavailable(cause: impl Into<Box<str>>) -> Self {
         let problem = Self::new(Kind::Unavailable).header(header::RETRY_AFTER, "5");
@@ -164,7 +160,7 @@ impl Problem {
         self.kind.parts().1
     }
 
-    /// The answer. Logs the cause, where the caller isn't told it.
+    /// The response. Logs the cause that the caller isn't told.
     #[must_use]
     pub fn into_response(self) -> Response {
         #[derive(Serialize)]
@@ -202,7 +198,7 @@ impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(_) => Self::unavailable(error.to_string()),
-            DbError::Value(_) => Self::unreadable_body("A value is outside what can be stored."),
+            DbError::Value(_) => Self::unreadable_body("A value is out of the range that can be stored."),
             DbError::Defect(_) => Self::internal(error.to_string()),
         }
     }

@@ -1,20 +1,20 @@
-//! What an answer says of a field that was taken and is of less use than it could be.
+//! A warning in an answer: a field was accepted but can't be used fully.
 
 use serde::Serialize;
 
 use crate::identity::Phone;
 
-/// One such field. Without the value: an answer may be logged.
+/// One such field. Never its value: answers may be logged.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// Its name in the body.
+    /// The field's name in the body.
     pub field: &'static str,
-    /// Why, and what to do about it.
+    /// Why, and how to fix it.
     pub detail: String,
 }
 
 impl Warning {
-    /// That nobody can be matched by the field `phone`.
+    /// The field `phone` can't be used for matching.
     #[must_use]
     pub fn of_phone(phone: Option<&Phone>) -> Option<Self> {
         let why = phone?.hash().err()?;

@@ -68,9 +68,6 @@ pub struct Event {
 
 /// Keeps a body and its events, once each. An event that was taken or received before stays what it was; any other is
 /// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
-///
-/// # Errors
-/// Those of the database.
 pub async fn keep(
     tx: &mut Tx,
     receipt: &Receipt<'_>,
@@ -130,9 +127,6 @@ pub async fn keep(
 }
 
 /// Was this event taken before?
-///
-/// # Errors
-/// Those of the database.
 pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
     let is_taken = sqlx::query_scalar!(
         r#"-- inbox::events::is_taken
@@ -170,9 +164,6 @@ pub struct Kept {
 
 /// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
 /// five minutes.
-///
-/// # Errors
-/// Those of the database.
 pub async fn claim_received(
     tx: &mut Tx,
     limit: u16,
@@ -193,7 +184,8 @@ pub async fn claim_received(
         from due, public.inbox_receipts r
         where e.id = due.id and r.id = e.receipt_id
         returning
-            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures, false as "is_taken!""#,
+            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures,
+            false as "is_taken!""#,
         now,
         i64::from(limit),
         now + LEASE,
@@ -205,9 +197,6 @@ pub async fn claim_received(
 }
 
 /// One event, to be looked at again.
-///
-/// # Errors
-/// Those of the database.
 pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
@@ -227,9 +216,6 @@ pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
 }
 
 /// Writes down what became of an event after all.
-///
-/// # Errors
-/// Those of the database.
 pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::settle
@@ -252,9 +238,6 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) ->
 
 /// The CRM could not be asked, or didn't say. It is asked again after a quarter of an hour, then ever more rarely, or
 /// when it says.
-///
-/// # Errors
-/// Those of the database.
 pub async fn postpone(
     tx: &mut Tx,
     kept: &Kept,
@@ -278,9 +261,6 @@ pub async fn postpone(
 }
 
 /// The CRM of this source said how long it wants to be left in peace.
-///
-/// # Errors
-/// Those of the database.
 pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::hold_back

@@ -1,12 +1,32 @@
 //! The search for the leads of waiting deals.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consent::ConsentStatus;
-use crate::conversions::{ConversionType, MatchedBy};
 use crate::db::{DbError, Tx};
+use crate::deals::ConversionType;
 use crate::identity::{Email, Hash, Phone};
+
+/// The rule that found a deal's lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum MatchedBy {
+    /// The operator said so.
+    Manual,
+    /// The CRM echoed our lead id.
+    LeadId,
+    /// The lead is known by the e-mail address.
+    Email,
+    /// The phone hashes are the same.
+    Phone,
+    /// Another stage of the deal was matched to it.
+    Deal,
+}
+
+crate::db::text_in_sql!(MatchedBy);
 
 /// Which waiting deals to look at.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +34,12 @@ pub enum Waiting<'a> {
     /// This one.
     Deal(Uuid),
     /// Those of this person.
-    Of(&'a Email, Option<&'a Phone>),
+    OfPerson {
+        /// By their address.
+        email: &'a Email,
+        /// By their number.
+        phone: Option<&'a Phone>,
+    },
     /// Those after one place, up to another.
     Page(Option<Place>, Place),
 }
@@ -26,11 +51,8 @@ pub struct Place {
     id: Uuid,
 }
 
-/// The place of the last of the next `limit` waiting deals; none when no more are waiting. All of them are looked at page
-/// by page: most find nothing, and a million of them are more than one statement may take.
-///
-/// # Errors
-/// Those of the database.
+/// The place of the last of the next `limit` waiting deals; none when no more are waiting. All of them are looked at
+/// page by page: most find nothing, and a million of them are more than one statement may take.
 pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Result<Option<Place>, DbError> {
     let place = sqlx::query_as!(
         Place,
@@ -82,16 +104,15 @@ pub struct Match {
 
 /// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
 ///
-/// A lead is found by our own id (the operator's word, or the CRM's echo), else by any address it was ever known by, else
-/// by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the deal
-/// that has a click id, else the newest from before the deal, else the first from after it.
-///
-/// # Errors
-/// Those of the database.
+/// A lead is found by our own id (the operator's word, or the CRM's echo), else by any address it was ever known by,
+/// else by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the
+/// deal that has a click id, else the newest from before the deal, else the first from after it.
 pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
     let (deal, email_hash, phone_hash, after, until) = match waiting {
         Waiting::Deal(id) => (Some(id), None, None, None, None),
-        Waiting::Of(email, phone) => (None, Some(email.hash()), phone.and_then(|phone| phone.hash().ok()), None, None),
+        Waiting::OfPerson { email, phone } => {
+            (None, Some(email.hash()), phone.and_then(|phone| phone.hash().ok()), None, None)
+        }
         Waiting::Page(after, until) => (None, None, None, after, Some(until)),
     };
     let matches = sqlx::query_as!(
@@ -108,9 +129,11 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         cross join lateral (
             select
                 l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, known.matched_by,
-                -- The site may have had a column of this name, with whatever in it.
-                coalesce(l.gclid, '') ~ '^[A-Za-z0-9_-]+$' or coalesce(l.gbraid, '') ~ '^[A-Za-z0-9_-]+$'
-                    or coalesce(l.wbraid, '') ~ '^[A-Za-z0-9_-]+$' as has_click_id
+                -- The site may have had columns of these names, with whatever in them.
+                exists (
+                    select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
+                    where id ~ '^[A-Za-z0-9_-]+$' and length(id) <= 512
+                ) as has_click_id
             -- One look-up in one index each: an "or" of all is a scan of all leads when a phone is shared by many.
             from (
                 select id, case when i.attached_at is null then 'lead_id' else 'manual' end as matched_by, 1 as rank
@@ -156,9 +179,6 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
 
 /// Says whose deal it is: its lead is this one, whatever the CRM says. The deal is matched by whoever looks at it next.
 /// False when there is no such waiting or expired deal, or no such lead.
-///
-/// # Errors
-/// Those of the database.
 pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "-- inbox::matching::attach
@@ -176,9 +196,6 @@ pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Ut
 }
 
 /// Gives an expired deal another 90 days. False when it isn't expired.
-///
-/// # Errors
-/// Those of the database.
 pub async fn wait_again(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "-- inbox::matching::wait_again

@@ -5,9 +5,6 @@ use chrono::{DateTime, Utc};
 use crate::db::{DbError, Tx};
 
 /// Counts one. Nothing else of it is kept: anybody can send one.
-///
-/// # Errors
-/// Those of the database.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::refusals::count
@@ -38,9 +35,6 @@ pub struct Refused {
 }
 
 /// Those of the last seven days, the most frequent first.
-///
-/// # Errors
-/// Those of the database.
 pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Refused>, DbError> {
     let refused = sqlx::query_as!(
         Refused,

@@ -5,16 +5,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Came, Outcome, Taken, payload_hashes, take};
+use super::{Came, Outcome, Taken, locks_of, payload_hashes, take};
 use crate::app::App;
+use crate::conversions::record_matches;
 use crate::crm::fetch_back::FetchError;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::DbError;
 use crate::identity::Hash;
 use crate::inbox::events::{self, Kept};
+use crate::inbox::matching::{self, Waiting};
+use crate::locks;
 
 /// Events asked about together; CRMs allow some ten requests a second.
 const TOGETHER: u16 = 5;
+/// Waiting deals looked at together: all of them may find their leads at once.
+const PAGE: u16 = 500;
 
 /// What became of an event that was looked at again.
 #[derive(Debug)]
@@ -31,9 +36,6 @@ pub enum Resumed {
 }
 
 /// Asks the CRMs about events that wait for it, until `end`. Answers how many are done.
-///
-/// # Errors
-/// Those of the database.
 pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
     let mut done = 0;
     if app.config.crm_sources.iter().all(|source| source.fetch.is_none()) {
@@ -68,9 +70,6 @@ pub async fn fetch_due(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
 }
 
 /// Looks at an event again, by the declaration as it is now, and asks the CRM for what is missing.
-///
-/// # Errors
-/// Those of the database.
 pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
     let now = app.clock.now();
     let reading = match read_again(app, kept).await {
@@ -85,6 +84,7 @@ pub async fn resume(app: &App, kept: &Kept) -> Result<Resumed, DbError> {
         return Ok(Resumed::Postponed { reason, after: None });
     }
     let taken = app.db.tx(async |tx| -> Result<_, DbError> {
+        locks::take(tx, &locks_of(&reading)).await?;
         let came = Came { at: kept.received_at, is_known: kept.is_taken };
         let taken = take(tx, app, reading, came, now).await?;
         let event = taken.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
@@ -157,4 +157,23 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
         fields.insert("fetched".into(), fetched);
     }
     Ok(item)
+}
+
+/// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
+/// this is the guarantee. Answers how many found their lead.
+pub async fn rematch(app: &App, end: DateTime<Utc>) -> Result<u64, DbError> {
+    let (mut matched, mut after) = (0, None);
+    while app.clock.now() < end {
+        let page = app.db.tx(async |tx| -> Result<_, DbError> {
+            let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
+            Ok(Some((
+                until,
+                record_matches(tx, app.plans(), Waiting::Page(after, until), app.clock.now()).await?.len(),
+            )))
+        });
+        let Some((until, found)) = page.await? else { break };
+        matched += found as u64;
+        after = Some(until);
+    }
+    Ok(matched)
 }

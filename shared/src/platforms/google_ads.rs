@@ -1,24 +1,31 @@
-//! Google Ads, told through the Data Manager API, or through the Google Ads API where the account may still use that for
-//! uploads. Retractions always go through the latter: the former has none.
+//! Google Ads, told through the Data Manager API, or through the Google Ads API where the account may still use that
+//! for uploads. Retractions always go through the latter: the former has none.
 
 mod ads_api;
 mod api;
 mod auth;
 mod batch;
+mod credentials;
 mod data_manager;
 mod identifiers;
 mod meaning;
+mod settings;
 mod status;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Connected, Entry, Operation, Outcome, Reason};
-use crate::conversions::ConversionType;
+use chrono::TimeDelta;
+
+use super::{Correction, Entry, Operation, Outcome, Plan, Platform, Reason};
+use crate::clock::Clock;
+use crate::deals::ConversionType;
+use crate::outgoing::http_client;
 
 use ads_api::AdsApi;
 use api::Api;
-pub use auth::{AwsKeys, Credentials, ExternalAccount, RefreshToken, ServiceAccountKey};
+pub use auth::Credentials;
 use auth::{Scope, TokenSource};
 use data_manager::DataManager;
 
@@ -28,31 +35,12 @@ const RETRACTIONS: &str = "google_ads_retractions";
 
 /// Google Ads' line in the registry.
 pub const ENTRY: Entry = Entry {
-    id: UPLOADS,
-    restatements: RESTATEMENTS,
-    retractions: RETRACTIONS,
-    accepts: |config, kind| {
-        config.google_ads.as_ref().is_some_and(|google| google.conversion_actions.contains_key(&kind))
+    set_up: |settings| {
+        let google = Arc::new(settings::read(settings)?);
+        let plan = google.plan();
+        Some((plan, Box::new(move |clock| google.connect(clock))))
     },
-    connect: |config, clock| {
-        let Some(google) = config.google_ads.clone() else { return Ok(Vec::new()) };
-        let Some(credentials) = google.credentials.clone() else { return Ok(Vec::new()) };
-        let http = super::http_client()?;
-        let tokens = TokenSource::new(credentials, google.token_url.clone(), http.clone(), clock.clone());
-        let (google, tokens, click_hold) = (Arc::new(google), Arc::new(tokens), config.timing.click_hold);
-        let platform = |operation| -> Box<dyn super::Platform> {
-            let (google, clock) = (Arc::clone(&google), clock.clone());
-            let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
-            match (google.transport, operation) {
-                (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
-                    let api = api(Scope::DataManager);
-                    Box::new(DataManager { google, api, clock, operation, click_hold })
-                }
-                _ => Box::new(AdsApi { google, api: api(Scope::Adwords), clock, operation, click_hold }),
-            }
-        };
-        Ok(Connected::from([Operation::Upload, Operation::Restatement, Operation::Retraction].map(platform)))
-    },
+    stands_in: |name, settings| name == credentials::SERVICE_ACCOUNT_KEY && credentials::are_set(settings),
 };
 
 /// The account conversions go to, and how to reach it.
@@ -76,6 +64,8 @@ pub struct GoogleAds {
     pub ads_api_version: String,
     /// Where access tokens are to be had, if not where the credentials say.
     pub token_url: Option<String>,
+    /// From a click to the first upload.
+    pub click_hold: TimeDelta,
     /// Who we are. Only the uploader has them.
     pub credentials: Option<Credentials>,
 }
@@ -91,6 +81,39 @@ pub enum Transport {
 }
 
 impl GoogleAds {
+    fn plan(&self) -> Plan {
+        let correction = |operation, lane| Correction { operation, lane, window: windows::ADJUSTMENT };
+        Plan {
+            platform: UPLOADS,
+            stages: self.conversion_actions.keys().copied().collect(),
+            click_hold: self.click_hold,
+            click_window: windows::CLICK,
+            user_data_window: windows::USER_DATA,
+            corrections: vec![
+                correction(Operation::Restatement, RESTATEMENTS),
+                correction(Operation::Retraction, RETRACTIONS),
+            ],
+        }
+    }
+
+    /// A lane for each operation; none without credentials.
+    fn connect(self: &Arc<Self>, clock: &Clock) -> Result<Vec<Box<dyn Platform>>, String> {
+        let Some(credentials) = self.credentials.clone() else { return Ok(Vec::new()) };
+        let http = http_client()?;
+        let tokens = Arc::new(TokenSource::new(credentials, self.token_url.clone(), http.clone(), clock.clone()));
+        let lane = |operation| -> Box<dyn Platform> {
+            let (google, clock) = (Arc::clone(self), clock.clone());
+            let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
+            match (self.transport, operation) {
+                (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
+                    Box::new(DataManager { google, api: api(Scope::DataManager), clock, operation })
+                }
+                _ => Box::new(AdsApi { google, api: api(Scope::Adwords), clock, operation }),
+            }
+        };
+        Ok([Operation::Upload, Operation::Restatement, Operation::Retraction].map(lane).into())
+    }
+
     /// The number of the conversion action for this type, or that these conversions wait for one.
     fn action(&self, kind: ConversionType) -> Result<&str, Outcome> {
         self.conversion_actions.get(&kind).map(String::as_str).ok_or_else(|| {
@@ -119,6 +142,7 @@ mod tests {
             ads_api_url: String::new(),
             ads_api_version: "v26".into(),
             token_url: None,
+            click_hold: windows::YOUNGEST_CLICK,
             credentials: None,
         }
     }

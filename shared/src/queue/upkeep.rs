@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::breaker::State;
-use crate::config::{Config, UnknownConsent};
+use crate::config::Config;
+use crate::consent::UnknownConsent;
 use crate::db::{DbError, Tx};
+use crate::queue::breaker::State;
 
 /// Counting due rows beyond this tells nothing new.
 const MANY: i64 = 10_000;
@@ -23,15 +24,13 @@ pub struct Work {
 }
 
 /// What there is to do for each of these platforms.
-///
-/// # Errors
-/// Those of the database.
 pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
     let rows = sqlx::query!(
         r#"-- queue::work
         select
             p.platform as "platform!",
-            coalesce(s.state = 'paused', false) as "is_paused!", s.next_probe_at, coalesce(s.ends_with, '') as "ends_with!",
+            coalesce(s.state = 'paused', false) as "is_paused!", s.next_probe_at,
+            coalesce(s.ends_with, '') as "ends_with!",
             (
                 select count(*)
                 from (
@@ -71,9 +70,6 @@ pub async fn work(tx: &mut Tx, config: &Config, platforms: &[&str], now: DateTim
 }
 
 /// Makes rows due that wait because a request failed: the platform is back.
-///
-/// # Errors
-/// Those of the database.
 pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::wake
@@ -90,16 +86,15 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
 }
 
 /// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
-/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform that
-/// nothing waits for.
-///
-/// # Errors
-/// Those of the database.
+/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform
+/// that nothing waits for.
 pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::close_moot
         with moot as (
-            select q.id, 'deal_lost' as code, 'The deal was lost before the platform took it; it isn''t sent any more.' as why
+            select
+                q.id, 'deal_lost' as code,
+                'The deal was lost before the platform took it; it isn''t sent any more.' as why
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
             where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
@@ -138,7 +133,8 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
         set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
             locked_until = null, lock_token = null
         from moot
-        where q.id = moot.id and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        where q.id = moot.id and q.status in ('pending', 'failed')
+            and (q.locked_until is null or q.locked_until <= now())",
         now,
     )
     .execute(tx)
@@ -147,14 +143,13 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
 }
 
 /// How many requests were made to an API in the last minute and in the last day.
-///
-/// # Errors
-/// Those of the database.
 pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
     let row = sqlx::query!(
         r#"-- queue::requests
         select
-            count(distinct exchange_id) filter (where attempted_at > $2::timestamptz - interval '1 minute') as "last_minute!",
+            count(distinct exchange_id) filter (
+                where attempted_at > $2::timestamptz - interval '1 minute'
+            ) as "last_minute!",
             count(distinct exchange_id) as "last_day!"
         from public.upload_attempts
         where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,

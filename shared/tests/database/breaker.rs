@@ -1,9 +1,9 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::App;
-use shared::breaker::{self, Pause, State};
 use shared::db::DbError;
 use shared::platforms::Reason;
+use shared::queue::breaker::{self, Pause, State};
 use sqlx::PgPool;
 use testing::{app, row};
 

@@ -4,7 +4,9 @@
 
 mod breaker;
 mod db;
+mod entry;
 mod inbox;
-mod lost_deals;
+mod losses;
 mod matching;
+mod migrated;
 mod queue;

@@ -1,14 +1,15 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::App;
-use shared::conversions::{self, ConversionType, record_matches};
+use shared::conversions::record_matches;
 use shared::db::DbError;
+use shared::deals::{ConversionType, Deal};
 use shared::identity::{Email, Hash, Phone};
+use shared::inbox;
 use shared::inbox::matching::{self, Waiting};
-use shared::inbox::{self, Deal};
 use shared::money::Money;
 use sqlx::PgPool;
-use testing::{app, execute, insert, permutations, row, rows, start};
+use testing::{Row, app, execute, permutations, row, rows, start, store, waiting_deal};
 use uuid::Uuid;
 
 /// A report that names nobody, of a deal that closed now.
@@ -39,7 +40,7 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, app, Waiting::Deal(received.inbox_id)).await?;
+            record_matches(tx, app.plans(), Waiting::Deal(received.inbox_id), app.clock.now()).await?;
             Ok(received.inbox_id)
         })
         .await;
@@ -47,12 +48,11 @@ async fn receive(app: &App, deal: &Deal) -> Uuid {
 }
 
 async fn rematch(app: &App) -> u64 {
-    conversions::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
+    shared::intake::rematch(app, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
 }
 
 async fn lead(pool: &PgPool, address: &str) -> Uuid {
-    let columns = json!({"email_hash": Hash::of(address), "created_at": "2026-11-20T08:00:00Z", "gclid": "click"});
-    insert(pool, "leads", &columns).await
+    testing::lead(address).store(pool).await
 }
 
 /// State, rule, and lead of each deal.
@@ -84,8 +84,8 @@ async fn a_lead_is_known_by_every_address_it_ever_had(pool: PgPool) {
 async fn an_address_the_site_stores_itself_counts_too(pool: PgPool) {
     let app = app(&pool);
     receive(&app, &Deal { email: Some(email("joan@example.com")), ..report("D-1") }).await;
-    let joan = insert(&pool, "leads", &json!({"email": "Joan@example.com"})).await;
-    insert(&pool, "leads", &json!({"email": "not an address"})).await;
+    let joan = Row::of("leads", &json!({"email": "Joan@example.com"})).store(&pool).await;
+    Row::of("leads", &json!({"email": "not an address"})).store(&pool).await;
     assert_eq!(rematch(&app).await, 1);
     assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", joan]]));
 }
@@ -100,7 +100,13 @@ async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
     let jane = lead(&pool, "jane@example.com").await;
     let mail = email("jane@example.com");
     // As the form does, at once.
-    let matched = app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&mail, None)).await).await.unwrap();
+    let matched = app
+        .db
+        .tx(async |tx| {
+            record_matches(tx, app.plans(), Waiting::OfPerson { email: &mail, phone: None }, app.clock.now()).await
+        })
+        .await
+        .unwrap();
     assert_eq!(matched.len(), 1);
     assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", jane]]));
 }
@@ -173,14 +179,12 @@ async fn the_operators_word_counts_before_the_crms(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn however_many_are_waiting_all_are_looked_at_again(pool: PgPool) {
     let app = app(&pool);
-    execute(
-        &pool,
-        "insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, email_hash, payload_hash, received_at)
-         select 'test', 'D-' || n, 'closed', '2026-11-20T11:00:00Z', encode(sha256(('p' || n || '@example.com')::bytea), 'hex'),
-            'x', '2026-11-01T00:00:00Z'::timestamptz + (n / 3) * interval '1 minute'
-         from generate_series(1, 2345) n",
-    )
-    .await;
+    let deals = (1..=2_345).map(|nth| {
+        let received_at = start() - TimeDelta::days(19) + TimeDelta::minutes(nth / 3);
+        let deal = waiting_deal(&format!("D-{nth}"), &format!("p{nth}@example.com"));
+        deal.with(&json!({"received_at": received_at}))
+    });
+    store(&pool, deals.collect()).await;
     for nth in [1, 500, 501, 1_000, 2_345] {
         lead(&pool, &format!("p{nth}@example.com")).await;
     }

@@ -49,7 +49,8 @@ async fn conversions_of_both_apis_are_retracted_once() {
     assert_eq!(body["results"][0]["orderId"], "deal-1-won");
     assert_eq!(body["results"][0]["adjustmentType"], "RETRACTION");
     assert_eq!(body["results"][2], json!({}));
-    assert!(trial.sandbox.conversions().iter().all(|conversion| conversion.retracted));
+    let retracted: Vec<bool> = trial.sandbox.conversions().iter().map(|conversion| conversion.retracted).collect();
+    assert_eq!(retracted, [true; 2]);
 
     let mut later = retraction("deal-1-won");
     later["adjustmentDateTime"] = json!("2026-11-22 14:00:01+02:00");

@@ -37,5 +37,6 @@ async fn every_request_is_in_the_log(pool: PgPool) {
             .fetch_all(&pool)
             .await
             .unwrap();
+    assert_eq!(personal.len(), 6);
     assert!(personal.iter().all(|it| !log.contains(it)), "{log}");
 }

@@ -52,6 +52,14 @@ async fn upload(pool: &PgPool, crm_deal_id: &str) {
     execute(pool, &sent).await;
 }
 
+/// Somebody fills in the form, and their waiting deals are matched.
+async fn fill_in_form(pool: &PgPool, app: &App, email: &str) {
+    lead(pool, &json!({"email_hash": Hash::of(email)})).await;
+    let email = Email::parse(email).unwrap();
+    let waiting = Waiting::OfPerson { email: &email, phone: None };
+    app.db.tx(async |tx| record_matches(tx, app.plans(), waiting, app.clock.now()).await).await.unwrap();
+}
+
 /// Platform and status of each row of the queue, uploads first.
 async fn queued(pool: &PgPool) -> Value {
     rows(pool, "select platform, status from public.conversion_queue order by platform")
@@ -419,9 +427,7 @@ async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_o
                 }
                 said(&app, &report).await;
             } else {
-                lead(pool, &json!({"email_hash": Hash::of(&email)})).await;
-                let email = Email::parse(&email).unwrap();
-                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+                fill_in_form(pool, &app, &email).await;
             }
             app.clock.advance(TimeDelta::seconds(1));
             if uploads_at_once {
@@ -502,9 +508,7 @@ async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPo
         let (id, email) = (format!("D-{nth}"), format!("p{nth}@example.com"));
         for step in order {
             let Some(mut report) = steps[step].clone() else {
-                lead(&pool, &json!({"email_hash": Hash::of(&email)})).await;
-                let email = Email::parse(&email).unwrap();
-                app.db.tx(async |tx| record_matches(tx, &app, Waiting::Of(&email, None)).await).await.unwrap();
+                fill_in_form(&pool, &app, &email).await;
                 continue;
             };
             (report["crm_deal_id"], report["email"]) = (json!(id), json!(email));

@@ -5,8 +5,8 @@ use lambda_http::http::uri::Authority;
 use serde::Deserialize;
 use url::Url;
 
-use crate::config::endpoint;
 use crate::http::Request;
+use crate::outgoing::endpoint;
 
 /// How a sender writes the URL it signs.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Secrets that are sent as they are. Whoever sees one request can make others, so these are for senders that can't sign.
+//! Secrets that are sent as they are. Anyone who sees one request can forge others; for senders that can't sign.
 
 use std::borrow::Cow;
 
@@ -124,8 +124,8 @@ fn header_value(text: &str) -> Result<Vec<u8>, String> {
     if text.trim() == text && is_visible(text) {
         Ok(text.as_bytes().to_vec())
     } else {
-        Err("must be visible ASCII without a blank at either end, for a header carries nothing else: make one with openssl \
-             rand -hex 32"
+        Err("must be visible ASCII without leading or trailing spaces, because it is sent in a header: generate one \
+             with openssl rand -hex 32"
             .to_owned())
     }
 }

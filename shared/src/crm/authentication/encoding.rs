@@ -1,4 +1,5 @@
-//! Bytes as text. There is one text for the same bytes, or two in hexadecimal, so that nothing in a signature may change.
+//! Bytes as text. There is one text for the same bytes, or two in hexadecimal, so that nothing in a signature may
+//! change.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,7 +64,7 @@ impl SecretEncoding {
             Self::Hex => (Encoding::Hex.decode(text), "hexadecimal (an even number of digits)"),
             Self::Base64 => (Encoding::Base64.decode(text), "base64 (the standard alphabet, with its padding)"),
         };
-        bytes.ok_or_else(|| format!("must be {name}: paste it as the sender shows it, or declare secret_encoding anew"))
+        bytes.ok_or_else(|| format!("must be {name}: paste it as the sender shows it, or change secret_encoding"))
     }
 }
 

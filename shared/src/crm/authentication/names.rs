@@ -1,4 +1,5 @@
-//! The names in a declaration: of headers, of the settings that hold the secrets, and what else goes into a header or URL.
+//! The names in a declaration: of headers, of the settings that hold the secrets, and what else goes into a header or
+//! URL.
 
 use lambda_http::http::HeaderName;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -42,9 +43,7 @@ impl TryFrom<String> for Header {
     fn try_from(name: String) -> Result<Self, String> {
         match HeaderName::from_bytes(name.as_bytes()) {
             Ok(_) => Ok(Self(name)),
-            Err(_) => {
-                Err(format!("{name:?} is no name of a header: write letters, digits and hyphens, as x-signature"))
-            }
+            Err(_) => Err(format!("{name:?} is not a header name: use letters, digits and hyphens, as in x-signature")),
         }
     }
 }
@@ -71,8 +70,8 @@ pub(super) struct Live {
 }
 
 impl Setting {
-    /// The current secret and, while it is being replaced, the one before. `read` makes bytes of a setting's text, or says
-    /// what it must be.
+    /// The current secret and, while it is being replaced, the one before. `read` makes bytes of a setting's text, or
+    /// says what it must be.
     pub(super) fn live(
         &self,
         lookup: Lookup<'_>,
@@ -85,7 +84,7 @@ impl Setting {
             let Some(text) = lookup(setting).filter(|text| !text.expose_secret().is_empty()) else { continue };
             let secret = read(text.expose_secret()).map_err(|problem| format!("{setting} {problem}"))?;
             if secret.is_empty() {
-                return Err(format!("{setting} must hold more than nothing"));
+                return Err(format!("{setting} must not be empty"));
             }
             live.push(Live { setting: setting.clone(), secret: SecretSlice::from(secret) });
         }
@@ -111,7 +110,7 @@ impl TryFrom<String> for Setting {
         if !is_name {
             Err("must be the name of a setting that holds the secret, as ACME_SECRET, never the secret itself")
         } else if name.ends_with("_PREVIOUS") {
-            Err("must name the current secret's setting; the one of the same name and _PREVIOUS is found by itself")
+            Err("must name the current secret's setting; the one of the same name and _PREVIOUS is read automatically")
         } else {
             Ok(Self(name))
         }
@@ -128,7 +127,7 @@ impl TryFrom<String> for User {
 
     fn try_from(user: String) -> Result<Self, Self::Error> {
         if user.contains(':') || user.contains(char::is_control) {
-            return Err("user can't have a colon or a control character in it: HTTP Basic has no way to send them");
+            return Err("user must not contain a colon or a control character: HTTP Basic can't send them");
         }
         Ok(Self(user))
     }
@@ -151,7 +150,7 @@ impl TryFrom<String> for Parameter {
     fn try_from(name: String) -> Result<Self, Self::Error> {
         let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || !name.chars().all(known) {
-            return Err("parameter must be letters, digits, hyphens, underscores and dots, as secret");
+            return Err("parameter must be letters, digits, hyphens, underscores and dots, as in secret");
         }
         Ok(Self(name))
     }
@@ -167,7 +166,7 @@ impl TryFrom<String> for Prefix {
 
     fn try_from(prefix: String) -> Result<Self, Self::Error> {
         if !is_visible(&prefix) || prefix.starts_with(' ') {
-            return Err("prefix must be what stands before the signature in its header, in visible ASCII, as sha256=");
+            return Err("prefix must be the text before the signature in its header, in visible ASCII, as in sha256=");
         }
         Ok(Self(prefix))
     }

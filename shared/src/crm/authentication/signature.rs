@@ -14,14 +14,14 @@ use super::timestamp::{Timestamp, Tolerance, Unit};
 use super::{Refusal, Sample, Signed, Verified};
 use crate::http::Request;
 
-/// A few are sent while a sender changes its secret. More would only cost time.
+/// Senders list several while they rotate a secret. More would only cost time.
 const LISTED: usize = 16;
 
 /// A signature in a header.
 #[derive(Debug)]
 pub(super) struct Signature {
     header: Header,
-    /// How many the header may hold, with blanks in between.
+    /// How many signatures the header may hold, separated by spaces.
     listed: usize,
     encoding: Encoding,
     /// The current secret's first.
@@ -99,7 +99,7 @@ impl Signature {
         })
     }
 
-    /// Source: the Standard Webhooks specification. Signatures of other versions are passed over, as it asks.
+    /// Source: the Standard Webhooks specification. Signatures of other versions are skipped, as it requires.
     pub(super) fn standard_webhooks(declared: &StandardWebhooks, secret: Lookup<'_>) -> Result<Self, String> {
         let read = |text: &str| {
             let bytes = text.strip_prefix("whsec_").and_then(|text| STANDARD.decode(text).ok());
@@ -150,7 +150,7 @@ impl Signature {
             id: id.unwrap_or_default(),
         });
         let key = self.key_of(&listed, &message)?;
-        // After the signature, so that this refusal speaks of the sender's clock or of a copy, and not of anybody's guess.
+        // After the signature: only a sender who knows the secret learns about its clock or a replay.
         if let (Some(timestamp), Some((_, at))) = (&self.timestamp, timestamp) {
             timestamp.check(at, now)?;
         }
@@ -158,7 +158,7 @@ impl Signature {
         Ok(Some(Verified { scheme, secret: key.name.clone(), event_id }))
     }
 
-    /// The key that made one of these signatures. Every key is tried, whether or not one has fitted before.
+    /// The key that made one of these signatures. Every key is tried, even after a match.
     fn key_of(&self, listed: &[&str], message: &[u8]) -> Result<&Key, Refusal> {
         let mut found = Err(Refusal::Malformed);
         for key in &self.keys {

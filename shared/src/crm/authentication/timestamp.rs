@@ -67,7 +67,7 @@ impl TryFrom<i64> for Tolerance {
         let seconds = u16::try_from(seconds).ok().filter(|seconds| (1..=3_600).contains(seconds));
         seconds
             .map(Self)
-            .ok_or("tolerance_seconds must be 1 to 3600: 300 is usual, and more helps who copied a request")
+            .ok_or("tolerance_seconds must be 1 to 3600: 300 is usual, and a larger value makes replays easier")
     }
 }
 

@@ -51,7 +51,7 @@ impl Api {
             url: url.to_owned(),
             setting: setting.to_owned(),
             credentials: (name, value),
-            http: crate::platforms::http_client()?,
+            http: crate::outgoing::http_client()?,
             patience: PATIENCE,
         })
     }

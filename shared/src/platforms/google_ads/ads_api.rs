@@ -8,7 +8,6 @@ mod rows;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -30,7 +29,6 @@ pub(super) struct AdsApi {
     pub(super) api: Api,
     pub(super) clock: Clock,
     pub(super) operation: Operation,
-    pub(super) click_hold: TimeDelta,
 }
 
 impl AdsApi {
@@ -65,7 +63,7 @@ impl AdsApi {
     fn row(&self, conversion: &Conversion) -> Result<Value, Outcome> {
         let action = self.google.action(conversion.conversion_type)?;
         let now = self.clock.now();
-        let identifiers = usable(conversion, self.operation, self.click_hold, self.google.user_data, now)?;
+        let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
         let action = format!("customers/{}/conversionActions/{action}", self.google.customer_id);
         Ok(match self.operation {
             Operation::Upload => rows::click_conversion(conversion, &identifiers, &action),
@@ -113,7 +111,7 @@ impl Platform for AdsApi {
         conversions: &'a [Facts],
         _allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
-        let message = "It was accepted by the Data Manager API, which GOOGLE_ADS_TRANSPORT no longer names.";
+        let message = "It was accepted by the Data Manager API, which GOOGLE_ADS_TRANSPORT no longer selects.";
         let unknowable = Verdict::Unknowable(Reason::new("transport_changed", message));
         Box::pin(async move { Some((vec![unknowable; conversions.len()], Exchange::default())) })
     }

@@ -32,8 +32,8 @@ impl Api {
         self.tokens.token_for(self.scope).await.map(drop)
     }
 
-    /// Sends a request with an access token; once more with a new token if that one is refused. None when no request may
-    /// be made now.
+    /// Sends a request with an access token; once more with a new token if that one is refused. None when no request
+    /// may be made now.
     pub(super) async fn call(
         &self,
         allowance: &Allowance,
@@ -68,8 +68,7 @@ async fn send(
     let failed = |error: reqwest::Error| {
         let code = if error.is_timeout() { "timeout" } else { "connection_failed" };
         let what = error.without_url();
-        let message =
-            format!("Google can't be reached ({what}). Adtrail sends it again by itself; it will count once.");
+        let message = format!("Google can't be reached ({what}). Adtrail retries automatically; it is counted once.");
         Outcome::Unavailable(Reason::new(code, message), None)
     };
     exchange.http_status = None;

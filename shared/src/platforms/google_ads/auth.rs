@@ -37,6 +37,7 @@ pub enum Credentials {
 
 /// A person's consent.
 #[derive(Clone)]
+#[expect(clippy::struct_field_names, reason = "OAuth's names")]
 pub struct RefreshToken {
     /// Of the OAuth client.
     pub client_id: SecretString,
@@ -158,7 +159,7 @@ fn lacking(scope: Scope) -> Outcome {
     };
     let message = format!(
         "{needed_for} the scope {}, and the credentials were granted without it. A refresh token never gains a scope: \
-         agree again with both scopes ({}) and set GOOGLE_REFRESH_TOKEN anew.",
+         authorize again with both scopes ({}) and set a new GOOGLE_REFRESH_TOKEN.",
         scope.url(),
         Scope::both()
     );
@@ -173,7 +174,10 @@ mod tests {
     fn a_missing_scope_is_told_with_the_fix() {
         for scope in Scope::ALL {
             let Outcome::Paused(reason) = lacking(scope) else { panic!("{scope:?}") };
-            assert!(reason.message.contains(&Scope::both()) && reason.message.contains("agree again"), "{reason:?}");
+            assert!(
+                reason.message.contains(&Scope::both()) && reason.message.contains("authorize again"),
+                "{reason:?}"
+            );
         }
     }
 }

@@ -6,7 +6,6 @@ mod reasons;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -33,7 +32,6 @@ pub(super) struct DataManager {
     pub(super) api: Api,
     pub(super) clock: Clock,
     pub(super) operation: Operation,
-    pub(super) click_hold: TimeDelta,
 }
 
 impl DataManager {
@@ -55,7 +53,7 @@ impl DataManager {
     fn event(&self, conversion: &Conversion) -> Result<Value, Outcome> {
         self.google.action(conversion.conversion_type)?;
         let now = self.clock.now();
-        let identifiers = usable(conversion, self.operation, self.click_hold, self.google.user_data, now)?;
+        let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
         Ok(event::event(conversion, &identifiers))
     }
 }

@@ -1,34 +1,29 @@
-//! Whether a conversion can be sent, and by what Google will recognise the person: asked before anything is sent, so
-//! that what can't be attributed costs no request.
+//! Whether a conversion can be sent, and with which identifiers. Checked before anything is sent, so that a conversion
+//! that can't be attributed costs no request.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::windows;
 use crate::attribution::ClickId;
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Operation, Outcome, Reason};
 
-/// The longest click-through window of a conversion action (Google Ads Help, "About conversion windows").
-const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
-/// Google Ads Help, "About enhanced conversions for leads".
-const USER_DATA_COUNTS: TimeDelta = TimeDelta::days(63);
-/// From the conversion (Google Ads Help, "About conversion adjustments").
-const ADJUSTABLE: TimeDelta = TimeDelta::days(54);
 /// In characters (Google Ads Help, "Use a transaction ID to minimize duplicate conversions").
 const LONGEST_TRANSACTION_ID: usize = 64;
 
-/// By what Google will recognise the person. Something is there.
+/// What Google identifies the person by. Never empty.
 #[derive(Debug, PartialEq)]
 pub(super) struct Identifiers<'a> {
-    /// One click id, the most telling there is, and its name.
+    /// The best click id and its name.
     pub click: Option<(&'static str, &'a ClickId)>,
-    /// Of the session that began with the click.
+    /// Of the session that the click started.
     pub session_attributes: Option<&'a str>,
     pub email: Option<&'a Hash>,
     pub phone: Option<&'a Hash>,
 }
 
-/// Those that still count, or why the conversion isn't sent now. Without `user_data` only click ids are sent.
+/// The identifiers that still count, or why the conversion isn't sent now. Without `user_data` only click ids are sent.
 pub(super) fn usable(
     conversion: &Conversion,
     operation: Operation,
@@ -43,7 +38,7 @@ pub(super) fn usable(
     let has_user_data = email.is_some() || phone.is_some();
     if operation != Operation::Upload {
         adjustable(conversion, now)?;
-        // Google finds the conversion by its transaction id; the rest is as it was.
+        // Google finds the original by its transaction id; the rest is unchanged.
         return Ok(Identifiers {
             click: click(conversion),
             session_attributes: conversion.session_attributes.as_deref(),
@@ -51,19 +46,19 @@ pub(super) fn usable(
             phone,
         });
     }
-    let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > CLICK_COUNTS);
-    let user_data_is_old = now - conversion.facts.lead_at > USER_DATA_COUNTS;
+    let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > windows::CLICK);
+    let user_data_is_old = now - conversion.facts.lead_at > windows::USER_DATA;
     let click_counts = has_click && !click_is_old;
     if click_counts && let Some(at) = conversion.facts.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
-        let message = "Google refuses clicks younger than six hours; it is sent when the click is old enough.";
+        let message = "Google rejects clicks younger than six hours; Adtrail sends it when the click is old enough.";
         return Err(Outcome::Later(at, Reason::new("click_too_recent", message)));
     }
     if !click_counts && (!has_user_data || user_data_is_old) {
         return Err(Outcome::Rejected(if !has_click && !has_user_data {
-            Reason::new("no_identifiers", "There is neither click id nor e-mail nor phone: Google can't attribute it.")
+            Reason::new("no_identifiers", "No click id, e-mail or phone: Google can't attribute it.")
         } else {
-            let message = "Nothing is left that counts: click ids do so for 90 days, hashed e-mail and phone for 63. Report \
-                 deals to Adtrail sooner, or a stage that comes sooner.";
+            let message = "All identifiers have expired: click ids count for 90 days, hashed e-mail and phone for 63. \
+                 Report deals to Adtrail sooner, or report an earlier stage.";
             Reason::new("expired", message)
         }));
     }
@@ -82,31 +77,35 @@ fn click(conversion: &Conversion) -> Option<(&'static str, &ClickId)> {
         .find_map(|(name, id)| Some((name, id.as_ref()?)))
 }
 
-/// What holds of every conversion that was stored by this code. One that wasn't shall not cost the others a request.
+/// Invariants of rows we wrote. Rows written by something else are rejected here, before they fail a whole batch.
 fn check(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
     let refuse = |code: &str, message: &str| Err(Outcome::Rejected(Reason::new(code, message)));
     let id = &conversion.transaction_id;
     if !id.chars().any(char::is_alphabetic) || id.chars().count() > LONGEST_TRANSACTION_ID {
-        return refuse("invalid_transaction_id", "A transaction id has a letter and at most 64 characters.");
+        return refuse(
+            "invalid_transaction_id",
+            "The transaction id must contain a letter and have at most 64 characters.",
+        );
     }
     if let Some(money) = &conversion.money {
         if Money::currency_from(money.currency()).is_err() {
-            return refuse("invalid_currency", "The currency is none of ISO 4217. Correct it in the CRM.");
+            return refuse("invalid_currency", "The currency is not an ISO 4217 code. Correct it in the CRM.");
         }
         if !(0.0..=f64::MAX).contains(&money.value()) {
-            return refuse("invalid_value", "The value isn't a number from 0. Correct it in the CRM.");
+            return refuse("invalid_value", "The value must be a number of at least 0. Correct it in the CRM.");
         }
     }
     if conversion.occurred_at > now {
-        let message = "It lies in the future by this machine's clock; it is sent when its time has come.";
+        let message =
+            "The conversion is in the future by this machine's clock; Adtrail sends it when that time is reached.";
         return Err(Outcome::Later(conversion.occurred_at, Reason::new("in_the_future", message)));
     }
     Ok(())
 }
 
 fn adjustable(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
-    if now - conversion.occurred_at > ADJUSTABLE {
-        let message = "The conversion is older than 54 days; Google takes no correction any more.";
+    if now - conversion.occurred_at > windows::ADJUSTMENT {
+        let message = "The conversion is older than 54 days; Google no longer accepts corrections.";
         return Err(Outcome::Rejected(Reason::new("adjustment_window_is_over", message)));
     }
     Ok(())
@@ -118,7 +117,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::consent::ConsentStatus;
-    use crate::conversions::ConversionType;
+    use crate::deals::ConversionType;
     use crate::identity::Email;
     use crate::platforms::Facts;
 

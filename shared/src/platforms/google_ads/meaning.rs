@@ -1,51 +1,50 @@
-//! What Google's reasons have in common: a few things to do about them.
+//! The few actions that Google's many reasons map to.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::windows::YOUNGEST_CLICK;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
-/// Google refuses clicks that are younger.
-const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
-/// What isn't known of yet is asked for again until then.
+/// What Google can't find yet is retried until then.
 const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
 
-/// What a published reason asks for.
+/// The action for a published reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Google has it from an earlier attempt.
+    /// Google already has it from an earlier attempt.
     Done,
-    /// Again after so many hours.
+    /// Retry after this many hours.
     Wait(i64),
-    /// Again when the click is old enough.
+    /// Retry when the click is old enough.
     WaitForClick,
-    /// Again every so many hours, until the lead or its correction is two days old: Google may not have processed the
-    /// rest yet.
+    /// Retry every so many hours, until the lead or the correction is two days old: Google may not have processed the
+    /// click or the original yet.
     Search(i64),
-    /// Google's trouble.
+    /// Google has a temporary problem.
     Trouble,
-    /// We are too fast, or did too much today.
+    /// Rate limit or daily quota exceeded.
     Quota,
-    /// Our access, or the account as a whole: nothing gets through until somebody changes something.
+    /// Our access or the account: every request fails until someone changes a setting.
     Account,
-    /// The conversion action, or what it doesn't take: only conversions like this one wait.
+    /// The conversion action is wrong for it: only conversions of this action are held.
     Action,
-    /// The click id is of no use. With e-mail or phone the conversion goes again without it.
+    /// The click id is unusable. With an e-mail or phone the conversion is retried without it.
     ClickId,
-    /// The conversion is what it is: never.
+    /// The conversion itself is refused, permanently.
     Conversion,
-    /// One odd conversion, or a wrong account; who knows. It has its attempts.
+    /// Ambiguous: retry with backoff.
     Odd,
-    /// Adtrail made a request that Google can't take.
+    /// Adtrail made an invalid request.
     Defect,
 }
 
 impl Meaning {
-    /// Is it about everything in a request, whatever conversion it was noticed at?
+    /// Does it concern the whole request, whichever conversion it was reported for?
     pub(super) fn is_of_all(self) -> bool {
         matches!(self, Self::Trouble | Self::Quota | Self::Account | Self::Action | Self::Wait(_))
     }
 
-    /// Of several reasons the heaviest counts: "done" only when nothing else is wrong.
+    /// Of several reasons the most severe counts: "done" only when nothing else is wrong.
     pub(super) fn weight(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -58,7 +57,7 @@ impl Meaning {
     }
 }
 
-/// Makes an outcome of a reason: for a conversion, if the reason is about one.
+/// The outcome of a reason, for one conversion if the reason is about one.
 pub(super) fn outcome(
     meaning: Meaning,
     reason: Reason,
@@ -72,18 +71,18 @@ pub(super) fn outcome(
         Meaning::Wait(hours) => Outcome::Later(in_hours(hours), reason),
         Meaning::WaitForClick => {
             let old_enough = conversion.and_then(|it| it.click_at).map(|at| at + YOUNGEST_CLICK);
-            // The click may be younger than we think: the time we know is when the page was seen.
+            // Our time is that of the page view; Google's may differ.
             Outcome::Later(old_enough.filter(|at| *at > now).unwrap_or_else(|| in_hours(1)), reason)
         }
         Meaning::Search(hours) => {
-            // A correction is as young as what it says.
+            // A correction counts from the change it reports.
             let since = conversion.and_then(|it| [Some(it.lead_at), it.restated_at, it.retracted_at].into_iter().max());
             match since.flatten() {
                 Some(at) if now - at < LAST_SEARCH => Outcome::Later(in_hours(hours), reason),
                 _ => Outcome::Rejected(reason),
             }
         }
-        // Once Google has looked at a conversion, its trouble with it may be the conversion's.
+        // An internal error about one conversion may be caused by that conversion.
         Meaning::Trouble if conversion.is_some() => Outcome::Retry(reason),
         Meaning::Trouble | Meaning::Quota => Outcome::Unavailable(reason, retry_after),
         Meaning::Account => Outcome::Paused(reason),
@@ -92,14 +91,17 @@ pub(super) fn outcome(
         Meaning::ClickId | Meaning::Conversion => Outcome::Rejected(reason),
         Meaning::Odd => Outcome::Retry(reason),
         Meaning::Defect => {
-            tracing::error!(code = reason.code, "Google can't take what Adtrail sends: please report it");
+            tracing::error!(
+                code = reason.code,
+                "Google rejected a request of Adtrail's as invalid: please report this as a bug"
+            );
             Outcome::Rejected(reason)
         }
     }
 }
 
-/// The same, unless our clock is ahead of Google's: what has just happened here hasn't yet there, and Google calls that
-/// an invalid argument. Then it waits.
+/// Turns a rejection into a wait if our clock is ahead of Google's: a conversion in Google's future is refused as an
+/// invalid argument.
 pub(super) fn unless_ahead(
     outcome: Outcome,
     conversion: &Conversion,
@@ -109,15 +111,15 @@ pub(super) fn unless_ahead(
     // The header has whole seconds.
     match (outcome, google_date.map(|date| date + TimeDelta::seconds(1))) {
         (Outcome::Rejected(refused), Some(date)) if conversion.occurred_at > date => {
-            let advice = "This machine's clock is ahead of Google's, so the conversion lies in the future there; it is sent \
-                 when its time has come. Set the clock";
+            let advice = "This machine's clock is ahead of Google's, so the conversion is in the future for Google. \
+                 Adtrail retries when that time is reached. Correct the clock";
             Outcome::Later(now + (conversion.occurred_at - date), reason("clock_is_ahead", advice, &refused.message))
         }
         (outcome, _) => outcome,
     }
 }
 
-/// What Google said and what to do about it.
+/// The fix, followed by Google's own message.
 pub(super) fn reason(code: &str, advice: &str, said: &str) -> Reason {
     let message = if said.is_empty() { format!("{advice}.") } else { format!("{advice}. Google said: {said}") };
     Reason::new(code, message)

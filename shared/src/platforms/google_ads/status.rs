@@ -1,5 +1,4 @@
-//! `google.rpc.Status` as Google's APIs write it in JSON (AIP-193), and what an answer means that has no reason of its
-//! API's own.
+//! `google.rpc.Status` in JSON (AIP-193), and what a response means that carries no reason specific to its API.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -31,12 +30,12 @@ pub(super) struct Status {
 pub(super) struct FieldViolation {
     pub field: String,
     pub description: String,
-    /// A reason of the API's own; `google.rpc` leaves it free.
+    /// The API's own reason; `google.rpc` doesn't define its values.
     pub reason: String,
 }
 
 impl Status {
-    /// Of an answer other than 200; empty when it isn't Google's.
+    /// From a response other than 200; empty when it isn't from Google.
     pub(super) fn of(answer: &Answer) -> Self {
         serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error
     }
@@ -67,7 +66,7 @@ impl Status {
         self.details("google.rpc.ErrorInfo").map(|it: ErrorInfo| it.reason).find(|reason| !reason.is_empty())
     }
 
-    /// Notes the request's id, to be quoted to Google's support.
+    /// Records the request id, to quote to Google's support.
     pub(super) fn note_request_id(&self, exchange: &mut Exchange) {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -80,37 +79,39 @@ impl Status {
     }
 }
 
-/// What an answer means by its HTTP status and the reasons that all of Google's APIs share. None when the request itself
-/// is at fault.
+/// What a response means by its HTTP status and the reasons that all of Google's APIs share. None when the request
+/// itself is invalid.
 pub(super) fn of_transport(answer: &Answer, status: &Status, now: DateTime<Utc>) -> Option<Outcome> {
     let info = status.error_info().unwrap_or_default();
     let (meaning, advice) = match (info.as_str(), answer.status) {
         ("SERVICE_DISABLED", _) => (
             Meaning::Account,
-            "The API isn't enabled for the Google Cloud project. Enable it there; that takes minutes",
+            "The API is not enabled in the Google Cloud project. Enable it there; it takes effect within minutes",
         ),
         ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", _) => (
             Meaning::Account,
-            "The credentials lack a scope. Agree to the scopes datamanager and adwords anew, or use a service account",
+            "The credentials lack a scope. Authorize again with the scopes datamanager and adwords, or use a service \
+                 account",
         ),
-        (_, 401) => (Meaning::Account, "Google doesn't take our access token. Check the credentials"),
-        (_, 429) => (Meaning::Quota, "The quota is used up; Adtrail goes on when there is more"),
-        (_, 408 | 500..) => (Meaning::Trouble, "Google isn't available; Adtrail sends it again by itself"),
+        (_, 401) => {
+            (Meaning::Account, "Authentication failed: Google rejected the access token. Check the credentials")
+        }
+        (_, 429) => (Meaning::Quota, "Quota exceeded; Adtrail resumes automatically"),
+        (_, 408 | 500..) => (Meaning::Trouble, "Google is unavailable; Adtrail retries automatically"),
         (_, 400) if !status.message.is_empty() => return None,
         (_, 403 | 404) if !status.canonical_code.is_empty() => {
-            (Meaning::Account, "Google refuses us. Check the account and the credentials")
+            (Meaning::Account, "Google denied access. Check the account and the credentials")
         }
-        // A proxy's or a portal's.
-        _ => (Meaning::Trouble, "This isn't an answer of Google's; Adtrail sends it again by itself"),
+        // From a proxy or a captive portal.
+        _ => (Meaning::Trouble, "The response is not from Google; Adtrail retries automatically"),
     };
     let code = [info, status.canonical_code.clone()].into_iter().find(|code| !code.is_empty());
     let code = code.unwrap_or_else(|| format!("http_{}", answer.status));
     Some(outcome(meaning, reason(&code, advice, &status.message), None, answer.retry_after, now))
 }
 
-/// A 200 that can't be read as what it should be. Something may have been processed, or nothing.
+/// A 200 with an unreadable body. Google may or may not have processed the request.
 pub(super) fn unreadable(answer: &Answer) -> Outcome {
-    let message =
-        "Google answered 200 and nothing that can be read. Adtrail sends it again by itself; it will count once";
+    let message = "Google answered 200 with an unreadable body. Adtrail retries automatically; it is counted once";
     Outcome::Unavailable(reason("unreadable_answer", message, ""), answer.retry_after)
 }

@@ -61,7 +61,7 @@ struct QuotaErrorDetails {
 impl GoogleAdsError {
     fn meaning(&self) -> (Meaning, Reason) {
         let (error, value) = self.error_code.iter().next().map_or(("", ""), |(error, value)| (error, value));
-        let unknown = (Meaning::Odd, "Google refuses it for a reason that Adtrail doesn't know");
+        let unknown = (Meaning::Odd, "Google rejected it for a reason unknown to Adtrail");
         let (meaning, advice) = reasons::of(error, value).unwrap_or(unknown);
         let code = match &self.details.unpublished_error_code {
             Some(unpublished) if matches!(value, "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
@@ -169,7 +169,8 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
     }
 }
 
-/// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent again.
+/// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent
+/// again.
 fn unattributed(error: &GoogleAdsError, answer: &Answer, now: DateTime<Utc>) -> Answered {
     let (meaning, reason) = error.meaning();
     // An error of Google's own is no conversion's, whatever it says.

@@ -1,5 +1,5 @@
 //! What the Google Ads API's published reasons mean (v26): every name of every enum that an upload or an adjustment can
-//! come back with, once; a test holds the lists against Google's own descriptors. A name that isn't here was published
+//! return, once; a test compares the lists with Google's own descriptors. A name that isn't here was published
 //! later.
 #![expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, enum by enum")]
 
@@ -8,24 +8,25 @@ use crate::platforms::google_ads::meaning::Meaning::{
 };
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
-const ACTION: &str = "The conversion action isn't there or isn't of the type for imports from clicks. Check \
-     GOOGLE_ADS_CONVERSION_ACTION_CLOSED and GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED (ctId in the action's address in Google \
-     Ads) and GOOGLE_ADS_CUSTOMER_ID";
-const ACCESS: &str = "Google Ads doesn't let us in. Add the service account as a user in Google Ads (Admin, Access and \
-     security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID if access goes through a manager account";
-const PROJECT: &str = "The Google Cloud project may not use the Google Ads API on this account. Enable the API there and \
-     apply for Explorer or Basic access";
-const CREDENTIALS: &str = "Google Ads doesn't take the credentials. Check GOOGLE_SERVICE_ACCOUNT_KEY, GOOGLE_EXTERNAL_ACCOUNT \
-     or GOOGLE_REFRESH_TOKEN";
-const USER_DATA: &str = "Google's policy bars this account from enhanced conversions: set GOOGLE_ADS_USER_DATA=omit, and only click ids are sent";
+const ACTION: &str = "The conversion action does not exist or is not of the type for imports from clicks. Check \
+     GOOGLE_ADS_CONVERSION_ACTION_CLOSED and GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED (ctId in the action's URL in \
+     Google Ads) and GOOGLE_ADS_CUSTOMER_ID";
+const ACCESS: &str = "Google Ads denied access. Add the service account as a user in Google Ads (Admin, Access and \
+     security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID if access goes through a manager \
+     account";
+const PROJECT: &str = "The Google Cloud project may not use the Google Ads API on this account. Enable the API there \
+     and apply for Explorer or Basic access";
+const CREDENTIALS: &str = "Authentication with Google Ads failed. Check GOOGLE_SERVICE_ACCOUNT_KEY, \
+     GOOGLE_EXTERNAL_ACCOUNT or GOOGLE_REFRESH_TOKEN";
+const USER_DATA: &str = "Google's policy bars this account from enhanced conversions: set GOOGLE_ADS_USER_DATA=omit to \
+     send only click ids";
 const EXTERNAL: &str =
-    "The conversion action is attributed by an external model, which isn't supported. Use one of Google's models";
-const CLICK_ID: &str =
-    "Google can't read the click id: something changed it on its way to the landing page, or made it up";
-pub(super) const DEFECT: &str = "Adtrail made a request that Google can't take. Please report it with this message";
-const CONVERSION: &str = "Google refuses this conversion for what it is";
-const NEW_ACTION: &str = "A new conversion action takes conversions after six hours";
-const TROUBLE: &str = "Google has a problem; Adtrail sends it again by itself";
+    "The conversion action is attributed by an external model, which is not supported. Use one of Google's models";
+const CLICK_ID: &str = "Google can't parse the click id: it was altered on the way to the landing page, or made up";
+pub(super) const DEFECT: &str = "Adtrail made an invalid request. Please report this message as a bug";
+const CONVERSION: &str = "Google rejected this conversion; a retry would not help";
+const NEW_ACTION: &str = "A new conversion action accepts conversions after six hours";
+const TROUBLE: &str = "Google has a temporary problem; Adtrail retries automatically";
 
 /// The key of `GoogleAdsError.error_code` and its value.
 pub(super) fn of(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
@@ -39,19 +40,19 @@ pub(super) fn of(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
 /// `ConversionUploadError`
 fn of_upload(value: &str) -> Option<(Meaning, &'static str)> {
     Some(match value {
-        "ORDER_ID_ALREADY_IN_USE" | "CLICK_CONVERSION_ALREADY_EXISTS" => (Done, "Google has it already"),
-        "TOO_RECENT_EVENT" => (WaitForClick, "Google wants it when the click is six hours old; Adtrail sends it then"),
-        "EVENT_NOT_FOUND" => (Search(6), "Google knows no such click in this account"),
+        "ORDER_ID_ALREADY_IN_USE" | "CLICK_CONVERSION_ALREADY_EXISTS" => (Done, "Google already has it"),
+        "TOO_RECENT_EVENT" => (WaitForClick, "Google accepts it once the click is six hours old; Adtrail retries then"),
+        "EVENT_NOT_FOUND" => (Search(6), "Google can't find the click in this account"),
         "CLICK_NOT_FOUND" => (
             Search(12),
-            "Google knows no click of this person. That is as it should be for leads that didn't come from an ad",
+            "Google can't find a click by this person. This is normal for leads that did not come from an ad",
         ),
         "TOO_RECENT_CONVERSION_ACTION" => (Wait(6), NEW_ACTION),
-        "UNSPECIFIED" | "UNKNOWN" => (Odd, "Google refuses it without saying why"),
+        "UNSPECIFIED" | "UNKNOWN" => (Odd, "Google rejected it without a reason"),
         "INVALID_CUSTOMER_FOR_CLICK" => (
             Odd,
-            "The click belongs to another account. If there are many of these, GOOGLE_ADS_CUSTOMER_ID is wrong: it must be \
-                 the click's conversion customer",
+            "The click belongs to another account. If there are many of these, GOOGLE_ADS_CUSTOMER_ID is wrong: it \
+                 must be the click's conversion customer",
         ),
         "CUSTOMER_NOT_ACCEPTED_CUSTOMER_DATA_TERMS" => (Account, TERMS),
         "CUSTOMER_NOT_ENABLED_ENHANCED_CONVERSIONS_FOR_LEADS" => {
@@ -67,19 +68,21 @@ fn of_upload(value: &str) -> Option<(Meaning, &'static str)> {
         }
         "ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID" => (
             Action,
-            "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to Every",
+            "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to \
+                 Every",
         ),
         "UNPARSEABLE_GCLID" | "UNPARSEABLE_WBRAID" | "UNPARSEABLE_GBRAID" => (ClickId, CLICK_ID),
         "CONVERSION_PRECEDES_EVENT" => {
-            (ClickId, "The conversion came before the click: check the time the CRM reports")
+            (ClickId, "The conversion is earlier than the click: check the time the CRM reports")
         }
         "EXPIRED_EVENT" => (ClickId, "The click is older than the conversion action's window"),
         "UNAUTHORIZED_CUSTOMER" => (
             Conversion,
-            "The click belongs to an account that isn't ours. If there are many of these, check GOOGLE_ADS_CUSTOMER_ID",
+            "The click belongs to an account that is not ours. If there are many of these, check \
+                 GOOGLE_ADS_CUSTOMER_ID",
         ),
         "CONVERSION_TRACKING_NOT_ENABLED_AT_IMPRESSION_TIME" => {
-            (Conversion, "The click is from before conversion tracking was set up in the account")
+            (Conversion, "The click happened before conversion tracking was set up in the account")
         }
         "CUSTOM_VARIABLE_VALUE_CONTAINS_PII" | "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY" => (Conversion, CONVERSION),
         // Of calls.
@@ -111,14 +114,14 @@ fn of_adjustment(value: &str) -> Option<(Meaning, &'static str)> {
         "CONVERSION_ALREADY_RETRACTED"
         | "MORE_RECENT_RESTATEMENT_FOUND"
         | "RESTATEMENT_ALREADY_EXISTS"
-        | "CONVERSION_ALREADY_ENHANCED" => (Done, "Google has it already, or something newer"),
+        | "CONVERSION_ALREADY_ENHANCED" => (Done, "Google already has it, or a newer correction"),
         "TOO_RECENT_CONVERSION_ACTION" => (Wait(6), NEW_ACTION),
-        "TOO_RECENT_CONVERSION" => (Wait(24), "Google wants a day between a conversion and its correction"),
-        "CONVERSION_NOT_FOUND" => (Search(6), "Google doesn't know the conversion that this one corrects"),
-        "UNSPECIFIED" | "UNKNOWN" => (Odd, "Google refuses it without saying why"),
+        "TOO_RECENT_CONVERSION" => (Wait(24), "Google requires a day between a conversion and its correction"),
+        "CONVERSION_NOT_FOUND" => (Search(6), "Google can't find the conversion that this one corrects"),
+        "UNSPECIFIED" | "UNKNOWN" => (Odd, "Google rejected it without a reason"),
         "CANNOT_RESTATE_CONVERSION_ACTION_THAT_ALWAYS_USES_DEFAULT_CONVERSION_VALUE" => (
             Action,
-            "The conversion action always uses its default value. Let it use different values in Google Ads: Goals, Summary",
+            "The conversion action always uses its default value. Allow different values in Google Ads: Goals, Summary",
         ),
         "CUSTOMER_NOT_ACCEPTED_CUSTOMER_DATA_TERMS" => (Account, TERMS),
         "CONVERSION_ACTION_NOT_ELIGIBLE_FOR_ENHANCEMENT"
@@ -126,9 +129,9 @@ fn of_adjustment(value: &str) -> Option<(Meaning, &'static str)> {
         | "INVALID_CONVERSION_ACTION_TYPE" => (Action, ACTION),
         "CUSTOMER_DATA_POLICY_PROHIBITS_ENHANCEMENT" => (Account, USER_DATA),
         "CONVERSION_EXPIRED" => {
-            (Conversion, "The conversion is older than 54 days; Google takes no correction any more")
+            (Conversion, "The conversion is older than 54 days; Google no longer accepts corrections")
         }
-        "TOO_MANY_ADJUSTMENTS" => (Conversion, "The conversion was corrected as often as Google allows"),
+        "TOO_MANY_ADJUSTMENTS" => (Conversion, "The conversion has reached Google's limit of corrections"),
         "ADJUSTMENT_PRECEDES_CONVERSION"
         | "TOO_MANY_ADJUSTMENTS_IN_REQUEST"
         | "DUPLICATE_ADJUSTMENT_IN_REQUEST"
@@ -147,7 +150,7 @@ fn of_adjustment(value: &str) -> Option<(Meaning, &'static str)> {
 fn of_any_request(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
     Some(match (error, value) {
         ("quotaError", "RESOURCE_EXHAUSTED" | "RESOURCE_TEMPORARILY_EXHAUSTED") => {
-            (Quota, "The quota is used up; Adtrail goes on when there is more")
+            (Quota, "Quota exceeded; Adtrail resumes automatically")
         }
         ("quotaError", "ACCESS_PROHIBITED") => (Account, PROJECT),
         ("quotaError", "UNSPECIFIED" | "UNKNOWN") => (Trouble, TROUBLE),
@@ -167,7 +170,7 @@ fn of_any_request(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
             | "TRANSIENT_ERROR"
             | "DEADLINE_EXCEEDED",
         ) => (Trouble, TROUBLE),
-        // The call was made again with a new token before this is read.
+        // The call was already retried with a new token when this is read.
         ("authenticationError", "OAUTH_TOKEN_HEADER_INVALID") => (Defect, DEFECT),
         (
             "authenticationError",
@@ -206,7 +209,7 @@ fn of_any_request(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
             | "CLOUD_PROJECT_NOT_UNDER_ORGANIZATION",
         ) => (Account, PROJECT),
         ("authorizationError", "CUSTOMER_NOT_ENABLED" | "INCOMPLETE_SIGNUP" | "MISSING_TOS") => {
-            (Account, "The Google Ads account isn't ready: finish its sign-up, or reactivate it, in Google Ads")
+            (Account, "The Google Ads account is not active: complete its sign-up, or reactivate it, in Google Ads")
         }
         ("authorizationError", "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT") => {
             (Account, "The Google Ads account is suspended. See the notice in Google Ads")

@@ -49,8 +49,8 @@ pub(super) async fn signed_identity(account: &ExternalAccount, now: DateTime<Utc
     let url = account.regional_cred_verification_url.replace("{region}", &region);
     signed_request(&url, &account.audience, credentials, &region, now).ok_or_else(|| {
         paused(
-            "The request that proves the AWS role can't be signed. Check audience and regional_cred_verification_url in \
-             GOOGLE_EXTERNAL_ACCOUNT",
+            "The request that proves the AWS role can't be signed. Check audience and regional_cred_verification_url \
+             in GOOGLE_EXTERNAL_ACCOUNT",
         )
     })
 }
@@ -65,12 +65,12 @@ async fn look_up() -> Result<(Credentials, String), Outcome> {
         _ => Outcome::Unavailable(
             Reason::new(
                 "aws_credentials_unavailable",
-                "AWS gave no credentials for now. Adtrail tries again by itself.",
+                "AWS credentials are temporarily unavailable. Adtrail retries automatically.",
             ),
             None,
         ),
     })?;
-    let region = aws.region().ok_or_else(|| paused("The AWS region isn't known. Set AWS_REGION"))?;
+    let region = aws.region().ok_or_else(|| paused("The AWS region is unknown. Set AWS_REGION"))?;
     Ok((credentials, region.to_string()))
 }
 

@@ -19,19 +19,19 @@ fn service_account(said: &Said) -> &'static str {
     let about = |part: &str| said.description.contains(part);
     match said.code.as_str() {
         "invalid_grant" if about("short-lived token") || about("iat") => {
-            "This machine's clock is wrong: the assertion's times are more than minutes away from Google's. Set the clock"
+            "This machine's clock is wrong: the assertion's times differ from Google's by minutes. Correct the clock"
         }
         "invalid_grant" if about("Signature") => {
-            "The key doesn't belong to the service account: it was deleted, disabled or replaced, or another file was \
-             pasted in part. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY"
+            "The key does not belong to the service account: it was deleted, disabled or replaced, or files were \
+             mixed up. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY"
         }
         "invalid_grant" if about("not found") || about("email") => {
-            "The service account of GOOGLE_SERVICE_ACCOUNT_KEY doesn't exist any more. Make one, add it to the Google \
+            "The service account of GOOGLE_SERVICE_ACCOUNT_KEY no longer exists. Create one, add it to the Google \
              Ads account as a user, and set its key"
         }
         "invalid_grant" => {
-            "The service account's key no longer counts: the key or the account was deleted or disabled, or this \
-             machine's clock is wrong. Set GOOGLE_SERVICE_ACCOUNT_KEY anew"
+            "The service account's key is no longer valid: the key or the account was deleted or disabled, or this \
+             machine's clock is wrong. Set a new GOOGLE_SERVICE_ACCOUNT_KEY"
         }
         "invalid_scope" | "access_denied" | "admin_policy_enforced" | "unauthorized_client" => {
             "The service account may not have the scopes datamanager and adwords. Enable the Data Manager API and the \
@@ -45,21 +45,21 @@ fn service_account(said: &Said) -> &'static str {
 fn refresh_token(said: &Said) -> &'static str {
     match said.code.as_str() {
         "invalid_grant" if said.detail == "invalid_rapt" => {
-            "The organization's session control asks people to sign in again. Exempt this app from it, or go over to a \
-             service account; until then agree again and set GOOGLE_REFRESH_TOKEN anew"
+            "The organization's session control asks people to sign in again. Exempt this app from it, or switch to a \
+             service account; until then authorize again and set a new GOOGLE_REFRESH_TOKEN"
         }
         "invalid_grant" => {
-            "The refresh token no longer counts: of a consent screen in Testing it ends after 7 days, unused after six \
-             months, and at once when it is revoked or the client has made too many newer ones. Agree again and set \
-             GOOGLE_REFRESH_TOKEN anew"
+            "The refresh token is no longer valid: it expires after 7 days while the consent screen is in Testing, \
+             after six months without use, and at once when it is revoked or the client has issued too many newer \
+             ones. Authorize again and set a new GOOGLE_REFRESH_TOKEN"
         }
         "invalid_client" | "deleted_client" | "disabled_client" | "unauthorized_client" => {
-            "The OAuth client isn't known, is disabled, or isn't the one that the refresh token was made for. Check \
+            "The OAuth client is unknown, disabled, or not the one that the refresh token was issued for. Check \
              GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET"
         }
         "invalid_scope" | "access_denied" | "admin_policy_enforced" | "org_internal" => {
-            "The person may not use the Data Manager API with this client. Agree again with both scopes, datamanager \
-             and adwords, or ask the organization's administrator"
+            "The person may not use the Data Manager API with this client. Authorize again with both scopes, \
+             datamanager and adwords, or ask the organization's administrator"
         }
         _ => {
             "The refresh token was refused. Check GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN, \
@@ -73,25 +73,26 @@ fn security_token_service(said: &Said) -> &'static str {
     let about = |part: &str| said.description.contains(part);
     match said.code.as_str() {
         "invalid_target" => {
-            "The workload identity pool or its provider doesn't exist, is disabled or was deleted. Compare audience in \
-             GOOGLE_EXTERNAL_ACCOUNT with the provider's resource name"
+            "The workload identity pool or its provider does not exist, is disabled or was deleted. Compare audience \
+             in GOOGLE_EXTERNAL_ACCOUNT with the provider's resource name"
         }
         "invalid_grant" if about("expired") || about("not yet current") => {
             "AWS refused the role's signature because of its time. This machine's clock is wrong, or the role's \
-             credentials have ended"
+             credentials have expired"
         }
         "invalid_grant" => {
-            "Google didn't take the AWS role's word: the provider in the workload identity pool must be of the AWS \
-             account this function runs in, and the clock right"
+            "Authentication of the AWS role failed: the provider in the workload identity pool must name the AWS \
+             account this function runs in, and the clock must be correct"
         }
         "unauthorized_client" | "access_denied" => {
-            "The provider's attribute condition doesn't let this AWS role in. Change the condition, or the function's role"
+            "The provider's attribute condition does not admit this AWS role. Change the condition, or the function's \
+                 role"
         }
         _ if said.detail == "SERVICE_DISABLED" => {
-            "The Security Token Service API is switched off. Enable sts.googleapis.com in the pool's Cloud project"
+            "The Security Token Service API is disabled. Enable sts.googleapis.com in the pool's Cloud project"
         }
         _ => {
-            "The Security Token Service can't use GOOGLE_EXTERNAL_ACCOUNT. Make it anew: gcloud iam \
+            "The Security Token Service can't use GOOGLE_EXTERNAL_ACCOUNT. Create it again: gcloud iam \
              workload-identity-pools create-cred-config … --aws --service-account=…"
         }
     }
@@ -101,25 +102,25 @@ fn security_token_service(said: &Said) -> &'static str {
 fn iam_credentials(status: StatusCode, said: &Said) -> &'static str {
     match status.as_u16() {
         _ if said.detail == "SERVICE_DISABLED" => {
-            "The IAM Service Account Credentials API is switched off. Enable iamcredentials.googleapis.com in the \
+            "The IAM Service Account Credentials API is disabled. Enable iamcredentials.googleapis.com in the \
              service account's Cloud project"
         }
         401 => {
-            "The service account's door didn't take the token of the pool. Compare service_account_impersonation_url \
-             in GOOGLE_EXTERNAL_ACCOUNT with one that gcloud makes anew"
+            "The IAM Credentials API refused the pool's token. Compare service_account_impersonation_url in \
+             GOOGLE_EXTERNAL_ACCOUNT with one that gcloud creates again"
         }
         403 => {
-            "The AWS role may not speak for the service account. Grant it roles/iam.workloadIdentityUser on the service \
-             account (a role with iam.serviceAccounts.getAccessToken, such as Service Account Token Creator, does, \
-             too), and check that the account in service_account_impersonation_url exists"
+            "The AWS role may not impersonate the service account. Grant it roles/iam.workloadIdentityUser on the \
+             service account (a role with iam.serviceAccounts.getAccessToken, such as Service Account Token Creator, \
+             works, too), and check that the account in service_account_impersonation_url exists"
         }
         404 => {
             "There is no such service account. Check its e-mail address in service_account_impersonation_url of \
              GOOGLE_EXTERNAL_ACCOUNT"
         }
         _ => {
-            "The service account gave no token. Check service_account_impersonation_url in GOOGLE_EXTERNAL_ACCOUNT, \
-             and that the account isn't disabled"
+            "No token was issued for the service account. Check service_account_impersonation_url in \
+             GOOGLE_EXTERNAL_ACCOUNT, and that the account is not disabled"
         }
     }
 }

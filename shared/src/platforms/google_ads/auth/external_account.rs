@@ -10,7 +10,7 @@ use super::Scope;
 use super::aws_role::{self, AwsKeys};
 use super::refusal::Authority;
 use super::token::{self, Token};
-use crate::config::endpoint;
+use crate::outgoing::endpoint;
 use crate::platforms::Outcome;
 
 const SUBJECT_TOKEN_TYPE: &str = "urn:ietf:params:aws:token-type:aws4_request";

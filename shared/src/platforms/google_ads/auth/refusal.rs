@@ -1,4 +1,4 @@
-//! What it means when an authority gives no token.
+//! What it means when an authority refuses a token.
 
 use chrono::TimeDelta;
 use reqwest::StatusCode;
@@ -72,11 +72,11 @@ impl Said {
 }
 
 impl Refusal<'_> {
-    /// What lasts pauses the platform with the likely cause; everything else passes.
+    /// A permanent error pauses the platform with the likely cause; a temporary one is retried.
     pub(super) fn outcome(&self) -> Outcome {
         let (name, status) = (self.authority.name(), self.status);
         let passing = |what: &str| {
-            let message = format!("{name} answered {status}{what}. Adtrail tries again by itself.");
+            let message = format!("{name} answered {status}{what}. Adtrail retries automatically.");
             Outcome::Unavailable(Reason::new("token_endpoint_unavailable", message), self.retry_after)
         };
         // The codes are those Google's own libraries try again after.
@@ -87,7 +87,7 @@ impl Refusal<'_> {
             return passing("");
         }
         // A page of some proxy, or half an answer.
-        let Some(said) = Said::read(self.body) else { return passing(" and nothing that Google would say") };
+        let Some(said) = Said::read(self.body) else { return passing(" with an unreadable body") };
         if passes(&said.code) || passes(&said.description) {
             return passing("");
         }
@@ -130,7 +130,7 @@ mod tests {
             (RefreshToken, "something_new", "", "which belong together"),
             (ServiceAccount, "invalid_grant", "Invalid JWT: Token must be a short-lived token", "clock is wrong"),
             (ServiceAccount, "invalid_grant", "Invalid JWT Signature.", "Make a new key"),
-            (ServiceAccount, "invalid_grant", "Invalid grant: account not found", "doesn't exist"),
+            (ServiceAccount, "invalid_grant", "Invalid grant: account not found", "no longer exists"),
             (ServiceAccount, "invalid_grant", "", "deleted or disabled"),
             (ServiceAccount, "unauthorized_client", "", "Enable the Data Manager API"),
             (ServiceAccount, "something_new", "", "GOOGLE_SERVICE_ACCOUNT_KEY"),

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::Scope;
-use crate::config::endpoint;
+use crate::outgoing::endpoint;
 use crate::platforms::{Outcome, Reason};
 
 /// The JSON key file of a service account, as far as it is needed.
@@ -43,7 +43,8 @@ impl ServiceAccountKey {
             }
             Some("authorized_user") => {
                 return Err("holds a person's credentials (type authorized_user): set GOOGLE_CLIENT_ID, \
-                            GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN instead, or paste a service account's key file"
+                            GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN instead, or paste a service account's key \
+                            file"
                     .into());
             }
             _ => return Err("must be a key file of type service_account: make a JSON key for the account".into()),
@@ -77,7 +78,7 @@ impl ServiceAccountKey {
         self.pair.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).map_err(|_| {
             Outcome::Paused(Reason::new(
                 "service_account_key",
-                "The service account's key can't sign. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY.",
+                "Signing with the service account's key failed. Make a new key and set GOOGLE_SERVICE_ACCOUNT_KEY.",
             ))
         })?;
         Ok(SecretString::from(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))

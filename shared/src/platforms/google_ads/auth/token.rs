@@ -71,7 +71,7 @@ pub(super) async fn ask(request: RequestBuilder, authority: Authority, now: Date
 pub(super) async fn read<T: DeserializeOwned>(request: RequestBuilder, authority: Authority) -> Result<T, Outcome> {
     let unreachable = |error: reqwest::Error| {
         let message =
-            format!("{} can't be reached ({}). Adtrail tries again by itself.", authority.name(), error.without_url());
+            format!("{} can't be reached ({}). Adtrail retries automatically.", authority.name(), error.without_url());
         Outcome::Unavailable(Reason::new("token_endpoint_unreachable", message), None)
     };
     let response = request.send().await.map_err(unreachable)?;
@@ -87,7 +87,7 @@ pub(super) async fn read<T: DeserializeOwned>(request: RequestBuilder, authority
 
 /// The authority granted something, and it is no token.
 pub(super) fn unreadable(authority: Authority) -> Outcome {
-    let message = format!("{} answered something that is no token. Adtrail tries again by itself.", authority.name());
+    let message = format!("{} returned no valid token. Adtrail retries automatically.", authority.name());
     Outcome::Unavailable(Reason::new("token_unreadable", message), None)
 }
 

@@ -1,5 +1,6 @@
-//! What the Data Manager API's answers mean for the conversions that were sent. Only an answer that can be read and that
-//! is about a conversion settles it; everything else is sent again, which is harmless: the `transactionId` is the same.
+//! What the Data Manager API's answers mean for the conversions that were sent. Only an answer that can be read and
+//! that is about a conversion settles it; everything else is sent again, which is harmless: the `transactionId` is the
+//! same.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahe
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
 
-const UNKNOWN: (Meaning, &str) = (Meaning::Odd, "Google refuses it for a reason that Adtrail doesn't know");
+const UNKNOWN: (Meaning, &str) = (Meaning::Odd, "Google rejected it for a reason unknown to Adtrail");
 
 /// Reads the answer to `events:ingest` for these conversions, all of one type.
 pub(super) fn of_ingest(
@@ -124,7 +125,7 @@ pub(super) fn of_status(answer: &Answer, conversions: &[Facts], now: DateTime<Ut
     }
     let all = |verdict: Verdict| vec![verdict; conversions.len()];
     let unanswered = |code: &str| {
-        let message = "Google didn't say what became of it. Adtrail asks again by itself.";
+        let message = "Google did not return a verdict. Adtrail asks again automatically.";
         all(Verdict::Unanswered(Reason::new(code, message)))
     };
     if answer.status != 200 {
@@ -176,7 +177,7 @@ impl Destination {
         let is_one_for_all = is_alone || (counts.len() == 1 && self.request_status != "PARTIAL_SUCCESS");
         if !is_one_for_all {
             let advice =
-                "Google refused a part of the request and doesn't say which; each goes again in one of its own";
+                "Google rejected part of the request without saying which; each is sent again in its own request";
             let alone = Verdict::Refused(Outcome::SendAlone(reason(code, advice, "")));
             return vec![alone; conversions.len()];
         }
@@ -195,19 +196,18 @@ fn of_failed_question(answer: &Answer, now: DateTime<Utc>) -> Verdict {
     let named = violations.into_iter().map(|it| it.reason).find(|it| !it.is_empty()).or_else(|| status.error_info());
     match named.as_deref() {
         Some("REQUEST_TOO_OLD") => {
-            let message = "Google keeps its verdicts for fifty days, and this one was never asked for in time.";
+            let message = "Google keeps verdicts for fifty days, and this one was not requested in time.";
             Verdict::Unknowable(Reason::new("REQUEST_TOO_OLD", message))
         }
         Some("INVALID_REQUEST_ID") => {
-            let message = "Google doesn't know the receipt it gave us; it is sent again and will count once.";
+            let message =
+                "Google does not recognize its own receipt; Adtrail sends the conversion again; it is counted once.";
             Verdict::Refused(Outcome::Retry(Reason::new("INVALID_REQUEST_ID", message)))
         }
         _ => match of_transport(answer, &status, now) {
             Some(Outcome::Paused(reason)) => Verdict::Paused(reason),
             Some(Outcome::Unavailable(reason, _)) => Verdict::Unanswered(reason),
-            _ => {
-                Verdict::Unanswered(reason(&format!("http_{}", answer.status), "Google didn't answer the question", ""))
-            }
+            _ => Verdict::Unanswered(reason(&format!("http_{}", answer.status), "Google did not return a verdict", "")),
         },
     }
 }
@@ -381,7 +381,7 @@ mod tests {
         let left = of_status(&left, &[conversion().facts], now());
         assert!(matches!(left[..], [Verdict::Refused(Outcome::SendAlone(_))]));
         let same = status(200, &said("FAILED", &[(EVENT, 3)]), 3);
-        assert!(same.iter().all(|it| matches!(it, Verdict::Refused(Outcome::Rejected(_)))));
+        assert!(same.len() == 3 && same.iter().all(|it| matches!(it, Verdict::Refused(Outcome::Rejected(_)))));
         assert_eq!(status(200, &said("PARTIAL_SUCCESS", &[(DUPLICATE, 2)]), 3), vec![Verdict::Confirmed; 3]);
     }
 

@@ -98,7 +98,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::conversions::ConversionType;
+    use crate::deals::ConversionType;
     use crate::identity::Email;
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
     use crate::platforms::google_ads::identifiers::usable;

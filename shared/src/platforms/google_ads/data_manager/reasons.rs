@@ -1,4 +1,4 @@
-//! What the Data Manager API's published reasons mean. Every name is here, once; a test holds the lists against Google's
+//! What the Data Manager API's published reasons mean. Every name is here once; a test compares the lists with Google's
 //! own descriptors. A name that isn't here was published later.
 #![expect(clippy::too_many_lines, reason = "a table")]
 
@@ -8,32 +8,32 @@ use crate::platforms::google_ads::meaning::Meaning::{
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
 const LEADS: &str = "Turn on enhanced conversions for leads in Google Ads: Goals, Settings";
-const ACTION: &str = "The conversion action isn't there, or was made minutes ago, or isn't of the type for imports from \
-     clicks. Check GOOGLE_ADS_CONVERSION_ACTION_CLOSED and GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED (ctId in the action's \
-     address in Google Ads) and that GOOGLE_ADS_CUSTOMER_ID owns them";
+const ACTION: &str = "The conversion action does not exist, was created minutes ago, or is not of the type for imports \
+     from clicks. Check GOOGLE_ADS_CONVERSION_ACTION_CLOSED and GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED (ctId in the \
+     action's URL in Google Ads) and that GOOGLE_ADS_CUSTOMER_ID owns them";
 const ACCESS: &str = "The credentials have no access to this account. Add the service account as a user in Google Ads \
-     (Admin, Access and security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID only if access goes \
-     through a manager account";
-const ANOTHER_ACCOUNT: &str = "The click belongs to another account. If there are many of these, GOOGLE_ADS_CUSTOMER_ID is \
-     wrong: it must own the conversion action and the click";
+     (Admin, Access and security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID only if access \
+     goes through a manager account";
+const ANOTHER_ACCOUNT: &str = "The click belongs to another account. If there are many of these, \
+     GOOGLE_ADS_CUSTOMER_ID is wrong: it must own the conversion action and the click";
 const VARIABLE: &str = "The account has no such custom variable, and Adtrail sends none; check the conversion action";
 const EXTERNAL: &str =
-    "The conversion action is attributed by an external model, which isn't supported. Use one of Google's models";
-const KEY: &str = "Google can't decrypt it, though Adtrail encrypts nothing; check the account";
-const DEFECT: &str = "Adtrail made a request that Google can't take. Please report it with this message";
-const CONVERSION: &str = "Google refuses this conversion for what it is";
-const ELSEWHERE: &str = "Google refuses this conversion for a reason that belongs to another of its products";
+    "The conversion action is attributed by an external model, which is not supported. Use one of Google's models";
+const KEY: &str = "Google can't decrypt it, although Adtrail encrypts nothing; check the account";
+const DEFECT: &str = "Adtrail made an invalid request. Please report this message as a bug";
+const CONVERSION: &str = "Google rejected this conversion; a retry would not help";
+const ELSEWHERE: &str = "Google rejected this conversion for a reason that belongs to another of its products";
 
 /// `ErrorReason`: why a request was refused.
 pub(super) fn of_request(reason: &str) -> Option<(Meaning, &'static str)> {
     Some(match reason {
-        "ALREADY_EXISTS" => (Done, "Google has it already"),
-        "RESOURCE_EXHAUSTED" => (Quota, "The quota is used up; Adtrail goes on when there is more"),
+        "ALREADY_EXISTS" => (Done, "Google already has it"),
+        "RESOURCE_EXHAUSTED" => (Quota, "Quota exceeded; Adtrail resumes automatically"),
         "CONVERSION_ACTION_TOO_RECENTLY_CREATED" => {
-            (Wait(6), "A new conversion action takes conversions after six hours")
+            (Wait(6), "A new conversion action accepts conversions after six hours")
         }
         "ERROR_REASON_UNSPECIFIED" | "INTERNAL_ERROR" | "DEADLINE_EXCEEDED" => {
-            (Trouble, "Google has a problem; Adtrail sends it again by itself")
+            (Trouble, "Google has a temporary problem; Adtrail retries automatically")
         }
         "NOT_FOUND" | "INVALID_CONVERSION_ACTION_ID" | "INVALID_CONVERSION_ACTION_TYPE" => (Action, ACTION),
         "PERMISSION_DENIED"
@@ -47,24 +47,26 @@ pub(super) fn of_request(reason: &str) -> Option<(Meaning, &'static str)> {
         "DESTINATION_ACCOUNT_NOT_ENABLED_ENHANCED_CONVERSIONS_FOR_LEADS" => (Account, LEADS),
         "DESTINATION_ACCOUNT_DATA_POLICY_PROHIBITS_ENHANCED_CONVERSIONS" => (
             Account,
-            "Google's policy bars this account from enhanced conversions: set GOOGLE_ADS_USER_DATA=omit, and only \
-                 click ids are sent",
+            "Google's policy bars this account from enhanced conversions: set GOOGLE_ADS_USER_DATA=omit to send only \
+                 click ids",
         ),
-        "NOT_ALLOWLISTED" => (Account, "Google lets only chosen accounts do this. Ask Google, or use another account"),
+        "NOT_ALLOWLISTED" => {
+            (Account, "Google allows this for selected accounts only. Ask Google, or use another account")
+        }
         "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED" => {
             (Account, "Declare in Google Ads whether the account runs political advertising in the EU")
         }
         "REQUIRED_PREREQUISITE_LINK_MISSING" => {
-            (Account, "A link between accounts is missing. Make it in Google Ads: Tools, Data manager")
+            (Account, "A link between accounts is missing. Create it in Google Ads: Tools, Data manager")
         }
         "EVENT_SOURCE_AND_DESTINATION_MISMATCH" => {
-            (Action, "The conversion action doesn't take conversions from the web. Use one for imports from clicks")
+            (Action, "The conversion action does not accept web conversions. Use one for imports from clicks")
         }
         "CUSTOM_VARIABLE_NOT_ENABLED" | "CUSTOM_VARIABLE_NOT_FOUND" => (Action, VARIABLE),
         "INVALID_AD_IDENTIFIER_FOR_ACCOUNT" => (Conversion, ANOTHER_ACCOUNT),
-        "NO_IDENTIFIERS_PROVIDED" => (Conversion, "There is neither click id nor e-mail nor phone that Google can use"),
-        "EVENT_TIME_INVALID" => (Conversion, "Google doesn't take this time: check the time the CRM reports"),
-        "INVALID_CURRENCY_CODE" => (Conversion, "Google doesn't know the currency: correct it in the CRM"),
+        "NO_IDENTIFIERS_PROVIDED" => (Conversion, "There is no click id, e-mail or phone that Google can use"),
+        "EVENT_TIME_INVALID" => (Conversion, "Google rejected the conversion time: check the time the CRM reports"),
+        "INVALID_CURRENCY_CODE" => (Conversion, "Google does not support the currency: correct it in the CRM"),
         "INVALID_ARGUMENT"
         | "INVALID_POSTAL_CODE"
         | "INVALID_EVENT"
@@ -171,34 +173,35 @@ pub(super) fn of_request(reason: &str) -> Option<(Meaning, &'static str)> {
     })
 }
 
-/// `ProcessingErrorReason`: why an accepted conversion was refused after all.
+/// `ProcessingErrorReason`: why an accepted conversion was rejected later.
 pub(super) fn of_processing(reason: &str) -> Option<(Meaning, &'static str)> {
     Some(match reason {
         "PROCESSING_ERROR_REASON_DUPLICATE_GCLID" | "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID" => {
-            (Done, "Google has it already")
+            (Done, "Google already has it")
         }
         "PROCESSING_ERROR_REASON_TOO_RECENT_CLICK" => {
-            (WaitForClick, "Google wants it when the click is six hours old; Adtrail sends it then")
+            (WaitForClick, "Google accepts it once the click is six hours old; Adtrail retries then")
         }
         "PROCESSING_ERROR_REASON_ORIGINAL_CONVERSIONS_NOT_FOUND" => {
-            (Search(6), "Google doesn't know the conversion that this one corrects")
+            (Search(6), "Google can't find the conversion that this one corrects")
         }
         "PROCESSING_ERROR_REASON_CLICK_NOT_FOUND" => (
             Search(12),
-            "Google knows no click of this person. That is as it should be for leads that didn't come from an ad",
+            "Google can't find a click by this person. This is normal for leads that did not come from an ad",
         ),
         "PROCESSING_ERROR_REASON_UNSPECIFIED" | "PROCESSING_ERROR_REASON_INTERNAL_ERROR" => {
-            (Trouble, "Google couldn't process it")
+            (Trouble, "Google failed to process it")
         }
         "PROCESSING_ERROR_REASON_NO_CONSENT" => {
-            (Account, "The account hasn't consented to Google's use of the data: Google Ads, Admin, Account settings")
+            (Account, "The account has not consented to Google's use of the data: Google Ads, Admin, Account settings")
         }
         "PROCESSING_ERROR_REASON_DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED" => (Account, TERMS),
         "PROCESSING_ERROR_OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER"
         | "PROCESSING_ERROR_REASON_INVALID_OPERATING_ACCOUNT_FOR_CLICK" => (Odd, ANOTHER_ACCOUNT),
         "PROCESSING_ERROR_REASON_ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID" => (
             Action,
-            "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to Every",
+            "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to \
+                 Every",
         ),
         "PROCESSING_ERROR_REASON_EXTERNAL_ATTRIBUTION_DATA_MISSING" => (Action, EXTERNAL),
         "PROCESSING_ERROR_REASON_CUSTOM_VARIABLE_NOT_ENABLED" | "PROCESSING_ERROR_REASON_INVALID_MERCHANT_ID" => {
@@ -212,22 +215,21 @@ pub(super) fn of_processing(reason: &str) -> Option<(Meaning, &'static str)> {
         | "PROCESSING_ERROR_REASON_KEK_PERMISSION_DENIED"
         | "PROCESSING_ERROR_REASON_AWS_AUTH_FAILED"
         | "PROCESSING_ERROR_REASON_USER_IDENTIFIER_DECRYPTION_ERROR" => (Account, KEY),
-        "PROCESSING_ERROR_REASON_EVENT_TOO_OLD" => (Conversion, "The conversion is older than Google takes"),
+        "PROCESSING_ERROR_REASON_EVENT_TOO_OLD" => (Conversion, "The conversion is older than Google accepts"),
         "PROCESSING_ERROR_REASON_DENIED_CONSENT" => (Conversion, "The person denied consent"),
         "PROCESSING_ERROR_REASON_UNKNOWN_CONSENT" => {
-            (Conversion, "Google wants to be told of the person's consent: ask for it, or set the account's default")
+            (Conversion, "Google requires the person's consent status: ask for consent, or set the account's default")
         }
         "PROCESSING_ERROR_REASON_CONVERSION_PRECEDES_CLICK" => {
-            (ClickId, "The conversion came before the click: check the time the CRM reports")
+            (ClickId, "The conversion is earlier than the click: check the time the CRM reports")
         }
-        "PROCESSING_ERROR_REASON_INVALID_CLICK" => (Conversion, "The click isn't one on an ad of Google Ads"),
+        "PROCESSING_ERROR_REASON_INVALID_CLICK" => (Conversion, "The click is not a click on a Google Ads ad"),
         "PROCESSING_ERROR_REASON_INVALID_GCLID"
         | "PROCESSING_ERROR_REASON_INVALID_GBRAID"
         | "PROCESSING_ERROR_REASON_INVALID_WBRAID"
-        | "PROCESSING_ERROR_REASON_INVALID_AD_IDENTIFIERS" => (
-            ClickId,
-            "Google can't read the click id: something changed it on its way to the landing page, or made it up",
-        ),
+        | "PROCESSING_ERROR_REASON_INVALID_AD_IDENTIFIERS" => {
+            (ClickId, "Google can't parse the click id: it was altered on the way to the landing page, or made up")
+        }
         "PROCESSING_ERROR_REASON_INVALID_CUSTOM_VARIABLE"
         | "PROCESSING_ERROR_REASON_INVALID_EVENT"
         | "PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND_FOR_GCLID"

@@ -1,0 +1,111 @@
+//! `adtrail inbox retry`.
+
+use serde_json::json;
+use shared::App;
+use shared::conversions::record_matches;
+use shared::inbox::events::{self, Kept};
+use shared::inbox::listing::ListedState;
+use shared::inbox::matching::{self, Waiting};
+use shared::intake::{Outcome, Resumed, Taken, resume};
+use shared::settings::Values;
+use uuid::Uuid;
+
+use super::{REQUIRED, document, find, only_deal, refuse_matched, words};
+use crate::answer::Answer;
+use crate::{Failure, app};
+
+/// What is retried.
+enum Target {
+    Event(Kept),
+    Deal { inbox_id: Uuid, crm_deal_id: String, was_expired: bool, events: Vec<Kept> },
+}
+
+pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
+    let app = app::for_inbox(values, REQUIRED)?;
+    match target(&app, name).await? {
+        Target::Event(event) => Ok(event_answer(&event, resume(&app, &event).await?)),
+        Target::Deal { inbox_id, crm_deal_id, was_expired, events } => {
+            // The declaration may read them differently by now, and the CRM may know more.
+            for event in &events {
+                let resumed = resume(&app, event).await?;
+                if let Resumed::Taken(Taken { outcome: Outcome::Queued { .. } | Outcome::Skipped { .. }, .. }) = resumed
+                {
+                    return Ok(event_answer(event, resumed));
+                }
+            }
+            rematch(&app, inbox_id, &crm_deal_id, was_expired).await
+        }
+    }
+}
+
+/// The event of this id, or the deal of this id or CRM's id, or the only event of a deal that is not stored.
+async fn target(app: &App, name: &str) -> Result<Target, Failure> {
+    let target = app.db.tx(async |tx| -> Result<_, Failure> {
+        if let Ok(id) = name.parse()
+            && let Some(event) = events::get(tx, id).await?
+        {
+            return Ok(Target::Event(event));
+        }
+        let found = find(tx, name).await?;
+        if let Some((entry, deal)) = only_deal(&found, name)? {
+            refuse_matched(entry, deal)?;
+            let mut events = Vec::new();
+            for event in &entry.events {
+                events.extend(events::get(tx, event.id).await?);
+            }
+            let (inbox_id, crm_deal_id) = (deal.id, deal.crm_deal_id.clone());
+            return Ok(Target::Deal { inbox_id, crm_deal_id, was_expired: deal.state == ListedState::Expired, events });
+        }
+        let ids: Vec<_> = found.iter().flat_map(|entry| &entry.events).map(|event| event.id).collect();
+        if let [id] = ids[..]
+            && let Some(event) = events::get(tx, id).await?
+        {
+            return Ok(Target::Event(event));
+        }
+        let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+        Err(Failure::Message(format!(
+            "Deal {name} has {} events and none became a deal: use the id of one of them, {}.",
+            ids.len(),
+            ids.join(" or ")
+        )))
+    });
+    target.await
+}
+
+fn event_answer(event: &Kept, resumed: Resumed) -> Answer {
+    let mut document = json!({ "event_id": event.id, "source": event.source });
+    let text = match resumed {
+        Resumed::Taken(taken) => {
+            document["outcome"] = json!(taken.outcome);
+            document["warnings"] = json!(taken.warnings);
+            document["rule"] = json!(taken.rule);
+            document["crm_deal_id"] = json!(taken.crm_deal_id);
+            document["inbox_id"] = json!(taken.inbox_id);
+            format!("Result of the event: {}.", words::outcome(&taken.outcome))
+        }
+        Resumed::Postponed { reason, .. } => {
+            document["outcome"] = json!({ "status": "postponed", "reason": reason });
+            format!("The event is postponed: {reason}")
+        }
+    };
+    Answer::new(document, &text)
+}
+
+async fn rematch(app: &App, inbox_id: Uuid, crm_deal_id: &str, was_expired: bool) -> Result<Answer, Failure> {
+    let matched = app.db.tx(async |tx| -> Result<_, Failure> {
+        matching::wait_again(tx, inbox_id, app.clock.now()).await?;
+        Ok(record_matches(tx, app.plans(), Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
+    });
+    let recorded = matched.await?;
+    let (status, text) = match recorded.as_ref().map(words::recorded) {
+        Some((status, what)) => (status, format!("is matched: {what}")),
+        None if was_expired => ("awaiting_lead", "was expired and waits another 90 days for its lead".into()),
+        None => {
+            let fix = format!("assign it with adtrail inbox attach {inbox_id} <LEAD_ID>");
+            ("awaiting_lead", format!("still has no lead; {fix}"))
+        }
+    };
+    let mut document = document(inbox_id, crm_deal_id, status, recorded.as_ref());
+    document["waits_again"] = json!(was_expired);
+    Ok(Answer::new(document, &format!("Deal {crm_deal_id} {text}.")))
+}

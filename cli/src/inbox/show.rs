@@ -1,0 +1,81 @@
+//! `adtrail inbox show`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use shared::inbox::entry::{Entry, StoredEvent};
+use shared::settings::Values;
+
+use super::{find, words};
+use crate::answer::Answer;
+use crate::table::section;
+use crate::{Failure, app};
+
+pub(crate) async fn show(values: &Values, name: &str) -> Result<Answer, Failure> {
+    let app = app::for_inbox(values, &[])?;
+    let entries = app.db.tx(async |tx| find(tx, name).await).await?;
+    let documents: Vec<_> = entries.iter().map(document).collect();
+    let texts: Vec<_> = entries.iter().map(text).collect();
+    Ok(Answer::new(json!({ "entries": documents }), &texts.join("\n----\n\n")))
+}
+
+fn document(entry: &Entry) -> Value {
+    json!({
+        "deal": entry.deal,
+        "events": entry.events.iter().map(event_document).collect::<Vec<_>>(),
+        "conversion": entry.conversion,
+        "queue": entry.queue,
+        "lead": entry.lead,
+    })
+}
+
+/// With the body as text, or in base64 if it isn't text.
+fn event_document(event: &StoredEvent) -> Value {
+    let mut document = json!(event);
+    let text = event.body.as_deref().map(std::str::from_utf8);
+    document["body"] = text.and_then(Result::ok).into();
+    if let (Some(Err(_)), Some(bytes)) = (text, &event.body) {
+        document["body_base64"] = STANDARD.encode(bytes).into();
+    }
+    document
+}
+
+fn text(entry: &Entry) -> String {
+    let mut sections = Vec::new();
+    sections.extend(entry.deal.as_ref().map(|deal| section("deal", fields(json!(deal)))));
+    sections.extend(entry.lead.as_ref().map(|lead| section("lead", fields(json!(lead)))));
+    sections.extend(entry.conversion.as_ref().map(|it| section("conversion", fields(json!(it)))));
+    sections.extend(entry.queue.iter().map(|row| section("queue", fields(json!(row)))));
+    let mut shown = None;
+    for event in &entry.events {
+        sections.push(section("event", fields(json!(event))));
+        let is_shown = shown.replace(event.receipt_id) == Some(event.receipt_id);
+        sections.push(if is_shown { "  Same body as above.\n".into() } else { body(event) });
+    }
+    sections.join("\n")
+}
+
+/// Indented, and JSON line by line.
+fn body(event: &StoredEvent) -> String {
+    let text = match &event.body {
+        None => "(the body is no longer kept)".into(),
+        Some(bytes) => match (serde_json::from_slice::<Value>(bytes), std::str::from_utf8(bytes)) {
+            (Ok(json), _) => format!("{json:#}"),
+            (_, Ok(text)) => text.to_owned(),
+            (_, Err(_)) => format!("(not text; base64) {}", STANDARD.encode(bytes)),
+        },
+    };
+    let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The fields of a stored row that are set, by name.
+fn fields(row: Value) -> Vec<(String, String)> {
+    let is_set = |value: &Value| match value {
+        Value::Array(elements) => !elements.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        other => !other.is_null(),
+    };
+    let Value::Object(row) = row else { return Vec::new() };
+    row.into_iter().filter(|(_, value)| is_set(value)).map(|(name, value)| (name, words::text(&value))).collect()
+}

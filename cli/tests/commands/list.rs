@@ -1,0 +1,84 @@
+use testing::execute;
+
+use super::*;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn the_inbox_is_listed_by_state(pool: PgPool) {
+    lead("jane@example.com").store(&pool).await;
+    deliver(&pool, DEAL).await;
+    deliver(&pool, &DEAL.replace("D-7", "D-8").replace("jane", "joan")).await;
+    deliver(&pool, r#"{"deal": {"id": "D-9", "stage": "new"}}"#).await;
+    deliver(&pool, r#"{"deal": {"stage": "won"}}"#).await;
+    let values = values(Some(&pool), &[]);
+    let all = document(&values, &["inbox", "list"]).await;
+    let states: Vec<_> =
+        all["entries"].as_array().unwrap().iter().map(|entry| entry["state"].as_str().unwrap()).collect();
+    for state in ["matched", "awaiting_lead", "ignored", "rejected"] {
+        assert_eq!(states.iter().filter(|it| **it == state).count(), 1, "{state}");
+    }
+    let some = document(&values, &["inbox", "list", "--state", "awaiting_lead", "--state", "rejected"]).await;
+    assert_eq!(some["entries"].as_array().unwrap().len(), 2);
+    assert_eq!(document(&values, &["inbox", "list", "--limit", "1"]).await["entries"].as_array().unwrap().len(), 1);
+    let text = printed(&values, &["inbox", "list"]).await;
+    assert_eq!(text.lines().count(), 5, "a heading and a line each: {text}");
+    for part in
+        ["ID ", "6000.50 EUR", "D-8", "by email", "no lead has its lead id, e-mail or phone", "/deal/id is required"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("@example.com") && !all.to_string().contains("@example.com"), "{text}");
+    let none = printed(&values, &["inbox", "list", "--state", "expired"]).await;
+    assert!(none.contains("no such entries"), "{none}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn everything_that_is_known_is_shown(pool: PgPool) {
+    let lead = lead("jane@example.com").store(&pool).await;
+    deliver(&pool, DEAL).await;
+    let values = values(Some(&pool), &[]);
+    let shown = document(&values, &["inbox", "show", "D-7"]).await;
+    let entry = &shown["entries"][0];
+    assert_eq!(entry["lead"]["id"], json!(lead));
+    assert_eq!(entry["queue"][0]["platform"], "google_ads");
+    assert_eq!(entry["events"][0]["body"], DEAL, "as it came");
+    assert_eq!(entry["events"][0]["verified_with"], "ACME_SECRET");
+    for name in [&entry["deal"]["id"], &entry["events"][0]["id"]] {
+        assert_eq!(&document(&values, &["inbox", "show", name.as_str().unwrap()]).await, &shown);
+    }
+    let text = printed(&values, &["inbox", "show", "D-7"]).await;
+    for part in
+        ["deal\n", "lead\n", "conversion\n", "queue\n", "event\n", "\"email\": \"jane@example.com\"", "verified_by"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let error = refused(&values, &["inbox", "show", "D-0"]).await;
+    assert!(error.contains("There is no deal or event D-0"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_that_is_not_text_is_shown_in_base64(pool: PgPool) {
+    deliver(&pool, DEAL).await;
+    let values = values(Some(&pool), &[]);
+    for (body, text, base64, said) in [
+        (r"'\xff00'", Value::Null, json!("/wA="), "(not text; base64) /wA="),
+        (r"'\x6869'", json!("hi"), Value::Null, "  hi"),
+        ("null", Value::Null, Value::Null, "no longer kept"),
+    ] {
+        execute(&pool, &format!("update public.inbox_receipts set body = {body}")).await;
+        let shown = document(&values, &["inbox", "show", "D-7"]).await;
+        let event = &shown["entries"][0]["events"][0];
+        assert_eq!((&event["body"], &event["body_base64"]), (&text, &base64), "{body}");
+        let printed = printed(&values, &["inbox", "show", "D-7"]).await;
+        assert!(printed.contains(said), "{said} in {printed}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_cannot_write_to_the_terminal(pool: PgPool) {
+    deliver(&pool, &DEAL.replace("D-7", "D-7\\u001b[2J")).await;
+    let values = values(Some(&pool), &[]);
+    let shown = document(&values, &["inbox", "list"]).await;
+    let id = shown["entries"][0]["id"].as_str().unwrap();
+    let text = printed(&values, &["inbox", "show", id]).await;
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}

@@ -1,0 +1,69 @@
+use testing::{execute, row};
+
+use super::*;
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_is_read_by_the_declaration_as_it_is_now(pool: PgPool) {
+    lead("jane@example.com").store(&pool).await;
+    deliver(&pool, &DEAL.replace("won", "signed")).await;
+    let values = |acme: &str| values(Some(&pool), &[("CRM_SOURCES", acme)]);
+    let before = document(&values(ACME), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(before["outcome"]["status"], "ignored");
+    let mended = ACME.replace("\"won\"", "[\"won\", \"signed\"]");
+    let after = document(&values(&mended), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(after["outcome"]["status"], "queued", "{after}");
+    assert_eq!(row(&pool, "select state from public.inbox_events").await, json!({"state": "taken"}));
+    let again = document(&values(&mended), &["inbox", "retry", before["event_id"].as_str().unwrap()]).await;
+    assert_eq!(again["outcome"]["status"], "duplicate", "{again}");
+    let error = refused(&values(&mended), &["inbox", "retry", "D-7"]).await;
+    assert!(error.contains("already matched to lead"), "{error}");
+    let gone = printed(&values(""), &["inbox", "retry", before["event_id"].as_str().unwrap()]).await;
+    assert!(gone.contains("postponed") && gone.contains("declare it again"), "{gone}");
+}
+
+/// The declaration pointed beside the address and the value; mended, the deal has both and finds its lead.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_that_was_read_wrongly_is_read_again(pool: PgPool) {
+    lead("jane@example.com").store(&pool).await;
+    let sent = DEAL.replace("email", "mail").replace("value", "sum");
+    assert_eq!(deliver(&pool, &sent).await.body["status"], "awaiting_lead");
+    let values = |acme: &str| values(Some(&pool), &[("CRM_SOURCES", acme)]);
+    let mended = ACME.replace("/person/email", "/person/mail").replace("/deal/value", "/deal/sum");
+    let unmended = document(&values(ACME), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(unmended["status"], "awaiting_lead", "{unmended}");
+    let after = document(&values(&mended), &["inbox", "retry", "D-7"]).await;
+    assert_eq!(after["outcome"]["status"], "queued", "{after}");
+    let stored = row(&pool, "select value, matched_by from public.conversions").await;
+    assert_eq!(stored, json!({"value": 6000.5, "matched_by": "email"}));
+    // What was done isn't undone by reading it in another way.
+    let ignoring = mended.replace("\"won\"", "\"signed\"");
+    let event = row(&pool, "select id from public.inbox_events").await;
+    let ignored = printed(&values(&ignoring), &["inbox", "retry", event["id"].as_str().unwrap()]).await;
+    assert!(ignored.contains("isn't undone"), "{ignored}");
+    assert_eq!(row(&pool, "select state from public.inbox_events").await, json!({"state": "taken"}));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_deal_is_matched_again_and_waits_again(pool: PgPool) {
+    deliver(&pool, DEAL).await;
+    let values = values(Some(&pool), &[]);
+    let waiting = document(&values, &["inbox", "retry", "D-7"]).await;
+    assert_eq!((&waiting["status"], &waiting["waits_again"]), (&json!("awaiting_lead"), &json!(false)));
+    execute(&pool, "update public.inbox set state = 'expired', received_at = '2026-01-01'").await;
+    let renewed = document(&values, &["inbox", "retry", "D-7"]).await;
+    assert_eq!((&renewed["status"], &renewed["waits_again"]), (&json!("awaiting_lead"), &json!(true)));
+    let stored = row(&pool, "select state, received_at > '2026-11-01' as is_recent from public.inbox").await;
+    assert_eq!(stored, json!({"state": "awaiting_lead", "is_recent": true}));
+    lead("jane@example.com").store(&pool).await;
+    let text = printed(&values, &["inbox", "retry", "D-7"]).await;
+    assert!(text.contains("a conversion, queued for google_ads"), "{text}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn of_several_events_one_has_to_be_named(pool: PgPool) {
+    for stage in ["new", "old"] {
+        deliver(&pool, &DEAL.replace("won", stage)).await;
+    }
+    let error = refused(&values(Some(&pool), &[]), &["inbox", "retry", "D-7"]).await;
+    assert!(error.contains("Deal D-7 has 2 events") && error.contains(" or "), "{error}");
+}

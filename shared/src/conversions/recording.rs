@@ -1,0 +1,165 @@
+//! Writing down what deals became, all in the caller's transaction.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::decision::{Decision, SkipReason};
+use crate::db::{DbError, Tx};
+use crate::inbox::matching::MatchedBy;
+
+/// A conversion that was written.
+pub(super) struct Written {
+    pub conversion_id: Uuid,
+    pub idempotency_key: String,
+    /// The deal was closed, and its loss undoes that.
+    pub is_undone: bool,
+}
+
+/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it
+/// is.
+///
+/// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
+/// now waits and then sees the conversion.
+pub(super) async fn insert_conversions(
+    tx: &mut Tx,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<Vec<Written>, DbError> {
+    let inbox_ids: Vec<_> = decisions.iter().map(|it| it.inbox_id).collect();
+    let lead_ids: Vec<_> = decisions.iter().map(|it| it.lead_id).collect();
+    let matched_by: Vec<_> = decisions.iter().map(|it| it.matched_by).collect();
+    let keys: Vec<_> = decisions.iter().map(|it| it.idempotency_key.clone()).collect();
+    let transaction_ids: Vec<_> = decisions.iter().map(|it| it.transaction_id.clone()).collect();
+    let skip_reasons: Vec<_> = decisions.iter().map(|it| it.skip_reason).collect();
+    let written = sqlx::query_as!(
+        Written,
+        r#"-- conversions::insert_conversions
+        insert into public.conversions as c (
+            lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
+            gclid, gbraid, wbraid, click_at, session_attributes, email_hash, email_hash_google, phone_hash,
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+            ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at
+        )
+        select
+            l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
+            d.transaction_id,
+            -- The site may have had columns of its own by these names, with whatever in them.
+            case when l.gclid ~ '^[A-Za-z0-9_-]+$' and length(l.gclid) <= 512 then l.gclid end,
+            case when l.gbraid ~ '^[A-Za-z0-9_-]+$' and length(l.gbraid) <= 512 then l.gbraid end,
+            case when l.wbraid ~ '^[A-Za-z0-9_-]+$' and length(l.wbraid) <= 512 then l.wbraid end,
+            l.click_at,
+            case
+                when l.session_attributes ~ '^[A-Za-z0-9._=+/-]+$' and length(l.session_attributes) <= 4096
+                    then l.session_attributes
+            end,
+            -- The address of the form is the one the click belongs to.
+            coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
+            coalesce(l.phone_hash, i.phone_hash),
+            l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
+            l.ad_user_data, l.ad_personalization, d.matched_by,
+            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
+            as d (inbox_id, lead_id, matched_by, idempotency_key, transaction_id, skip_reason)
+        join public.inbox i on i.id = d.inbox_id
+        join public.leads l on l.id = d.lead_id
+        left join public.lost_deals lost
+            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = 'closed'
+        on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
+        returning
+            id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,
+        &inbox_ids,
+        &lead_ids,
+        &matched_by as &[MatchedBy],
+        &keys,
+        &transaction_ids,
+        &skip_reasons as &[Option<SkipReason>],
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(written)
+}
+
+/// Queues the conversions for the platforms that hear of them, once each.
+pub(super) async fn enqueue(tx: &mut Tx, conversions: &[(Uuid, &Decision)], now: DateTime<Utc>) -> Result<(), DbError> {
+    let (mut ids, mut platforms, mut due_at, mut expires_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, decision) in conversions {
+        for (platform, window) in &decision.platforms {
+            ids.push(*id);
+            platforms.push((*platform).to_owned());
+            due_at.push(window.from);
+            expires_at.push(window.until);
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "-- conversions::enqueue
+        insert into public.conversion_queue (conversion_id, platform, next_retry_at, expires_at, created_at)
+        select conversion_id, platform, due_at, expires_at, $5
+        from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+            as d (conversion_id, platform, due_at, expires_at)
+        on conflict (conversion_id, platform) do nothing",
+        &ids,
+        &platforms,
+        &due_at as &[Option<DateTime<Utc>>],
+        &expires_at as &[Option<DateTime<Utc>>],
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Learns what else the leads are known by from deals that are surely theirs. A phone may be a whole company's.
+pub(super) async fn learn_addresses(tx: &mut Tx, decisions: &[Decision]) -> Result<(), DbError> {
+    let (inbox_ids, lead_ids): (Vec<_>, Vec<_>) = decisions
+        .iter()
+        .filter(|it| matches!(it.matched_by, MatchedBy::Manual | MatchedBy::LeadId | MatchedBy::Deal))
+        .map(|it| (it.inbox_id, it.lead_id))
+        .unzip();
+    if inbox_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "-- conversions::learn_addresses
+        insert into public.lead_emails (lead_id, email_hash)
+        select distinct d.lead_id, address
+        from unnest($1::uuid[], $2::uuid[]) as d (inbox_id, lead_id)
+        join public.inbox i on i.id = d.inbox_id
+        cross join unnest(i.other_email_hashes || i.email_hash) as address
+        where address is not null
+        on conflict do nothing",
+        &inbox_ids,
+        &lead_ids,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Marks the deals as matched, with the rule that found their leads.
+pub(super) async fn mark_matched(
+    tx: &mut Tx,
+    conversions: &[(Uuid, &Decision)],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let ids: Vec<_> = conversions.iter().map(|(id, _)| *id).collect();
+    let inbox_ids: Vec<_> = conversions.iter().map(|(_, it)| it.inbox_id).collect();
+    let matched_by: Vec<_> = conversions.iter().map(|(_, it)| it.matched_by).collect();
+    sqlx::query!(
+        "-- conversions::mark_matched
+        update public.inbox i
+        set state = 'matched', conversion_id = d.conversion_id, matched_at = $4, matched_by = d.matched_by
+        from unnest($1::uuid[], $2::uuid[], $3::text[]) as d (inbox_id, conversion_id, matched_by)
+        where i.id = d.inbox_id",
+        &inbox_ids,
+        &ids,
+        &matched_by as &[MatchedBy],
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

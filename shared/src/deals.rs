@@ -1,0 +1,105 @@
+//! Deals as a CRM reports them: the stages they reach, what they are worth, whose they are, and their losses.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::identity::{Email, Hash, Phone};
+use crate::money::Money;
+
+/// The stage a deal reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum ConversionType {
+    /// Sales took it up.
+    Qualified,
+    /// It was won.
+    Closed,
+}
+
+crate::db::text_in_sql!(ConversionType);
+
+impl ConversionType {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Qualified, Self::Closed];
+
+    /// As it is written everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Qualified => "qualified",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// # Errors
+    /// The types there are.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text).ok_or_else(|| "must be qualified or closed".into())
+    }
+}
+
+/// A deal as the CRM reported it.
+#[derive(Debug)]
+pub struct Deal {
+    /// The source that reported it.
+    pub source: String,
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// The stage it reached.
+    pub conversion_type: ConversionType,
+    /// What it is worth.
+    pub money: Option<Money>,
+    /// When it reached the stage, as the deal says.
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// When the CRM noticed something about it: the stage was reached then or before.
+    pub event_at: Option<DateTime<Utc>>,
+    /// Our id of the lead, when the CRM echoes it.
+    pub lead_id: Option<Uuid>,
+    /// The person's address.
+    pub email: Option<Email>,
+    /// Further addresses of the person, when the CRM knows several.
+    pub other_emails: Vec<Email>,
+    /// The person's number.
+    pub phone: Option<Phone>,
+    /// When the CRM last changed it; of several reports the newest counts.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// SHA-256 of what was sent, or of the sender's id of the event: the same once more says nothing new.
+    pub payload_hash: Hash,
+}
+
+/// A loss as the CRM reported it.
+#[derive(Debug)]
+pub struct Loss {
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// When it was lost.
+    pub lost_at: DateTime<Utc>,
+    /// SHA-256 of the body.
+    pub payload_hash: Hash,
+}
+
+/// What platforms recognise a conversion by: the same for the same deal and type, for ever, without personal data and
+/// never all digits. 128 bits of a SHA-256.
+#[must_use]
+pub fn transaction_id(idempotency_key: &str) -> String {
+    format!("adtrail-{}", &Hash::of(idempotency_key).as_str()[..32])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_id_stays_what_it_is_for_ever() {
+        // Google counts by it: another formula would count every deal twice.
+        assert_eq!(transaction_id("1042:closed"), "adtrail-c55481abceee21e862c513c8dfa97fbc");
+    }
+
+    #[test]
+    fn a_transaction_id_names_nobody() {
+        assert!(!transaction_id("jane@example.com:closed").contains('@'));
+        assert_ne!(transaction_id("1042:closed"), transaction_id("1042:qualified"));
+    }
+}

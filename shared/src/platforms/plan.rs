@@ -1,0 +1,82 @@
+//! What the platforms that are set up want of conversions: plain data, so that recording a deal needs no credentials.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Operation;
+use crate::deals::ConversionType;
+
+/// What one platform wants.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What `conversion_queue.platform` says.
+    pub platform: &'static str,
+    /// The stages it has a conversion action for.
+    pub stages: Vec<ConversionType>,
+    /// From a click to the first upload.
+    pub click_hold: TimeDelta,
+    /// How long a click counts.
+    pub click_window: TimeDelta,
+    /// How long hashed e-mail and phone count, from the form on.
+    pub user_data_window: TimeDelta,
+    /// The corrections it takes.
+    pub corrections: Vec<Correction>,
+}
+
+/// A correction that a platform takes of what it was told.
+#[derive(Clone, Copy, Debug)]
+pub struct Correction {
+    /// What it is told.
+    pub operation: Operation,
+    /// What `conversion_queue.platform` says of such rows.
+    pub lane: &'static str,
+    /// How long after the conversion it takes them.
+    pub window: TimeDelta,
+}
+
+/// From when until when a conversion counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From now on if none.
+    pub from: Option<DateTime<Utc>>,
+    /// For ever if none.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Plan {
+    /// When a conversion counts whose click was at `clicked_at`, if there was one, and whose form came at `lead_at`.
+    #[must_use]
+    pub fn window(&self, clicked_at: Option<DateTime<Utc>>, lead_at: DateTime<Utc>) -> Window {
+        Window {
+            from: clicked_at.and_then(|at| at.checked_add_signed(self.click_hold)),
+            until: match clicked_at {
+                Some(at) => at.checked_add_signed(self.click_window),
+                None => lead_at.checked_add_signed(self.user_data_window),
+            },
+        }
+    }
+}
+
+/// What each of the platforms that are set up wants.
+#[derive(Clone, Debug, Default)]
+pub struct Plans(pub Vec<Plan>);
+
+impl Plans {
+    /// Of the platforms that want conversions of this stage.
+    pub fn wanting(&self, stage: ConversionType) -> impl Iterator<Item = &Plan> {
+        self.0.iter().filter(move |plan| plan.stages.contains(&stage))
+    }
+
+    /// What `conversion_queue.platform` may say: of the platforms that want anything, with their corrections.
+    #[must_use]
+    pub fn lanes(&self) -> Vec<&'static str> {
+        let used = self.0.iter().filter(|plan| !plan.stages.is_empty());
+        used.flat_map(|plan| std::iter::once(plan.platform).chain(plan.corrections.iter().map(|it| it.lane))).collect()
+    }
+
+    /// The platforms that take this correction, and how.
+    #[must_use]
+    pub fn corrections(&self, operation: Operation) -> Vec<(&'static str, Correction)> {
+        let of = |plan: &Plan| plan.corrections.iter().find(|it| it.operation == operation).copied();
+        self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?))).collect()
+    }
+}

@@ -1,0 +1,104 @@
+//! The circuit breaker, one row per platform. A platform that refuses us as such, because of a setting or a credential,
+//! or that is away, is paused with the sentence that puts it right; its rows wait untouched, and it is tried again from
+//! time to time.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{DbError, Tx};
+use crate::platforms::Reason;
+
+/// May the platform be used now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Yes.
+    Active,
+    /// It was paused; try it with one row. If that is accepted, this ends the pause.
+    Probe,
+    /// It was paused because it refuses later what it accepts first. Try it with one row, and wait for the verdict.
+    ProbeUntilConfirmed,
+    /// Not yet.
+    Paused,
+    /// Not yet, and a verdict may end it.
+    PausedUntilConfirmed,
+}
+
+impl State {
+    /// Of what `platform_state` says.
+    pub(crate) fn of(
+        is_paused: bool,
+        next_probe_at: Option<DateTime<Utc>>,
+        ends_with: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let is_time = next_probe_at.is_none_or(|at| at <= now);
+        match (is_paused, ends_with, is_time) {
+            (false, ..) => Self::Active,
+            (true, "confirmation", true) => Self::ProbeUntilConfirmed,
+            (true, "confirmation", false) => Self::PausedUntilConfirmed,
+            (true, _, true) => Self::Probe,
+            (true, _, false) => Self::Paused,
+        }
+    }
+
+    /// Does the pause end only when the platform has confirmed something?
+    #[must_use]
+    pub fn is_until_confirmed(self) -> bool {
+        matches!(self, Self::ProbeUntilConfirmed | Self::PausedUntilConfirmed)
+    }
+}
+
+/// The state of a platform.
+pub async fn state(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<State, DbError> {
+    let paused = sqlx::query!(
+        "-- queue::breaker::state
+        select next_probe_at, ends_with from public.platform_state where platform = $1 and state = 'paused'",
+        platform,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(paused.map_or(State::Active, |pause| State::of(true, pause.next_probe_at, &pause.ends_with, now)))
+}
+
+/// Why a platform is paused and until when.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause<'a> {
+    /// What happened and what to do.
+    pub reason: &'a Reason,
+    /// When to try again.
+    pub next_probe_at: DateTime<Utc>,
+    /// Does it end only when the platform has confirmed something?
+    pub until_confirmed: bool,
+}
+
+/// Pauses a platform until the next try. A platform that stays paused keeps the time it was first paused.
+pub async fn pause(tx: &mut Tx, platform: &str, pause: Pause<'_>, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::breaker::pause
+        insert into public.platform_state as p (platform, state, reason, paused_at, next_probe_at, ends_with)
+        values ($1, 'paused', $2, $3, $4, $5)
+        on conflict (platform) do update
+        set state = 'paused', reason = excluded.reason, paused_at = coalesce(p.paused_at, excluded.paused_at),
+            next_probe_at = excluded.next_probe_at, ends_with = excluded.ends_with",
+        platform,
+        format!("{}: {}", pause.reason.code, pause.reason.message),
+        now,
+        pause.next_probe_at,
+        if pause.until_confirmed { "confirmation" } else { "acceptance" },
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Leaves a paused platform alone until then.
+pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::breaker::postpone_probe
+        update public.platform_state set next_probe_at = $2 where platform = $1 and state = 'paused'",
+        platform,
+        until,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
