@@ -1,6 +1,6 @@
 # Every target sets up what it needs. Rust, gcc, git and make are enough; PostgreSQL is taken where it lies or fetched.
 
-.PHONY: help dev demo test check queries prepare bench build
+.PHONY: help dev demo test test-long check queries prepare bench build
 .DEFAULT_GOAL := help
 
 DEV := cargo run --quiet --package dev --
@@ -18,7 +18,12 @@ demo: ## Plays the whole story against a running `make dev`
 
 test: ## All tests, against a real Postgres and a real PgBouncer
 	@sh dev/services/install.sh postgres pgbouncer
+# The stories run the functions' binaries, which cargo test alone doesn't build.
+	@cargo build --workspace --bins --tests
 	@$(WITH_POSTGRES) cargo test --workspace
+
+test-long: export ADTRAIL_TEST_LONG := 1
+test-long: test ## The same, the longest stories at their full size
 
 check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
 	cargo fmt --all --check

@@ -12,7 +12,7 @@ use services::supabase_roles::create_supabase_roles;
 use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 
-use crate::google::{GoogleAccount, GoogleSandbox};
+use google_sandbox::{GoogleAccount, GoogleSandbox};
 
 mod call;
 mod counting_proxy;

@@ -4,7 +4,6 @@ pub mod bench;
 pub mod crm;
 pub mod demo;
 pub mod functions;
-pub mod google;
 pub mod lambda_runtime;
 pub mod rows;
 pub mod server;

@@ -20,8 +20,8 @@ use shared::http::{Endpoint, Problem, Request, Response, answer, json};
 
 use crate::crm::CrmSandbox;
 use crate::functions::Functions;
-use crate::google::GoogleSandbox;
 use crate::rows;
+use google_sandbox::GoogleSandbox;
 
 /// What API Gateway lets through; a function's own limit comes after.
 const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;

@@ -14,7 +14,7 @@ use shared::settings::{ConfigError, Values};
 
 use crate::functions::{Config, Functions};
 
-use crate::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 
 /// Signs the webhook.
 pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
@@ -107,7 +107,8 @@ pub fn secret(name: &str) -> &'static str {
     found.map_or("", |(_, secret)| secret)
 }
 
-/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has another.
+/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has
+/// another.
 ///
 /// # Panics
 /// When there is no such ready source: it is named in the code.

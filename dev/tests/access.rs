@@ -252,7 +252,9 @@ async fn weak_definitions(connection: &mut PgConnection) -> sqlx::Result<Vec<Str
          from pg_catalog.pg_policies, unnest(roles) role
          where schemaname = 'public' and role in ('public', 'anon', 'authenticated')
          union all
-         select format('view %I: runs as its owner, past row level security; make it with (security_invoker = true)', relname)
+         select format(
+             'view %I: runs as its owner, past row level security; make it with (security_invoker = true)', relname
+         )
          from pg_catalog.pg_class
          where relnamespace = 'public'::regnamespace and relkind = 'v'
            and not exists (

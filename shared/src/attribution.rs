@@ -181,8 +181,8 @@ impl Attribution {
         }
     }
 
-    /// This touch after an earlier one: the earlier UTMs stay, the newer click wins. The same click seen again (a reload)
-    /// keeps its first time, which is the one its age is counted from.
+    /// This touch after an earlier one: the earlier UTMs stay, the newer click wins. The same click seen again (a
+    /// reload) keeps its first time, which is the one its age is counted from.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {
         let click = match (self.click, earlier.click) {
@@ -205,7 +205,8 @@ impl Attribution {
         encode(&Self { utm: Utm::default(), click })
     }
 
-    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for ever.
+    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for
+    /// ever.
     #[must_use]
     pub fn from_cookie(value: &str, now: DateTime<Utc>) -> Self {
         let decoded = URL_SAFE_NO_PAD.decode(value).ok();

@@ -264,9 +264,9 @@ impl<'c> Executor<'c> for &'c mut Tx {
     }
 }
 
-/// Makes an enum that encodes itself as text be `text` in SQL, and several of them `text[]`. sqlx's derive knows a type by its name only and asks the
-/// server for it, with a statement that is named and goes past [`Tx`]: the next client of that server connection would
-/// fail on it.
+/// Makes an enum that encodes itself as text be `text` in SQL, and several of them `text[]`. sqlx's derive knows a type
+/// by its name only and asks the server for it, with a statement that is named and goes past [`Tx`]: the next client of
+/// that server connection would fail on it.
 macro_rules! text_in_sql {
     ($name:ty) => {
         impl sqlx::Type<sqlx::Postgres> for $name {

@@ -34,8 +34,8 @@ pub struct Health {
 pub enum Status {
     /// Nothing to do.
     Healthy,
-    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays without
-    /// a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
+    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays
+    /// without a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -161,7 +161,8 @@ pub async fn check(
         reason as (
             select last_error_code as code, min(last_error) as message, count(*) as rows
             from row
-            where (open or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)) and last_error_code is not null
+            where (open or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot))
+                and last_error_code is not null
             group by last_error_code
             order by count(*) desc, last_error_code
             limit 5
@@ -172,16 +173,22 @@ pub async fn check(
             count(*) filter (where is_upload and status = 'failed') as "failed!",
             count(*) filter (where is_upload and status = 'dead_letter' and not is_moot) as "dead_letter!",
             count(*) filter (
-                where is_upload and status = 'pending' and transport_failures = 0 and (due_at > $2::timestamptz or awaits_consent)
+                where is_upload and status = 'pending' and transport_failures = 0
+                    and (due_at > $2::timestamptz or awaits_consent)
             ) as "held!",
             count(confirmed_at) filter (where is_upload) as "confirmed!",
             count(*) filter (where is_upload and unconfirmed) as "unconfirmed!",
             count(*) filter (where not is_upload and open) as "corrections_open!",
             count(*) filter (where not is_upload and status = 'uploaded') as "corrections_uploaded!",
-            count(*) filter (where not is_upload and status = 'dead_letter' and not is_moot) as "corrections_dead_letter!",
-            min(due_at) filter (where open and not awaits_consent and not awaits_upload and due_at <= $2) as oldest_due_at,
+            count(*) filter (
+                where not is_upload and status = 'dead_letter' and not is_moot
+            ) as "corrections_dead_letter!",
+            min(due_at) filter (
+                where open and not awaits_consent and not awaits_upload and due_at <= $2
+            ) as oldest_due_at,
             coalesce(
-                bool_and(is_paused) filter (where open and not awaits_consent and not awaits_upload and due_at <= $2), false
+                bool_and(is_paused) filter (where open and not awaits_consent and not awaits_upload and due_at <= $2),
+                false
             ) as "all_due_are_paused!",
             coalesce(bool_or(
                 (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
@@ -197,7 +204,8 @@ pub async fn check(
             (
                 select jsonb_agg(
                     -- A platform nobody has used yet has no row.
-                    jsonb_build_object('platform', id, 'state', coalesce(p.state, 'active'), 'reason', p.reason) order by id
+                    jsonb_build_object('platform', id, 'state', coalesce(p.state, 'active'), 'reason', p.reason)
+                    order by id
                 )
                 from unnest($3::text[]) as id
                 left join public.platform_state p on p.platform = id

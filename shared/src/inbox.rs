@@ -37,12 +37,12 @@ pub fn locks_of(deal: &Deal) -> Locks {
     Locks::of_deal(&deal.crm_deal_id).and(Locks::of_person(emails.iter().chain(phone)))
 }
 
-/// Puts a deal into the inbox, once per deal and type. `reported_at` is when it came, which may be long before `now`. The
-/// caller holds the locks of [`locks_of`].
+/// Puts a deal into the inbox, once per deal and type. `reported_at` is when it came, which may be long before `now`.
+/// The caller holds the locks of [`locks_of`].
 ///
 /// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. What was received
-/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the deal
-/// has found its lead, that doesn't change any more.
+/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the
+/// deal has found its lead, that doesn't change any more.
 pub async fn receive(
     tx: &mut Tx,
     deal: &Deal,
@@ -222,8 +222,8 @@ async fn update_person(
 }
 
 /// Brings the times of a deal's stages in line with all that was reported of them, in whatever order, and answers which
-/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was lost,
-/// else the first of all.
+/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was
+/// lost, else the first of all.
 pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, DbError> {
     let changed = sqlx::query_scalar!(
         "-- inbox::settle_times
@@ -255,8 +255,8 @@ pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, D
     Ok(changed)
 }
 
-/// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties bodies
-/// a week after that, and forgets refusals after a week. Answers how many deals and events were given up.
+/// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties
+/// bodies a week after that, and forgets refusals after a week. Answers how many deals and events were given up.
 pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
     let expired = sqlx::query_scalar!(
         r#"-- inbox::expire

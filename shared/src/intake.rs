@@ -1,5 +1,5 @@
-//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One way
-//! for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
+//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One
+//! way for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
 
 mod later;
 

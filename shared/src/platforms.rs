@@ -1,5 +1,5 @@
-//! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows no
-//! HTTP; the uploader brings them together.
+//! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows
+//! no HTTP; the uploader brings them together.
 
 mod allowance;
 pub mod google_ads;
@@ -102,7 +102,8 @@ pub trait Platform: Send + Sync {
     /// Tells it about these conversions. Never an error, whatever happens.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
-    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask now.
+    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask
+    /// now.
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,

@@ -75,7 +75,11 @@ pub async fn claim(
                 -- What the platform didn't get yet can't be corrected.
                 and (
                     q.adjusts is null
-                    or (select o.status in ('uploaded', 'dead_letter') from public.conversion_queue o where o.id = q.adjusts)
+                    or (
+                        select o.status in ('uploaded', 'dead_letter')
+                        from public.conversion_queue o
+                        where o.id = q.adjusts
+                    )
                 )
             order by q.expires_at, q.created_at
             limit $4
@@ -90,7 +94,8 @@ pub async fn claim(
             due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
-            due.click_at, due.session_attributes, due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
+            due.click_at, due.session_attributes,
+            due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
             due.ad_user_data as "ad_user_data: ConsentStatus",
             due.ad_personalization as "ad_personalization: ConsentStatus",
             due.restated_at, due.retracted_at, due.lead_at"#,
@@ -185,7 +190,10 @@ pub async fn settle(
                 omit_click_id = q.omit_click_id or s.omit_click_id,
                 (last_error, last_error_code) = (
                     select
-                        case when keeps then q.last_error when s.status <> 'uploaded' then coalesce(s.reason, q.last_error) end,
+                        case
+                            when keeps then q.last_error
+                            when s.status <> 'uploaded' then coalesce(s.reason, q.last_error)
+                        end,
                         case
                             when keeps then q.last_error_code
                             when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
@@ -209,8 +217,8 @@ pub async fn settle(
                 exchange_id, $4, $5, transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
                 outcome, reason_code, reason
             from jsonb_to_recordset($6) as l (
-                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
-                outcome text, reason_code text, reason text
+                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer,
+                http_status smallint, request_id text, outcome text, reason_code text, reason text
             )
         ),
         accepted as (

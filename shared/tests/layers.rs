@@ -1,5 +1,5 @@
-//! A module uses its own layer and those above it: the order of the modules in `lib.rs`, which a blank line and a comment
-//! part into layers.
+//! A module uses its own layer and those above it: the order of the modules in `lib.rs`, which a blank line and a
+//! comment part into layers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

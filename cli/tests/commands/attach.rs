@@ -1,10 +1,10 @@
-use testing::row;
+use testing::{row, waiting_deal};
 
 use super::*;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deal_is_given_to_a_lead_and_matched(pool: PgPool) {
-    let lead = lead(&pool, "private@example.com").await.to_string();
+    let lead = lead("private@example.com").store(&pool).await.to_string();
     deliver(&pool, DEAL).await;
     let values = values(Some(&pool), &[]);
     let attached = document(&values, &["inbox", "attach", "D-7", &lead]).await;
@@ -17,17 +17,13 @@ async fn a_deal_is_given_to_a_lead_and_matched(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_cannot_be_attached_is_said(pool: PgPool) {
-    let lead = lead(&pool, "private@example.com").await.to_string();
+    let lead = lead("private@example.com").store(&pool).await.to_string();
     deliver(&pool, DEAL).await;
     deliver(&pool, r#"{"deal": {"id": "D-9", "stage": "new"}}"#).await;
-    let both = json!({
-        "source": "acme", "crm_deal_id": "D-8", "payload_hash": Hash::of("x"), "occurred_at": "2026-11-20T11:00:00Z",
-    });
     let mut ids = Vec::new();
     for conversion_type in ["qualified", "closed"] {
-        let mut deal = both.clone();
-        deal["conversion_type"] = conversion_type.into();
-        ids.push(insert(&pool, "inbox", &deal).await.to_string());
+        let deal = waiting_deal("D-8", "joan@example.com").with(&json!({"conversion_type": conversion_type}));
+        ids.push(deal.store(&pool).await.to_string());
     }
     let values = values(Some(&pool), &[]);
     let nobody = Uuid::nil().to_string();

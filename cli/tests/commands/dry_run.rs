@@ -4,7 +4,7 @@ use super::*;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn nothing_is_stored_whatever_is_sent(pool: PgPool) {
-    let lead = lead(&pool, "jane@example.com").await;
+    let lead = lead("jane@example.com").store(&pool).await;
     let secrets = secrets_of_ready_ones();
     let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
     let values = values(Some(&pool), &settings);
@@ -56,7 +56,7 @@ async fn what_would_become_of_a_deal_is_said(pool: PgPool) {
     assert_eq!(waiting["items"][0]["outcome"], json!({"status": "awaiting_lead"}));
     assert_eq!(waiting["items"][0]["match"], Value::Null);
 
-    let lead = lead(&pool, "jane@example.com").await;
+    let lead = lead("jane@example.com").store(&pool).await;
     let found = document(&values, &test).await;
     assert_eq!(found["verification"]["setting"], "ACME_SECRET");
     let item = &found["items"][0];

@@ -4,7 +4,7 @@ use super::*;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn the_inbox_is_listed_by_state(pool: PgPool) {
-    lead(&pool, "jane@example.com").await;
+    lead("jane@example.com").store(&pool).await;
     deliver(&pool, DEAL).await;
     deliver(&pool, &DEAL.replace("D-7", "D-8").replace("jane", "joan")).await;
     deliver(&pool, r#"{"deal": {"id": "D-9", "stage": "new"}}"#).await;
@@ -33,7 +33,7 @@ async fn the_inbox_is_listed_by_state(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn everything_that_is_known_is_shown(pool: PgPool) {
-    let lead = lead(&pool, "jane@example.com").await;
+    let lead = lead("jane@example.com").store(&pool).await;
     deliver(&pool, DEAL).await;
     let values = values(Some(&pool), &[]);
     let shown = document(&values, &["inbox", "show", "D-7"]).await;

@@ -14,10 +14,9 @@ use lambda_http::RequestExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::crm::{Sources, ready};
-use shared::identity::Hash;
 use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
-use testing::{Answer, WEBHOOK_SECRET, call, insert, with};
+use testing::{Answer, WEBHOOK_SECRET, call, lead, with};
 use uuid::Uuid;
 
 /// A source of the operator's own, with a secret of today and one of yesterday.
@@ -134,13 +133,4 @@ async fn deliver(pool: &PgPool, body: &str) -> Answer {
     }
     assert!(request.request_context_ref().is_some(), "it looks as if it came through API Gateway");
     call(&app, &crm_conversion::ENDPOINT, request, crm_conversion::handle).await
-}
-
-/// A lead of this address who came by a click at ten and filled in the form at eleven.
-async fn lead(pool: &PgPool, email: &str) -> Uuid {
-    let lead = json!({
-        "email_hash": Hash::of(email), "email_hash_google": Hash::of(email), "gclid": "click",
-        "click_at": "2026-11-20T10:00:00Z", "created_at": "2026-11-20T11:00:00Z", "ad_user_data": "granted",
-    });
-    insert(pool, "leads", &lead).await
 }

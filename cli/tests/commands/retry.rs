@@ -4,7 +4,7 @@ use super::*;
 
 #[sqlx::test(migrations = "../migrations")]
 async fn an_event_is_read_by_the_declaration_as_it_is_now(pool: PgPool) {
-    lead(&pool, "jane@example.com").await;
+    lead("jane@example.com").store(&pool).await;
     deliver(&pool, &DEAL.replace("won", "signed")).await;
     let values = |acme: &str| values(Some(&pool), &[("CRM_SOURCES", acme)]);
     let before = document(&values(ACME), &["inbox", "retry", "D-7"]).await;
@@ -24,7 +24,7 @@ async fn an_event_is_read_by_the_declaration_as_it_is_now(pool: PgPool) {
 /// The declaration pointed beside the address and the value; mended, the deal has both and finds its lead.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deal_that_was_read_wrongly_is_read_again(pool: PgPool) {
-    lead(&pool, "jane@example.com").await;
+    lead("jane@example.com").store(&pool).await;
     let sent = DEAL.replace("email", "mail").replace("value", "sum");
     assert_eq!(deliver(&pool, &sent).await.body["status"], "awaiting_lead");
     let values = |acme: &str| values(Some(&pool), &[("CRM_SOURCES", acme)]);
@@ -54,7 +54,7 @@ async fn a_deal_is_matched_again_and_waits_again(pool: PgPool) {
     assert_eq!((&renewed["status"], &renewed["waits_again"]), (&json!("awaiting_lead"), &json!(true)));
     let stored = row(&pool, "select state, received_at > '2026-11-01' as is_recent from public.inbox").await;
     assert_eq!(stored, json!({"state": "awaiting_lead", "is_recent": true}));
-    lead(&pool, "jane@example.com").await;
+    lead("jane@example.com").store(&pool).await;
     let text = printed(&values, &["inbox", "retry", "D-7"]).await;
     assert!(text.contains("a conversion, queued for google_ads"), "{text}");
 }

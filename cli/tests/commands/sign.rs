@@ -29,13 +29,7 @@ async fn what_is_signed_arrives_byte_by_byte_and_verifies() {
     let values = values(None, &settings);
     for name in ready::names() {
         let sample = ready::sample(name).unwrap();
-        let signed = run(&values, &["crm", "sign", name]).await;
-        let (command, Ok(())) = signed else {
-            // Only a public key: the CRM's own signature can't be made.
-            assert!(signed.1.as_ref().unwrap_err().contains("public key"), "{name}: {signed:?}");
-            continue;
-        };
-        let arguments = pasted(&command);
+        let arguments = pasted(&printed(&values, &["crm", "sign", name]).await);
         assert_eq!(after(&arguments, "--data-raw"), [sample.body.as_bytes()], "{name}");
         let headers: Vec<_> =
             after(&arguments, "--header").into_iter().map(|it| String::from_utf8(it.to_vec()).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! The calls that are measured: one person's way from the first visit to a deal. Each can be made over HTTP and handed to
-//! a function as the event API Gateway makes of it.
+//! The calls that are measured: one person's way from the first visit to a deal. Each can be made over HTTP and handed
+//! to a function as the event API Gateway makes of it.
 
 use std::collections::BTreeMap;
 

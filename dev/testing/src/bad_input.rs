@@ -1,16 +1,16 @@
 //! Bodies and requests that nobody should send: each must be answered with a problem that helps, and leave no trace.
 
 use lambda_http::http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::App;
 use shared::http::{Caller, Endpoint, Problem, Request, Response};
 use sqlx::PgPool;
 
 use crate::{Answer, ORIGIN, call, consequences, request, with};
 
-/// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't belong
-/// there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good request
-/// of exactly the allowed size is let in.
+/// Sends everything that is wrong with any body, and `bad_fields` (a pointer into `valid`, and a value that doesn't
+/// belong there; null stands for absent). `finish` completes a request, with a signature for example. In the end a good
+/// request of exactly the allowed size is let in.
 ///
 /// # Panics
 /// When something bad is not refused with 4xx and the field to blame, or leaves a row in any table.
@@ -170,127 +170,4 @@ fn replaced(document: &Value, pointer: &str, value: Value) -> Value {
     let parent = document.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
     parent.insert(name.to_owned(), value);
     document
-}
-
-/// Sends thousands of bodies that were good before chance changed them, always the same ones. `request` makes the request.
-///
-/// # Panics
-/// When one is answered 5xx, which a panic is, too.
-pub async fn fuzz<'a, C, H, F>(
-    app: &'a App<C>,
-    endpoint: &Endpoint,
-    handle: H,
-    rounds: u64,
-    valid: &[Value],
-    request: impl Fn(Vec<u8>) -> Request,
-) where
-    C: 'a,
-    H: Fn(&'a App<C>, Request) -> F + Copy,
-    F: Future<Output = Result<Response, Problem>>,
-{
-    let mut taken = 0;
-    for round in 0..rounds {
-        let mut chance = Chance(round);
-        let body = mutated(&valid[chance.below(valid.len())], &mut chance);
-        let answer = call(app, endpoint, request(body.clone()), handle).await;
-        assert!(answer.status < 500, "{} is answered {:?}", String::from_utf8_lossy(&body), answer.body);
-        taken += u64::from(answer.status < 300);
-    }
-    assert!(taken > rounds / 20, "only {taken} of {rounds} were good enough to come through to the database");
-}
-
-fn mutated(valid: &Value, chance: &mut Chance) -> Vec<u8> {
-    let mut document = valid.clone();
-    for _ in 0..=chance.below(3) {
-        change_a_value(&mut document, chance);
-    }
-    let mut body = document.to_string().into_bytes();
-    if chance.below(3) == 0 {
-        change_bytes(&mut body, chance);
-    }
-    body
-}
-
-fn change_a_value(value: &mut Value, chance: &mut Chance) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() && chance.below(8) > 0 => {
-            let nth = chance.below(fields.len());
-            if chance.below(8) == 0 {
-                let name = fields.keys().nth(nth).cloned().unwrap_or_default();
-                fields.remove(&name);
-            } else if let Some(field) = fields.values_mut().nth(nth) {
-                change_a_value(field, chance);
-            }
-        }
-        Value::String(text) if chance.below(2) == 0 => {
-            let at = text.char_indices().nth(chance.below(text.chars().count().max(1))).map_or(0, |(at, _)| at);
-            text.insert_str(
-                at,
-                chance.one_of(&["\0", " ", "ß", "😀", "\u{202e}", "\n", "'", "%00", "İ", "@", "+", "Z"]),
-            );
-        }
-        _ => *value = surprise(chance),
-    }
-}
-
-fn surprise(chance: &mut Chance) -> Value {
-    let size = [0, 1, 40, 41, 128, 254, 512, 5_001, 8_193][chance.below(9)];
-    let texts = [
-        "granted",
-        "closed",
-        "EUR",
-        "jane@example.com",
-        "+49 30 901820",
-        "https://www.example.com/?gclid=x",
-        "2026-11-20T12:00:60Z",
-        "0000-01-01T00:00:00Z",
-        "9999-12-31T23:59:59Z",
-        "+262142-12-31T23:59:59Z",
-        "-262143-01-01T00:00:00Z",
-        "2000-01-01T00:00:00+23:59",
-        "00000000-0000-0000-0000-000000000000",
-        "NaN",
-        "-0",
-    ];
-    match chance.below(12) {
-        0 => Value::Null,
-        1 => json!(chance.below(2) == 0),
-        2 => json!([-1, 0, 1, i64::MIN, i64::MAX][chance.below(5)]),
-        3 => json!([0.1, -0.0, 1e-300, 1e12, 999_999_999_999.999_5, f64::MAX, f64::MIN_POSITIVE][chance.below(7)]),
-        4 => json!(u64::MAX),
-        5 => json!([]),
-        6 => Value::Object(Map::new()),
-        7 => json!({"a": [{"b": "c"}, chance.below(100)]}),
-        8 => json!("x".repeat(size)),
-        9 => json!("😀".repeat(size.min(600))),
-        _ => json!(chance.one_of(&texts)),
-    }
-}
-
-fn change_bytes(body: &mut Vec<u8>, chance: &mut Chance) {
-    let at = chance.below(body.len());
-    let end = (at + chance.below(16)).min(body.len());
-    match chance.below(4) {
-        0 => body[at] = u8::try_from(chance.below(256)).unwrap_or_default(),
-        1 => drop(body.drain(at..end)),
-        2 => body.truncate(at),
-        _ => drop(body.splice(at..at, body[at..end].to_vec())),
-    }
-}
-
-/// Chance that repeats itself (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or_default()
-    }
-
-    fn one_of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len())]
-    }
 }

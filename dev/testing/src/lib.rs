@@ -2,6 +2,9 @@
 //! rows, and bodies that nobody should send. Whatever goes wrong in here is a failed test, so it panics.
 
 mod bad_input;
+mod fixtures;
+mod fuzz;
+mod size;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::App;
 use shared::clock::Clock;
 use shared::conversions::{Recorded, record_matches};
@@ -29,9 +32,11 @@ use shared::inbox::matching::{self, Waiting};
 use shared::intake;
 use shared::settings::FromSettings;
 use sqlx::PgPool;
-use uuid::Uuid;
 
-pub use bad_input::{fuzz, refuses_bad_input};
+pub use bad_input::refuses_bad_input;
+pub use fixtures::{DueConversion, Row, due, due_at, lead, store, store_due, waiting_deal};
+pub use fuzz::{cases, fuzz};
+pub use size::scaled;
 
 /// A website that may call.
 pub const ORIGIN: &str = "https://www.example.com";
@@ -233,41 +238,6 @@ pub async fn row(pool: &PgPool, query: &str) -> Value {
 /// When one fails.
 pub async fn execute(pool: &PgPool, statements: &str) {
     sqlx::raw_sql(statements).execute(pool).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
-}
-
-/// Stores a row with these columns and answers its id.
-///
-/// # Panics
-/// When the table refuses it.
-pub async fn insert(pool: &PgPool, table: &str, columns: &Value) -> Uuid {
-    let names = columns.as_object().expect("an object").keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let insert = format!(
-        "insert into public.{table} ({names})
-         select {names} from jsonb_populate_record(null::public.{table}, $1) returning id"
-    );
-    let id = sqlx::query_scalar(&insert).bind(columns).fetch_one(pool).await;
-    id.unwrap_or_else(|error| panic!("{columns} can't go into {table}: {error}"))
-}
-
-/// Stores a row of the queue, pending since a minute before [`start`] unless `queue` says otherwise, for a new lead's
-/// closed deal whose consent is granted unless `conversion` says otherwise. Answers the row's id.
-///
-/// # Panics
-/// When a table refuses it.
-pub async fn queue_row(pool: &PgPool, queue: &Value, conversion: &Value) -> Uuid {
-    let over = |defaults: Value, columns: &Value| {
-        let mut defaults = defaults.as_object().cloned().unwrap_or_default();
-        defaults.extend(columns.as_object().cloned().unwrap_or_default());
-        Value::Object(defaults)
-    };
-    let lead = insert(pool, "leads", &json!({"created_at": "2026-11-20T08:00:00Z"})).await;
-    let deal = json!({
-        "lead_id": lead, "conversion_type": "closed", "crm_deal_id": lead, "idempotency_key": format!("{lead}:closed"),
-        "occurred_at": "2026-11-20T11:00:00Z", "transaction_id": format!("adtrail-{lead}"), "ad_user_data": "granted",
-    });
-    let conversion = insert(pool, "conversions", &over(deal, conversion)).await;
-    let pending = json!({"conversion_id": conversion, "platform": "google_ads", "created_at": "2026-11-20T11:59:00Z"});
-    insert(pool, "conversion_queue", &over(pending, queue)).await
 }
 
 /// Matches the first so many waiting deals, as the schedule does with a page of them.

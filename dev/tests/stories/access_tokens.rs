@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use dev::google::{AwsRole, Endpoint, Fault, FaultKind, GoogleAccount, GoogleSandbox, WorkloadIdentity};
 use dev::settings;
+use google_sandbox::{AwsRole, Endpoint, Fault, FaultKind, GoogleAccount, GoogleSandbox, WorkloadIdentity};
 use shared::App;
 use shared::attribution::ClickId;
 use shared::clock::Clock;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::PgPool;
+use testing::scaled;
 
 use crate::stage::{Stage, all};
 
@@ -32,17 +33,17 @@ async fn two_hundred_identical_webhooks_are_one_conversion(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPool) {
-    const PAIRS: u32 = 10_000;
     const AT_ONCE: u32 = 200;
+    let pairs = scaled(10_000, 400);
     // Without credentials the uploader matches and sends nothing.
     let silent = |values: &mut shared::settings::Values| {
         values.remove("GOOGLE_REFRESH_TOKEN");
         values.remove("GOOGLE_CLIENT_ID");
         values.remove("GOOGLE_CLIENT_SECRET");
     };
-    let stage = Arc::new(Stage::with_account(pool, dev::google::GoogleAccount::dev(), silent).await);
-    for batch in 0..PAIRS / AT_ONCE {
-        let pairs = (0..AT_ONCE).flat_map(|n| {
+    let stage = Arc::new(Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), silent).await);
+    for batch in 0..pairs / AT_ONCE {
+        let requests = (0..AT_ONCE).flat_map(|n| {
             let n = batch * AT_ONCE + n;
             // Half of them know each other by e-mail, half by phone.
             let (form, person) = if n.is_multiple_of(2) {
@@ -60,7 +61,7 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
             // Either may be first.
             if n % 4 < 2 { [lead, deal] } else { [deal, lead] }
         });
-        let answers = all(pairs).await;
+        let answers = all(requests).await;
         assert!(answers.iter().all(StatusCode::is_success), "{answers:?}");
     }
 
@@ -68,8 +69,8 @@ async fn a_deal_and_its_lead_that_come_together_never_miss_each_other(pool: PgPo
     assert_eq!(stage.value::<i64>("select count(*) from inbox where state <> 'matched'").await, 0);
     stage.tick().await;
     assert_eq!(stage.value::<i64>("select count(*) from inbox where state <> 'matched'").await, 0);
-    assert_eq!(stage.value::<i64>("select count(distinct lead_id) from conversions").await, i64::from(PAIRS));
-    assert_eq!(stage.value::<i64>("select count(*) from conversion_queue").await, i64::from(PAIRS));
+    assert_eq!(stage.value::<i64>("select count(distinct lead_id) from conversions").await, i64::from(pairs));
+    assert_eq!(stage.value::<i64>("select count(*) from conversion_queue").await, i64::from(pairs));
 }
 
 type Task = std::pin::Pin<Box<dyn Future<Output = StatusCode> + Send>>;

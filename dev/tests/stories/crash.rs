@@ -3,18 +3,18 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use dev::google::{Endpoint, Fault, FaultKind, ReceivedEvent};
 use dev::lambda_runtime::LambdaRuntime;
 use dev::settings;
+use google_sandbox::{Endpoint, Fault, FaultKind, ReceivedEvent};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::PgPool;
+use testing::scaled;
 use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::stage::{Stage, binary, database_url};
 
-const KILLS: i64 = 100;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn start(binary: &std::path::Path, runtime: &LambdaRuntime, stage: &Stage) -> Child {
@@ -31,11 +31,12 @@ fn received(events: &[ReceivedEvent]) -> usize {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twice(pool: PgPool) {
-    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions").await);
+async fn killed_after_acceptance_again_and_again_nothing_is_lost_or_counted_twice(pool: PgPool) {
+    let kills = scaled(100, 10);
+    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions"));
     stage.queue(100).await;
 
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let before = received(&stage.google.events());
         let accepted = usize::try_from(kill % 10).unwrap();
         stage.google.clear_faults();
@@ -66,7 +67,7 @@ async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twic
     stage.tick().await;
     assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where status = 'uploaded'").await, 100);
     assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where locked_until is not null").await, 0);
-    assert_eq!(stage.value::<i64>("select sum(claims)::bigint from conversion_queue").await, KILLS * 10 + 100);
+    assert_eq!(stage.value::<i64>("select sum(claims)::bigint from conversion_queue").await, kills * 10 + 100);
     let events = stage.google.events();
     assert_eq!(events.len(), 100, "as many transactionIds as rows");
     assert!(events.iter().any(|event| event.received > 1), "nothing was sent again: the test proves nothing");
@@ -74,7 +75,7 @@ async fn killed_after_acceptance_a_hundred_times_nothing_is_lost_or_counted_twic
 
 #[sqlx::test(migrations = "../migrations")]
 async fn two_uploaders_at_once_never_send_the_same_row(pool: PgPool) {
-    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions").await);
+    let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions"));
     // Together no more than Google takes in a minute.
     stage.queue(240).await;
     let runtimes = [LambdaRuntime::start().await.unwrap(), LambdaRuntime::start().await.unwrap()];

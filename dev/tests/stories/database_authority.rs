@@ -1,6 +1,6 @@
 //! The database's certificate is of a private authority, as Supabase's is.
 
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use reqwest::StatusCode;
 use serde_json::json;

@@ -12,13 +12,15 @@ mod verdicts;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::settings;
+use google_sandbox::{GoogleAccount, GoogleSandbox};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::clock::Clock;
+use shared::identity::Hash;
 use shared::{App, intake};
 use sqlx::PgPool;
+use testing::{due_at, store_due};
 use tokio::net::TcpListener;
 use upload_conversions::Summary;
 
@@ -65,33 +67,25 @@ impl Delivery {
 
     /// Closed deals, due now: the nth of them is `adtrail-n`, worth 1000 + n, from a click two days ago.
     pub async fn add_due(&self, numbers: std::ops::Range<i32>) {
-        self.execute(&format!(
-            "with number as (select n, md5('lead' || n)::uuid as lead_id, md5('conversion' || n)::uuid as id
-                             from generate_series({}, {}) n),
-             lead as (
-                insert into public.leads (id, email_hash, email_hash_google, ad_user_data, created_at)
-                select lead_id, encode(sha256(n::text::bytea), 'hex'), encode(sha256(n::text::bytea), 'hex'), 'granted',
-                    '{start}'::timestamptz - interval '40 hours'
-                from number
-             ),
-             conversion as (
-                insert into public.conversions (
-                    id, lead_id, conversion_type, crm_deal_id, idempotency_key, occurred_at, transaction_id, value, currency,
-                    gclid, click_at, email_hash_google, ad_user_data, ad_personalization, created_at
-                )
-                select id, lead_id, 'closed', 'D-' || n, 'D-' || n || ':closed', '{start}'::timestamptz - interval '1 day',
-                    'adtrail-' || n, 1000 + n, 'EUR', 'Click-' || n, '{start}'::timestamptz - interval '2 days',
-                    encode(sha256(n::text::bytea), 'hex'), 'granted', 'denied', '{start}'::timestamptz
-                from number
-             )
-             insert into public.conversion_queue (conversion_id, platform, expires_at, created_at)
-             select id, 'google_ads', '{start}'::timestamptz + interval '88 days' + n * interval '1 second', '{start}'
-             from number",
-            numbers.start,
-            numbers.end - 1,
-            start = start().to_rfc3339(),
-        ))
-        .await;
+        let due = numbers.map(|n| {
+            let email_hash = Hash::of(n.to_string());
+            due_at(start())
+                .lead(&json!({
+                    "email_hash": email_hash, "email_hash_google": email_hash, "ad_user_data": "granted",
+                    "created_at": start() - TimeDelta::hours(40),
+                }))
+                .deal(&format!("D-{n}"))
+                .conversion(&json!({
+                    "transaction_id": format!("adtrail-{n}"), "value": 1000 + n, "currency": "EUR",
+                    "gclid": format!("Click-{n}"), "click_at": start() - TimeDelta::days(2),
+                    "email_hash_google": email_hash, "ad_personalization": "denied",
+                    "occurred_at": start() - TimeDelta::days(1), "created_at": start(),
+                }))
+                .queue(&json!({
+                    "expires_at": start() + TimeDelta::days(88) + TimeDelta::seconds(n.into()), "created_at": start(),
+                }))
+        });
+        store_due(&self.pool, due).await;
     }
 
     /// One run of the schedule.

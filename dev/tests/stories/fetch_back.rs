@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use dev::crm::{Crm, Failure, Kind};
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -194,7 +194,8 @@ async fn json_rows(stage: &Stage, sql: &str) -> Vec<Value> {
 async fn all_that_stays(stage: &Stage) -> Vec<Value> {
     json_rows(
         stage,
-        "select to_jsonb(e) - '{fetch_failures,fetch_due_at,reason}'::text[] || jsonb_build_object('receipt', to_jsonb(r))
+        "select to_jsonb(e) - '{fetch_failures,fetch_due_at,reason}'::text[]
+            || jsonb_build_object('receipt', to_jsonb(r))
          from inbox_events e join inbox_receipts r on r.id = e.receipt_id
          where e.source <> 'crm-conversion' order by e.id",
     )

@@ -1,11 +1,12 @@
 //! From the click to the confirmed conversion, by hand, and what a person would check on the way.
 
 use chrono::{DateTime, Utc};
-use dev::google::{Endpoint, Fault, FaultKind, RequestStatus, Verdict};
+use google_sandbox::{Endpoint, Fault, FaultKind, RequestStatus, Verdict};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use shared::identity::Hash;
 use sqlx::PgPool;
+use testing::Row;
 
 use crate::stage::Stage;
 
@@ -113,7 +114,7 @@ async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
     let hold = |values: &mut shared::settings::Values| {
         values.insert("CLICK_HOLD_SECONDS".into(), "21600".into());
     };
-    let stage = Stage::with_account(pool, dev::google::GoogleAccount::dev(), hold).await;
+    let stage = Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), hold).await;
     stage.post("/api/leads", &[], &json!({"email": "jane@example.com", "gclid": "Young"})).await;
     stage.deal(&report("jane@example.com")).await;
 
@@ -179,7 +180,7 @@ async fn one_bad_row_is_given_up_with_googles_reason_and_the_others_go(pool: PgP
     let refusal = FaultKind::RejectEvent {
         index: 0,
         reason: "INVALID_CURRENCY_CODE".into(),
-        field_style: dev::google::FieldStyle::EventsEvents,
+        field_style: google_sandbox::FieldStyle::EventsEvents,
     };
     stage.google.script(Fault::once(Endpoint::Ingest, refusal).after(3)).unwrap();
 
@@ -258,11 +259,10 @@ async fn revoked_credentials_are_tried_once_a_run_also_for_verdicts(pool: PgPool
 async fn an_odd_lead_of_the_sites_own_stops_nobody_elses_upload(pool: PgPool) {
     let stage = Stage::new(pool).await;
     stage.queue(1).await;
-    sqlx::query("insert into leads (email, email_hash, gclid, gbraid) values ('jane@example.com', $1, 'a b', '')")
-        .bind(Hash::of("jane@example.com").as_str())
-        .execute(&stage.pool)
-        .await
-        .unwrap();
+    let odd = json!({
+        "email": "jane@example.com", "email_hash": Hash::of("jane@example.com"), "gclid": "a b", "gbraid": "",
+    });
+    Row::of("leads", &odd).store(&stage.pool).await;
 
     let answer = stage.deal(&report("jane@example.com")).await;
     let summary = stage.tick().await;

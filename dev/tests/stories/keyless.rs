@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use dev::google::{AwsRole, GoogleAccount, WorkloadIdentity};
 use dev::lambda_runtime::LambdaRuntime;
 use dev::settings;
+use google_sandbox::{AwsRole, GoogleAccount, WorkloadIdentity};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::settings::Values;
@@ -117,7 +117,7 @@ async fn a_role_whose_keys_are_not_in_the_environment_is_found_as_the_sdk_finds_
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
     values.retain(|name, _| !unused.contains(&name.as_str()) && !keys.contains(&name.as_str()));
     let runtime = LambdaRuntime::start().await.unwrap();
-    let mut uploader = runtime.command(&binary("upload-conversions").await);
+    let mut uploader = runtime.command(&binary("upload-conversions"));
     uploader.envs(values.iter().map(|(name, value)| (name, value.expose_secret())));
     let role = account().workload_identity.unwrap().role;
     uploader.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", container_credentials(role).await);

@@ -2,18 +2,18 @@
 
 use std::str::FromStr;
 
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use serde_json::json;
 use services::pgbouncer::PgBouncer;
 use shared::db::{Db, DbError};
 use shared::settings::Values;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, PgPool};
+use testing::scaled;
 
 use crate::stage::{Stage, all, database_url};
 
 const CLIENTS: i32 = 12;
-const STATEMENTS: i32 = 1_500;
 
 /// Every client has a statement text of its own; a torn statement shows as another client's number.
 fn statement(client: i32) -> String {
@@ -54,6 +54,7 @@ async fn pooled(pool: &PgPool, servers: u16) -> (PgBouncer, PgConnectOptions) {
 
 #[sqlx::test(migrations = false)]
 async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
+    let statements = scaled(1_500, 150);
     let (_pooler, options) = pooled(&pool, 3).await;
 
     let tallies = all((0..CLIENTS).map(|client| {
@@ -61,7 +62,7 @@ async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
         async move {
             let mut tally = Tally::default();
             let sql = statement(client);
-            for n in 0..STATEMENTS {
+            for n in 0..statements {
                 let answer =
                     db.tx(async |tx| Ok::<i32, DbError>(sqlx::query_scalar(&sql).bind(n).fetch_one(tx).await?)).await;
                 tally.count(client, n, &answer);
@@ -71,11 +72,12 @@ async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
     }))
     .await;
 
-    assert_eq!(Tally::sum(tallies), Tally { right: CLIENTS * STATEMENTS, wrong: 0, errors: 0 });
+    assert_eq!(Tally::sum(tallies), Tally { right: CLIENTS * statements, wrong: 0, errors: 0 });
 }
 
 #[sqlx::test(migrations = false)]
 async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
+    let statements = scaled(1_500, 150);
     let (_pooler, options) = pooled(&pool, 3).await;
 
     let tallies = all((0..CLIENTS).map(|client| {
@@ -84,7 +86,7 @@ async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
             let mut connection = PgConnection::connect_with(&options).await.unwrap();
             let mut tally = Tally::default();
             let sql = statement(client);
-            for n in 0..STATEMENTS {
+            for n in 0..statements {
                 let answer = sqlx::query_scalar(&sql).bind(n).persistent(false).fetch_one(&mut connection).await;
                 tally.count(client, n, &answer);
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use dev::google::GoogleAccount;
+use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;

@@ -62,7 +62,7 @@ fn request(token: &str) -> Value {
 async fn ask_for_health(secrets: &[Value], keys_and_statuses: &[(&str, u16)]) {
     let address = secrets_manager(secrets).await;
     let runtime = LambdaRuntime::start().await.unwrap();
-    let mut function = runtime.command(&binary("tracking-health").await);
+    let mut function = runtime.command(&binary("tracking-health"));
     function.env("ADTRAIL_SECRET_ID", "adtrail").env("AWS_ENDPOINT_URL", address).env("AWS_REGION", "eu-central-1");
     function.env("AWS_ACCESS_KEY_ID", "example").env("AWS_SECRET_ACCESS_KEY", "example");
     let _running = function.stdout(Stdio::null()).spawn().unwrap();
@@ -92,7 +92,7 @@ async fn a_function_reads_its_secret_again_when_its_login_is_refused(pool: PgPoo
 #[sqlx::test(migrations = false)]
 async fn a_function_without_its_settings_says_all_that_is_missing(_pool: PgPool) {
     let runtime = LambdaRuntime::start().await.unwrap();
-    let ended = runtime.command(&binary("track-visit").await).output().await.unwrap();
+    let ended = runtime.command(&binary("track-visit")).output().await.unwrap();
 
     assert!(!ended.status.success());
     let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();

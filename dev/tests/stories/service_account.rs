@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dev::google::{GoogleAccount, ServiceAccount};
 use dev::settings;
+use google_sandbox::{GoogleAccount, ServiceAccount};
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};

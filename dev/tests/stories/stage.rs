@@ -1,20 +1,21 @@
 //! What every story plays on.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
 use dev::crm::CrmSandbox;
 use dev::functions::Functions;
-use dev::google::{GoogleAccount, GoogleSandbox};
 use dev::{server, settings};
+use google_sandbox::{GoogleAccount, GoogleSandbox};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crm::authentication::Signed;
 use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
+use testing::{due_at, store_due};
 use tokio::net::TcpListener;
-use tokio::process::Command;
 
 /// Adtrail and the sandbox Google on one loopback port.
 pub struct Stage {
@@ -128,33 +129,33 @@ impl Stage {
 
     /// Puts conversions that are due into the queue, without their history.
     pub async fn queue(&self, count: i32) {
-        sqlx::raw_sql(&format!(
-            "with lead as (
-                 insert into public.leads (email) values ('jane@example.com') returning id
-             ),
-             conversion as (
-                 insert into public.conversions (
-                     lead_id, conversion_type, idempotency_key, crm_deal_id, occurred_at, transaction_id, gclid,
-                     click_at, ad_user_data
-                 )
-                 select id, 'closed', 'D-' || n || ':closed', 'D-' || n, now(), 'adtrail-' || md5(n::text),
-                     'Click-' || n, now() - interval '1 day', 'granted'
-                 from lead, generate_series(1, {count}) n
-                 returning id
-             )
-             insert into public.conversion_queue (conversion_id, platform) select id, 'google_ads' from conversion"
-        ))
-        .execute(&self.pool)
-        .await
-        .unwrap();
+        let now = self.clock.now();
+        let due = (0..count).map(|n| {
+            let click = json!({"gclid": format!("Click-{n}"), "click_at": now - TimeDelta::days(1)});
+            due_at(now).conversion(&click)
+        });
+        store_due(&self.pool, due).await;
     }
 }
 
-/// Builds a function's real binary, which is a matter of a moment when `make test` has run, and says where it is.
-pub async fn binary(function: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", function]).status().await;
-    assert!(built.unwrap().success());
-    PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name(function)
+/// A function's real binary. `make test` has built it: cargo builds only the binaries of the package it tests.
+pub fn binary(function: &str) -> PathBuf {
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_dev")).with_file_name(function);
+    let is_current = is_newer_than_its_sources(&binary).unwrap_or_default();
+    assert!(is_current, "{} is missing or out of date: run `cargo build` first", binary.display());
+    binary
+}
+
+/// Cargo lists a binary's sources beside it, as a rule for make.
+fn is_newer_than_its_sources(binary: &Path) -> std::io::Result<bool> {
+    let built = binary.metadata()?.modified()?;
+    let rule = std::fs::read_to_string(binary.with_extension("d"))?.replace("\\ ", "\0");
+    for source in rule.split_whitespace().skip(1) {
+        if Path::new(&source.replace('\0', " ")).metadata()?.modified()? > built {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How others reach the database of this test.

@@ -1,5 +1,5 @@
-//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the CRM
-//! reported before they came.
+//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the
+//! CRM reported before they came.
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
@@ -51,7 +51,8 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person become.
+/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person
+/// become.
 ///
 /// # Errors
 /// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.

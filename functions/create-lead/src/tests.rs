@@ -5,7 +5,7 @@ use shared::visitors::VisitorId;
 use sqlx::PgPool;
 use testing::{
     Answer, app, app_with, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts,
-    rows, with,
+    rows, waiting_deal, with,
 };
 
 use super::*;
@@ -87,14 +87,9 @@ async fn a_phone_that_nobody_can_be_matched_by_is_stored_and_said_why(pool: PgPo
 #[sqlx::test(migrations = "../../migrations")]
 async fn session_attributes_reach_the_conversion(pool: PgPool) {
     let app = app(&pool);
-    let waiting = |email: &str| {
-        format!(
-            "insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, email_hash, payload_hash)
-             values ('test', '{email}', 'closed', '2026-11-20 11:00Z', '{}', 'x');",
-            Hash::of(email).as_str()
-        )
-    };
-    execute(&pool, &(waiting("with@example.com") + &waiting("without@example.com"))).await;
+    for email in ["with@example.com", "without@example.com"] {
+        waiting_deal(email, email).store(&pool).await;
+    }
     let captured = "eyJnYWRfc291cmNlIjoiMSJ9.-_+/=";
     let with = send(&app, form(&json!({"email": "with@example.com", "session_attributes": captured}))).await;
     expect(&lead(&pool, &with).await, &json!({"session_attributes": captured}));
@@ -157,7 +152,9 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     execute(
         &pool,
         &format!(
-            "insert into public.visitors (visitor_id, gclid, click_at, utm_source, utm_term, first_seen_at, last_seen_at)
+            "insert into public.visitors (
+                visitor_id, gclid, click_at, utm_source, utm_term, first_seen_at, last_seen_at
+             )
              values ('{all}', 'row', '2026-11-20 10:00Z', 'row', 'row', '2026-11-20 10:00Z', '2026-11-20 10:00Z'),
                 ('{bare}', null, null, null, null, '2026-11-20 10:00Z', '2026-11-20 10:00Z')"
         ),
@@ -167,7 +164,8 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     let (older, newer) = (click("2026-11-20T09:00:00Z"), click("2026-11-20T11:00:00Z"));
     let (from_row, from_body) = (("2026-11-20T10:00:00+00:00", "row"), ("2026-11-20T12:00:00+00:00", "body"));
     let from_cookie = |at| (at, "cookie");
-    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and is the visitor known?
+    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and whether the
+    // visitor is known.
     let cases = [
         (&all, json!({}), from_row, "row", true),
         (&all, older.clone(), from_row, "row", true),
@@ -202,7 +200,9 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
     execute(
         &pool,
         &format!(
-            "insert into public.visitors (visitor_id, ad_user_data, ad_personalization, consent_recorded_at, first_seen_at)
+            "insert into public.visitors (
+                visitor_id, ad_user_data, ad_personalization, consent_recorded_at, first_seen_at
+             )
              values ('{asked}', 'granted', 'denied', '2026-11-19 10:00Z', '2026-11-19 10:00Z')"
         ),
     )
@@ -278,28 +278,16 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_deal_that_waited_becomes_a_conversion_when_its_lead_comes(pool: PgPool) {
     let app = app(&pool);
-    let deal = |deal: &str, email: &str, phone: &str, state: &str| {
-        let hash = |text: &str| if text.is_empty() { "null".into() } else { format!("'{}'", Hash::of(text).as_str()) };
-        format!(
-            "insert into public.inbox (source, crm_deal_id, conversion_type, value, currency, occurred_at, email_hash,
-                phone_hash, payload_hash, received_at, state)
-             values ('test', '{deal}', 'closed', 6000, 'EUR', '2026-11-20 11:00Z', {}, {}, 'x', '2026-11-20 11:00Z', '{state}');",
-            hash(email),
-            hash(phone)
-        )
-    };
-    execute(
-        &pool,
-        &[
-            deal("by-email", "jane@example.com", "", "awaiting_lead"),
-            deal("by-phone", "", "+493023125123", "awaiting_lead"),
-            deal("both", "jane@example.com", "+493023125123", "awaiting_lead"),
-            deal("somebody-else", "joan@example.com", "", "awaiting_lead"),
-            deal("given-up", "jane@example.com", "", "expired"),
-        ]
-        .concat(),
-    )
-    .await;
+    let (phone, nobody) = (json!({"phone_hash": Hash::of("+493023125123")}), json!({"email_hash": null}));
+    for deal in [
+        waiting_deal("by-email", "jane@example.com"),
+        waiting_deal("by-phone", "jane@example.com").with(&nobody).with(&phone),
+        waiting_deal("both", "jane@example.com").with(&phone),
+        waiting_deal("somebody-else", "joan@example.com"),
+        waiting_deal("given-up", "jane@example.com").with(&json!({"state": "expired"})),
+    ] {
+        deal.with(&json!({"value": 6000, "currency": "EUR"})).store(&pool).await;
+    }
     let body = json!({
         "email": "Jane@Example.com", "phone": "+49 (30) 23125123", "gclid": "click", "transaction_id": "t",
         "consent": {"ad_user_data": "granted"},

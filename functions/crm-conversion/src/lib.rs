@@ -23,8 +23,8 @@ pub const ENDPOINT: Endpoint = Endpoint {
 /// Takes the webhook and says what became of it, once for each of its events.
 ///
 /// # Errors
-/// 404 when no source has this name, 401 when the sender doesn't prove who it is, 400 when nothing of the body can be used,
-/// 503 when the database is away.
+/// 404 when no source has this name, 401 when the sender doesn't prove who it is, 400 when nothing of the body can be
+/// used, 503 when the database is away.
 pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Response, Problem> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;

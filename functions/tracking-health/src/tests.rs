@@ -3,7 +3,9 @@ use std::fmt::Display;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use testing::{Answer, HEALTH_KEY, app, app_with, app_without_database, call, execute, insert, queue_row, row, with};
+use testing::{
+    Answer, HEALTH_KEY, Row, app, app_with, app_without_database, call, due, execute, row, waiting_deal, with,
+};
 
 use super::*;
 
@@ -24,7 +26,7 @@ async fn queue(pool: &PgPool, rows: &[(&str, &str)]) {
         if *status == "uploaded" {
             columns["uploaded_at"] = json!("2026-11-20T11:00:00Z");
         }
-        queue_row(pool, &columns, &json!({"ad_user_data": consent})).await;
+        due().queue(&columns).conversion(&json!({"ad_user_data": consent})).store(pool).await;
     }
 }
 
@@ -40,7 +42,8 @@ fn platforms(reason: &Value) -> Value {
 
 const PAUSE: &str = "insert into public.platform_state (platform, state, reason, paused_at, next_probe_at)
     values ('google_ads', 'paused', 'PERMISSION_DENIED: add the account', now(), now())
-    on conflict (platform) do update set state = 'paused', reason = excluded.reason, paused_at = now(), next_probe_at = now()";
+    on conflict (platform) do update
+    set state = 'paused', reason = excluded.reason, paused_at = now(), next_probe_at = now()";
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_new_deployment_is_healthy(pool: PgPool) {
@@ -63,14 +66,19 @@ async fn a_new_deployment_is_healthy(pool: PgPool) {
 async fn everything_is_counted(pool: PgPool) {
     execute(
         &pool,
-        "insert into public.visitors (visitor_id, first_seen_at, last_seen_at) values ('v', '2026-11-20 07:00Z', '2026-11-20 07:30Z');
-         insert into public.tracking_events (event_id, event_name, created_at) values ('e', 'scroll', '2026-11-20 09:00Z');
-         insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, lead_id, payload_hash, received_at, state)
-         values ('t', 'a', 'closed', now(), gen_random_uuid(), 'x', '2026-11-20 10:00Z', 'awaiting_lead'),
-            ('t', 'b', 'closed', now(), gen_random_uuid(), 'x', '2026-11-20 09:00Z', 'expired');
+        "insert into public.visitors (visitor_id, first_seen_at, last_seen_at)
+         values ('v', '2026-11-20 07:00Z', '2026-11-20 07:30Z');
+         insert into public.tracking_events (event_id, event_name, created_at)
+         values ('e', 'scroll', '2026-11-20 09:00Z');
          insert into public.platform_state (platform, last_accepted_at) values ('google_ads', '2026-11-20 11:00Z')",
     )
     .await;
+    for (id, received_at, state) in
+        [("D-1", "2026-11-20T10:00:00Z", "awaiting_lead"), ("D-2", "2026-11-20T09:00:00Z", "expired")]
+    {
+        let columns = json!({"received_at": received_at, "state": state});
+        waiting_deal(id, "joan@example.com").with(&columns).store(&pool).await;
+    }
     queue(
         &pool,
         &[
@@ -151,11 +159,11 @@ async fn a_paused_platform_degrades_and_is_critical_when_rows_are_due(pool: PgPo
 async fn it_is_critical_while_nothing_that_is_due_can_go(pool: PgPool) {
     let app = app(&pool);
     execute(&pool, PAUSE).await;
-    let upload = queue_row(&pool, &json!({}), &json!({})).await;
+    let upload = due().store(&pool).await;
     correction(&pool, upload, &json!({})).await;
     assert_eq!(check(&app).await.body["status"], "critical", "the correction waits for the upload");
     let uploaded = json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"});
-    let told = queue_row(&pool, &uploaded, &json!({})).await;
+    let told = due().queue(&uploaded).store(&pool).await;
     correction(&pool, told, &json!({})).await;
     assert_eq!(check(&app).await.body["status"], "degraded", "corrections go on");
     execute(
@@ -171,12 +179,11 @@ async fn it_is_critical_while_nothing_that_is_due_can_go(pool: PgPool) {
 async fn correction(pool: &PgPool, adjusts: impl Display, columns: &Value) {
     let original =
         row(pool, &format!("select conversion_id from public.conversion_queue where id = '{adjusts}'")).await;
-    let mut correction = json!({
+    let correction = json!({
         "conversion_id": original["conversion_id"], "platform": "google_ads_retractions",
         "adjusts": adjusts.to_string(), "created_at": "2026-11-20T11:50:00Z",
     });
-    correction.as_object_mut().unwrap().extend(columns.as_object().unwrap().clone());
-    insert(pool, "conversion_queue", &correction).await;
+    Row::of("conversion_queue", &correction).with(columns).store(pool).await;
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -201,7 +208,7 @@ async fn corrections_are_counted_apart(pool: PgPool) {
         ),
     ] {
         let uploaded = json!({"status": "uploaded", "uploaded_at": uploaded_at});
-        let told = queue_row(&pool, &uploaded, &json!({})).await;
+        let told = due().queue(&uploaded).store(&pool).await;
         correction(&pool, told, &columns).await;
         let body = check(&app).await.body;
         assert_eq!(body["corrections"], counted, "{columns}");
@@ -214,13 +221,14 @@ async fn corrections_are_counted_apart(pool: PgPool) {
 async fn a_correction_is_due_once_what_it_corrects_was_sent(pool: PgPool) {
     let app = app(&pool);
     let held = json!({"next_retry_at": "2026-11-20T16:00:00Z", "claims": 1});
-    let upload = queue_row(&pool, &held, &json!({})).await;
+    let upload = due().queue(&held).store(&pool).await;
     correction(&pool, upload, &json!({"created_at": "2026-11-20T08:00:00Z"})).await;
     let body = check(&app).await.body;
     assert_eq!((&body["status"], &body["queue"]["oldest_due_seconds"]), (&json!("healthy"), &json!(null)));
     execute(
         &pool,
-        "update public.conversion_queue set status = 'uploaded', uploaded_at = '2026-11-20T11:50:00Z' where adjusts is null",
+        "update public.conversion_queue set status = 'uploaded', uploaded_at = '2026-11-20T11:50:00Z'
+         where adjusts is null",
     )
     .await;
     let body = check(&app).await.body;
@@ -243,7 +251,7 @@ async fn what_stays_without_a_verdict_is_counted_and_degrades_for_a_day(pool: Pg
         (given_up("2026-11-12T11:59:59Z"), 1, "healthy"),
         (given_up("2026-11-12T12:00:01Z"), 2, "degraded"),
     ] {
-        queue_row(&pool, &columns, &json!({})).await;
+        due().queue(&columns).store(&pool).await;
         let body = check(&app).await.body;
         assert_eq!(
             (&body["queue"]["unconfirmed"], &body["status"]),
@@ -268,7 +276,7 @@ async fn the_most_frequent_reasons_are_said(pool: PgPool) {
     rows.extend(["H", "G", "F", "E", "D"].map(pending));
     rows.extend([given_up("A", long_ago), given_up("deal_lost", lately), given_up("original_refused", lately)]);
     for columns in rows {
-        queue_row(&pool, &columns, &json!({})).await;
+        due().queue(&columns).store(&pool).await;
     }
     let reason = |code: &str, rows: i64| json!({"code": code, "message": format!("Mend {code}."), "rows": rows});
     let expected = json!([reason("B", 3), reason("C", 2), reason("D", 1), reason("E", 1), reason("F", 1)]);

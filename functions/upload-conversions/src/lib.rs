@@ -1,5 +1,6 @@
-//! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of those
-//! told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is asked.
+//! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of
+//! those told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is
+//! asked.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,8 @@ pub async fn reopen(tx: &mut Tx, inbox_id: Uuid) -> Result<bool, DbError> {
         "-- conversions::reopen
         with reopened as (
             update public.conversions c
-            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, skip_reason = null, retracted_at = null
+            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, skip_reason = null,
+                retracted_at = null
             from public.inbox i
             join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
             where i.id = $1 and c.id = i.conversion_id and c.conversion_type = 'closed' and c.skip_reason = 'deal_lost'
@@ -45,9 +46,9 @@ pub struct Restated {
     pub is_retracted: bool,
 }
 
-/// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a platform
-/// may know of the old one. The time only changes until a platform may know it: it is what a conversion is recognised
-/// by. None when all is as it was.
+/// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a
+/// platform may know of the old one. The time only changes until a platform may know it: it is what a conversion is
+/// recognised by. None when all is as it was.
 pub async fn restate(
     tx: &mut Tx,
     plans: &Plans,
@@ -92,7 +93,8 @@ pub async fn restate(
         from stood s
         where c.id = s.id and (s.is_worth_else or s.is_moved)
         returning
-            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!", c.retracted_at is not null as "is_retracted!""#,
+            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!",
+            c.retracted_at is not null as "is_retracted!""#,
         inbox_id,
         now,
     )
@@ -118,8 +120,8 @@ struct Told {
     platform: String,
 }
 
-/// The uploads of a conversion that their platforms may have received: a row that was never claimed can't have been sent.
-/// The caller has locked the conversion, so no claim comes in between.
+/// The uploads of a conversion that their platforms may have received: a row that was never claimed can't have been
+/// sent. The caller has locked the conversion, so no claim comes in between.
 async fn told(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<Told>, DbError> {
     let told = sqlx::query_as!(
         Told,
@@ -176,7 +178,8 @@ pub struct Retracted {
     pub platforms: Vec<String>,
 }
 
-/// Undoes the closing of a lost deal, once: takes it back where a platform may know of it, and drops it where none does.
+/// Undoes the closing of a lost deal, once: takes it back where a platform may know of it, and drops it where none
+/// does.
 pub async fn retract(
     tx: &mut Tx,
     plans: &Plans,
@@ -268,8 +271,8 @@ async fn skip(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Corrections to queue, as columns: the lane of each, the row it corrects, and for how many seconds after the conversion
-/// the platform takes it.
+/// Corrections to queue, as columns: the lane of each, the row it corrects, and for how many seconds after the
+/// conversion the platform takes it.
 struct Corrections {
     lanes: Vec<String>,
     adjusts: Vec<Uuid>,

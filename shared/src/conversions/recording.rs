@@ -15,10 +15,11 @@ pub(super) struct Written {
     pub is_undone: bool,
 }
 
-/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it is.
+/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it
+/// is.
 ///
-/// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives now
-/// waits and then sees the conversion.
+/// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
+/// now waits and then sees the conversion.
 pub(super) async fn insert_conversions(
     tx: &mut Tx,
     decisions: &[Decision],

@@ -188,8 +188,8 @@ impl FetchBack {
     }
 
     /// Asks for what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
-    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal` and
-    /// `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
+    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal`
+    /// and `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
     ///
     /// One request, two for HubSpot, of at most 10 seconds each.
     ///

@@ -81,8 +81,9 @@ pub enum Report {
 impl Source {
     /// What an item says.
     ///
-    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts that
-    /// are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make of them.
+    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts
+    /// that are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make
+    /// of them.
     #[must_use]
     pub fn read(&self, item: &Value, when: &Circumstances) -> Reading {
         let mut reader = Reader { source: self, item, when, errors: Vec::new(), warnings: Vec::new(), waits: false };

@@ -103,7 +103,8 @@ pub(super) fn said(rules: &[Rule], fields: &Fields, item: &Value) -> String {
     said.join(", ")
 }
 
-/// What an item must say where no rule holds: the pointer to the first thing the rules ask about, and what is wrong there.
+/// What an item must say where no rule holds: the pointer to the first thing the rules ask about, and what is wrong
+/// there.
 pub(super) fn expected(rules: &[Rule], fields: &Fields, item: &Value) -> (String, String) {
     let Some(subject) = rules.iter().find_map(|rule| rule.when.subjects().next()) else {
         return Default::default();

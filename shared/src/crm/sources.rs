@@ -73,8 +73,8 @@ pub struct Missing {
 }
 
 impl Sources {
-    /// Reads what an operator declared: each table is a source. The default source is there whether or not it is declared;
-    /// while its secrets are not set, nobody can authenticate to it.
+    /// Reads what an operator declared: each table is a source. The default source is there whether or not it is
+    /// declared; while its secrets are not set, nobody can authenticate to it.
     ///
     /// # Errors
     /// For the operator: what is wrong in which line, and how to put it right, for all sources at once.
@@ -82,7 +82,8 @@ impl Sources {
         Self::read(toml, secret, Lenience::None)
     }
 
-    /// The same before there are secrets: what can't be used without them is [`Source::missing`]. For trying, not for use.
+    /// The same before there are secrets: what can't be used without them is [`Source::missing`]. For trying, not for
+    /// use.
     ///
     /// # Errors
     /// As [`Sources::parse`].
@@ -187,8 +188,8 @@ impl Source {
     /// The items that a body holds: at most 100 objects.
     ///
     /// # Errors
-    /// Where the body isn't as it is declared: no JSON or form, another shape, a key or name that is there twice, deeper
-    /// than 16 levels, or with U+0000 in it.
+    /// Where the body isn't as it is declared: no JSON or form, another shape, a key or name that is there twice,
+    /// deeper than 16 levels, or with U+0000 in it.
     pub fn items(&self, body: &[u8]) -> Result<Vec<serde_json::Value>, Vec<FieldError>> {
         payload::items(body, self.encoding, self.items.as_ref()).map_err(|refusal| vec![refusal])
     }
@@ -233,7 +234,8 @@ fn check_name(name: &Spanned<String>) -> Result<(), Vec<Problem>> {
     Err(vec![Problem::at(name.span(), what)])
 }
 
-/// Of the operator's schemes each must work, of a ready declaration's alternatives one. What is missing of those is said.
+/// Of the operator's schemes each must work, of a ready declaration's alternatives one. What is missing of those is
+/// said.
 fn schemes(
     declared: &Declared,
     here: &std::ops::Range<usize>,

@@ -41,8 +41,8 @@ pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, at
     }
 }
 
-/// The values of this cookie: more than one while `COOKIE_DOMAIN` changes. Pair by pair, because the site's other cookies
-/// may hold anything; browsers send what isn't ASCII as it is.
+/// The values of this cookie: more than one while `COOKIE_DOMAIN` changes. Pair by pair, because the site's other
+/// cookies may hold anything; browsers send what isn't ASCII as it is.
 fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str> {
     let headers = request.headers().get_all(header::COOKIE).into_iter();
     let pairs = headers.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));

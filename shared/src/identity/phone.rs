@@ -131,7 +131,11 @@ fn is_spelled(written: &str, number: &PhoneNumber) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::option::weighted;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use proptest::sample::select;
     use rlibphonenumber::PHONE_NUMBER_UTIL;
+    use testing::cases;
 
     use super::*;
 
@@ -260,25 +264,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_text_breaks_it() {
-        // A linear congruential generator: the same texts in every run.
-        let mut state = 1_u64;
-        let mut next = |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from(state >> 33).unwrap() % below
-        };
-        let alphabet: Vec<_> =
-            "00112233445566778899++ ()-./~;=#*,xtel:isub\u{ff0b}\u{ff11}\u{661}½²Ⅷ\u{ad}\u{200f}😀ß".chars().collect();
-        let prefixes = ["", "+", "+49", "+1", "tel:+39", "00", "011", ";phone-context=+", ";ext="];
-        let regions: Vec<_> = REGIONS.split_ascii_whitespace().collect();
-        for _ in 0..5_000 {
-            let mut text = prefixes[next(prefixes.len())].to_owned();
-            text.extend((0..next(30)).map(|_| alphabet[next(alphabet.len())]));
-            let region = Region::parse(regions[next(regions.len())]).ok().filter(|_| next(4) > 0);
+    proptest! {
+        #![proptest_config(cases(5_000))]
+
+        #[test]
+        fn every_number_has_the_hash_of_its_international_form_or_the_reason_why_not(
+            text in concat!(
+                r"(|\+|\+49|\+1|tel:\+39|00|011|;phone-context=\+|;ext=)",
+                "([0-9]|[-+ ()./~;=#*,xtel:isub\u{ff0b}\u{ff11}\u{661}½²Ⅷ\u{ad}\u{200f}😀ß]){0,29}",
+            ),
+            region in weighted(0.75, select(REGIONS.split_ascii_whitespace().collect::<Vec<_>>())),
+        ) {
+            let region = region.map(|code| Region::parse(code).unwrap());
             if let Ok(phone) = Phone::parse(&text, region) {
-                assert_eq!(phone.as_str(), text.trim(), "{text}");
-                let _ = phone.hash();
+                prop_assert_eq!(phone.as_str(), text.trim());
+                match phone.hash() {
+                    Ok(hash) => {
+                        let number = e164(phone.as_str(), region).unwrap();
+                        let international = Phone::parse(&number, None).unwrap();
+                        prop_assert_eq!(international.hash(), Ok(hash), "{}", number);
+                    }
+                    Err(NoHash::NotInternational) => prop_assert!(text.contains(['+', '＋'])),
+                    Err(NoHash::NoCountry) => prop_assert_eq!(region, None),
+                    Err(NoHash::NotOf(asked)) => prop_assert_eq!(region, Some(asked)),
+                }
             }
         }
     }

@@ -184,7 +184,8 @@ pub async fn claim_received(
         from due, public.inbox_receipts r
         where e.id = due.id and r.id = e.receipt_id
         returning
-            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures, false as "is_taken!""#,
+            e.id, e.source, e.source_event_id, e.position, r.body, e.received_at, e.fetch_failures,
+            false as "is_taken!""#,
         now,
         i64::from(limit),
         now + LEASE,

@@ -1,14 +1,14 @@
-//! Losses. One is kept whatever is known of its deal, so that it doesn't matter which report comes first: a closing from
-//! before the loss is undone, one from after it stands.
+//! Losses. One is kept whatever is known of its deal, so that it doesn't matter which report comes first: a closing
+//! from before the loss is undone, one from after it stands.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 use crate::deals::Loss;
 
-/// Keeps the loss, the latest if there are several; one that is known already changes nothing. Holds back whoever matches
-/// the deal to its lead until the transaction ends: they record it first, or see the loss. The caller holds the deal's
-/// lock.
+/// Keeps the loss, the latest if there are several; one that is known already changes nothing. Holds back whoever
+/// matches the deal to its lead until the transaction ends: they record it first, or see the loss. The caller holds the
+/// deal's lock.
 pub async fn keep(tx: &mut Tx, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::losses::keep

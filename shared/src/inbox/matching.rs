@@ -51,8 +51,8 @@ pub struct Place {
     id: Uuid,
 }
 
-/// The place of the last of the next `limit` waiting deals; none when no more are waiting. All of them are looked at page
-/// by page: most find nothing, and a million of them are more than one statement may take.
+/// The place of the last of the next `limit` waiting deals; none when no more are waiting. All of them are looked at
+/// page by page: most find nothing, and a million of them are more than one statement may take.
 pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Result<Option<Place>, DbError> {
     let place = sqlx::query_as!(
         Place,
@@ -104,9 +104,9 @@ pub struct Match {
 
 /// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
 ///
-/// A lead is found by our own id (the operator's word, or the CRM's echo), else by any address it was ever known by, else
-/// by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the deal
-/// that has a click id, else the newest from before the deal, else the first from after it.
+/// A lead is found by our own id (the operator's word, or the CRM's echo), else by any address it was ever known by,
+/// else by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the
+/// deal that has a click id, else the newest from before the deal, else the first from after it.
 pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
     let (deal, email_hash, phone_hash, after, until) = match waiting {
         Waiting::Deal(id) => (Some(id), None, None, None, None),

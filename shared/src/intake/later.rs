@@ -160,8 +160,8 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     Ok(item)
 }
 
-/// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed, this
-/// is the guarantee. Answers how many found their lead.
+/// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
+/// this is the guarantee. Answers how many found their lead.
 pub async fn rematch(db: &Db, clock: &Clock, plans: &Plans, end: DateTime<Utc>) -> Result<u64, DbError> {
     let (mut matched, mut after) = (0, None);
     while clock.now() < end {

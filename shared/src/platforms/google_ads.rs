@@ -1,5 +1,5 @@
-//! Google Ads, told through the Data Manager API, or through the Google Ads API where the account may still use that for
-//! uploads. Retractions always go through the latter: the former has none.
+//! Google Ads, told through the Data Manager API, or through the Google Ads API where the account may still use that
+//! for uploads. Retractions always go through the latter: the former has none.
 
 mod ads_api;
 mod api;

@@ -46,8 +46,8 @@ pub enum Outcome {
     Unavailable(Reason, Option<TimeDelta>),
     /// The platform refuses us as such until somebody changes a setting; costs no attempt.
     Paused(Reason),
-    /// It was in a request that was refused because of another conversion, or its verdict couldn't be told from others';
-    /// it goes again in a request of its own. Costs no attempt.
+    /// It was in a request that was refused because of another conversion, or its verdict couldn't be told from
+    /// others'; it goes again in a request of its own. Costs no attempt.
     SendAlone(Reason),
     /// The platform can't use its click id; it goes again with what else there is. Costs no attempt, and happens once.
     OmitClickId(Reason),

@@ -60,7 +60,8 @@ pub async fn unconfirmed(
         select
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
             q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at, q.send_alone,
-            coalesce(c.gclid, c.gbraid, c.wbraid) is not null and coalesce(c.email_hash_google, c.phone_hash) is not null
+            coalesce(c.gclid, c.gbraid, c.wbraid) is not null
+                and coalesce(c.email_hash_google, c.phone_hash) is not null
                 and not q.omit_click_id as "can_omit_click_id!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
         from receipt r
@@ -190,7 +191,10 @@ pub async fn conclude(
                 send_alone = q.send_alone or s.send_alone,
                 omit_click_id = q.omit_click_id or s.omit_click_id,
                 dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
-                last_error = case when s.outcome in ('confirmed', 'processing') then null else coalesce(s.reason, q.last_error) end,
+                last_error = case
+                    when s.outcome in ('confirmed', 'processing') then null
+                    else coalesce(s.reason, q.last_error)
+                end,
                 last_error_code = case
                     when s.outcome in ('confirmed', 'processing') then null
                     else coalesce(s.reason_code, q.last_error_code)
@@ -205,11 +209,11 @@ pub async fn conclude(
                 http_status, request_id, outcome, reason_code, reason
             )
             select
-                exchange_id, $3, 'status', transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
-                outcome, reason_code, reason
+                exchange_id, $3, 'status', transport, rows_in_request, queue_ids, $2, duration_ms,
+                http_status, request_id, outcome, reason_code, reason
             from jsonb_to_recordset($4) as l (
-                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer, http_status smallint, request_id text,
-                outcome text, reason_code text, reason text
+                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer,
+                http_status smallint, request_id text, outcome text, reason_code text, reason text
             )
         )
         update public.platform_state
@@ -217,7 +221,9 @@ pub async fn conclude(
         where platform = $3 and state = 'paused'
             and exists (
                 -- A pause that only a question led to ends with an answer: there may be nothing to send for weeks.
-                select from concluded where outcome = 'confirmed' or (outcome = 'processing' and ends_with = 'acceptance')
+                select
+                from concluded
+                where outcome = 'confirmed' or (outcome = 'processing' and ends_with = 'acceptance')
             )"#,
         json(&conclusions)?,
         now,

@@ -29,7 +29,8 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
         r#"-- queue::work
         select
             p.platform as "platform!",
-            coalesce(s.state = 'paused', false) as "is_paused!", s.next_probe_at, coalesce(s.ends_with, '') as "ends_with!",
+            coalesce(s.state = 'paused', false) as "is_paused!", s.next_probe_at,
+            coalesce(s.ends_with, '') as "ends_with!",
             (
                 select count(*)
                 from (
@@ -85,13 +86,15 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
 }
 
 /// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
-/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform that
-/// nothing waits for.
+/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform
+/// that nothing waits for.
 pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::close_moot
         with moot as (
-            select q.id, 'deal_lost' as code, 'The deal was lost before the platform took it; it isn''t sent any more.' as why
+            select
+                q.id, 'deal_lost' as code,
+                'The deal was lost before the platform took it; it isn''t sent any more.' as why
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
             where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
@@ -130,7 +133,8 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
         set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
             locked_until = null, lock_token = null
         from moot
-        where q.id = moot.id and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        where q.id = moot.id and q.status in ('pending', 'failed')
+            and (q.locked_until is null or q.locked_until <= now())",
         now,
     )
     .execute(tx)
@@ -143,7 +147,9 @@ pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Resul
     let row = sqlx::query!(
         r#"-- queue::requests
         select
-            count(distinct exchange_id) filter (where attempted_at > $2::timestamptz - interval '1 minute') as "last_minute!",
+            count(distinct exchange_id) filter (
+                where attempted_at > $2::timestamptz - interval '1 minute'
+            ) as "last_minute!",
             count(distinct exchange_id) as "last_day!"
         from public.upload_attempts
         where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,

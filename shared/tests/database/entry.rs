@@ -10,7 +10,7 @@ use shared::inbox::listing::{ListedState, newest};
 use shared::inbox::matching::MatchedBy;
 use shared::{App, intake};
 use sqlx::PgPool;
-use testing::{app, execute, insert, match_waiting, start};
+use testing::{Row, app, execute, lead, match_waiting, start, waiting_deal};
 use uuid::Uuid;
 
 async fn find(app: &App<intake::Config>, name: &str) -> Vec<Entry> {
@@ -21,11 +21,10 @@ async fn find(app: &App<intake::Config>, name: &str) -> Vec<Entry> {
 async fn deal(pool: &PgPool, conversion_type: &str, day: u8) -> Uuid {
     let at = format!("2026-11-{day:02}T12:00:00Z");
     let deal = json!({
-        "source": "acme", "crm_deal_id": "D-7", "conversion_type": conversion_type, "value": 6000.5, "currency": "EUR",
-        "occurred_at": at, "email_hash": Hash::of("jane@example.com"), "payload_hash": Hash::of("a body"),
+        "source": "acme", "conversion_type": conversion_type, "value": 6000.5, "currency": "EUR", "occurred_at": at,
         "received_at": at,
     });
-    insert(pool, "inbox", &deal).await
+    waiting_deal("D-7", "jane@example.com").with(&deal).store(pool).await
 }
 
 /// An event with a body of its own that arrived on this day of November.
@@ -36,13 +35,12 @@ async fn event(pool: &PgPool, event: &Value, day: u8) -> Uuid {
         "verified_with": "ACME_SECRET", "headers": {"content-type": "application/json", "x-signature": null},
         "body": format!("\\x7b{day:02}7d"), "received_at": at,
     });
-    let receipt_id = insert(pool, "inbox_receipts", &receipt).await;
-    let mut row = json!({
+    let receipt_id = Row::of("inbox_receipts", &receipt).store(pool).await;
+    let row = json!({
         "receipt_id": receipt_id, "source": "acme", "source_event_id": receipt_id, "state": "taken",
         "crm_deal_id": "D-7", "received_at": at,
     });
-    row.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
-    insert(pool, "inbox_events", &row).await
+    Row::of("inbox_events", &row).with(event).store(pool).await
 }
 
 fn ids(entry: &Entry) -> Vec<Uuid> {
@@ -55,15 +53,8 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
     let inbox_id = deal(&pool, "closed", 20).await;
     let won = event(&pool, &json!({"inbox_id": inbox_id, "rule": "rule 1: stage = won"}), 20).await;
     let lost = event(&pool, &json!({}), 19).await;
-    let lead_id = insert(
-        &pool,
-        "leads",
-        &json!({
-            "email_hash": Hash::of("jane@example.com"), "gclid": "click", "click_at": "2026-11-18T12:00:00Z",
-            "created_at": "2026-11-18T12:00:00Z", "ad_user_data": "granted",
-        }),
-    )
-    .await;
+    let columns = json!({"click_at": "2026-11-18T12:00:00Z", "created_at": "2026-11-18T12:00:00Z"});
+    let lead_id = lead("jane@example.com").with(&columns).store(&pool).await;
     let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
     let conversion_id = matched.unwrap()[0].conversion_id;
 

@@ -11,19 +11,12 @@ use shared::leads::{self, NewLead};
 use shared::locks;
 use shared::{App, intake};
 use sqlx::PgPool;
-use testing::{app, insert, match_waiting, rows, start};
+use testing::{app, lead, match_waiting, rows, start, waiting_deal};
 
 /// A deal of jane@example.com.
 async fn deal(pool: &PgPool, id: &str, received_at: &str) {
-    deal_of(pool, "jane@example.com", id, received_at).await;
-}
-
-async fn deal_of(pool: &PgPool, email: &str, id: &str, received_at: &str) {
-    let deal = json!({
-        "source": "test", "crm_deal_id": id, "conversion_type": "closed", "occurred_at": received_at,
-        "email_hash": Hash::of(email), "payload_hash": "x", "received_at": received_at,
-    });
-    insert(pool, "inbox", &deal).await;
+    let columns = json!({"occurred_at": received_at, "received_at": received_at});
+    waiting_deal(id, "jane@example.com").with(&columns).store(pool).await;
 }
 
 async fn expire(app: &App<intake::Config>) -> u64 {
@@ -53,7 +46,7 @@ async fn a_deal_waits_90_days_and_stays_visible_as_expired(pool: PgPool) {
     assert_eq!(states(&pool).await, json!({"a second more": "expired", "90 days": "awaiting_lead"}));
     assert_eq!(expire(&app).await, 0);
 
-    insert(&pool, "leads", &json!({"email_hash": Hash::of("jane@example.com")})).await;
+    lead("jane@example.com").store(&pool).await;
     assert_eq!(rematch(&app, 10).await, 1);
     assert_eq!(states(&pool).await, json!({"a second more": "expired", "90 days": "matched"}));
     app.clock.advance(chrono::TimeDelta::days(1));
@@ -68,9 +61,10 @@ async fn a_lead_that_came_by_another_way_is_found_by_the_schedule_the_longest_wa
     }
     assert_eq!(rematch(&app, 10).await, 0);
     // The site's own code stores it, not POST /api/leads.
-    insert(&pool, "leads", &json!({"email_hash": Hash::of("jane@example.com")})).await;
+    lead("jane@example.com").store(&pool).await;
     assert_eq!(rematch(&app, 2).await, 2);
-    let expected = json!({"D-1": "matched", "D-2": "matched", "D-3": "awaiting_lead", "D-4": "awaiting_lead", "D-5": "awaiting_lead"});
+    let waits = "awaiting_lead";
+    let expected = json!({"D-1": "matched", "D-2": "matched", "D-3": waits, "D-4": waits, "D-5": waits});
     assert_eq!(states(&pool).await, expected);
     assert_eq!((rematch(&app, 10).await, rematch(&app, 10).await), (3, 0));
     assert_eq!(rows(&pool, "select 1 from public.conversions").await.len(), 5);
@@ -83,8 +77,8 @@ async fn a_deal_somebody_works_on_is_left_to_them(pool: PgPool) {
     let app = app(&pool);
     for day in 1..=4 {
         let email = format!("p{day}@example.com");
-        deal_of(&pool, &email, &format!("D-{day}"), &format!("2026-11-{day:02}T00:00:00Z")).await;
-        insert(&pool, "leads", &json!({"email_hash": Hash::of(&email)})).await;
+        waiting_deal(&format!("D-{day}"), &email).store(&pool).await;
+        lead(&email).store(&pool).await;
     }
     let (mine, theirs) = app
         .db

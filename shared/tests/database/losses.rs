@@ -10,23 +10,10 @@ use shared::leads;
 use shared::locks::{self, Locks};
 use shared::{App, intake};
 use sqlx::PgPool;
-use testing::{app, insert, match_waiting, row, rows, start};
+use testing::{app, lead, match_waiting, row, rows, start, waiting_deal};
 use tokio::sync::oneshot;
 
 use crate::inbox::lead_and_deal;
-
-/// A closed deal of a person, waiting since it closed.
-async fn deal(pool: &PgPool, email: &str, id: &str) {
-    let deal = json!({
-        "source": "test", "crm_deal_id": id, "conversion_type": "closed", "occurred_at": "2026-11-20T08:00:00Z",
-        "email_hash": Hash::of(email), "payload_hash": "x", "received_at": "2026-11-20T08:00:00Z",
-    });
-    insert(pool, "inbox", &deal).await;
-}
-
-async fn lead(pool: &PgPool, email: &str) {
-    insert(pool, "leads", &json!({"email_hash": Hash::of(email), "created_at": "2026-11-20T07:00:00Z"})).await;
-}
 
 fn loss(id: &str, lost_at: DateTime<Utc>) -> Loss {
     Loss { crm_deal_id: id.into(), lost_at, payload_hash: Hash::of(lost_at.to_string()) }
@@ -64,8 +51,8 @@ async fn somebody_waits(pool: &PgPool) -> bool {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_loss_waits_for_whoever_is_matching_its_deal(pool: PgPool) {
     let app = app(&pool);
-    deal(&pool, "jane@example.com", "D-1").await;
-    lead(&pool, "jane@example.com").await;
+    waiting_deal("D-1", "jane@example.com").store(&pool).await;
+    lead("jane@example.com").store(&pool).await;
     let (recorded, is_recorded) = oneshot::channel();
     let (lost, mut is_lost) = oneshot::channel();
     let schedule = app.db.tx(async |tx| {
@@ -94,8 +81,8 @@ async fn a_loss_and_a_match_that_come_at_once_do_not_miss_each_other(pool: PgPoo
     let app = app(&pool);
     for nth in 0..60 {
         let (email, id) = (format!("p{nth}@example.com"), format!("D-{nth}"));
-        deal(&pool, &email, &id).await;
-        lead(&pool, &email).await;
+        waiting_deal(&id, &email).store(&pool).await;
+        lead(&email).store(&pool).await;
         let (matched, lost) = if nth % 2 == 0 {
             tokio::join!(rematch(&app), lose(&app, &id))
         } else {
@@ -152,9 +139,9 @@ async fn two_deals_of_one_lead_lost_at_once_leave_it_lost(pool: PgPool) {
     for nth in 0..40 {
         let email = format!("p{nth}@example.com");
         let (one, other) = (format!("D-{nth}a"), format!("D-{nth}b"));
-        deal(&pool, &email, &one).await;
-        deal(&pool, &email, &other).await;
-        lead(&pool, &email).await;
+        waiting_deal(&one, &email).store(&pool).await;
+        waiting_deal(&other, &email).store(&pool).await;
+        lead(&email).store(&pool).await;
         assert_eq!(rematch(&app).await.unwrap().len(), 2);
         let (first, second) = tokio::join!(lose(&app, &one), lose(&app, &other));
         assert!(first.unwrap() && second.unwrap());

@@ -8,4 +8,5 @@ mod entry;
 mod inbox;
 mod losses;
 mod matching;
+mod migrated;
 mod queue;

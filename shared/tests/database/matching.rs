@@ -9,7 +9,7 @@ use shared::inbox::matching::{self, Waiting};
 use shared::money::Money;
 use shared::{App, intake};
 use sqlx::PgPool;
-use testing::{app, execute, insert, permutations, row, rows, start};
+use testing::{Row, app, execute, permutations, row, rows, start, store, waiting_deal};
 use uuid::Uuid;
 
 /// A report that names nobody, of a deal that closed now.
@@ -52,8 +52,7 @@ async fn rematch(app: &App<intake::Config>) -> u64 {
 }
 
 async fn lead(pool: &PgPool, address: &str) -> Uuid {
-    let columns = json!({"email_hash": Hash::of(address), "created_at": "2026-11-20T08:00:00Z", "gclid": "click"});
-    insert(pool, "leads", &columns).await
+    testing::lead(address).store(pool).await
 }
 
 /// State, rule, and lead of each deal.
@@ -85,8 +84,8 @@ async fn a_lead_is_known_by_every_address_it_ever_had(pool: PgPool) {
 async fn an_address_the_site_stores_itself_counts_too(pool: PgPool) {
     let app = app(&pool);
     receive(&app, &Deal { email: Some(email("joan@example.com")), ..report("D-1") }).await;
-    let joan = insert(&pool, "leads", &json!({"email": "Joan@example.com"})).await;
-    insert(&pool, "leads", &json!({"email": "not an address"})).await;
+    let joan = Row::of("leads", &json!({"email": "Joan@example.com"})).store(&pool).await;
+    Row::of("leads", &json!({"email": "not an address"})).store(&pool).await;
     assert_eq!(rematch(&app).await, 1);
     assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", joan]]));
 }
@@ -181,14 +180,12 @@ async fn the_operators_word_counts_before_the_crms(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn however_many_are_waiting_all_are_looked_at_again(pool: PgPool) {
     let app = app(&pool);
-    execute(
-        &pool,
-        "insert into public.inbox (source, crm_deal_id, conversion_type, occurred_at, email_hash, payload_hash, received_at)
-         select 'test', 'D-' || n, 'closed', '2026-11-20T11:00:00Z', encode(sha256(('p' || n || '@example.com')::bytea), 'hex'),
-            'x', '2026-11-01T00:00:00Z'::timestamptz + (n / 3) * interval '1 minute'
-         from generate_series(1, 2345) n",
-    )
-    .await;
+    let deals = (1..=2_345).map(|nth| {
+        let received_at = start() - TimeDelta::days(19) + TimeDelta::minutes(nth / 3);
+        let deal = waiting_deal(&format!("D-{nth}"), &format!("p{nth}@example.com"));
+        deal.with(&json!({"received_at": received_at}))
+    });
+    store(&pool, deals.collect()).await;
     for nth in [1, 500, 501, 1_000, 2_345] {
         lead(&pool, &format!("p{nth}@example.com")).await;
     }

@@ -9,7 +9,7 @@ use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{self, Receipt};
 use shared::queue::{self, Claim, Policy};
 use sqlx::PgPool;
-use testing::{app, app_with, execute, queue_row, row, rows, start};
+use testing::{app, app_with, due, execute, row, rows, start, store_due};
 use uuid::Uuid;
 
 const PLATFORM: &str = "google_ads";
@@ -79,7 +79,7 @@ fn within_a_tenth(delay: TimeDelta, of: TimeDelta) -> bool {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_refused_row_is_tried_again_ever_later_and_given_up_at_the_fifth_refusal(pool: PgPool) {
     let app = app(&pool);
-    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    let id = due().store(&pool).await;
     for (nth, delay) in
         [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)].into_iter().enumerate()
     {
@@ -115,9 +115,7 @@ async fn a_refused_row_is_tried_again_ever_later_and_given_up_at_the_fifth_refus
 #[sqlx::test(migrations = "../migrations")]
 async fn rows_refused_together_do_not_come_back_together(pool: PgPool) {
     let app = app(&pool);
-    for _ in 0..20 {
-        queue_row(&pool, &json!({}), &json!({})).await;
-    }
+    store_due(&pool, (0..20).map(|_| due())).await;
     settle(&app, &claim(&app, 100).await, &Outcome::Retry(reason())).await;
     let due = rows(&pool, "select next_retry_at from public.conversion_queue order by 1").await;
     let due: Vec<_> = due.iter().map(|row| time(&row["next_retry_at"]) - start()).collect();
@@ -128,7 +126,7 @@ async fn rows_refused_together_do_not_come_back_together(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_row_may_have_fewer_attempts(pool: PgPool) {
     let app = app(&pool);
-    let id = queue_row(&pool, &json!({"max_retries": 2}), &json!({})).await;
+    let id = due().queue(&json!({"max_retries": 2})).store(&pool).await;
     for status in ["failed", "dead_letter"] {
         settle(&app, &claim(&app, 9).await, &Outcome::Retry(reason())).await;
         assert_eq!(stored(&pool, id).await["status"], status);
@@ -139,8 +137,8 @@ async fn a_row_may_have_fewer_attempts(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_failed_request_costs_no_attempt_however_often(pool: PgPool) {
     let app = app(&pool);
-    let fresh = queue_row(&pool, &json!({}), &json!({})).await;
-    let refused = queue_row(&pool, &json!({"status": "failed", "retry_count": 4}), &json!({})).await;
+    let fresh = due().store(&pool).await;
+    let refused = due().queue(&json!({"status": "failed", "retry_count": 4})).store(&pool).await;
     let hour = TimeDelta::hours(1);
     let ladder = [TimeDelta::minutes(15), TimeDelta::minutes(30), hour].into_iter().chain(std::iter::repeat(hour));
     for (nth, delay) in ladder.take(30).enumerate() {
@@ -161,7 +159,7 @@ async fn a_failed_request_costs_no_attempt_however_often(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_wait_that_the_platform_asks_for_is_kept(pool: PgPool) {
     let app = app(&pool);
-    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    let id = due().store(&pool).await;
     for wait in [TimeDelta::seconds(7), TimeDelta::hours(3), TimeDelta::zero()] {
         settle(&app, &claim(&app, 9).await, &Outcome::Unavailable(reason(), Some(wait))).await;
         assert_eq!(time(&stored(&pool, id).await["next_retry_at"]), app.clock.now() + wait);
@@ -187,7 +185,7 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
         (Outcome::Unsent, json!(["pending", null, false, null, "unsent"]), true),
     ];
     for (outcome, expected, open) in cases {
-        let id = queue_row(&pool, &json!({}), &json!({})).await;
+        let id = due().store(&pool).await;
         assert_eq!(settle(&app, &claim(&app, 9).await, &outcome).await, 1);
         let row = stored(&pool, id).await;
         let logged =
@@ -215,8 +213,8 @@ async fn what_settles_a_row_settles_it(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_acceptance_ends_a_pause(pool: PgPool) {
     let app = app(&pool);
-    queue_row(&pool, &json!({}), &json!({})).await;
-    queue_row(&pool, &json!({}), &json!({})).await;
+    due().store(&pool).await;
+    due().store(&pool).await;
     let state =
         async || -> State { app.db.tx(async |tx| breaker::state(tx, PLATFORM, app.clock.now()).await).await.unwrap() };
     let reason = reason();
@@ -241,7 +239,7 @@ async fn an_acceptance_ends_a_pause(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_lost_lease_cannot_write(pool: PgPool) {
     let app = app(&pool);
-    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    let id = due().store(&pool).await;
     let frozen = claim(&app, 9).await;
     // Leases go by Postgres' clock: the app's may stand where it likes.
     app.clock.advance(TimeDelta::days(1));
@@ -265,9 +263,7 @@ async fn a_lost_lease_cannot_write(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn no_row_is_claimed_twice(pool: PgPool) {
     let app = app(&pool);
-    for _ in 0..20 {
-        queue_row(&pool, &json!({}), &json!({})).await;
-    }
+    store_due(&pool, (0..20).map(|_| due())).await;
     // One inside the other: the first hasn't committed when the second looks.
     let (first, second) = app
         .db
@@ -307,7 +303,8 @@ async fn a_row_is_claimed_when_it_is_due_and_consent_allows(pool: PgPool) {
     for (columns, consent, sent, held) in cases {
         for (app, expected) in [(&send, sent), (&hold, held)] {
             let skip_reason = (consent == "denied").then_some("consent_denied");
-            queue_row(&pool, &columns, &json!({"ad_user_data": consent, "skip_reason": skip_reason})).await;
+            let conversion = json!({"ad_user_data": consent, "skip_reason": skip_reason});
+            due().queue(&columns).conversion(&conversion).store(&pool).await;
             assert_eq!(ids(&claim(app, 9).await).len(), usize::from(expected), "{columns} {consent}");
             execute(&pool, "delete from public.conversion_queue").await;
         }
@@ -325,7 +322,7 @@ async fn what_expires_first_goes_first(pool: PgPool) {
         (2, json!({"expires_at": "2026-11-22T00:00:00Z", "created_at": "2026-11-20T11:00:00Z"})),
         (1, json!({"expires_at": "2026-11-22T00:00:00Z", "created_at": "2026-11-20T10:00:00Z"})),
     ] {
-        expected.push((nth, queue_row(&pool, &columns, &json!({})).await));
+        expected.push((nth, due().queue(&columns).store(&pool).await));
     }
     expected.sort_unstable();
     for (nth, id) in expected {
@@ -340,7 +337,7 @@ async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
         "value": 6000.5, "currency": "EUR", "gclid": "click", "click_at": "2026-11-20T10:00:00Z",
         "email_hash_google": "a".repeat(64), "phone_hash": "b".repeat(64), "ad_personalization": "denied",
     });
-    queue_row(&pool, &json!({}), &conversion).await;
+    due().conversion(&conversion).store(&pool).await;
     let claimed = claim(&app, 1).await.conversions.remove(0);
     let money = claimed.money.unwrap();
     assert_eq!((money.value().to_string().as_str(), money.currency()), ("6000.5", "EUR"));
@@ -355,7 +352,7 @@ async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_verdict_is_asked_for_ever_later_until_it_comes(pool: PgPool) {
     let app = app(&pool);
-    let ids = [queue_row(&pool, &json!({}), &json!({})).await, queue_row(&pool, &json!({}), &json!({})).await];
+    let ids = [due().store(&pool).await, due().store(&pool).await];
     settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
     for minutes in [30, 30, 60, 120, 240, 480, 720, 720] {
         app.clock.advance(TimeDelta::minutes(minutes) - TimeDelta::microseconds(1));
@@ -393,7 +390,7 @@ async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
         (0, Outcome::SendAlone(reason()), "pending", 0, None),
     ];
     for (before, outcome, status, refusals, wait) in cases {
-        let id = queue_row(&pool, &json!({"retry_count": before}), &json!({})).await;
+        let id = due().queue(&json!({"retry_count": before})).store(&pool).await;
         settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
         // The next question is due at once, so that the clock needn't move.
         execute(&pool, "update public.conversion_queue set next_status_check_at = '2026-11-20T12:00:00Z'").await;
@@ -418,8 +415,8 @@ async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_pause_for_late_refusals_ends_with_a_confirmation(pool: PgPool) {
     let app = app(&pool);
-    queue_row(&pool, &json!({}), &json!({})).await;
-    queue_row(&pool, &json!({}), &json!({})).await;
+    due().store(&pool).await;
+    due().store(&pool).await;
     let reason = reason();
     let pause = Pause { reason: &reason, next_probe_at: start(), until_confirmed: true };
     let paused: Result<_, DbError> = app.db.tx(async |tx| breaker::pause(tx, PLATFORM, pause, start()).await).await;
@@ -444,7 +441,7 @@ async fn a_pause_for_late_refusals_ends_with_a_confirmation(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn without_a_verdict_for_seven_days_it_stays_unconfirmed(pool: PgPool) {
     let app = app(&pool);
-    let id = queue_row(&pool, &json!({}), &json!({})).await;
+    let id = due().store(&pool).await;
     settle(&app, &claim(&app, 9).await, &Outcome::Accepted { request_id: "r".into() }).await;
     app.clock.advance(TimeDelta::days(7));
     conclude(&app, &receipts(&app).await[0], Verdict::Processing).await;
@@ -462,7 +459,7 @@ async fn every_request_is_logged_with_what_it_came_to(pool: PgPool) {
     let app = app(&pool);
     for minute in 0..4 {
         let created = format!("2026-11-20T11:0{minute}:00Z");
-        queue_row(&pool, &json!({"created_at": created}), &json!({})).await;
+        due().queue(&json!({"created_at": created})).store(&pool).await;
     }
     let claim = claim(&app, 9).await;
     let id = |at: usize| claim.conversions[at].queue_id.to_string();

@@ -18,8 +18,8 @@ pub async fn fill(connection: &mut PgConnection, finished: i64, due: i64) -> any
     Ok(())
 }
 
-/// What refers to something is inserted with it, so nothing is looked up again; and indexes are made afterwards (`reindex`
-/// brings those back that aren't ready). Together that takes less than half the time.
+/// What refers to something is inserted with it, so nothing is looked up again; and indexes are made afterwards
+/// (`reindex` brings those back that aren't ready). Together that takes less than half the time.
 const FOR_MANY_ROWS: &str = "-- rows::FOR_MANY_ROWS
     set session_replication_role = replica;
     set work_mem = '256MB';
@@ -49,14 +49,15 @@ async fn insert(connection: &mut PgConnection, finished: bool, numbers: RangeInc
             )
             select
                 lead_id, 'Jane Doe', 'jane.' || n || '@example.com', email_hash, email_hash, phone_hash, gclid,
-                closed_at - interval '2 days', closed_at - interval '1 day', 'granted', 'granted', 'closed', 'lead-' || n
+                closed_at - interval '2 days', closed_at - interval '1 day', 'granted', 'granted', 'closed',
+                'lead-' || n
             from person
         ),
         conversion as (
             insert into public.conversions (
-                id, lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
-                gclid, click_at, email_hash, email_hash_google, phone_hash, ad_user_data, ad_personalization, matched_by,
-                created_at
+                id, lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at,
+                transaction_id, gclid, click_at, email_hash, email_hash_google, phone_hash, ad_user_data,
+                ad_personalization, matched_by, created_at
             )
             select
                 conversion_id, lead_id, 'closed', 1000 + n % 5000, 'EUR', n || ':closed', n, closed_at, transaction_id,
@@ -96,7 +97,9 @@ async fn log(connection: &mut PgConnection) -> anyhow::Result<()> {
         )
         select 'google_ads', operation, 'data_manager', queue_ids, attempted_at, 300, 200, request_id, outcome
         from (
-            select request_id, array_agg(id) as queue_ids, max(uploaded_at) as uploaded_at, max(confirmed_at) as confirmed_at
+            select
+                request_id, array_agg(id) as queue_ids, max(uploaded_at) as uploaded_at,
+                max(confirmed_at) as confirmed_at
             from public.conversion_queue
             where status = 'uploaded'
             group by request_id

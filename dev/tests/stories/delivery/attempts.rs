@@ -1,7 +1,7 @@
 //! The log of attempts: enough to explain what happened, and nothing personal.
 
 use chrono::TimeDelta;
-use dev::google::EventPoison;
+use google_sandbox::EventPoison;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -37,5 +37,6 @@ async fn every_request_is_in_the_log(pool: PgPool) {
             .fetch_all(&pool)
             .await
             .unwrap();
+    assert_eq!(personal.len(), 6);
     assert!(personal.iter().all(|it| !log.contains(it)), "{log}");
 }

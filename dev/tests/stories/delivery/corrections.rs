@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use crm_conversion::{ENDPOINT, handle};
-use dev::google::{AdjustmentType, Conversion, Endpoint, Fault, FaultKind};
+use google_sandbox::{AdjustmentType, Conversion, Endpoint, Fault, FaultKind};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use testing::{call, json_request, signed};
+use testing::{call, json_request, lead, signed};
 
 use super::Delivery;
 
@@ -13,13 +13,7 @@ impl Delivery {
     /// A lead, and its deal closed and uploaded for 100 EUR.
     async fn with_uploaded_deal(pool: &PgPool, changed: &[(&str, &str)]) -> Self {
         let delivery = Self::new(pool, changed).await;
-        delivery
-            .execute(
-                "insert into public.leads (email_hash, email_hash_google, gclid, click_at, ad_user_data, created_at)
-                 select encode(sha256('jane@example.com'), 'hex'), encode(sha256('jane@example.com'), 'hex'), 'Click-1',
-                    '2026-11-20T12:00:00Z', 'granted', '2026-11-20T13:00:00Z'",
-            )
-            .await;
+        lead("jane@example.com").store(pool).await;
         assert_eq!(delivery.close(100).await["status"], "queued");
         assert_eq!(delivery.tick().await.accepted, 1);
         delivery

@@ -1,7 +1,7 @@
 //! One odd row, or an odd answer, must not stop the others, and no pause is for ever.
 
 use chrono::TimeDelta;
-use dev::google::{Endpoint, EventPoison, Fault, FaultKind, FieldStyle, Poison, RowPoison};
+use google_sandbox::{Endpoint, EventPoison, Fault, FaultKind, FieldStyle, Poison, RowPoison};
 use sqlx::PgPool;
 
 use super::{Delivery, counts};
@@ -59,7 +59,12 @@ async fn what_is_left_of_a_batch_is_not_to_blame_for_it(pool: PgPool) {
     delivery.add_due(0..1_100).await;
     delivery.google.decide("adtrail-7", "PROCESSING_ERROR_REASON_INVALID_EVENT");
     delivery.tick().await;
-    delivery.execute("delete from public.leads where id <> md5('lead8')::uuid").await;
+    delivery
+        .execute(
+            "delete from public.leads l using public.conversions c
+             where c.lead_id = l.id and c.transaction_id <> 'adtrail-8'",
+        )
+        .await;
     delivery.tick_after(TimeDelta::minutes(31)).await;
     delivery.ticks(4).await;
     assert_eq!(delivery.statuses().await, counts(&[("uploaded", 1)]));

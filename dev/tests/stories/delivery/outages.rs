@@ -1,44 +1,44 @@
-//! Three days without Google.
+//! Days without Google.
 
 use chrono::TimeDelta;
-use dev::google::{Endpoint, Fault, FaultKind};
+use google_sandbox::{Endpoint, Fault, FaultKind};
 use sqlx::PgPool;
+use testing::scaled;
 
 use super::{Delivery, counts};
 
-const ROWS: i32 = 10_000;
 const TICK: TimeDelta = TimeDelta::minutes(15);
-const TICKS: i32 = 3 * 24 * 4;
 
 fn http(status: u16) -> FaultKind {
     FaultKind::Http { status, retry_after: None, reason: None, body: None }
 }
 
-/// Ten thousand due rows, three days of this, and then two runs.
+/// Many due rows, days of this, and then two runs.
 async fn outlast(pool: &PgPool, transport: &str, faults: &[(Endpoint, FaultKind)]) {
+    let (rows, ticks) = (scaled(10_000, 1_200), scaled(3, 1) * 24 * 4);
     let delivery = Delivery::new(pool, &[("GOOGLE_ADS_TRANSPORT", transport)]).await;
     delivery.google.keep_bodies(false);
-    delivery.add_due(0..ROWS).await;
+    delivery.add_due(0..rows).await;
     for (on, kind) in faults {
         delivery.google.script(Fault::once(*on, kind.clone()).times(u32::MAX)).unwrap();
     }
-    for tick in 0..TICKS {
+    for tick in 0..ticks {
         let summary = delivery.tick_after(TICK).await;
         assert_eq!((summary.accepted, summary.rejected), (0, 0), "tick {tick}");
         assert!(summary.paused.contains(&"google_ads"), "tick {tick}: {summary:?}");
     }
     let requests = delivery.google.requests();
     let calls = requests.ingest_calls + requests.click_conversion_calls + requests.token;
-    assert!(calls <= 3 * TICKS.unsigned_abs() as usize, "{calls} calls to a Google that is away");
-    assert_eq!(delivery.statuses().await, counts(&[("pending", ROWS.into())]));
+    assert!(i32::try_from(calls).unwrap() <= 3 * ticks, "{calls} calls to a Google that is away");
+    assert_eq!(delivery.statuses().await, counts(&[("pending", rows.into())]));
     assert_eq!(delivery.attempts_used().await, 0);
 
     delivery.google.clear_faults();
     delivery.tick_after(TICK).await;
     delivery.tick_after(TICK).await;
-    assert_eq!(delivery.statuses().await, counts(&[("uploaded", ROWS.into())]));
+    assert_eq!(delivery.statuses().await, counts(&[("uploaded", rows.into())]));
     assert_eq!(delivery.attempts_used().await, 0);
-    assert_eq!(delivery.google.conversions().len(), 10_000);
+    assert_eq!(i32::try_from(delivery.google.conversions().len()).unwrap(), rows);
 }
 
 #[sqlx::test(migrations = "../migrations")]

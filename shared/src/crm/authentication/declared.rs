@@ -1,4 +1,5 @@
-//! Schemes as they are declared. What can be wrong without knowing a secret is found here, where the parser knows the line.
+//! Schemes as they are declared. What can be wrong without knowing a secret is found here, where the parser knows the
+//! line.
 
 use std::fmt;
 
@@ -56,8 +57,8 @@ impl Declared {
     }
 }
 
-/// Makes tables of which the fields must go together be checked inside of the parser's visit: what is found later has no
-/// line. Their own `deserialize` is the one that serde makes of `remote = "Self"`, their `check` says the fix.
+/// Makes tables of which the fields must go together be checked inside of the parser's visit: what is found later has
+/// no line. Their own `deserialize` is the one that serde makes of `remote = "Self"`, their `check` says the fix.
 macro_rules! checked {
     ($($table:ident),+) => {$(
         impl<'de> Deserialize<'de> for $table {

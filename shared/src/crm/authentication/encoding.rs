@@ -1,4 +1,5 @@
-//! Bytes as text. There is one text for the same bytes, or two in hexadecimal, so that nothing in a signature may change.
+//! Bytes as text. There is one text for the same bytes, or two in hexadecimal, so that nothing in a signature may
+//! change.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

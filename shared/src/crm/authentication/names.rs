@@ -1,4 +1,5 @@
-//! The names in a declaration: of headers, of the settings that hold the secrets, and what else goes into a header or URL.
+//! The names in a declaration: of headers, of the settings that hold the secrets, and what else goes into a header or
+//! URL.
 
 use lambda_http::http::HeaderName;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -69,8 +70,8 @@ pub(super) struct Live {
 }
 
 impl Setting {
-    /// The current secret and, while it is being replaced, the one before. `read` makes bytes of a setting's text, or says
-    /// what it must be.
+    /// The current secret and, while it is being replaced, the one before. `read` makes bytes of a setting's text, or
+    /// says what it must be.
     pub(super) fn live(
         &self,
         lookup: Lookup<'_>,

@@ -93,8 +93,8 @@ impl Reader<'_> {
 const NO_AMOUNT: &str = "must be a number from 0 to 999999999999 with at most six decimals, such as 6000.5, without \
                          separators of thousands";
 
-/// A number written as 6000 or 6000.50. Whether 1.234 is a thousand and something depends on who wrote it, 1.234,56 isn't
-/// read either.
+/// A number written as 6000 or 6000.50. Whether 1.234 is a thousand and something depends on who wrote it, 1.234,56
+/// isn't read either.
 fn decimal(text: &str) -> Option<f64> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));

@@ -32,8 +32,8 @@ impl Api {
         self.tokens.token_for(self.scope).await.map(drop)
     }
 
-    /// Sends a request with an access token; once more with a new token if that one is refused. None when no request may
-    /// be made now.
+    /// Sends a request with an access token; once more with a new token if that one is refused. None when no request
+    /// may be made now.
     pub(super) async fn call(
         &self,
         allowance: &Allowance,

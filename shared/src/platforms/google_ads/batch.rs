@@ -1,5 +1,5 @@
-//! Many conversions in few requests. Google may refuse a whole request because of one conversion in it; then that one is
-//! found, and the others go out at once.
+//! Many conversions in few requests. Google may refuse a whole request because of one conversion in it; then that one
+//! is found, and the others go out at once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ pub(super) enum Answered {
     Failed(Outcome),
 }
 
-/// Sends conversions that were made ready, those that go `alone` one a request, the others with those of the same `group`.
-/// What couldn't be made ready is settled without a request.
+/// Sends conversions that were made ready, those that go `alone` one a request, the others with those of the same
+/// `group`. What couldn't be made ready is settled without a request.
 pub(super) async fn deliver_ready<'a, G, F, S>(
     conversions: &'a [Conversion],
     ready: &'a [Result<Value, Outcome>],
@@ -200,8 +200,8 @@ impl Delivery {
         true
     }
 
-    /// When several were refused, none of them named, and nothing got through: then it is the request, and no conversion
-    /// shall pay for that.
+    /// When several were refused, none of them named, and nothing got through: then it is the request, and no
+    /// conversion shall pay for that.
     fn hold_if_all_seem_bad(&mut self, refused: &[usize]) {
         if refused.len() >= SUSPICIOUS && !self.outcomes.iter().any(Outcome::is_accepted) {
             for row in refused {

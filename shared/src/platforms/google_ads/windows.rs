@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 pub(super) const YOUNGEST_CLICK: TimeDelta = TimeDelta::hours(6);
 /// The longest click-through window of a conversion action (Google Ads Help, "About conversion windows").
 pub(super) const CLICK: TimeDelta = TimeDelta::days(90);
-/// From the form to the conversion, for hashed e-mail and phone (Google Ads Help, "About enhanced conversions for leads").
+/// From the form to the conversion, for hashed e-mail and phone (Google Ads Help, "About enhanced conversions for
+/// leads").
 pub(super) const USER_DATA: TimeDelta = TimeDelta::days(63);
 /// From the conversion to its correction (Google Ads Help, "About conversion adjustments").
 pub(super) const ADJUSTMENT: TimeDelta = TimeDelta::days(54);

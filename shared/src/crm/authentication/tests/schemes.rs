@@ -211,9 +211,7 @@ fn a_caller_is_told_what_to_send() {
         "secret=<the secret> in the query string",
     ];
     let all = SIGNING.into_iter().chain([(HEADER, ""), (IN_URL, "")]);
-    for ((toml, _), expected) in all.zip(expected) {
-        assert_eq!(scheme(toml).expects(), expected);
-    }
+    assert_eq!(all.map(|(toml, _)| scheme(toml).expects()).collect::<Vec<_>>(), expected);
 }
 
 #[test]

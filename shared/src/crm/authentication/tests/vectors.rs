@@ -94,7 +94,8 @@ fn hmac() {
 
 #[test]
 fn ed25519() {
-    // RFC 8032, section 7.1, the second test; the key as plain base64, with the prefix of Standard Webhooks, and as PEM.
+    // RFC 8032, section 7.1, the second test; the key as plain base64, with the prefix of Standard Webhooks, and as
+    // PEM.
     let signature = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2\
                      eaeb4302aeeb00d291612bb0c00";
     for key in [

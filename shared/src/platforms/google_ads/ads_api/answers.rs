@@ -169,7 +169,8 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
     }
 }
 
-/// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent again.
+/// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent
+/// again.
 fn unattributed(error: &GoogleAdsError, answer: &Answer, now: DateTime<Utc>) -> Answered {
     let (meaning, reason) = error.meaning();
     // An error of Google's own is no conversion's, whatever it says.

@@ -311,7 +311,7 @@ mod tests {
 
     /// The values of every enum in `ErrorCode`, from Google's own descriptors.
     fn published() -> BTreeMap<String, Vec<String>> {
-        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/src/google/googleads_v26.fds"));
+        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/google/src/googleads_v26.fds"));
         let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
         let codes = pool.get_message_by_name("google.ads.googleads.v26.errors.ErrorCode").unwrap();
         let values = |kind: Kind| match kind {

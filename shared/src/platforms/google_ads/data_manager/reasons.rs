@@ -255,7 +255,7 @@ mod tests {
 
     /// The names of an enum in Google's own descriptors.
     fn published(name: &str) -> Vec<String> {
-        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/src/google/datamanager_v1.fds"));
+        let descriptors = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/google/src/datamanager_v1.fds"));
         let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
         let published = pool.get_enum_by_name(&format!("google.ads.datamanager.v1.{name}")).unwrap();
         published.values().map(|value| value.name().to_owned()).collect()

@@ -1,0 +1,71 @@
+//! The adjustments that were carried out.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::book::Identity;
+
+/// What an adjustment does to a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AdjustmentType {
+    /// It takes it back.
+    Retraction,
+    /// It gives it another value.
+    Restatement,
+}
+
+/// An adjustment that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReceivedAdjustment {
+    /// The conversion action's numeric id.
+    pub conversion_action: String,
+    /// Retraction or restatement.
+    pub adjustment_type: AdjustmentType,
+    /// The conversion's `orderId`. Empty when a `gclidDateTimePair` named it.
+    pub order_id: String,
+    /// The restated value.
+    pub value: Option<f64>,
+    /// The currency of that value, if it was said.
+    pub currency: Option<String>,
+    /// The `adjustmentDateTime`.
+    pub adjusted_at: DateTime<Utc>,
+    /// How many times it came: once it was carried out, later ones were refused as already done.
+    pub received: u32,
+}
+
+/// Retractions are the same whenever they are said to have happened.
+type Key = (String, Identity, AdjustmentType, Option<DateTime<Utc>>);
+
+/// The adjustments in the order of their first arrival.
+#[derive(Debug, Default)]
+pub(crate) struct AdjustmentLog {
+    carried_out: Vec<ReceivedAdjustment>,
+    places: HashMap<Key, usize>,
+}
+
+impl AdjustmentLog {
+    pub(crate) fn all(&self) -> &[ReceivedAdjustment] {
+        &self.carried_out
+    }
+
+    pub(crate) fn add(&mut self, target: Identity, adjustment: ReceivedAdjustment) {
+        let key = key(&adjustment.conversion_action, target, adjustment.adjustment_type, adjustment.adjusted_at);
+        self.places.insert(key, self.carried_out.len());
+        self.carried_out.push(adjustment);
+    }
+
+    /// Counts an adjustment that was carried out before.
+    pub(crate) fn repeat(&mut self, action: &str, target: Identity, kind: AdjustmentType, at: DateTime<Utc>) {
+        if let Some(&place) = self.places.get(&key(action, target, kind, at)) {
+            self.carried_out[place].received += 1;
+        }
+    }
+}
+
+fn key(action: &str, target: Identity, kind: AdjustmentType, at: DateTime<Utc>) -> Key {
+    (action.to_owned(), target, kind, (kind == AdjustmentType::Restatement).then_some(at))
+}

@@ -1,0 +1,224 @@
+//! Where a request may send its events: the rules on `destinations`.
+
+use std::collections::HashSet;
+
+use axum::http::StatusCode;
+
+use crate::account::GoogleAccount;
+use crate::answer::{Refusal, Violation};
+use crate::request::{Destination, ProductAccount};
+
+const MOST_DESTINATIONS: usize = 10;
+
+/// What Google rejects in the destinations, whoever sends them.
+pub(crate) fn violations(destinations: &[Destination]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if destinations.is_empty() {
+        let problem = "At least one destination is required.";
+        found.push(Violation::new("destinations", "REQUIRED_FIELD_MISSING", problem));
+    }
+    if destinations.len() > MOST_DESTINATIONS {
+        let problem = "A request takes at most 10 destinations.";
+        found.push(Violation::new("destinations", "TOO_MANY_DESTINATIONS", problem));
+    }
+    let mut references = HashSet::new();
+    for (index, destination) in destinations.iter().enumerate() {
+        let path = format!("destinations[{index}]");
+        let reference = destination.reference.as_str();
+        if !reference.is_empty() && !references.insert(reference) {
+            found.push(Violation::new(
+                format!("{path}.reference"),
+                "DUPLICATE_DESTINATION_REFERENCE",
+                "Another destination has this reference.",
+            ));
+        }
+        check_accounts(destination, &path, &mut found);
+        check_action(&destination.product_destination_id, &path, &mut found);
+    }
+    found
+}
+
+fn check_accounts(destination: &Destination, path: &str, found: &mut Vec<Violation>) {
+    match &destination.operating_account {
+        Some(account) => check_account(account, &format!("{path}.operating_account"), found),
+        None => found.push(Violation::new(
+            format!("{path}.operating_account"),
+            "REQUIRED_FIELD_MISSING",
+            "The operating account is required.",
+        )),
+    }
+    if let Some(account) = &destination.login_account {
+        check_account(account, &format!("{path}.login_account"), found);
+    }
+    if destination.linked_account.is_some() {
+        found.push(Violation::new(
+            format!("{path}.linked_account"),
+            "LINKED_ACCOUNT_ONLY_ALLOWED_WITH_DATA_PARTNER_LOGIN_ACCOUNT",
+            "A linked account needs a data partner as login account.",
+        ));
+    }
+}
+
+fn check_account(account: &ProductAccount, path: &str, found: &mut Vec<Violation>) {
+    let field = format!("{path}.account_type");
+    match &account.account_type {
+        Some(account_type) if account_type.is("GOOGLE_ADS") => {}
+        Some(account_type) if account_type.is_defined() => found.push(Violation::new(
+            field,
+            "INVALID_DESTINATION",
+            "The sandbox has accounts of type GOOGLE_ADS only.",
+        )),
+        Some(_) => found.push(Violation::new(field, "INVALID_ENUM_VALUE", "Not an account type.")),
+        None => found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", "The account type is required.")),
+    }
+    let id = account.account_id.as_str();
+    if id.len() != 10 || !is_digits(id) {
+        found.push(Violation::new(
+            format!("{path}.account_id"),
+            "INVALID_DESTINATION",
+            "A Google Ads customer id has ten digits and no hyphens.",
+        ));
+    }
+}
+
+fn check_action(id: &str, path: &str, found: &mut Vec<Violation>) {
+    let field = format!("{path}.product_destination_id");
+    if id.is_empty() {
+        let problem = "The conversion action's id is required.";
+        found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", problem));
+    } else if !is_digits(id) {
+        let problem = "A conversion action's id is a number, not a resource name.";
+        found.push(Violation::new(field, "INVALID_CONVERSION_ACTION_ID", problem));
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the caller, who holds the account's credentials, may write to every destination. The
+/// login account defaults to the operating account.
+pub(crate) fn check_access(account: &GoogleAccount, destinations: &[Destination]) -> Result<(), Refusal> {
+    let entrance = account.login_customer_id.as_ref().unwrap_or(&account.customer_id);
+    let may_write = destinations.iter().all(|destination| {
+        let operating = destination.operating_account.as_ref();
+        let login = destination.login_account.as_ref().or(operating);
+        operating.is_some_and(|operating| operating.account_id == account.customer_id)
+            && login.is_some_and(|login| login.account_id == *entrance)
+    });
+    if may_write { Ok(()) } else { Err(Refusal::usual(StatusCode::FORBIDDEN, None)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn destination() -> Value {
+        json!({
+            "reference": "won",
+            "operatingAccount": {"accountType": "GOOGLE_ADS", "accountId": "1234567890"},
+            "productDestinationId": "987654321",
+        })
+    }
+
+    fn parsed(destinations: &Value) -> Vec<Destination> {
+        serde_json::from_value(destinations.clone()).expect("destinations")
+    }
+
+    /// Changes one place of a good destination and returns the only violation.
+    #[track_caller]
+    fn violation(pointer: &str, value: Value) -> (String, String) {
+        let mut destinations = json!([destination()]);
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+        let parent = destinations.pointer_mut(parent).expect("a parent");
+        parent[name] = value;
+        let found = violations(&parsed(&destinations));
+        let [only] = &found[..] else {
+            panic!("{pointer}: {found:?}");
+        };
+        (only.field.clone(), only.reason.clone())
+    }
+
+    #[test]
+    fn a_good_destination_passes() {
+        assert_eq!(violations(&parsed(&json!([destination()]))), []);
+    }
+
+    #[test]
+    fn a_bad_destination_is_named() {
+        for (pointer, value, field, reason) in [
+            ("/0/operatingAccount", Value::Null, "operating_account", "REQUIRED_FIELD_MISSING"),
+            (
+                "/0/operatingAccount/accountType",
+                Value::Null,
+                "operating_account.account_type",
+                "REQUIRED_FIELD_MISSING",
+            ),
+            (
+                "/0/operatingAccount/accountType",
+                json!("GOOGLE_ANALYTICS_PROPERTY"),
+                "operating_account.account_type",
+                "INVALID_DESTINATION",
+            ),
+            (
+                "/0/operatingAccount/accountId",
+                json!("123-456-7890"),
+                "operating_account.account_id",
+                "INVALID_DESTINATION",
+            ),
+            (
+                "/0/productDestinationId",
+                json!("customers/1234567890/conversionActions/987654321"),
+                "product_destination_id",
+                "INVALID_CONVERSION_ACTION_ID",
+            ),
+            ("/0/productDestinationId", json!(""), "product_destination_id", "REQUIRED_FIELD_MISSING"),
+        ] {
+            let expected = (format!("destinations[0].{field}"), reason.to_owned());
+            assert_eq!(violation(pointer, value), expected);
+        }
+    }
+
+    #[test]
+    fn references_are_unique_and_destinations_are_one_to_ten() {
+        let reason = |count: usize| {
+            let destinations = vec![destination(); count];
+            let found = violations(&parsed(&json!(destinations)));
+            found.last().map(|violation| violation.reason.clone())
+        };
+        assert_eq!(reason(0).as_deref(), Some("REQUIRED_FIELD_MISSING"));
+        assert_eq!(reason(1), None);
+        assert_eq!(reason(2).as_deref(), Some("DUPLICATE_DESTINATION_REFERENCE"));
+        let eleven: Vec<Value> = (0..11)
+            .map(|index| {
+                let mut destination = destination();
+                destination["reference"] = json!(format!("action-{index}"));
+                destination
+            })
+            .collect();
+        let found = violations(&parsed(&json!(eleven)));
+        assert_eq!(found[0].reason, "TOO_MANY_DESTINATIONS");
+    }
+
+    #[test]
+    fn only_the_account_behind_the_credentials_is_open() {
+        let mut account = GoogleAccount::dev();
+        let mut destinations = parsed(&json!([destination()]));
+        assert!(check_access(&account, &destinations).is_ok());
+
+        account.login_customer_id = Some("9876543210".to_owned());
+        assert!(check_access(&account, &destinations).is_err());
+
+        let manager = json!({"accountType": "GOOGLE_ADS", "accountId": "9876543210"});
+        destinations[0].login_account = serde_json::from_value(manager).ok();
+        assert!(check_access(&account, &destinations).is_ok());
+
+        account.login_customer_id = None;
+        assert!(check_access(&account, &destinations).is_err());
+
+        account.customer_id = "1111111111".to_owned();
+        assert!(check_access(&account, &parsed(&json!([destination()]))).is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! What the sandbox accepted, and what it will say about it later.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::adjustment_log::AdjustmentLog;
+use crate::book::{Amount, Arrival, Book, Identity, Transport};
+use crate::request::{Event, IngestEventsRequest};
+use crate::status::{RequestStatus, Verdict};
+
+/// One conversion at one destination. Google matches on `transactionId` within a conversion
+/// action: a second event with the same one adjusts the first instead of counting again.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceivedEvent {
+    /// The request that brought it, the latest if it came more than once.
+    pub request_id: String,
+    /// The event's `transactionId`.
+    #[serde(rename = "transactionId")]
+    pub transaction_id: String,
+    /// How many times it was accepted.
+    pub received: u32,
+    /// The destination, exactly as the latest request wrote it. Null when bodies are not kept.
+    pub destination: Value,
+    /// The event, exactly as the latest request wrote it. Null when bodies are not kept.
+    pub event: Value,
+    /// When it was accepted last.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What one request brought to one of its destinations.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub destination: Arc<Value>,
+    pub record_count: u64,
+    /// How many of the records processing refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// What the script says instead.
+    pub scripted: Option<Verdict>,
+    /// Google does not change a verdict that it told.
+    pub is_told: bool,
+}
+
+/// An event was booked at a conversion action under a `transactionId`.
+type Place = (String, String);
+
+/// Everything accepted so far.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub book: Book,
+    pub adjustments: AdjustmentLog,
+    events: Vec<ReceivedEvent>,
+    places: HashMap<Place, usize>,
+    submissions: HashMap<String, Vec<Submission>>,
+    /// Every destination ever written, once.
+    destinations: Vec<Arc<Value>>,
+    /// Why processing refuses the events with a `transactionId`.
+    decisions: HashMap<String, String>,
+}
+
+impl Ledger {
+    /// Books a request that passed every check. `raw` is the same request as it was written.
+    pub(crate) fn accept(
+        &mut self,
+        request_id: &str,
+        request: &IngestEventsRequest,
+        raw: &Value,
+        keep_bodies: bool,
+        now: DateTime<Utc>,
+    ) {
+        let mut submissions: Vec<Submission> = (0..request.destinations.len())
+            .map(|index| Submission {
+                destination: self.known(&raw["destinations"][index]),
+                record_count: 0,
+                refused: BTreeMap::new(),
+                scripted: None,
+                is_told: false,
+            })
+            .collect();
+        let kept = |value: &Value| if keep_bodies { value.clone() } else { Value::Null };
+        for (event_index, event) in request.events.iter().enumerate() {
+            for (index, destination) in event.targets(&request.destinations) {
+                let submission = &mut submissions[index];
+                submission.record_count += 1;
+                let action = &destination.product_destination_id;
+                self.receive(
+                    (action.clone(), event.transaction_id.clone()),
+                    ReceivedEvent {
+                        request_id: request_id.to_owned(),
+                        transaction_id: event.transaction_id.clone(),
+                        received: 1,
+                        destination: kept(&submission.destination),
+                        event: kept(&raw["events"][event_index]),
+                        received_at: now,
+                    },
+                );
+                if let Some(reason) = self.decisions.get(&event.transaction_id) {
+                    *submission.refused.entry(reason.clone()).or_default() += 1;
+                } else {
+                    let arrival = arrival(event, (request_id.to_owned(), index), now);
+                    self.book.arrive(action, Identity::Order(event.transaction_id.clone()), arrival);
+                }
+            }
+        }
+        self.submissions.insert(request_id.to_owned(), submissions);
+    }
+
+    fn receive(&mut self, place: Place, mut event: ReceivedEvent) {
+        if let Some(&index) = self.places.get(&place) {
+            event.received += self.events[index].received;
+            self.events[index] = event;
+        } else {
+            self.places.insert(place, self.events.len());
+            self.events.push(event);
+        }
+    }
+
+    fn known(&mut self, destination: &Value) -> Arc<Value> {
+        if let Some(known) = self.destinations.iter().find(|known| ***known == *destination) {
+            return known.clone();
+        }
+        let destination = Arc::new(destination.clone());
+        self.destinations.push(destination.clone());
+        destination
+    }
+
+    /// The events in the order of their first arrival.
+    pub(crate) fn events(&self) -> &[ReceivedEvent] {
+        &self.events
+    }
+
+    /// What a request brought, one entry per destination. `None` for a request never accepted.
+    pub(crate) fn submissions(&mut self, request_id: &str) -> Option<&mut [Submission]> {
+        self.submissions.get_mut(request_id).map(Vec::as_mut_slice)
+    }
+
+    /// Settles a request by a verdict from the script.
+    pub(crate) fn settle(&mut self, request_id: &str, verdict: &Verdict) {
+        for (index, submission) in self.submissions.get_mut(request_id).into_iter().flatten().enumerate() {
+            submission.scripted = Some(verdict.clone());
+            if verdict.status == RequestStatus::Failed {
+                self.book.refuse_submission(request_id, index);
+            }
+        }
+    }
+
+    /// Lets processing refuse the events with this `transactionId`: those to come, and those whose verdict nobody
+    /// knows yet.
+    pub(crate) fn decide(&mut self, transaction_id: String, reason: String) {
+        let submissions = &mut self.submissions;
+        self.book.refuse(&Identity::Order(transaction_id.clone()), |(request_id, index)| {
+            let submission = submissions.get_mut(request_id).and_then(|submissions| submissions.get_mut(*index));
+            let open = submission.filter(|submission| !submission.is_told);
+            if let Some(submission) = open {
+                *submission.refused.entry(reason.clone()).or_default() += 1;
+                return true;
+            }
+            false
+        });
+        self.decisions.insert(transaction_id, reason);
+    }
+
+    /// Lets processing take the next events with this `transactionId`. Those it refused stay refused.
+    pub(crate) fn undecide(&mut self, transaction_id: &str) {
+        self.decisions.remove(transaction_id);
+    }
+
+    /// Forgets the events, the conversions and the adjustments. The status of their requests can still be asked for.
+    pub(crate) fn forget_events(&mut self) {
+        self.events.clear();
+        self.places.clear();
+        self.book = Book::default();
+        self.adjustments = AdjustmentLog::default();
+    }
+}
+
+impl Submission {
+    /// What Google says of it once it is processed.
+    pub(crate) fn status(&self) -> RequestStatus {
+        if let Some(scripted) = &self.scripted {
+            return scripted.status;
+        }
+        let refused: u64 = self.refused.values().sum();
+        match refused {
+            0 => RequestStatus::Success,
+            _ if refused < self.record_count => RequestStatus::PartialSuccess,
+            _ => RequestStatus::Failed,
+        }
+    }
+
+    /// How many records were refused, by reason.
+    pub(crate) fn errors(&self) -> BTreeMap<String, u64> {
+        let Some(scripted) = &self.scripted else { return self.refused.clone() };
+        let usual = if scripted.status == RequestStatus::Failed { self.record_count } else { 1 };
+        let reason = scripted.reason.as_deref().unwrap_or("PROCESSING_ERROR_REASON_INTERNAL_ERROR");
+        [(reason.to_owned(), scripted.record_count.unwrap_or(usual))].into()
+    }
+}
+
+fn arrival(event: &Event, submission: (String, usize), now: DateTime<Utc>) -> Arrival {
+    let value = event.conversion_value.as_ref().and_then(Value::as_f64);
+    Arrival {
+        transport: Transport::DataManager,
+        occurred_at: event.event_timestamp.unwrap_or(now),
+        amount: value.map(|value| Amount { value, currency: Some(event.currency.clone()) }),
+        submission: Some(submission),
+    }
+}

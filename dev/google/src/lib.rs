@@ -1,0 +1,264 @@
+//! A sandbox Google for local development and tests: its token endpoints, the Data Manager API v1 and the conversion
+//! uploads of the Google Ads API, as a router at the paths Google has them. Never deployed.
+//!
+//! It never calls Google and never pretends to be Google: every answer carries `x-adtrail-sandbox: google`. It accepts
+//! what Google accepts, checked with Google's own message descriptors (`*.fds`), and rejects what Google is known to
+//! reject. It cannot know whether a click id exists, so every accepted event counts as matched.
+//!
+//! Of the product it uses only [`shared::clock::Clock`], so that a test can move its time together with the uploader's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::HeaderValue;
+use axum::http::header::DATE;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use shared::clock::Clock;
+use tokio::sync::watch;
+
+mod access;
+mod account;
+mod adjustment_log;
+mod ads;
+mod answer;
+mod aws_signature;
+mod book;
+mod control;
+mod currencies;
+mod destinations;
+mod endpoint;
+mod events;
+mod faults;
+mod iam_credentials;
+mod identifiers;
+mod ingest;
+mod ledger;
+mod poison;
+mod quota;
+mod request;
+mod schema;
+mod security_token_service;
+mod status;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccount, WorkloadIdentity};
+pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
+pub use ads::failure::ErrorCode;
+pub use book::{Conversion, Transport};
+pub use endpoint::{Endpoint, Requests};
+pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
+pub use ledger::ReceivedEvent;
+pub use poison::{EventPoison, Named, Poison, RowPoison};
+pub use status::{RequestStatus, Verdict};
+
+/// A running sandbox. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct GoogleSandbox(Arc<Sandbox>);
+
+struct Sandbox {
+    account: GoogleAccount,
+    clock: Clock,
+    memory: Mutex<Memory>,
+    /// Signals that events were accepted.
+    arrivals: watch::Sender<()>,
+}
+
+/// Everything that changes while the sandbox runs.
+struct Memory {
+    tokens: access::AccessTokens,
+    ledger: ledger::Ledger,
+    script: faults::Script,
+    poisons: poison::Poisons,
+    quota: quota::Quota,
+    requests: Requests,
+    keeps_bodies: bool,
+}
+
+impl GoogleSandbox {
+    /// A sandbox that has `account` and lives by the machine's clock.
+    #[must_use]
+    pub fn new(account: GoogleAccount) -> Self {
+        Self::with_clock(account, Clock::system())
+    }
+
+    /// A sandbox that lives by `clock`. An uploader under test should share it.
+    #[must_use]
+    pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
+        let memory = Memory {
+            tokens: access::AccessTokens::default(),
+            ledger: ledger::Ledger::default(),
+            script: faults::Script::default(),
+            poisons: poison::Poisons::default(),
+            quota: quota::Quota::default(),
+            requests: Requests::default(),
+            keeps_bodies: true,
+        };
+        Self(Arc::new(Sandbox { account, clock, memory: Mutex::new(memory), arrivals: watch::Sender::new(()) }))
+    }
+
+    /// The routes, at the paths that Google has them.
+    pub fn router(&self) -> Router {
+        let attended = |endpoint| from_fn_with_state((self.clone(), endpoint), endpoint::attend);
+        Router::new()
+            .route("/token", post(token::grant).route_layer(attended(Endpoint::Token)))
+            .route("/v1/token", post(security_token_service::exchange).route_layer(attended(Endpoint::SecurityTokens)))
+            .route(
+                "/v1/projects/-/serviceAccounts/{account}",
+                post(iam_credentials::generate).route_layer(attended(Endpoint::IamCredentials)),
+            )
+            .route("/v1/events:ingest", post(ingest::ingest).route_layer(attended(Endpoint::Ingest)))
+            .route("/v1/requestStatus:retrieve", get(status::retrieve).route_layer(attended(Endpoint::Status)))
+            .route(
+                "/{version}/customers/{call}",
+                post(ads::upload).route_layer(from_fn_with_state(self.clone(), ads::attend)),
+            )
+            .route("/sandbox/google/events", get(control::list_events).delete(control::forget_events))
+            .route("/sandbox/google/conversions", get(control::list_conversions))
+            .route("/sandbox/google/adjustments", get(control::list_adjustments))
+            .route(
+                "/sandbox/google/poisons",
+                get(control::list_poisons).post(control::add_poison).delete(control::clear_poisons),
+            )
+            .route(
+                "/sandbox/google/faults",
+                get(control::list_faults).post(control::script_fault).delete(control::clear_faults),
+            )
+            // The endpoints have a limit of their own, which is higher.
+            .layer(DefaultBodyLimit::disable())
+            .layer(map_response_with_state(self.clone(), mark))
+            .with_state(self.clone())
+    }
+
+    /// The accepted events in the order of their first arrival, one per `transactionId` and
+    /// destination.
+    #[must_use]
+    pub fn events(&self) -> Vec<ReceivedEvent> {
+        self.memory().ledger.events().to_vec()
+    }
+
+    /// The conversions as Google would count them, in the order of their first arrival: one per conversion action and
+    /// id, whichever API brought it. Events that processing refused are not among them.
+    #[must_use]
+    pub fn conversions(&self) -> Vec<Conversion> {
+        self.memory().ledger.book.conversions()
+    }
+
+    /// The adjustments that were carried out, in the order of their first arrival.
+    #[must_use]
+    pub fn adjustments(&self) -> Vec<ReceivedAdjustment> {
+        self.memory().ledger.adjustments.all().to_vec()
+    }
+
+    /// Waits until `reached` holds for the accepted events. Events are accepted before the call
+    /// that brought them is answered.
+    pub async fn wait_until(&self, mut reached: impl FnMut(&[ReceivedEvent]) -> bool) {
+        let mut arrivals = self.0.arrivals.subscribe();
+        let is_reached = |(): &()| reached(self.memory().ledger.events());
+        // It fails only when the sender is gone, and that lives as long as this handle.
+        let _ = arrivals.wait_for(is_reached).await;
+    }
+
+    /// The calls that arrived so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.memory().requests.clone()
+    }
+
+    /// Lets something go wrong.
+    ///
+    /// # Errors
+    /// The fault does not fit its endpoint, or a number in it is out of range.
+    pub fn script(&self, fault: Fault) -> Result<(), FaultRefused> {
+        self.memory().script.arm(fault)
+    }
+
+    /// Forgets the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.memory().script.disarm();
+    }
+
+    /// Has every request refused that contains this `transactionId` or `orderId`, because of it. One id takes one
+    /// [`EventPoison`] and one [`RowPoison`]; another one replaces it. It happens to requests that are right otherwise,
+    /// and to those that only validate too.
+    pub fn poison(&self, transaction_id: impl Into<String>, poison: impl Into<Poison>) {
+        self.memory().poisons.add(transaction_id.into(), poison.into());
+    }
+
+    /// Ends what [`GoogleSandbox::poison`] began.
+    pub fn unpoison(&self, transaction_id: &str) {
+        self.memory().poisons.remove(transaction_id);
+    }
+
+    /// Has Data Manager's processing refuse the events with this `transactionId`, for a `ProcessingErrorReason` or one
+    /// that Google has yet to invent: those to come, and those already there whose status nobody has been told. The
+    /// status of their request becomes `FAILED` at a destination where all records are refused, otherwise
+    /// `PARTIAL_SUCCESS`. A verdict from the script comes first.
+    pub fn decide(&self, transaction_id: impl Into<String>, reason: impl Into<String>) {
+        self.memory().ledger.decide(transaction_id.into(), reason.into());
+    }
+
+    /// Lets processing take the events with this `transactionId` that come from now on. What it refused stays refused.
+    pub fn undecide(&self, transaction_id: &str) {
+        self.memory().ledger.undecide(transaction_id);
+    }
+
+    /// How many Data Manager calls may come within 60 seconds of the sandbox's clock, ingest and status together.
+    /// Those beyond are answered with 429, before a fault can happen to them. No limit with `None`, as in the
+    /// beginning.
+    pub fn limit_per_minute(&self, calls: Option<u32>) {
+        self.memory().quota.limit = calls;
+    }
+
+    /// Makes every access token invalid that was handed out so far.
+    pub fn revoke_tokens(&self) {
+        self.memory().tokens = access::AccessTokens::default();
+    }
+
+    /// Whether the bodies of requests, and with them the events as they were written, are kept, as they are in the
+    /// beginning. Without them a run of 100,000 rows fits in memory.
+    pub fn keep_bodies(&self, keep: bool) {
+        self.memory().keeps_bodies = keep;
+    }
+
+    /// Forgets the events, the conversions, the adjustments and the calls. Access tokens stay valid, and the status of
+    /// a request accepted before can still be asked for.
+    pub fn clear(&self) {
+        let mut memory = self.memory();
+        memory.ledger.forget_events();
+        memory.requests = Requests::default();
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    fn account(&self) -> &GoogleAccount {
+        &self.0.account
+    }
+
+    /// A panic elsewhere leaves nothing half-written here, so a poisoned lock is as good as new.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self) {
+        self.0.arrivals.send_replace(());
+    }
+}
+
+/// Nobody shall take an answer for one of Google's. It tells the sandbox's time, as Google tells its own.
+async fn mark(State(sandbox): State<GoogleSandbox>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
+    if let Ok(date) = HeaderValue::from_str(&sandbox.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
+        headers.insert(DATE, date);
+    }
+    response
+}
