@@ -79,8 +79,8 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 /// comment, a raw string, a string, a character.
 fn too_long_in_rust(text: &str) -> Vec<usize> {
     let token = Regex::new(
-        r##"(?sx) (?<comment>//[^\n]*) | r\#"(?<raw>.*?)"\# | r"(?<bare>[^"]*)" | "(?<string>(?:[^"\\]|\\.)*)"
-            | '(?:[^'\\]|\\[^\n]+?)'"##,
+        r#"(?sx) (?<comment>//[^\n]*) | r\#"(?<raw>.*?)"\# | r"(?<bare>[^"]*)" | "(?<string>(?:[^"\\]|\\.)*)"
+            | '(?:[^'\\]|\\[^\n]+?)'"#,
     )
     .unwrap();
     let sql = Regex::new(r"^\s*(--|(alter|create|delete|drop|insert|select|set|truncate|update|with)\s)").unwrap();

@@ -9,8 +9,8 @@ use crate::config;
 use crate::db::Db;
 use crate::settings::{ConfigError, FromSettings, Settings, Values};
 
-/// Made once per sandbox, lent to every invocation. `C` is what the function itself reads from its settings, so that its
-/// binary has nothing in it that only other functions use.
+/// Made once per sandbox, lent to every invocation. `C` is what the function itself reads from its settings: its binary
+/// has nothing in it that only other functions use.
 pub struct App<C> {
     pub config: C,
     pub db: Arc<Db>,

@@ -170,7 +170,7 @@ pub async fn store(pool: &PgPool, rows: Vec<Row>) -> Vec<Uuid> {
         "insert into public.{table} ({names})
          select {names} from jsonb_populate_recordset(null::public.{table}, $1) returning id"
     );
-    let columns = Value::from_iter(rows.into_iter().map(|row| row.columns));
+    let columns: Value = rows.into_iter().map(|row| row.columns).collect();
     let ids = sqlx::query_scalar(&insert).bind(&columns).fetch_all(pool).await;
     ids.unwrap_or_else(|error| panic!("{table} refuses {}: {error}", columns[0]))
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use google_sandbox::GoogleAccount;
 use reqwest::StatusCode;
 use serde_json::json;
 use services::postgres::Postgres;
 use services::programs::private_folder;
 use services::{migrations, supabase_roles};
+use shared::clock::Clock;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use testing::{lead, scaled, store};
 use tokio::io::copy_bidirectional;
@@ -157,7 +158,7 @@ async fn outlast(end: End) {
     migrations::run(&door.url).await.unwrap();
     let pool = PgPoolOptions::new().connect(&door.url).await.unwrap();
     let stage = Arc::new(Stage::with_account(pool, GoogleAccount::dev(), |_| {}).await);
-    let now = Utc::now();
+    let now = Clock::system().now();
     let times = json!({"click_at": now - TimeDelta::days(1), "created_at": now - TimeDelta::hours(1)});
     let leads = (0..webhooks).map(|n| lead(&format!("jane{n}@example.com")).with(&times));
     store(&stage.pool, leads.collect()).await;
