@@ -16,14 +16,19 @@ pub const UTM_LIMIT: usize = 512;
 pub struct ClickId(String);
 
 impl ClickId {
+    /// The longest, in characters.
+    pub const LIMIT: i32 = 512;
+    /// What SQL matches columns with that the site may have filled itself. [`ClickId::parse`] is the same rule.
+    pub const PATTERN: &str = "^[A-Za-z0-9_-]+$";
+
     /// # Errors
     /// What a click id consists of.
     pub fn parse(text: &str) -> Result<Self, String> {
         let known = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-        if (1..=512).contains(&text.len()) && text.bytes().all(known) {
+        if is_one_of_up_to(text, Self::LIMIT, known) {
             Ok(Self(text.into()))
         } else {
-            Err("must be 1 to 512 letters, digits, hyphens or underscores".into())
+            Err(format!("must be 1 to {} letters, digits, hyphens or underscores", Self::LIMIT))
         }
     }
 
@@ -91,14 +96,19 @@ impl Click {
 pub struct SessionAttributes(String);
 
 impl SessionAttributes {
+    /// The longest, in characters.
+    pub const LIMIT: i32 = 4_096;
+    /// See [`ClickId::PATTERN`].
+    pub const PATTERN: &str = "^[A-Za-z0-9._=+/-]+$";
+
     /// # Errors
     /// What is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
-        if (1..=4_096).contains(&text.len()) && text.bytes().all(known) {
+        if is_one_of_up_to(text, Self::LIMIT, known) {
             Ok(Self(text.into()))
         } else {
-            Err("must be at most 4096 letters, digits and . _ - = + /, as Google's tag gives them".into())
+            Err(format!("must be at most {} letters, digits and . _ - = + /, as Google's tag gives them", Self::LIMIT))
         }
     }
 
@@ -107,6 +117,10 @@ impl SessionAttributes {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_one_of_up_to(text: &str, limit: i32, known: impl Fn(u8) -> bool) -> bool {
+    !text.is_empty() && i32::try_from(text.len()).is_ok_and(|length| length <= limit) && text.bytes().all(known)
 }
 
 /// The five UTMs of one touch.

@@ -19,6 +19,18 @@ pub enum ConsentStatus {
 crate::db::text_in_sql!(ConsentStatus);
 
 impl ConsentStatus {
+    const ALL: [Self; 3] = [Self::Granted, Self::Denied, Self::Unknown];
+
+    /// May data of somebody who said this be sent to a platform?
+    #[must_use]
+    pub fn may_be_sent(self, unknown: UnknownConsent) -> bool {
+        match self {
+            Self::Granted => true,
+            Self::Denied => false,
+            Self::Unknown => unknown == UnknownConsent::Send,
+        }
+    }
+
     /// # Errors
     /// The values allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -42,6 +54,12 @@ pub enum UnknownConsent {
 }
 
 impl UnknownConsent {
+    /// Every status that may be sent, for statements to compare with.
+    #[must_use]
+    pub fn sendable(self) -> Vec<ConsentStatus> {
+        ConsentStatus::ALL.into_iter().filter(|status| status.may_be_sent(self)).collect()
+    }
+
     /// # Errors
     /// The values allowed.
     pub fn parse(text: &str) -> Result<Self, String> {

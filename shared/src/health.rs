@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::consent::UnknownConsent;
+use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
 use crate::platforms::Plans;
 
@@ -149,7 +149,7 @@ pub async fn check(
                     and q.next_status_check_at is null as unconfirmed,
                 q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
-                c.ad_user_data = 'unknown' and not $1 as awaits_consent,
+                c.ad_user_data = 'unknown' and 'unknown' <> all($1::text[]) as awaits_consent,
                 -- A correction goes when what it corrects has gone.
                 coalesce(o.status in ('pending', 'failed'), false) as awaits_upload,
                 coalesce(p.state = 'paused', false) as is_paused
@@ -211,7 +211,7 @@ pub async fn check(
                 left join public.platform_state p on p.platform = id
             ) as platforms
         from row"#,
-        unknown_consent == UnknownConsent::Send,
+        &unknown_consent.sendable() as &[ConsentStatus],
         now,
         &configured,
     )

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::consent::{ConsentStatus, UnknownConsent};
+use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx, json};
 use crate::deals::ConversionType;
 use crate::identity::Hash;
@@ -63,7 +63,7 @@ pub async fn claim(
                 select *
                 from public.conversions
                 where id = q.conversion_id
-                    and (ad_user_data = 'granted' or (ad_user_data = 'unknown' and $3))
+                    and ad_user_data = any($3::text[])
                     and (q.adjusts is not null or retracted_at is null)
                 -- A value that is being changed is waited for by nobody and sent by the next claim.
                 for no key update skip locked
@@ -101,7 +101,7 @@ pub async fn claim(
             due.restated_at, due.retracted_at, due.lead_at"#,
         platform,
         now,
-        policy.unknown_consent == UnknownConsent::Send,
+        &policy.unknown_consent.sendable() as &[ConsentStatus],
         i64::try_from(limit).unwrap_or(i64::MAX),
         f64::from(LEASE_SECONDS),
         token,

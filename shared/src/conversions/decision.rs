@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::consent::ConsentStatus;
+use crate::consent::UnknownConsent;
 use crate::deals::transaction_id;
 use crate::inbox::matching::{Match, MatchedBy};
 use crate::platforms::{Plans, Window};
@@ -46,7 +46,7 @@ impl Decision {
             .wanting(found.conversion_type)
             .map(|plan| (plan.platform, plan.window(clicked_at, found.lead_at)))
             .collect();
-        let skip_reason = if found.ad_user_data == ConsentStatus::Denied {
+        let skip_reason = if !found.ad_user_data.may_be_sent(UnknownConsent::Send) {
             Some(SkipReason::ConsentDenied)
         } else if !found.has_click_id && !found.has_user_data {
             Some(SkipReason::NoAttribution)

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::decision::{Decision, SkipReason};
+use crate::attribution::{ClickId, SessionAttributes};
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::MatchedBy;
 
@@ -44,13 +45,12 @@ pub(super) async fn insert_conversions(
             l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
             d.transaction_id,
             -- The site may have had columns of its own by these names, with whatever in them.
-            case when l.gclid ~ '^[A-Za-z0-9_-]+$' and length(l.gclid) <= 512 then l.gclid end,
-            case when l.gbraid ~ '^[A-Za-z0-9_-]+$' and length(l.gbraid) <= 512 then l.gbraid end,
-            case when l.wbraid ~ '^[A-Za-z0-9_-]+$' and length(l.wbraid) <= 512 then l.wbraid end,
+            case when l.gclid ~ $8 and length(l.gclid) <= $9 then l.gclid end,
+            case when l.gbraid ~ $8 and length(l.gbraid) <= $9 then l.gbraid end,
+            case when l.wbraid ~ $8 and length(l.wbraid) <= $9 then l.wbraid end,
             l.click_at,
             case
-                when l.session_attributes ~ '^[A-Za-z0-9._=+/-]+$' and length(l.session_attributes) <= 4096
-                    then l.session_attributes
+                when l.session_attributes ~ $10 and length(l.session_attributes) <= $11 then l.session_attributes
             end,
             -- The address of the form is the one the click belongs to.
             coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
@@ -74,6 +74,10 @@ pub(super) async fn insert_conversions(
         &transaction_ids,
         &skip_reasons as &[Option<SkipReason>],
         now,
+        ClickId::PATTERN,
+        ClickId::LIMIT,
+        SessionAttributes::PATTERN,
+        SessionAttributes::LIMIT,
     )
     .fetch_all(tx)
     .await?;

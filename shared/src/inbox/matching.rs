@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::attribution::ClickId;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
@@ -132,7 +133,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
                 -- The site may have had columns of these names, with whatever in them.
                 exists (
                     select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
-                    where id ~ '^[A-Za-z0-9_-]+$' and length(id) <= 512
+                    where id ~ $8 and length(id) <= $9
                 ) as has_click_id
             -- One look-up in one index each: an "or" of all is a scan of all leads when a phone is shared by many.
             from (
@@ -171,6 +172,8 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         after.map(|place| place.id),
         until.map(|place| place.received_at),
         until.map(|place| place.id),
+        ClickId::PATTERN,
+        ClickId::LIMIT,
     )
     .fetch_all(tx)
     .await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Policy;
-use crate::consent::UnknownConsent;
+use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::queue::breaker::State;
 
@@ -37,11 +37,21 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
                     select
                     from public.conversion_queue q
                     join public.conversions c on c.id = q.conversion_id
+                    -- The same rows as queue::claim takes.
                     where q.platform = p.platform
                         and q.status in ('pending', 'failed')
                         and (q.next_retry_at is null or q.next_retry_at <= $2)
                         and (q.locked_until is null or q.locked_until <= now())
-                        and (c.ad_user_data = 'granted' or (c.ad_user_data = 'unknown' and $3))
+                        and c.ad_user_data = any($3::text[])
+                        and (q.adjusts is not null or c.retracted_at is null)
+                        and (
+                            q.adjusts is null
+                            or (
+                                select o.status in ('uploaded', 'dead_letter')
+                                from public.conversion_queue o
+                                where o.id = q.adjusts
+                            )
+                        )
                     limit $4
                 ) row
             ) as "due!",
@@ -55,7 +65,7 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
         left join public.platform_state s on s.platform = p.platform"#,
         platforms as &[&str],
         now,
-        policy.unknown_consent == UnknownConsent::Send,
+        &policy.unknown_consent.sendable() as &[ConsentStatus],
         MANY,
     )
     .fetch_all(tx)

@@ -10,3 +10,4 @@ mod losses;
 mod matching;
 mod migrated;
 mod queue;
+mod texts;

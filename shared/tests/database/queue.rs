@@ -22,6 +22,13 @@ async fn claim(app: &App<Policy>, limit: usize) -> Claim {
     claimed.unwrap()
 }
 
+/// How many rows the uploader is told are due.
+async fn count_due(app: &App<Policy>) -> usize {
+    let now = app.clock.now();
+    let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[PLATFORM], now).await).await;
+    work.unwrap()[0].due
+}
+
 /// The rows of a claim.
 fn ids(claim: &Claim) -> BTreeSet<Uuid> {
     claim.conversions.iter().map(|conversion| conversion.queue_id).collect()
@@ -305,9 +312,34 @@ async fn a_row_is_claimed_when_it_is_due_and_consent_allows(pool: PgPool) {
             let skip_reason = (consent == "denied").then_some("consent_denied");
             let conversion = json!({"ad_user_data": consent, "skip_reason": skip_reason});
             due().queue(&columns).conversion(&conversion).store(&pool).await;
+            assert_eq!(count_due(app).await, usize::from(expected), "{columns} {consent}");
             assert_eq!(ids(&claim(app, 9).await).len(), usize::from(expected), "{columns} {consent}");
             execute(&pool, "delete from public.conversion_queue").await;
         }
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_correction_is_due_when_what_it_corrects_was_sent_or_given_up(pool: PgPool) {
+    let app = app(&pool);
+    for (original, expected) in [
+        (json!({"status": "pending", "next_retry_at": "2026-11-21T00:00:00Z"}), 0),
+        (json!({"status": "failed", "retry_count": 1, "next_retry_at": "2026-11-21T00:00:00Z"}), 0),
+        (json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"}), 1),
+        (json!({"status": "dead_letter", "last_error": "why"}), 1),
+    ] {
+        let adjusts = due().queue(&json!({"platform": "another"})).queue(&original).store(&pool).await;
+        execute(
+            &pool,
+            &format!(
+                "insert into public.conversion_queue (conversion_id, platform, adjusts)
+                 select conversion_id, 'google_ads', id from public.conversion_queue where id = '{adjusts}'"
+            ),
+        )
+        .await;
+        assert_eq!(count_due(&app).await, expected, "{original}");
+        assert_eq!(ids(&claim(&app, 9).await).len(), expected, "{original}");
+        execute(&pool, "delete from public.conversion_queue").await;
     }
 }
 
