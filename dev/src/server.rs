@@ -43,25 +43,31 @@ pub fn router(app: &'static App, google: &GoogleSandbox, crm: &CrmSandbox) -> Ro
         .merge(crm.router())
 }
 
-/// The HTTP contract alone.
-pub fn api(app: &'static App) -> Router {
-    Router::new()
-        .route(track_visit::ENDPOINT.path, endpoint(app, &track_visit::ENDPOINT, track_visit::handle))
-        .route(track_event::ENDPOINT.path, endpoint(app, &track_event::ENDPOINT, track_event::handle))
-        .route(create_lead::ENDPOINT.path, endpoint(app, &create_lead::ENDPOINT, create_lead::handle))
-        .route(crm_conversion::ENDPOINT.path, endpoint(app, &crm_conversion::ENDPOINT, crm_conversion::handle))
-        .route(tracking_health::ENDPOINT.path, endpoint(app, &tracking_health::ENDPOINT, tracking_health::handle))
-        .fallback(async || to_axum(not_found()))
+/// Declares the functions that answer requests: each by the name of its binary and its crate.
+macro_rules! endpoints {
+    ($($binary:literal: $function:ident),+ $(,)?) => {
+        /// The binaries that answer requests.
+        pub const BINARIES: &[&str] = &[$($binary),+];
+
+        /// The endpoints of the HTTP contract.
+        pub const ENDPOINTS: &[&Endpoint] = &[$(&$function::ENDPOINT),+];
+
+        /// The HTTP contract alone.
+        pub fn api(app: &'static App) -> Router {
+            Router::new()
+                $(.route($function::ENDPOINT.path, endpoint(app, &$function::ENDPOINT, $function::handle)))+
+                .fallback(async || to_axum(not_found()))
+        }
+    };
 }
 
-/// The endpoints of the HTTP contract.
-pub const ENDPOINTS: [&Endpoint; 5] = [
-    &track_visit::ENDPOINT,
-    &track_event::ENDPOINT,
-    &create_lead::ENDPOINT,
-    &crm_conversion::ENDPOINT,
-    &tracking_health::ENDPOINT,
-];
+endpoints! {
+    "track-visit": track_visit,
+    "track-event": track_event,
+    "create-lead": create_lead,
+    "crm-conversion": crm_conversion,
+    "tracking-health": tracking_health,
+}
 
 /// Runs the uploader every `pause`, for ever.
 pub async fn schedule(app: &'static App, pause: Duration) {

@@ -266,3 +266,6 @@ fn refusal(outcomes: &[Outcome]) -> Option<&Outcome> {
     });
     paused.or(longest.filter(|_| away))
 }
+
+#[cfg(test)]
+mod tests;
