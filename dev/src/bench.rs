@@ -83,7 +83,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
 /// The functions were built together with this program.
 fn binaries() -> anyhow::Result<PathBuf> {
     let folder = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
-    for function in sandbox::FUNCTIONS {
+    for function in sandbox::functions() {
         ensure!(
             folder.join(function).is_file(),
             "there is no {function} in {}: run `make bench`, or `cargo build --release --workspace` first",

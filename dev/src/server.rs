@@ -46,41 +46,35 @@ pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSa
         .merge(crm.router())
 }
 
-/// The HTTP contract alone.
-pub fn api(functions: &'static Functions) -> Router {
-    let Functions { origins, track_visit, track_event, create_lead, crm_conversion, tracking_health, .. } = functions;
-    Router::new()
-        .route(
-            track_visit::ENDPOINT.path,
-            endpoint((origins, track_visit), &track_visit::ENDPOINT, track_visit::handle),
-        )
-        .route(
-            track_event::ENDPOINT.path,
-            endpoint((origins, track_event), &track_event::ENDPOINT, track_event::handle),
-        )
-        .route(
-            create_lead::ENDPOINT.path,
-            endpoint((origins, create_lead), &create_lead::ENDPOINT, create_lead::handle),
-        )
-        .route(
-            crm_conversion::ENDPOINT.path,
-            endpoint((origins, crm_conversion), &crm_conversion::ENDPOINT, crm_conversion::handle),
-        )
-        .route(
-            tracking_health::ENDPOINT.path,
-            endpoint((origins, tracking_health), &tracking_health::ENDPOINT, tracking_health::handle),
-        )
-        .fallback(async || to_axum(not_found()))
+/// Declares the functions that answer requests: each by the name of its binary and its crate.
+macro_rules! endpoints {
+    ($($binary:literal: $function:ident),+ $(,)?) => {
+        /// The binaries that answer requests.
+        pub const BINARIES: &[&str] = &[$($binary),+];
+
+        /// The endpoints of the HTTP contract.
+        pub const ENDPOINTS: &[&Endpoint] = &[$(&$function::ENDPOINT),+];
+
+        /// The HTTP contract alone.
+        pub fn api(functions: &'static Functions) -> Router {
+            let origins = &functions.origins;
+            Router::new()
+                $(.route(
+                    $function::ENDPOINT.path,
+                    endpoint((origins, &functions.$function), &$function::ENDPOINT, $function::handle),
+                ))+
+                .fallback(async || to_axum(not_found()))
+        }
+    };
 }
 
-/// The endpoints of the HTTP contract.
-pub const ENDPOINTS: [&Endpoint; 5] = [
-    &track_visit::ENDPOINT,
-    &track_event::ENDPOINT,
-    &create_lead::ENDPOINT,
-    &crm_conversion::ENDPOINT,
-    &tracking_health::ENDPOINT,
-];
+endpoints! {
+    "track-visit": track_visit,
+    "track-event": track_event,
+    "create-lead": create_lead,
+    "crm-conversion": crm_conversion,
+    "tracking-health": tracking_health,
+}
 
 /// Runs the uploader every `pause`, for ever.
 pub async fn schedule(app: &'static App<upload_conversions::Config>, pause: Duration) {

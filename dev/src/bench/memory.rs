@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Bench;
 use super::call::{Call, Person};
-use super::sandbox::{FUNCTIONS, Sandbox};
+use super::sandbox::{Sandbox, functions};
 use super::table::Table;
 
 const EARLY: usize = 200;
@@ -19,7 +19,7 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
         ["function", "first request", "request 200", "request 2000", "growth 200 to 2000"],
     );
     // Together: nothing is timed.
-    for (function, [first, early, late]) in try_join_all(FUNCTIONS.map(|function| grow(bench, function))).await? {
+    for (function, [first, early, late]) in try_join_all(functions().map(|function| grow(bench, function))).await? {
         let growth = late.zip(early).map(|(late, early)| late - early);
         table.row([function.into(), megabytes(first), megabytes(early), megabytes(late), megabytes(growth)]);
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Bench;
 use super::call::{Call, Person};
 use super::counting_proxy::{CountingProxy, Counts};
-use super::sandbox::{FUNCTIONS, Sandbox, UPLOADER};
+use super::sandbox::{Sandbox, UPLOADER, functions};
 use super::table::Table;
 
 struct Counted {
@@ -28,7 +28,7 @@ struct Line {
 /// Prints the table; answers the promises that were broken.
 pub async fn print(bench: &Bench) -> anyhow::Result<Vec<String>> {
     let mut sandboxes = Vec::new();
-    for function in FUNCTIONS {
+    for function in functions() {
         let proxy = CountingProxy::start(&bench.database_url).await?;
         let settings = bench.secrets.settings(&proxy.url("postgres"), &bench.google_url);
         sandboxes.push(Counted {

@@ -10,13 +10,15 @@ use tokio::process::{Child, Command};
 
 use super::call::Call;
 use crate::lambda_runtime::LambdaRuntime;
+use crate::server;
 
 /// Runs on a schedule; the others answer requests.
 pub const UPLOADER: &str = "upload-conversions";
 
-/// The binaries, in the order of the story.
-pub const FUNCTIONS: [&str; 6] =
-    ["track-visit", "track-event", "create-lead", "crm-conversion", UPLOADER, "tracking-health"];
+/// All binaries.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    server::BINARIES.iter().copied().chain([UPLOADER])
+}
 
 /// A running binary.
 pub struct Sandbox {

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::Bench;
 use super::samples::Samples;
-use super::sandbox::{FUNCTIONS, command};
+use super::sandbox::{command, functions};
 use super::table::Table;
 use crate::lambda_runtime::LambdaRuntime;
 
@@ -29,7 +29,7 @@ pub async fn print(bench: &Bench) -> anyhow::Result<()> {
     let runtime = LambdaRuntime::start().await?;
     let settings = bench.secrets.settings(&bench.database_url, &bench.google_url);
     let alone = bench.secrets.settings(NO_DATABASE, &bench.google_url);
-    let mut starts = FUNCTIONS.map(|function| (function, Samples::default(), Samples::default()));
+    let mut starts: Vec<_> = functions().map(|function| (function, Samples::default(), Samples::default())).collect();
     let (mut nothing, mut connect) = (Samples::default(), Samples::default());
     for _ in 0..TIMES {
         let started = Instant::now();

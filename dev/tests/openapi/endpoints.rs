@@ -63,7 +63,7 @@ mod tests {
         for (at, mistake, expected) in mistakes {
             let mut document = Document::read();
             document.put(&format!("{leads}{at}"), mistake);
-            let found = differences(&document, &ENDPOINTS);
+            let found = differences(&document, ENDPOINTS);
             assert!(found.iter().any(|line| line.starts_with(expected)), "{at}: {expected} not in {found:#?}");
         }
         assert_eq!(differences(&Document::read(), &ENDPOINTS[1..]).len(), 2);

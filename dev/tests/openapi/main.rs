@@ -46,7 +46,7 @@ fn the_document_is_valid() {
 fn the_document_names_the_endpoints_of_the_code_and_no_others() {
     let document = Document::read();
 
-    let differences = endpoints::differences(&document, &ENDPOINTS);
+    let differences = endpoints::differences(&document, ENDPOINTS);
 
     assert!(differences.is_empty(), "\n{}\n", differences.join("\n"));
     let name =

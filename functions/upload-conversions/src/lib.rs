@@ -291,3 +291,6 @@ fn refusal(outcomes: &[Outcome]) -> Option<&Outcome> {
     });
     paused.or(longest.filter(|_| away))
 }
+
+#[cfg(test)]
+mod tests;
