@@ -115,25 +115,27 @@ pub(super) async fn append(
     let (line_numbers, queue_ids): (Vec<i32>, Vec<Uuid>) = rows.unzip();
     sqlx::query!(
         "-- queue::log::append
+        with row as (
+            select line, array_agg(queue_id) as queue_ids
+            from unnest($13::integer[], $14::uuid[]) as r (line, queue_id)
+            group by line
+        )
         insert into public.upload_attempts (
             exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
             http_status, request_id, outcome, reason_code, reason
         )
         select
-            l.exchange_id, $1, $2, l.transport, l.rows_in_request,
-            (
-                select array_agg(r.queue_id order by r.nth)
-                from unnest($13::integer[], $14::uuid[]) with ordinality as r (line, queue_id, nth)
-                where r.line = l.line
-            ),
-            $3, l.duration_ms, l.http_status, l.request_id, l.outcome, l.reason_code, l.reason
+            l.exchange_id, $1, $2, l.transport, l.rows_in_request, row.queue_ids, $3, l.duration_ms, l.http_status,
+            l.request_id, l.outcome, l.reason_code, l.reason
         from unnest(
             $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::smallint[], $9::text[], $10::text[], $11::text[],
             $12::text[]
         ) with ordinality as l (
             exchange_id, transport, rows_in_request, duration_ms, http_status, request_id, outcome, reason_code,
             reason, line
-        )",
+        )
+        join row on row.line = l.line
+        order by l.line",
         platform,
         operation,
         now,
