@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::attribution::ClickId;
 use crate::consent::ConsentStatus;
-use crate::db::{DbError, Tx, json};
+use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
@@ -164,95 +164,12 @@ pub async fn settle(
         .zip(&delivery.outcomes)
         .map(|((conversion, counters), outcome)| Settlement::of(conversion.queue_id, *counters, outcome, now, policy))
         .collect();
-    let row = sqlx::query!(
-        r#"-- queue::settle
-        with settlement as materialized (
-            select *
-            from jsonb_to_recordset($1) as s (
-                id uuid, status text, retry_count integer, transport_failures integer, next_retry_at timestamptz,
-                request_id text, next_status_check_at timestamptz, send_alone boolean, omit_click_id boolean,
-                reason_code text, reason text, outcome text
-            )
-        ),
-        settled as (
-            update public.conversion_queue q
-            set status = s.status,
-                retry_count = s.retry_count,
-                transport_failures = s.transport_failures,
-                next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
-                request_id = coalesce(s.request_id, q.request_id),
-                uploaded_at = case when s.status = 'uploaded' then $2::timestamptz else q.uploaded_at end,
-                -- What the platform has had before was processed before.
-                confirmed_at = case when s.outcome in ('already_done', 'recorded') then $2 end,
-                next_status_check_at = s.next_status_check_at,
-                status_checks = 0,
-                send_alone = q.send_alone or s.send_alone,
-                omit_click_id = q.omit_click_id or s.omit_click_id,
-                (last_error, last_error_code) = (
-                    select
-                        case
-                            when keeps then q.last_error
-                            when s.status <> 'uploaded' then coalesce(s.reason, q.last_error)
-                        end,
-                        case
-                            when keeps then q.last_error_code
-                            when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
-                        end
-                    -- Without its click id nothing is left: the reason is why it had to go without.
-                    from (select q.omit_click_id and s.reason_code in ('no_identifiers', 'expired') as keeps) as reason
-                ),
-                dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
-                locked_until = null,
-                lock_token = null
-            from settlement s
-            where q.id = s.id and q.lock_token = $3 and q.status in ('pending', 'failed')
-            returning q.id, s.outcome
-        ),
-        logged as (
-            insert into public.upload_attempts (
-                exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
-                http_status, request_id, outcome, reason_code, reason
-            )
-            select
-                exchange_id, $4, $5, transport, rows_in_request, queue_ids, $2, duration_ms, http_status, request_id,
-                outcome, reason_code, reason
-            from jsonb_to_recordset($6) as l (
-                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer,
-                http_status smallint, request_id text, outcome text, reason_code text, reason text
-            )
-        ),
-        accepted as (
-            select bool_or(outcome <> 'accepted') as is_confirmation
-            from settled
-            where outcome in ('accepted', 'already_done', 'recorded')
-            having count(*) > 0
-        ),
-        state as (
-            insert into public.platform_state as p (platform, last_accepted_at)
-            select $4, $2 from accepted
-            on conflict (platform) do update
-            set last_accepted_at = excluded.last_accepted_at,
-                (state, reason, paused_at, next_probe_at, ends_with) = (
-                    select active.*
-                    from accepted,
-                        lateral (
-                            select 'active', null::text, null::timestamptz, null::timestamptz, 'acceptance'
-                            where p.ends_with = 'acceptance' or accepted.is_confirmation
-                            union all
-                            select p.state, p.reason, p.paused_at, p.next_probe_at, p.ends_with
-                            where p.ends_with = 'confirmation' and not accepted.is_confirmation
-                        ) active
-                )
-        )
-        select count(*) as "settled!" from settled"#,
-        json(&settlements)?,
-        now,
-        claim.token,
-        route.platform,
-        route.operation.as_str(),
-        json(&log::of_delivery(route, claim, delivery))?,
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(row.settled.try_into().unwrap_or(0))
+    let settled = settlement::write(tx, &settlements, claim.token, now).await?;
+    log::append(tx, route.platform, route.operation.as_str(), &log::of_delivery(route, claim, delivery), now).await?;
+    let is_accepted = |outcome: &String| matches!(outcome.as_str(), "accepted" | "already_done" | "recorded");
+    if settled.iter().any(is_accepted) {
+        let is_confirmation = settled.iter().any(|outcome| is_accepted(outcome) && outcome != "accepted");
+        breaker::accepted(tx, route.platform, is_confirmation, now).await?;
+    }
+    Ok(settled.len() as u64)
 }

@@ -102,3 +102,61 @@ pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -
     .await?;
     Ok(())
 }
+
+/// Notes that the platform accepted something, which ends its pause unless that waits for a confirmation.
+pub(super) async fn accepted(
+    tx: &mut Tx,
+    platform: &str,
+    is_confirmation: bool,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::breaker::accepted
+        insert into public.platform_state as p (platform, last_accepted_at)
+        values ($1, $2)
+        on conflict (platform) do update set last_accepted_at = excluded.last_accepted_at",
+        platform,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    resume(tx, platform, is_confirmation).await
+}
+
+/// Ends the platform's pause, unless that waits for a confirmation and this is none.
+pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::breaker::resume
+        update public.platform_state
+        set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
+        where platform = $1 and state = 'paused' and ($2 or ends_with = 'acceptance')",
+        platform,
+        is_confirmation,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the pauses of platforms that nothing waits for, so that nothing would ever end them.
+pub(super) async fn resume_idle(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::breaker::resume_idle
+        update public.platform_state s
+        set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
+        where s.state = 'paused' and s.next_probe_at <= $1
+            and not exists (
+                select
+                from public.conversion_queue q
+                where q.platform = s.platform
+                    and (
+                        q.status in ('pending', 'failed')
+                        or (q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is not null)
+                    )
+            )",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,21 +1,22 @@
 //! The log of attempts: append-only, what was asked and what it came to. No personal data.
 
-use serde::Serialize;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Claim;
+use crate::db::{DbError, Tx};
 use crate::platforms::{Delivery, Exchange, Outcome, Route};
 
-/// A line of the log of attempts: what one request came to, for those it came to the same for. Names are the SQL's.
-#[derive(Debug, Serialize)]
+/// A line of the log of attempts: one per request and distinct result.
+#[derive(Debug)]
 pub(super) struct Line<'a> {
     pub exchange_id: Uuid,
     pub queue_ids: Vec<Uuid>,
     /// None when nothing was sent.
     pub transport: Option<&'a str>,
-    pub rows_in_request: Option<usize>,
-    pub duration_ms: u64,
-    pub http_status: Option<u16>,
+    pub rows_in_request: Option<i32>,
+    pub duration_ms: i32,
+    pub http_status: Option<i16>,
     pub request_id: Option<&'a str>,
     pub outcome: &'a str,
     pub reason_code: Option<&'a str>,
@@ -30,10 +31,12 @@ impl<'a> Line<'a> {
             exchange_id: Uuid::new_v4(),
             queue_ids: Vec::new(),
             transport: exchange.map(|_| route.transport),
-            rows_in_request: request.map(|(_, rows)| rows),
+            rows_in_request: request.map(|(_, rows)| i32::try_from(rows).unwrap_or(i32::MAX)),
             duration_ms: exchange
-                .map_or(0, |exchange| u64::try_from(exchange.duration.as_millis()).unwrap_or(u64::MAX)),
-            http_status: exchange.and_then(|exchange| exchange.http_status),
+                .map_or(0, |exchange| i32::try_from(exchange.duration.as_millis()).unwrap_or(i32::MAX)),
+            http_status: exchange
+                .and_then(|exchange| exchange.http_status)
+                .and_then(|status| i16::try_from(status).ok()),
             request_id: exchange.and_then(|exchange| exchange.request_id.as_deref()),
             outcome: "",
             reason_code: None,
@@ -96,4 +99,59 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
     let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
     Line::new(route, None).group(unasked.map(|at| (id(&at), Told::of(&delivery.outcomes[at]))), &mut lines);
     lines
+}
+
+/// Appends lines; `operation` is what `upload_attempts.operation` says.
+pub(super) async fn append(
+    tx: &mut Tx,
+    platform: &str,
+    operation: &str,
+    lines: &[Line<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let column = |value: fn(&Line) -> Option<String>| lines.iter().map(value).collect::<Vec<_>>();
+    // Rows of lines have different lengths, which arrays of arrays can't have.
+    let rows = (1..).zip(lines).flat_map(|(number, line)| line.queue_ids.iter().map(move |id| (number, *id)));
+    let (line_numbers, queue_ids): (Vec<i32>, Vec<Uuid>) = rows.unzip();
+    sqlx::query!(
+        "-- queue::log::append
+        with row as (
+            select line, array_agg(queue_id) as queue_ids
+            from unnest($13::integer[], $14::uuid[]) as r (line, queue_id)
+            group by line
+        )
+        insert into public.upload_attempts (
+            exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
+            http_status, request_id, outcome, reason_code, reason
+        )
+        select
+            l.exchange_id, $1, $2, l.transport, l.rows_in_request, row.queue_ids, $3, l.duration_ms, l.http_status,
+            l.request_id, l.outcome, l.reason_code, l.reason
+        from unnest(
+            $4::uuid[], $5::text[], $6::integer[], $7::integer[], $8::smallint[], $9::text[], $10::text[], $11::text[],
+            $12::text[]
+        ) with ordinality as l (
+            exchange_id, transport, rows_in_request, duration_ms, http_status, request_id, outcome, reason_code,
+            reason, line
+        )
+        join row on row.line = l.line
+        order by l.line",
+        platform,
+        operation,
+        now,
+        &lines.iter().map(|line| line.exchange_id).collect::<Vec<_>>(),
+        &column(|line| line.transport.map(str::to_owned)) as &[Option<String>],
+        &lines.iter().map(|line| line.rows_in_request).collect::<Vec<_>>() as &[Option<i32>],
+        &lines.iter().map(|line| line.duration_ms).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.http_status).collect::<Vec<_>>() as &[Option<i16>],
+        &column(|line| line.request_id.map(str::to_owned)) as &[Option<String>],
+        &lines.iter().map(|line| line.outcome.to_owned()).collect::<Vec<_>>(),
+        &column(|line| line.reason_code.map(str::to_owned)) as &[Option<String>],
+        &column(|line| line.reason.map(str::to_owned)) as &[Option<String>],
+        &line_numbers,
+        &queue_ids,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

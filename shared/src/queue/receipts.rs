@@ -1,13 +1,12 @@
 //! Receipts: what a platform accepted isn't processed yet. Its verdict is asked for until there is one.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::Policy;
-use super::log::Line;
-use super::settlement::{Counters, Settlement};
-use crate::db::{DbError, Tx, json};
+use super::log::{self, Line};
+use super::settlement::{Columns, Counters, Settlement};
+use super::{Policy, breaker};
+use crate::db::{DbError, Tx};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
 /// The first question comes after [`Policy::confirm_after`], the next ones after twice the time, up to this.
@@ -104,9 +103,7 @@ pub async fn unconfirmed(
 }
 
 /// What a row becomes. Names are the SQL's.
-#[derive(Serialize)]
 struct Conclusion<'a> {
-    #[serde(flatten)]
     settlement: Settlement<'a>,
     receipt: &'a str,
 }
@@ -169,70 +166,66 @@ pub async fn conclude(
             .group(concluded.iter().map(|it| (it.settlement.id, it.settlement.told())), &mut lines);
         conclusions.extend(concluded);
     }
-    sqlx::query!(
-        r#"-- receipts::conclude
-        with conclusion as materialized (
-            select *
-            from jsonb_to_recordset($1) as s (
-                id uuid, receipt text, status text, retry_count integer, transport_failures integer,
-                next_retry_at timestamptz, next_status_check_at timestamptz, send_alone boolean, omit_click_id boolean,
-                reason_code text, reason text, outcome text
-            )
-        ),
-        concluded as (
-            update public.conversion_queue q
-            set status = s.status,
-                retry_count = s.retry_count,
-                transport_failures = s.transport_failures,
-                next_retry_at = s.next_retry_at,
-                confirmed_at = case when s.outcome = 'confirmed' then $2::timestamptz end,
-                status_checks = q.status_checks + 1,
-                next_status_check_at = s.next_status_check_at,
-                send_alone = q.send_alone or s.send_alone,
-                omit_click_id = q.omit_click_id or s.omit_click_id,
-                dead_lettered_at = case when s.status = 'dead_letter' then $2 end,
-                last_error = case
-                    when s.outcome in ('confirmed', 'processing') then null
-                    else coalesce(s.reason, q.last_error)
-                end,
-                last_error_code = case
-                    when s.outcome in ('confirmed', 'processing') then null
-                    else coalesce(s.reason_code, q.last_error_code)
-                end
-            from conclusion s
-            where q.id = s.id and q.request_id = s.receipt and q.status = 'uploaded' and q.confirmed_at is null
-            returning s.outcome
-        ),
-        logged as (
-            insert into public.upload_attempts (
-                exchange_id, platform, operation, transport, rows_in_request, queue_ids, attempted_at, duration_ms,
-                http_status, request_id, outcome, reason_code, reason
-            )
-            select
-                exchange_id, $3, 'status', transport, rows_in_request, queue_ids, $2, duration_ms,
-                http_status, request_id, outcome, reason_code, reason
-            from jsonb_to_recordset($4) as l (
-                exchange_id uuid, transport text, rows_in_request integer, queue_ids uuid[], duration_ms integer,
-                http_status smallint, request_id text, outcome text, reason_code text, reason text
-            )
-        )
-        update public.platform_state
-        set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
-        where platform = $3 and state = 'paused'
-            and exists (
-                -- A pause that only a question led to ends with an answer: there may be nothing to send for weeks.
-                select
-                from concluded
-                where outcome = 'confirmed' or (outcome = 'processing' and ends_with = 'acceptance')
-            )"#,
-        json(&conclusions)?,
-        now,
-        route.platform,
-        json(&lines)?,
-    )
-    .execute(tx)
-    .await?;
+    let outcomes = write(tx, &conclusions, now).await?;
+    log::append(tx, route.platform, "status", &lines, now).await?;
+    // A pause that only a question led to ends with an answer: there may be nothing to send for weeks.
+    if outcomes.iter().any(|outcome| matches!(outcome.as_str(), "confirmed" | "processing")) {
+        breaker::resume(tx, route.platform, outcomes.iter().any(|outcome| outcome == "confirmed")).await?;
+    }
     Ok(())
+}
+
+/// Writes verdicts on rows that still wait for them, and answers the outcomes of those.
+async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
+    let rows = Columns::of(conclusions.iter().map(|it| &it.settlement));
+    let receipts: Vec<_> = conclusions.iter().map(|it| it.receipt.to_owned()).collect();
+    let outcomes = sqlx::query_scalar!(
+        r#"-- queue::receipts::write
+        update public.conversion_queue q
+        set status = s.status,
+            retry_count = s.retry_count,
+            transport_failures = s.transport_failures,
+            next_retry_at = s.next_retry_at,
+            confirmed_at = case when s.outcome = 'confirmed' then $13::timestamptz end,
+            status_checks = q.status_checks + 1,
+            next_status_check_at = s.next_status_check_at,
+            send_alone = q.send_alone or s.send_alone,
+            omit_click_id = q.omit_click_id or s.omit_click_id,
+            dead_lettered_at = case when s.status = 'dead_letter' then $13 end,
+            last_error = case
+                when s.outcome in ('confirmed', 'processing') then null
+                else coalesce(s.reason, q.last_error)
+            end,
+            last_error_code = case
+                when s.outcome in ('confirmed', 'processing') then null
+                else coalesce(s.reason_code, q.last_error_code)
+            end
+        from unnest(
+            $1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[]
+        ) as s (
+            id, receipt, status, retry_count, transport_failures, next_retry_at, next_status_check_at, send_alone,
+            omit_click_id, reason_code, reason, outcome
+        )
+        where q.id = s.id and q.request_id = s.receipt and q.status = 'uploaded' and q.confirmed_at is null
+        returning s.outcome as "outcome!""#,
+        &rows.ids,
+        &receipts,
+        &rows.statuses,
+        &rows.retry_counts,
+        &rows.transport_failures,
+        &rows.next_retry_at as &[Option<DateTime<Utc>>],
+        &rows.next_status_check_at as &[Option<DateTime<Utc>>],
+        &rows.send_alone,
+        &rows.omit_click_id,
+        &rows.reason_codes as &[Option<String>],
+        &rows.reasons as &[Option<String>],
+        &rows.outcomes,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(outcomes)
 }
 
 /// Why the platform as such refuses us.

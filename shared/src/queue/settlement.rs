@@ -1,11 +1,11 @@
 //! What a row of the queue becomes after an attempt.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::Policy;
 use super::log::Told;
+use crate::db::{DbError, Tx};
 use crate::platforms::{Outcome, Reason};
 
 /// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
@@ -26,8 +26,8 @@ pub(super) struct Counters {
     pub transport_failures: i32,
 }
 
-/// What a row becomes. Names are the SQL's; an absent value leaves the column as it is.
-#[derive(Debug, Default, Serialize)]
+/// What a row becomes; an absent value leaves the column as it is.
+#[derive(Debug, Default)]
 pub(super) struct Settlement<'a> {
     pub id: Uuid,
     pub status: &'a str,
@@ -105,6 +105,112 @@ impl<'a> Settlement<'a> {
     pub(super) fn told(&self) -> Told<'a> {
         Told { outcome: self.outcome, reason_code: self.reason_code, reason: self.reason }
     }
+}
+
+/// Settlements as the columns of a statement.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub ids: Vec<Uuid>,
+    pub statuses: Vec<String>,
+    pub retry_counts: Vec<i32>,
+    pub transport_failures: Vec<i32>,
+    pub next_retry_at: Vec<Option<DateTime<Utc>>>,
+    pub request_ids: Vec<Option<String>>,
+    pub next_status_check_at: Vec<Option<DateTime<Utc>>>,
+    pub send_alone: Vec<bool>,
+    pub omit_click_id: Vec<bool>,
+    pub reason_codes: Vec<Option<String>>,
+    pub reasons: Vec<Option<String>>,
+    pub outcomes: Vec<String>,
+}
+
+impl Columns {
+    pub(super) fn of<'a, 'b: 'a>(settlements: impl Iterator<Item = &'a Settlement<'b>>) -> Self {
+        let mut columns = Self::default();
+        for it in settlements {
+            columns.ids.push(it.id);
+            columns.statuses.push(it.status.into());
+            columns.retry_counts.push(it.retry_count);
+            columns.transport_failures.push(it.transport_failures);
+            columns.next_retry_at.push(it.next_retry_at);
+            columns.request_ids.push(it.request_id.map(Into::into));
+            columns.next_status_check_at.push(it.next_status_check_at);
+            columns.send_alone.push(it.send_alone);
+            columns.omit_click_id.push(it.omit_click_id);
+            columns.reason_codes.push(it.reason_code.map(Into::into));
+            columns.reasons.push(it.reason.map(Into::into));
+            columns.outcomes.push(it.outcome.into());
+        }
+        columns
+    }
+}
+
+/// Writes settlements of rows that the claim with this token still holds, and answers the outcomes of those.
+pub(super) async fn write(
+    tx: &mut Tx,
+    settlements: &[Settlement<'_>],
+    token: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, DbError> {
+    let rows = Columns::of(settlements.iter());
+    let settled = sqlx::query_scalar!(
+        r#"-- queue::settlement::write
+        update public.conversion_queue q
+        set status = s.status,
+            retry_count = s.retry_count,
+            transport_failures = s.transport_failures,
+            next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
+            request_id = coalesce(s.request_id, q.request_id),
+            uploaded_at = case when s.status = 'uploaded' then $13::timestamptz else q.uploaded_at end,
+            -- What the platform has had before was processed before.
+            confirmed_at = case when s.outcome in ('already_done', 'recorded') then $13 end,
+            next_status_check_at = s.next_status_check_at,
+            status_checks = 0,
+            send_alone = q.send_alone or s.send_alone,
+            omit_click_id = q.omit_click_id or s.omit_click_id,
+            (last_error, last_error_code) = (
+                select
+                    case
+                        when keeps then q.last_error
+                        when s.status <> 'uploaded' then coalesce(s.reason, q.last_error)
+                    end,
+                    case
+                        when keeps then q.last_error_code
+                        when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
+                    end
+                -- Without its click id nothing is left: the reason is why it had to go without.
+                from (select q.omit_click_id and s.reason_code in ('no_identifiers', 'expired') as keeps) as reason
+            ),
+            dead_lettered_at = case when s.status = 'dead_letter' then $13 end,
+            locked_until = null,
+            lock_token = null
+        from unnest(
+            $1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::timestamptz[],
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[]
+        ) as s (
+            id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
+            omit_click_id, reason_code, reason, outcome
+        )
+        where q.id = s.id and q.lock_token = $14 and q.status in ('pending', 'failed')
+        returning s.outcome as "outcome!""#,
+        &rows.ids,
+        &rows.statuses,
+        &rows.retry_counts,
+        &rows.transport_failures,
+        &rows.next_retry_at as &[Option<DateTime<Utc>>],
+        &rows.request_ids as &[Option<String>],
+        &rows.next_status_check_at as &[Option<DateTime<Utc>>],
+        &rows.send_alone,
+        &rows.omit_click_id,
+        &rows.reason_codes as &[Option<String>],
+        &rows.reasons as &[Option<String>],
+        &rows.outcomes,
+        now,
+        token,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(settled)
 }
 
 /// How long a row waits after its next refusal; none when it is the last.

@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::Policy;
+use super::breaker::{self, State};
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
-use crate::queue::breaker::State;
 
 /// Counting due rows beyond this tells nothing new.
 const MANY: i64 = 10_000;
@@ -99,6 +99,7 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
 /// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform
 /// that nothing waits for.
 pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    breaker::resume_idle(tx, now).await?;
     sqlx::query!(
         "-- queue::close_moot
         with moot as (
@@ -123,21 +124,6 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
             where q.adjusts is null and q.status in ('pending', 'failed') and q.expires_at < $1
                 and c.ad_user_data = 'unknown' and coalesce(c.click_at < $1::timestamptz - interval '90 days', true)
                 and l.created_at < $1::timestamptz - interval '90 days'
-        ),
-        -- Nothing waits for the platform, so that nothing would ever end its pause.
-        idle as (
-            update public.platform_state s
-            set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
-            where s.state = 'paused' and s.next_probe_at <= $1
-                and not exists (
-                    select
-                    from public.conversion_queue q
-                    where q.platform = s.platform
-                        and (
-                            q.status in ('pending', 'failed')
-                            or (q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is not null)
-                        )
-                )
         )
         update public.conversion_queue q
         set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
