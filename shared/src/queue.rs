@@ -11,6 +11,8 @@ pub mod receipts;
 mod settlement;
 mod upkeep;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Conversion, Delivery, Facts, Route};
+use crate::platforms::{Conversion, Delivery, Facts, Outcome, Route};
 
 pub use policy::Policy;
 pub use settlement::LONGEST_ASKED_FOR;
@@ -166,10 +168,17 @@ pub async fn settle(
         .collect();
     let settled = settlement::write(tx, &settlements, claim.token, now).await?;
     log::append(tx, route.platform, route.operation.as_str(), &log::of_delivery(route, claim, delivery), now).await?;
-    let is_accepted = |outcome: &String| matches!(outcome.as_str(), "accepted" | "already_done" | "recorded");
-    if settled.iter().any(is_accepted) {
-        let is_confirmation = settled.iter().any(|outcome| is_accepted(outcome) && outcome != "accepted");
+    if let Some(is_confirmation) = acceptance(claim, delivery, &settled) {
         breaker::accepted(tx, route.platform, is_confirmation, now).await?;
     }
     Ok(settled.len() as u64)
+}
+
+/// Was any of the settled rows accepted, and if so, does that confirm one? What the platform has had before, it has
+/// processed before.
+fn acceptance(claim: &Claim, delivery: &Delivery, settled: &BTreeSet<Uuid>) -> Option<bool> {
+    let outcomes = claim.conversions.iter().zip(&delivery.outcomes);
+    let accepted =
+        outcomes.filter(|(conversion, outcome)| outcome.is_accepted() && settled.contains(&conversion.queue_id));
+    accepted.map(|(_, outcome)| !matches!(outcome, Outcome::Accepted { .. })).reduce(|any, it| any || it)
 }

@@ -1,5 +1,7 @@
 //! What a row of the queue becomes after an attempt.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -145,13 +147,13 @@ impl Columns {
     }
 }
 
-/// Writes settlements of rows that the claim with this token still holds, and answers the outcomes of those.
+/// Writes settlements of rows that the claim with this token still holds, and answers which those are.
 pub(super) async fn write(
     tx: &mut Tx,
     settlements: &[Settlement<'_>],
     token: Uuid,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, DbError> {
+) -> Result<BTreeSet<Uuid>, DbError> {
     let rows = Columns::of(settlements.iter());
     let settled = sqlx::query_scalar!(
         r#"-- queue::settlement::write
@@ -192,7 +194,7 @@ pub(super) async fn write(
             omit_click_id, reason_code, reason, outcome
         )
         where q.id = s.id and q.lock_token = $14 and q.status in ('pending', 'failed')
-        returning s.outcome as "outcome!""#,
+        returning q.id"#,
         &rows.ids,
         &rows.statuses,
         &rows.retry_counts,
@@ -210,7 +212,7 @@ pub(super) async fn write(
     )
     .fetch_all(tx)
     .await?;
-    Ok(settled)
+    Ok(settled.into_iter().collect())
 }
 
 /// How long a row waits after its next refusal; none when it is the last.
