@@ -92,8 +92,12 @@ impl<'a> Settings<'a> {
     }
 
     /// Notes what is wrong. A sentence without its full stop; it says the fix.
+    /// Several readers of one setting find the same, which is said once.
     pub fn refuse(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
+        let problem = problem.into();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Notes that a setting is missing.
@@ -151,8 +155,9 @@ impl<'a> Settings<'a> {
 
     /// Notes if it is one that anybody could know.
     pub fn check_own_secret(&mut self, name: &str) {
-        let is_weak = |secret: &str| secret.starts_with("dev-") || secret.len() < 16;
-        if self.is_deployed && self.secret(name).is_some_and(|secret| is_weak(secret.expose_secret())) {
+        let secret = self.as_written(name);
+        let is_weak = secret.starts_with("dev-") || secret.len() < 16;
+        if self.is_deployed && !secret.is_empty() && is_weak {
             self.refuse(format!(
                 "{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32"
             ));
@@ -170,7 +175,7 @@ impl<'a> Settings<'a> {
         match parse(&self.text(name)?) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.problems.push(format!("{name} {problem}"));
+                self.refuse(format!("{name} {problem}"));
                 None
             }
         }
@@ -202,5 +207,18 @@ mod tests {
         assert_eq!(deployed.matches("must be a secret of at least 16 characters").count(), 2, "{deployed}");
         assert!(deployed.contains("WEBHOOK_SECRET") && deployed.contains("HEALTH_KEY"), "{deployed}");
         assert_eq!(report(Settings::new(&values)), "");
+    }
+
+    #[test]
+    fn what_several_readers_find_is_said_once() {
+        let values = values(&[("COOKIE_DOMAIN", "example")]);
+        let mut settings = Settings::new(&values);
+        for _ in 0..2 {
+            settings.parsed("COOKIE_DOMAIN", |_| Err::<(), _>("must be a domain".into()));
+            settings.require(&["HEALTH_KEY"]);
+        }
+        let report = settings.finish(Some(())).unwrap_err().to_string();
+        let said = ["COOKIE_DOMAIN", "HEALTH_KEY"].map(|name| report.matches(name).count());
+        assert_eq!(said, [1, 1], "{report}");
     }
 }
