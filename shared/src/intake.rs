@@ -302,12 +302,12 @@ async fn reach(
         }
         if !conversions::reopen(tx, inbox_id).await? {
             let restated = conversions::restate(tx, &config.plans, inbox_id, now).await?;
-            let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
+            let Some(restated) = restated.filter(|it| it.value_changed || !it.was_retracted) else {
                 return Ok(duplicate);
             };
             // It may have closed before its loss after all.
             let retracted =
-                if restated.is_moved { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
+                if restated.time_changed { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
             return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }

@@ -18,18 +18,29 @@ pub struct Plan {
     pub click_window: TimeDelta,
     /// How long hashed e-mail and phone count, from the form on.
     pub user_data_window: TimeDelta,
-    /// The corrections it takes.
+    /// The corrections it accepts.
     pub corrections: Vec<Correction>,
 }
 
-/// A correction that a platform takes of what it was told.
+/// A correction that a platform accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Correction {
-    /// What it is told.
+    /// Restatement or retraction.
     pub operation: Operation,
     /// What `conversion_queue.platform` says of such rows.
     pub lane: &'static str,
-    /// How long after the conversion it takes them.
+    /// How long after the conversion it accepts them.
+    pub window: TimeDelta,
+}
+
+/// The lane in which the uploads of another one are corrected.
+#[derive(Clone, Copy, Debug)]
+pub struct CorrectionLane {
+    /// The lane of the uploads.
+    pub of: &'static str,
+    /// What `conversion_queue.platform` says of the corrections.
+    pub lane: &'static str,
+    /// How long after the conversion the platform accepts them.
     pub window: TimeDelta,
 }
 
@@ -73,10 +84,11 @@ impl Plans {
         used.flat_map(|plan| std::iter::once(plan.platform).chain(plan.corrections.iter().map(|it| it.lane))).collect()
     }
 
-    /// The platforms that take this correction, and how.
+    /// The lanes of this correction, of each platform that accepts it.
     #[must_use]
-    pub fn corrections(&self, operation: Operation) -> Vec<(&'static str, Correction)> {
+    pub fn corrections(&self, operation: Operation) -> Vec<CorrectionLane> {
         let of = |plan: &Plan| plan.corrections.iter().find(|it| it.operation == operation).copied();
-        self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?))).collect()
+        let lanes = self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
+        lanes.map(|(of, Correction { lane, window, .. })| CorrectionLane { of, lane, window }).collect()
     }
 }
