@@ -82,7 +82,7 @@ async fn without_a_database_the_body_is_read_all_the_same() {
     for (secret, is_verified) in [(ACME_SECRET, json!(true)), ("", Value::Null)] {
         let tested = document(&values(None, &[("ACME_SECRET", secret)]), &["crm", "test", "acme", &body]).await;
         assert_eq!(tested["verification"]["verified"], is_verified);
-        assert_eq!((&tested["rehearsed"], &tested["items"][0]["outcome"]), (&json!(false), &Value::Null));
+        assert_eq!((&tested["dry_run"], &tested["items"][0]["outcome"]), (&json!(false), &Value::Null));
         assert_eq!(tested["items"][0]["meaning"], "reached");
     }
 }

@@ -9,7 +9,7 @@ use shared::crm::authentication::{self, Refusal, Scheme};
 use shared::http::problem::FieldError;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, json};
 use shared::inbox::refusals;
-use shared::intake::{self, Outcome, Taken, Webhook};
+use shared::intake::{self, EventOutcome, Processed, Webhook};
 
 /// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
@@ -38,26 +38,26 @@ pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Respo
         }
     };
     let webhook = Webhook { source, verified, body: request.body(), headers: request.headers(), received_at };
-    let taken = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
-    answer(source, taken)
+    let processed = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
+    answer(source, processed)
 }
 
-fn answer(source: &Source, mut taken: Vec<Taken>) -> Result<Response, Problem> {
-    if taken.iter().all(|it| matches!(it.outcome, Outcome::Rejected { .. })) {
-        return Err(Problem::invalid_body(refusals_of(source, taken)));
+fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Problem> {
+    if processed.iter().all(|it| matches!(it.outcome, EventOutcome::Rejected { .. })) {
+        return Err(Problem::invalid_body(refusals_of(source, processed)));
     }
     if source.has_items() {
-        return Ok(json(StatusCode::OK, &json!({ "results": taken })));
+        return Ok(json(StatusCode::OK, &json!({ "results": processed })));
     }
-    let Some(it) = taken.pop() else { return Err(Problem::internal("a body without an event")) };
-    let waits = matches!(it.outcome, Outcome::AwaitingLead | Outcome::Received);
+    let Some(it) = processed.pop() else { return Err(Problem::internal("a body without an event")) };
+    let waits = matches!(it.outcome, EventOutcome::AwaitingLead | EventOutcome::Received);
     Ok(json(if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, &it))
 }
 
 /// What is wrong with each item, and where in the body.
-fn refusals_of(source: &Source, taken: Vec<Taken>) -> Vec<FieldError> {
-    let errors = taken.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
-        Outcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
+fn refusals_of(source: &Source, processed: Vec<Processed>) -> Vec<FieldError> {
+    let errors = processed.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
+        EventOutcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
         _ => Vec::new(),
     });
     errors.collect()
