@@ -167,7 +167,7 @@ impl Run<'_> {
                 break;
             }
             let mut delivery = platform.upload(&claim.conversions, allowance).await;
-            delivery.hold_unlike();
+            delivery.hold_paused_if_any_accepted();
             let now = app.clock.now();
             let settled = app
                 .db

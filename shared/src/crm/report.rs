@@ -187,8 +187,8 @@ impl Reader<'_> {
         self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
 
-    /// A field that a strict source refuses and another does without.
-    fn do_without(&mut self, field: &'static str, pointer: &str, detail: impl Into<String>) {
+    /// An invalid field: an error in a strict source, otherwise a warning.
+    fn warn_or_refuse(&mut self, field: &'static str, pointer: &str, detail: impl Into<String>) {
         let detail = detail.into();
         if self.source.strict {
             self.refuse(pointer, detail);

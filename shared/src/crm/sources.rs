@@ -154,10 +154,10 @@ impl Source {
             Default::default()
         });
         let fetch = declared.fetch.as_ref().and_then(|fetch| {
-            let asked = Asked::new(secret);
-            FetchBack::new(fetch.get_ref(), &|setting| asked.get(setting)).map_or_else(
+            let requested = RequestedSecrets::new(secret);
+            FetchBack::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
                 |what| {
-                    if lenience > Lenience::None && asked.in_vain() {
+                    if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });
                     } else {
                         problems.push(Problem::at(fetch.span(), what));
@@ -234,8 +234,8 @@ fn check_name(name: &Spanned<String>) -> Result<(), Vec<Problem>> {
     Err(vec![Problem::at(name.span(), what)])
 }
 
-/// Of the operator's schemes each must work, of a ready declaration's alternatives one. What is missing of those is
-/// said.
+/// Each of the operator's schemes must work, but only one of a preset's alternatives; those without a secret are
+/// returned as missing.
 fn schemes(
     declared: &Declared,
     here: &std::ops::Range<usize>,
@@ -244,10 +244,10 @@ fn schemes(
 ) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<Problem>> {
     let (mut schemes, mut problems, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for scheme in declared.auth.iter().flatten() {
-        let asked = Asked::new(secret);
-        match Scheme::new(scheme.get_ref(), &|setting| asked.get(setting)) {
+        let requested = RequestedSecrets::new(secret);
+        match Scheme::new(scheme.get_ref(), &|setting| requested.get(setting)) {
             Ok(scheme) => schemes.push(scheme),
-            Err(problem) if asked.in_vain() && (scheme.span() == *here || lenience == Lenience::All) => {
+            Err(problem) if requested.some_missing() && (scheme.span() == *here || lenience == Lenience::All) => {
                 missing.push(Missing { part: scheme.get_ref().name(), problem });
             }
             Err(what) => problems.push(Problem::at(scheme.span(), what)),
@@ -261,28 +261,28 @@ fn schemes(
     if problems.is_empty() { Ok((schemes, missing)) } else { Err(problems) }
 }
 
-/// Secrets, and whether one that was asked for isn't set.
-struct Asked<'a> {
+/// Secrets, and whether one that was requested is missing.
+struct RequestedSecrets<'a> {
     secret: &'a Secrets<'a>,
-    in_vain: Cell<bool>,
+    some_missing: Cell<bool>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestedSecrets<'a> {
     fn new(secret: &'a Secrets<'a>) -> Self {
-        Self { secret, in_vain: Cell::new(false) }
+        Self { secret, some_missing: Cell::new(false) }
     }
 
     fn get(&self, setting: &str) -> Option<SecretString> {
         let found = (self.secret)(setting);
         // There is a previous secret only while one is being replaced.
         if found.is_none() && !setting.ends_with("_PREVIOUS") {
-            self.in_vain.set(true);
+            self.some_missing.set(true);
         }
         found
     }
 
-    fn in_vain(&self) -> bool {
-        self.in_vain.get()
+    fn some_missing(&self) -> bool {
+        self.some_missing.get()
     }
 }
 

@@ -120,8 +120,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A platform that takes some doesn't refuse us as such, whatever it says of others: only those wait.
-    pub fn hold_unlike(&mut self) {
+    /// If any conversion was accepted, the account is fine: holds only the refused ones instead of pausing the lane.
+    pub fn hold_paused_if_any_accepted(&mut self) {
         if self.outcomes.iter().any(Outcome::is_accepted) {
             for outcome in &mut self.outcomes {
                 if let Outcome::Paused(reason) = outcome {

@@ -29,14 +29,14 @@ impl Reader<'_> {
             match text.and_then(Email::parse) {
                 Ok(email) if emails.contains(&email) || emails.len() == MAX_EMAILS => {}
                 Ok(email) => emails.push(email),
-                Err(why) => self.do_without("email", &pointer, why),
+                Err(why) => self.warn_or_refuse("email", &pointer, why),
             }
         }
         let mut phones = Vec::new();
         for (pointer, text) in texts(fields.phone.as_ref(), self.item) {
             match text.and_then(|text| Phone::parse(text, self.when.region)) {
                 Ok(phone) => phones.push((pointer, phone)),
-                Err(why) => self.do_without("phone", &pointer, why),
+                Err(why) => self.warn_or_refuse("phone", &pointer, why),
             }
         }
         // Of several numbers, one that somebody can be found by.
@@ -46,7 +46,7 @@ impl Reader<'_> {
         for (pointer, text) in texts(fields.lead_id.as_ref(), self.item).into_iter().take(1) {
             match text.and_then(|text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into())) {
                 Ok(id) => lead_id = Some(id),
-                Err(why) => self.do_without("lead_id", &pointer, why),
+                Err(why) => self.warn_or_refuse("lead_id", &pointer, why),
             }
         }
         if emails.is_empty() && lead_id.is_none() && errors == self.errors.len() {

@@ -102,7 +102,7 @@ pub(super) fn outcome(
 
 /// Turns a rejection into a wait if our clock is ahead of Google's: a conversion in Google's future is refused as an
 /// invalid argument.
-pub(super) fn unless_ahead(
+pub(super) fn wait_if_clock_ahead(
     outcome: Outcome,
     conversion: &Conversion,
     google_date: Option<DateTime<Utc>>,

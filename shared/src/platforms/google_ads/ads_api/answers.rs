@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
+use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, wait_if_clock_ahead};
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 
@@ -139,7 +139,7 @@ pub(super) fn read(
         None => Outcome::Recorded,
         Some((meaning, reason, wait)) => {
             let outcome = outcome(meaning, reason, Some(&conversion.facts), wait, now);
-            unless_ahead(outcome, conversion, answer.date, now)
+            wait_if_clock_ahead(outcome, conversion, answer.date, now)
         }
     });
     Answered::Each(outcomes.collect())

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
+use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, wait_if_clock_ahead};
 use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
 
@@ -84,7 +84,7 @@ pub(super) fn of_ingest(
         let blamed = events.into_iter().map(|(index, (meaning, reason))| {
             let conversion = conversions[index];
             let outcome = outcome(meaning, reason, Some(&conversion.facts), answer.retry_after, now);
-            (index, unless_ahead(outcome, conversion, answer.date, now))
+            (index, wait_if_clock_ahead(outcome, conversion, answer.date, now))
         });
         return Answered::Blamed(blamed.collect());
     }
@@ -98,7 +98,7 @@ pub(super) fn of_ingest(
         let only = (conversions.len() == 1).then(|| conversions[0]);
         let outcome = outcome(meaning, reason, only.map(|it| &it.facts), answer.retry_after, now);
         Answered::Unnamed(match only {
-            Some(conversion) => unless_ahead(outcome, conversion, answer.date, now),
+            Some(conversion) => wait_if_clock_ahead(outcome, conversion, answer.date, now),
             None => outcome,
         })
     }
