@@ -227,7 +227,11 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
 }
 
 /// The outcomes a webhook would have, with everything that would be stored for each of its deals. Rolls back.
-pub async fn dry_run(db: &Db, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<(Processed, Option<Entry>)>, DbError> {
+pub async fn dry_run(
+    db: &Db,
+    config: &Config,
+    webhook: &Webhook<'_>,
+) -> Result<Vec<(Processed, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
         DryRun(Vec<(Processed, Option<Entry>)>),
@@ -279,7 +283,9 @@ async fn process(
             reading.warnings.extend(shared_id(deal, &received));
             (apply_stage(tx, config, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (apply_loss(tx, &config.plans, loss, arrival.is_known, now).await?, None),
+        Meaning::Report(Report::Lost(loss)) => {
+            (apply_loss(tx, &config.plans, loss, arrival.is_known, now).await?, None)
+        }
         Meaning::Fetch => (EventOutcome::Received, None),
         Meaning::Ignored(reason) => (EventOutcome::Ignored { reason: reason.clone() }, None),
         Meaning::Unusable(errors) => (EventOutcome::Rejected { errors: errors.clone() }, None),
@@ -327,7 +333,13 @@ fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
     (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
 }
 
-async fn apply_loss(tx: &mut Tx, plans: &Plans, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<EventOutcome, DbError> {
+async fn apply_loss(
+    tx: &mut Tx,
+    plans: &Plans,
+    loss: &Loss,
+    is_known: bool,
+    now: DateTime<Utc>,
+) -> Result<EventOutcome, DbError> {
     losses::keep(tx, loss, is_known, now).await?;
     // Reports with a time after the loss count now.
     for inbox_id in inbox::settle_times(tx, &loss.crm_deal_id).await? {

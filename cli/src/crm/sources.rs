@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::crm::fetch_back::FetchBack;
-use shared::crm::{Missing, Source, Sources, ready};
+use shared::crm::lookup::Lookup;
+use shared::crm::{Missing, Source, Sources, presets};
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, Refused};
 use shared::settings::Values;
@@ -25,21 +25,21 @@ struct LastWeek {
     refused: BTreeMap<String, Vec<Refused>>,
 }
 
-pub(crate) async fn sources(values: &Values, is_ready: bool) -> Result<Answer, Failure> {
-    if is_ready { ready_ones(values) } else { declared(values).await }
+pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answer, Failure> {
+    if list_presets { presets_document(values) } else { declared(values).await }
 }
 
-fn ready_ones(values: &Values) -> Result<Answer, Failure> {
-    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::settings::value(values, name)));
-    let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Message)?;
-    let documents = ready.iter().map(|source| {
+fn presets_document(values: &Values) -> Result<Answer, Failure> {
+    let sources = presets::names().map(|name| Sources::preset(name, &|name| shared::settings::value(values, name)));
+    let preset: Vec<_> = sources.collect::<Result<_, _>>().map_err(Failure::Message)?;
+    let documents = sources.iter().map(|source| {
         let mut it = document(source);
-        it["toml"] = ready::toml(&source.name).into();
+        it["toml"] = presets::toml(&source.name).into();
         it
     });
-    let mut blocks: Vec<_> = ready.iter().map(|source| section(&source.name, rows(source))).collect();
-    blocks.push("To start a source from one of them, set ready = \"NAME\" in CRM_SOURCES.".into());
-    Ok(Answer::new(json!({ "ready": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
+    let mut blocks: Vec<_> = sources.iter().map(|source| section(&source.name, rows(source))).collect();
+    blocks.push("To start a source from one of them, set preset = \"NAME\" in CRM_SOURCES.".into());
+    Ok(Answer::new(json!({ "presets": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
 }
 
 async fn declared(values: &Values) -> Result<Answer, Failure> {
@@ -99,7 +99,7 @@ fn rows(source: &Source) -> Vec<(&'static str, String)> {
             scheme => ("authenticates by", format!("{scheme}: NO SECRET IS SET. {problem}")),
         });
     }
-    let asks = |fetch: &FetchBack| format!("{} ({})", fetch.asks(), fetch.secrets().join(", "));
+    let asks = |fetch: &Lookup| format!("{} ({})", fetch.asks(), fetch.secrets().join(", "));
     rows.push(("fetches from", source.fetch.as_ref().map(asks).unwrap_or_default()));
     rows.extend(source.rules().enumerate().map(|(at, rule)| (if at == 0 { "rules" } else { "" }, rule)));
     rows

@@ -6,7 +6,7 @@ use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::listing::ListedState;
 use shared::inbox::matching::{self, Waiting};
-use shared::intake::{self, EventOutcome, Resumed, Processed};
+use shared::intake::{self, EventOutcome, Processed, Resumed};
 use shared::settings::Values;
 use uuid::Uuid;
 
@@ -30,7 +30,10 @@ pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure
             // The declaration may read them differently by now, and the CRM may know more.
             for event in &events {
                 let resumed = intake::resume(&app.db, &app.clock, &app.config, event).await?;
-                if let Resumed::Processed(Processed { outcome: EventOutcome::Queued { .. } | EventOutcome::Skipped { .. }, .. }) = resumed
+                if let Resumed::Processed(Processed {
+                    outcome: EventOutcome::Queued { .. } | EventOutcome::Skipped { .. },
+                    ..
+                }) = resumed
                 {
                     return Ok(event_answer(event, resumed));
                 }

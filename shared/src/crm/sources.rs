@@ -11,10 +11,10 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::authentication::{Sample, Scheme, Signed};
-use super::fetch_back::FetchBack;
 use super::fields::{Fields, Pointer};
+use super::lookup::Lookup;
 use super::payload::{self, Encoding};
-use super::ready;
+use super::presets;
 use super::rules::{Conditions, Rule};
 use crate::http::problem::FieldError;
 use problem::{Problem, Problems};
@@ -32,8 +32,8 @@ type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 enum Lenience {
     /// Nobody's.
     None,
-    /// Those of the ready declaration that a source starts from.
-    OfReady,
+    /// Those of the preset that a source starts from.
+    OfPreset,
     /// All.
     All,
 }
@@ -50,9 +50,9 @@ pub struct Source {
     /// How its webhooks prove who sent them: any of these.
     pub schemes: Vec<Scheme>,
     /// Asks the CRM for what its webhooks leave out.
-    pub fetch: Option<FetchBack>,
-    /// The ready declaration it starts from.
-    pub ready: Option<String>,
+    pub fetch: Option<Lookup>,
+    /// The preset it starts from.
+    pub preset: Option<String>,
     /// What is declared and can't be used.
     pub missing: Vec<Missing>,
     encoding: Encoding,
@@ -95,7 +95,7 @@ impl Sources {
         let mut problems = Problems::of(toml);
         let mut sources = BTreeMap::new();
         for (name, declared) in problems.tables() {
-            let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfReady) } else { lenience };
+            let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfPreset) } else { lenience };
             let source = declared.and_then(|declared| Source::new(&name, declared, secret, lenience));
             match source {
                 Ok(source) => drop(sources.insert(source.name.clone(), source)),
@@ -104,18 +104,18 @@ impl Sources {
         }
         problems.check()?;
         if !sources.contains_key(DEFAULT) {
-            sources.insert(DEFAULT.into(), Self::ready(DEFAULT, secret)?);
+            sources.insert(DEFAULT.into(), Self::preset(DEFAULT, secret)?);
         }
         Ok(Self(sources))
     }
 
-    /// A ready declaration as it is, with those of its secrets that are set.
+    /// A preset as it is, with those of its secrets that are set.
     ///
     /// # Errors
-    /// For the operator: the ready ones there are, or what is wrong with a secret.
-    pub fn ready(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
-        let declared = Declared { ready: Some(Spanned::new(0..0, name.into())), ..Declared::default() };
-        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfReady)
+    /// For the operator: the presets there are, or what is wrong with a secret.
+    pub fn preset(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
+        let declared = Declared { preset: Some(Spanned::new(0..0, name.into())), ..Declared::default() };
+        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfPreset)
             .map_err(|found| found.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("\n"))
     }
 
@@ -141,9 +141,10 @@ impl Source {
     ) -> Result<Self, Vec<Problem>> {
         check_name(name)?;
         let here = name.span();
-        let declared = match &declared.ready {
-            Some(ready) => {
-                let under = ready::declared(ready.get_ref()).map_err(|what| vec![Problem::at(ready.span(), what)])?;
+        let declared = match &declared.preset {
+            Some(preset) => {
+                let under =
+                    presets::declared(preset.get_ref()).map_err(|what| vec![Problem::at(preset.span(), what)])?;
                 declared.over(under.moved_to(&here))
             }
             None => declared,
@@ -155,7 +156,7 @@ impl Source {
         });
         let fetch = declared.fetch.as_ref().and_then(|fetch| {
             let requested = RequestedSecrets::new(secret);
-            FetchBack::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
+            Lookup::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
                 |what| {
                     if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });
@@ -174,7 +175,7 @@ impl Source {
             name: name.get_ref().clone(),
             schemes,
             fetch,
-            ready: declared.ready.map(Spanned::into_inner),
+            preset: declared.preset.map(Spanned::into_inner),
             missing,
             encoding: declared.body.unwrap_or_default(),
             items: declared.items.map(Spanned::into_inner),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Arrival, Config, EventOutcome, Processed, locks_of, payload_hashes, process};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
-use crate::crm::fetch_back::FetchError;
+use crate::crm::lookup::LookupError;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
 use crate::identity::Hash;
@@ -81,14 +81,16 @@ pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Res
         }
     };
     if kept.is_taken && !matches!(reading.meaning, Meaning::Report(_)) {
-        let reason = "it was processed before, and that can't be reverted: let the CRM report the deal as lost".to_owned();
+        let reason =
+            "it was processed before, and that can't be reverted: let the CRM report the deal as lost".to_owned();
         return Ok(Resumed::Postponed { reason, after: None });
     }
     let processed = db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &locks_of(&reading)).await?;
         let arrival = Arrival { at: kept.received_at, is_known: kept.is_taken };
         let processed = process(tx, config, reading, arrival, now).await?;
-        let event = processed.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
+        let event =
+            processed.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
         events::settle(tx, kept.id, &event, now).await?;
         Ok(processed)
     });
@@ -150,9 +152,9 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     let fetched = match fetch.fetch(&item).await {
         Ok(fetched) => fetched,
         // Nothing more can be found. The deal is kept without a person, and the operator can assign it to a lead.
-        Err(FetchError::Gone { .. }) => json!({"emails": [], "phones": []}),
-        Err(FetchError::Later { reason, after }) => return Err(Postponed { reason, after }),
-        Err(FetchError::Refused { reason }) => return Err(Postponed::because(reason)),
+        Err(LookupError::Gone { .. }) => json!({"emails": [], "phones": []}),
+        Err(LookupError::Later { reason, after }) => return Err(Postponed { reason, after }),
+        Err(LookupError::Refused { reason }) => return Err(Postponed::because(reason)),
     };
     if let Value::Object(fields) = &mut item {
         fields.insert("fetched".into(), fetched);

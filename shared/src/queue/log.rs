@@ -87,7 +87,10 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
         request.settled.iter().for_each(|at| unasked[*at] = false);
         if !request.settled.is_empty() {
-            line().group_by_result(request.settled.iter().map(|at| (id(at), AttemptResult::of(&delivery.outcomes[*at]))), &mut lines);
+            line().group_by_result(
+                request.settled.iter().map(|at| (id(at), AttemptResult::of(&delivery.outcomes[*at]))),
+                &mut lines,
+            );
             continue;
         }
         let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
@@ -97,7 +100,8 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         }
     }
     let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
-    Line::new(route, None).group_by_result(unasked.map(|at| (id(&at), AttemptResult::of(&delivery.outcomes[at]))), &mut lines);
+    Line::new(route, None)
+        .group_by_result(unasked.map(|at| (id(&at), AttemptResult::of(&delivery.outcomes[at]))), &mut lines);
     lines
 }
 

@@ -163,7 +163,7 @@ pub async fn conclude(
             .collect();
         let line = Line::new(route, Some((exchange, receipt.rows.len())));
         Line { request_id: Some(&receipt.request_id), ..line }
-            .group(concluded.iter().map(|it| (it.settlement.id, it.settlement.result())), &mut lines);
+            .group_by_result(concluded.iter().map(|it| (it.settlement.id, it.settlement.result())), &mut lines);
         conclusions.extend(concluded);
     }
     let outcomes = write(tx, &conclusions, now).await?;

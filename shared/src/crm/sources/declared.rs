@@ -7,8 +7,8 @@ use toml::Spanned;
 
 use super::problem::Problem;
 use crate::crm::authentication;
-use crate::crm::fetch_back;
 use crate::crm::fields::{Fields, Pointer, Text};
+use crate::crm::lookup::DeclaredLookup;
 use crate::crm::payload::Encoding;
 use crate::crm::rules::{Amount, Conditions, Outcome, Rule};
 
@@ -16,7 +16,7 @@ use crate::crm::rules::{Amount, Conditions, Outcome, Rule};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme]")]
 pub(in crate::crm) struct Declared {
-    pub ready: Option<Spanned<String>>,
+    pub preset: Option<Spanned<String>>,
     pub body: Option<Encoding>,
     pub items: Option<Spanned<Pointer>>,
     pub only: Option<Spanned<Conditions>>,
@@ -25,14 +25,14 @@ pub(in crate::crm) struct Declared {
     #[serde(default)]
     pub fields: Fields,
     pub rules: Option<Vec<Spanned<Rule>>>,
-    pub fetch: Option<Spanned<fetch_back::Declared>>,
+    pub fetch: Option<Spanned<DeclaredLookup>>,
 }
 
 impl Declared {
     /// This one, and what it leaves out from another.
     pub fn over(self, other: Self) -> Self {
         Self {
-            ready: self.ready,
+            preset: self.preset,
             body: self.body.or(other.body),
             items: self.items.or(other.items),
             only: self.only.or(other.only),
@@ -44,7 +44,7 @@ impl Declared {
         }
     }
 
-    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a ready one.
+    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a preset.
     pub(super) fn moved_to(self, place: &Range<usize>) -> Self {
         fn moved<T>(value: Spanned<T>, place: &Range<usize>) -> Spanned<T> {
             Spanned::new(place.clone(), value.into_inner())

@@ -23,7 +23,7 @@ const MOST: usize = 20;
 /// What a source declares under `fetch`: which CRM is asked, and how.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Declared {
+pub enum DeclaredLookup {
     /// HubSpot, with the access token of a private app.
     Hubspot(Access),
     /// Pipedrive, with the API token of a user. Companies have an address of their own, such as
@@ -45,7 +45,7 @@ pub struct Access {
     url: Option<String>,
 }
 
-impl Declared {
+impl DeclaredLookup {
     fn parts(&self) -> (Crm, &Access) {
         match self {
             Self::Hubspot(access) => (Crm::Hubspot, access),
@@ -136,11 +136,11 @@ impl Crm {
 
 /// Asks one CRM. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct FetchBack(Api);
+pub struct Lookup(Api);
 
 /// Why nothing was fetched. The reasons are for operators: no token, no address and no personal data is in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
+pub enum LookupError {
     /// The CRM can't be reached, has no time, or answers something unreadable. Worth another try.
     #[error("{reason}")]
     Later {
@@ -163,12 +163,12 @@ pub enum FetchError {
     },
 }
 
-impl FetchBack {
+impl Lookup {
     /// With the token that `secret` has under the declared name.
     ///
     /// # Errors
     /// Without that setting, with one that can't be a token, or when TLS can't be set up.
-    pub fn new(declared: &Declared, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    pub fn new(declared: &DeclaredLookup, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         let (crm, Access { token: setting, url }) = declared.parts();
         let url = url.as_deref().unwrap_or(crm.usual_url());
         let token = secret(setting).ok_or_else(|| format!("{setting} is missing. Set it to {}", crm.token_origin()))?;
@@ -194,8 +194,8 @@ impl FetchBack {
     /// One request, two for HubSpot, of at most 10 seconds each.
     ///
     /// # Errors
-    /// See [`FetchError`].
-    pub async fn fetch(&self, item: &Value) -> Result<Value, FetchError> {
+    /// See [`LookupError`].
+    pub async fn fetch(&self, item: &Value) -> Result<Value, LookupError> {
         let Self(api) = self;
         match api.crm {
             Crm::Hubspot => hubspot::fetch(api, item).await,
@@ -238,10 +238,10 @@ mod tests {
 
     use super::*;
 
-    fn declared(toml: &str) -> Result<Declared, String> {
+    fn declared(toml: &str) -> Result<DeclaredLookup, String> {
         #[derive(Deserialize)]
         struct Source {
-            fetch: Declared,
+            fetch: DeclaredLookup,
         }
         toml::from_str(toml).map(|Source { fetch }| fetch).map_err(|error| error.to_string())
     }
@@ -251,9 +251,9 @@ mod tests {
         let declared = declared("[fetch]\nhubspot = { token = \"HUBSPOT_TOKEN\" }").unwrap();
         assert_eq!(declared.secrets(), ["HUBSPOT_TOKEN"]);
         let found = |name: &str| (name == "HUBSPOT_TOKEN").then(|| SecretString::from("pat-eu1-sesame"));
-        let fetch_back = FetchBack::new(&declared, &found).unwrap();
-        assert_eq!(fetch_back.secrets(), ["HUBSPOT_TOKEN"]);
-        assert!(!format!("{fetch_back:?}").contains("sesame"));
+        let lookup = Lookup::new(&declared, &found).unwrap();
+        assert_eq!(lookup.secrets(), ["HUBSPOT_TOKEN"]);
+        assert!(!format!("{lookup:?}").contains("sesame"));
     }
 
     #[test]
@@ -261,9 +261,9 @@ mod tests {
         for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
         {
             let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
-            let missing = FetchBack::new(&declared, &|_| None).unwrap_err();
+            let missing = Lookup::new(&declared, &|_| None).unwrap_err();
             assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
-            let broken = FetchBack::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
+            let broken = Lookup::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
             assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
         }
     }
@@ -290,7 +290,7 @@ mod tests {
     fn where_the_api_is_may_be_said() {
         let url = |access: &str| {
             let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
-            FetchBack::new(&declared, &|_| Some("t".into())).unwrap().0.url
+            Lookup::new(&declared, &|_| Some("t".into())).unwrap().0.url
         };
         assert_eq!(url(""), "https://api.pipedrive.com");
         assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "https://acme.pipedrive.com");

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::crm::ready;
+use shared::crm::presets;
 use shared::db::{Db, DbError};
 use shared::inbox::listing::{self, ListedEntry, ListedState};
 use shared::inbox::matching;
@@ -88,7 +88,7 @@ async fn without_crms(stage: &Stage) -> Stage {
 
 impl Asked {
     async fn send_sample(&self, stage: &Stage) -> Answer {
-        stage.webhook(self.source, ready::sample(self.source).unwrap().body.to_owned()).await
+        stage.webhook(self.source, presets::sample(self.source).unwrap().body.to_owned()).await
     }
 
     /// The nth address of its deal's person.

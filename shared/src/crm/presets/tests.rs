@@ -17,7 +17,7 @@ fn read(source: &Source, item: &Value) -> Reading {
 }
 
 fn sample_items(name: &str) -> (Source, Vec<Value>) {
-    let source = Sources::ready(name, &|_| None).unwrap();
+    let source = Sources::preset(name, &|_| None).unwrap();
     let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
     (source, items)
 }

@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use super::{Crm, FetchError};
+use super::{Crm, LookupError};
 
 /// Somebody's run waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,28 +56,28 @@ impl Api {
         })
     }
 
-    /// Reads a record, which `record` names for people. One that isn't there is [`FetchError::Gone`].
-    pub(super) async fn get(&self, path: &str, record: &str) -> Result<Value, FetchError> {
+    /// Reads a record, which `record` names for people. One that isn't there is [`LookupError::Gone`].
+    pub(super) async fn get(&self, path: &str, record: &str) -> Result<Value, LookupError> {
         let response = self.send(self.http.get(format!("{}{path}", self.url))).await?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
             let reason = format!("{} has no {record}, or no longer.", self.crm.name());
-            return Err(FetchError::Gone { reason });
+            return Err(LookupError::Gone { reason });
         }
         self.read(response).await
     }
 
     /// Reads records that the body names.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, FetchError> {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, LookupError> {
         let response = self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await?;
         self.read(response).await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, FetchError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, LookupError> {
         let (name, value) = self.credentials.clone();
         request.header(name, value).timeout(self.patience).send().await.map_err(|error| self.unreachable(error))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Value, FetchError> {
+    async fn read(&self, mut response: Response) -> Result<Value, LookupError> {
         if !response.status().is_success() {
             return Err(self.refusal(response.status(), retry_after(response.headers())));
         }
@@ -91,50 +91,50 @@ impl Api {
         serde_json::from_slice(&body).map_err(|_| self.unreadable())
     }
 
-    fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> FetchError {
+    fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> LookupError {
         let Self { crm, setting, .. } = self;
         let name = crm.name();
         match status.as_u16() {
-            401 => FetchError::Refused {
+            401 => LookupError::Refused {
                 reason: format!("{name} doesn't know the token in {setting}. Set it to {}.", crm.token_origin()),
             },
-            403 => FetchError::Refused {
+            403 => LookupError::Refused {
                 reason: format!("{name} doesn't let the token in {setting} read this. {}.", crm.permission()),
             },
-            300..=399 => FetchError::Refused {
+            300..=399 => LookupError::Refused {
                 reason: format!("{name} is elsewhere: it answered with a redirect. Set url to where its API is."),
             },
-            429 => FetchError::Later {
+            429 => LookupError::Later {
                 reason: format!("{name} wants fewer requests. Adtrail asks again by itself."),
                 after,
             },
-            code => FetchError::Later {
+            code => LookupError::Later {
                 reason: format!("{name} answered with {code}. Adtrail asks again by itself."),
                 after,
             },
         }
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> FetchError {
+    fn unreachable(&self, error: reqwest::Error) -> LookupError {
         let name = self.crm.name();
         let reason = if error.is_timeout() {
             format!("{name} doesn't answer in time. Adtrail asks again by itself.")
         } else {
             format!("{name} can't be reached ({}). Adtrail asks again by itself.", error.without_url())
         };
-        FetchError::Later { reason, after: None }
+        LookupError::Later { reason, after: None }
     }
 
     /// An answer that isn't shaped as the CRM's documentation says.
-    pub(super) fn unreadable(&self) -> FetchError {
+    pub(super) fn unreadable(&self) -> LookupError {
         let reason = format!("{} answered something unreadable. Adtrail asks again by itself.", self.crm.name());
-        FetchError::Later { reason, after: None }
+        LookupError::Later { reason, after: None }
     }
 
     /// An item that has no id at `pointer`, or something that can't be one.
-    pub(super) fn no_id(&self, pointer: &str) -> FetchError {
+    pub(super) fn no_id(&self, pointer: &str) -> LookupError {
         let reason = format!("What came from {} has no id to ask by at {pointer}.", self.crm.name());
-        FetchError::Gone { reason }
+        LookupError::Gone { reason }
     }
 }
 
@@ -175,6 +175,6 @@ mod tests {
         let api = Api { patience: Duration::from_millis(50), ..api };
         let error = api.get("/api/v1/lead/lead_1/", "lead lead_1").await.unwrap_err();
         let reason = "Close doesn't answer in time. Adtrail asks again by itself.";
-        assert_eq!(error, FetchError::Later { reason: reason.into(), after: None });
+        assert_eq!(error, LookupError::Later { reason: reason.into(), after: None });
     }
 }
