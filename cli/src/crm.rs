@@ -35,10 +35,10 @@ impl<'a> ChosenSource<'a> {
             return source.map(|source| Self::Preset(source.into())).map_err(Failure::Message);
         }
         let declared: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
-        let preset: Vec<_> = presets::names().collect();
+        let presets: Vec<_> = presets::names().collect();
         Err(Failure::Message(format!(
-            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a \
-             preset ({}).",
+            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a preset \
+             ({}).",
             declared.join(", "),
             presets.join(", ")
         )))

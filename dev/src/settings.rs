@@ -93,7 +93,7 @@ fn ready_sources(crm_url: &str) -> String {
         ("pipedrive", "pipedrive", "PIPEDRIVE_API_TOKEN"),
         ("close", "close", "CLOSE_API_KEY"),
     ];
-    let declared = presets::names().map(|name| format!("[{name}]\nready = \"{name}\""));
+    let declared = presets::names().map(|name| format!("[{name}]\npreset = \"{name}\""));
     let fetches = fetches.map(|(source, crm, token)| {
         format!("[{source}.fetch]\n{crm} = {{ token = \"{token}\", url = \"{crm_url}\" }}")
     });

@@ -23,7 +23,7 @@ pub struct Health {
     /// The inbox, in numbers.
     pub inbox: Inbox,
     /// Every platform that is set up.
-    pub platforms: Vec<Platform>,
+    pub platforms: Vec<PlatformHealth>,
     /// When something last happened.
     pub last: Last,
 }
@@ -61,7 +61,7 @@ pub struct Queue {
     /// How long the longest waiting row has been due.
     pub oldest_due_seconds: Option<i64>,
     /// Why rows wait or were given up in the last day, the most frequent first, five at most.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<HealthReason>,
 }
 
 /// Corrections and retractions of what was uploaded, in numbers of rows.
@@ -77,7 +77,7 @@ pub struct Corrections {
 
 /// Why rows wait or were given up.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Reason {
+pub struct HealthReason {
     /// The platform's name for it, or ours in lower case.
     pub code: String,
     /// What happened and what to do, as said of one of them.
@@ -103,7 +103,7 @@ pub struct Inbox {
 
 /// One platform.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Platform {
+pub struct PlatformHealth {
     /// Which.
     pub platform: String,
     /// `active` or `paused`.
@@ -245,7 +245,7 @@ pub async fn check(
     )
     .fetch_one(tx)
     .await?;
-    let platforms: Vec<Platform> = listed(row.platforms);
+    let platforms: Vec<PlatformHealth> = listed(row.platforms);
     let waited = row.oldest_due_at.map(|at| now - at);
     let is_paused = platforms.iter().any(|platform| platform.state == "paused");
     let status = if is_paused && row.all_due_are_paused {

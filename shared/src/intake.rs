@@ -22,7 +22,7 @@ use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::{Hash, Region};
 use crate::inbox::entry::{self, Entry};
-use crate::inbox::events::{self, Event, Receipt, State};
+use crate::inbox::events::{self, EventState, InboxEvent, WebhookReceipt};
 use crate::inbox::matching::Waiting;
 use crate::inbox::{self, Received, losses};
 use crate::leads;
@@ -146,15 +146,15 @@ impl Processed {
         Self { outcome, warnings: reading.warnings, rule: reading.rule, crm_deal_id: reading.crm_deal_id, inbox_id }
     }
 
-    fn as_event(&self, position: usize, source_event_id: String) -> Event {
+    fn as_event(&self, position: usize, source_event_id: String) -> InboxEvent {
         let (state, reason) = match &self.outcome {
-            EventOutcome::Received => (State::Received, None),
-            EventOutcome::Ignored { reason } => (State::Ignored, Some(reason.clone())),
-            EventOutcome::Rejected { errors } => (State::Rejected, Some(in_words(errors))),
-            _ => (State::Taken, None),
+            EventOutcome::Received => (EventState::Received, None),
+            EventOutcome::Ignored { reason } => (EventState::Ignored, Some(reason.clone())),
+            EventOutcome::Rejected { errors } => (EventState::Rejected, Some(in_words(errors))),
+            _ => (EventState::Taken, None),
         };
         let (rule, crm_deal_id) = (self.rule.clone(), self.crm_deal_id.clone());
-        Event { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
+        InboxEvent { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
     }
 }
 
@@ -196,7 +196,7 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
     let readings = read_hashed(config, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
     locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
-    let (mut processed, mut kept): (Vec<Processed>, Vec<Event>) = (Vec::new(), Vec::new());
+    let (mut processed, mut kept): (Vec<Processed>, Vec<InboxEvent>) = (Vec::new(), Vec::new());
     for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
         // A repeated loss doesn't count again, even if the deal closed in between.
         let is_known = matches!(reading.meaning, Meaning::Report(Report::Lost(_)))
@@ -208,7 +208,7 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         }
         processed.push(it);
     }
-    let receipt = Receipt {
+    let receipt = WebhookReceipt {
         source: &webhook.source.name,
         payload_hash: &payload_hash,
         body: webhook.body,
@@ -217,7 +217,7 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_with: &webhook.verified.secret,
     };
     let processed_before = events::keep(tx, &receipt, &kept, webhook.received_at).await?;
-    for event in kept.iter().filter(|event| event.state == State::Received) {
+    for event in kept.iter().filter(|event| event.state == EventState::Received) {
         // Its lookup was done before.
         if processed_before.contains(&event.source_event_id) {
             processed[event.position].outcome = EventOutcome::Duplicate { conversion_id: None };

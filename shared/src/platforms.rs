@@ -23,7 +23,7 @@ pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
 pub use plan::{Correction, Plan, Plans, Window};
 
 /// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
-pub struct Entry {
+pub struct RegistryEntry {
     /// What it wants of conversions, by its settings; none when it isn't configured.
     pub plan: fn(&mut Settings) -> Option<Plan>,
     /// The same with its lanes, for which credentials are needed.
@@ -31,10 +31,10 @@ pub struct Entry {
 }
 
 /// The ways to a platform; they keep their access tokens.
-pub type Lanes = Vec<Box<dyn Platform>>;
+pub type Lanes = Vec<Box<dyn Lane>>;
 
 /// Every platform there is.
-pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];
+pub const REGISTRY: &[RegistryEntry] = &[google_ads::ENTRY];
 
 /// What the platforms that are configured want of conversions.
 #[must_use]
@@ -86,7 +86,7 @@ pub struct Route {
 ///
 /// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id` and
 /// time, and the platform must count it once.
-pub trait Platform: Send + Sync {
+pub trait Lane: Send + Sync {
     /// What it is told, and how.
     fn route(&self) -> Route;
 

@@ -7,7 +7,7 @@ use shared::clock::Clock;
 use shared::crm::lookup::Lookup;
 use shared::crm::{Missing, Source, Sources, presets};
 use shared::inbox::listing::{Traffic, traffic};
-use shared::inbox::refusals::{self, Refused};
+use shared::inbox::refusals::{self, RefusalCount};
 use shared::settings::Values;
 
 use super::path;
@@ -22,7 +22,7 @@ const FETCH: &str = "fetch";
 #[derive(Default)]
 struct LastWeek {
     traffic: BTreeMap<String, Traffic>,
-    refused: BTreeMap<String, Vec<Refused>>,
+    refused: BTreeMap<String, Vec<RefusalCount>>,
 }
 
 pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answer, Failure> {
@@ -31,7 +31,7 @@ pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answe
 
 fn presets_document(values: &Values) -> Result<Answer, Failure> {
     let sources = presets::names().map(|name| Sources::preset(name, &|name| shared::settings::value(values, name)));
-    let preset: Vec<_> = sources.collect::<Result<_, _>>().map_err(Failure::Message)?;
+    let sources: Vec<_> = sources.collect::<Result<_, _>>().map_err(Failure::Message)?;
     let documents = sources.iter().map(|source| {
         let mut it = document(source);
         it["toml"] = presets::toml(&source.name).into();
@@ -106,7 +106,7 @@ fn rows(source: &Source) -> Vec<(&'static str, String)> {
 }
 
 impl LastWeek {
-    fn of(traffic: Vec<Traffic>, refused: Vec<Refused>) -> Self {
+    fn of(traffic: Vec<Traffic>, refused: Vec<RefusalCount>) -> Self {
         let mut week = Self::default();
         week.traffic.extend(traffic.into_iter().map(|traffic| (traffic.source.clone(), traffic)));
         for it in refused {
@@ -115,7 +115,7 @@ impl LastWeek {
         week
     }
 
-    fn refused(&self, source: &str) -> &[Refused] {
+    fn refused(&self, source: &str) -> &[RefusalCount] {
         self.refused.get(source).map_or(&[], Vec::as_slice)
     }
 

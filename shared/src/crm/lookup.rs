@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use self::api::Api;
+use self::api::CrmApi;
 
 mod api;
 mod close;
@@ -136,7 +136,7 @@ impl Crm {
 
 /// Asks one CRM. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Lookup(Api);
+pub struct Lookup(CrmApi);
 
 /// Why nothing was fetched. The reasons are for operators: no token, no address and no personal data is in them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +172,7 @@ impl Lookup {
         let (crm, Access { token: setting, url }) = declared.parts();
         let url = url.as_deref().unwrap_or(crm.usual_url());
         let token = secret(setting).ok_or_else(|| format!("{setting} is missing. Set it to {}", crm.token_origin()))?;
-        Api::new(crm, url, setting, token.expose_secret()).map(Self)
+        CrmApi::new(crm, url, setting, token.expose_secret()).map(Self)
     }
 
     /// The names of the settings it took its secrets from.

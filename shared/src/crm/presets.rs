@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::de::{DeTable, ValueDeserializer};
 
-use super::sources::Declared;
+use super::sources::DeclaredSource;
 
 /// A body as a CRM sends it.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +77,13 @@ fn find(name: &str) -> Option<&'static Preset> {
 ///
 /// # Errors
 /// The names there are.
-pub(super) fn declared(name: &str) -> Result<Declared, String> {
+pub(super) fn declared(name: &str) -> Result<DeclaredSource, String> {
     let unknown = || format!("there is no preset {name}: it is one of {}", names().collect::<Vec<_>>().join(", "));
     let text = toml(name).ok_or_else(unknown)?;
     let defect = |error: toml::de::Error| format!("the preset {name} is broken: {}", error.message());
     let table = DeTable::parse(text).map_err(defect)?.into_inner().into_iter().next();
     let (_, table) = table.ok_or_else(unknown)?;
-    let declared = Declared::deserialize(ValueDeserializer::from(table)).map_err(defect)?;
+    let declared = DeclaredSource::deserialize(ValueDeserializer::from(table)).map_err(defect)?;
     match &declared.preset {
         Some(base) => {
             let base = self::declared(base.get_ref())?;

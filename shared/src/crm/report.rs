@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::fields::{Text, scalar};
-use super::rules::{self, Held, Outcome, Rule};
+use super::rules::{self, Held, Rule, RuleOutcome};
 use super::sources::Source;
 use crate::deals::ConversionType;
 use crate::deals::Deal;
@@ -99,7 +99,7 @@ impl Source {
             None if !self.strict => {
                 Meaning::Ignored(format!("no rule holds: {}", rules::said(&self.rules, &self.fields, item)))
             }
-            Some((at, Rule { when, conversion: Outcome::Ignore, .. }, _)) if !is_open => {
+            Some((at, Rule { when, conversion: RuleOutcome::Ignore, .. }, _)) if !is_open => {
                 Meaning::Ignored(format!("rule {} ignores it: {when}", at + 1))
             }
             _ => reader.meaning(event_id.as_deref(), crm_deal_id.clone(), chosen.map(|(_, rule, _)| rule)),
@@ -135,15 +135,15 @@ impl Reader<'_> {
         };
         let conversion_type = match rule.map(|rule| rule.conversion) {
             // A deal that was lost reached no stage. The rest is what a CRM's template sends with every deal.
-            Some(Outcome::Lost | Outcome::Refunded) => {
+            Some(RuleOutcome::Lost | RuleOutcome::Refunded) => {
                 self.errors.truncate(errors);
                 let lost_at = occurred_at.or(event_at).unwrap_or(received_at);
                 return self
                     .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
             }
-            Some(Outcome::Ignore) => return self.finish_waiting(),
-            Some(Outcome::Qualified) => ConversionType::Qualified,
-            Some(Outcome::Closed) => ConversionType::Closed,
+            Some(RuleOutcome::Ignore) => return self.finish_waiting(),
+            Some(RuleOutcome::Qualified) => ConversionType::Qualified,
+            Some(RuleOutcome::Closed) => ConversionType::Closed,
             None => {
                 let (pointer, detail) = rules::expected(&self.source.rules, &self.source.fields, self.item);
                 self.refuse(&pointer, detail);

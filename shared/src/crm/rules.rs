@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::DeclaredFields;
 use crate::money::Money;
 use conditions::either;
 
@@ -22,7 +22,7 @@ pub(super) struct Rule {
     /// It holds if all of these do; `when = {}` always holds, but has to be written: a line forgotten would make every
     /// webhook a conversion.
     pub when: Conditions,
-    pub conversion: Outcome,
+    pub conversion: RuleOutcome,
     #[serde(default)]
     pub value: Amount,
 }
@@ -30,7 +30,7 @@ pub(super) struct Rule {
 /// What an item means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(super) enum RuleOutcome {
     Closed,
     Qualified,
     Lost,
@@ -91,13 +91,13 @@ pub(super) fn rounded(number: f64) -> f64 {
 }
 
 /// The first rule that holds, its place, and whether it does so already.
-pub(super) fn choose<'a>(rules: &'a [Rule], fields: &Fields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
+pub(super) fn choose<'a>(rules: &'a [Rule], fields: &DeclaredFields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
     let held = rules.iter().enumerate().map(|(at, rule)| (at, rule, rule.when.hold(fields, item)));
     held.into_iter().find(|(_, _, held)| *held != Held::No)
 }
 
 /// What the rules ask about, for people, as it is in this item.
-pub(super) fn said(rules: &[Rule], fields: &Fields, item: &Value) -> String {
+pub(super) fn said(rules: &[Rule], fields: &DeclaredFields, item: &Value) -> String {
     let subjects: BTreeSet<_> = rules.iter().flat_map(|rule| rule.when.subjects()).collect();
     let said: Vec<_> = subjects.into_iter().map(|subject| subject.said(fields, item)).collect();
     said.join(", ")
@@ -105,7 +105,7 @@ pub(super) fn said(rules: &[Rule], fields: &Fields, item: &Value) -> String {
 
 /// What an item must say where no rule holds: the pointer to the first thing the rules ask about, and what is wrong
 /// there.
-pub(super) fn expected(rules: &[Rule], fields: &Fields, item: &Value) -> (String, String) {
+pub(super) fn expected(rules: &[Rule], fields: &DeclaredFields, item: &Value) -> (String, String) {
     let Some(subject) = rules.iter().find_map(|rule| rule.when.subjects().next()) else {
         return Default::default();
     };

@@ -11,15 +11,15 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::authentication::{Sample, Scheme, Signed};
-use super::fields::{Fields, Pointer};
+use super::fields::{DeclaredFields, Pointer};
 use super::lookup::Lookup;
-use super::payload::{self, Encoding};
+use super::payload::{self, BodyEncoding};
 use super::presets;
 use super::rules::{Conditions, Rule};
 use crate::http::problem::FieldError;
-use problem::{Problem, Problems};
+use problem::{DeclarationProblem, Problems};
 
-pub(super) use declared::Declared;
+pub(super) use declared::DeclaredSource;
 
 /// The source that is always there: the contract of `POST /api/webhooks/crm-conversion`.
 pub const DEFAULT: &str = "crm-conversion";
@@ -55,11 +55,11 @@ pub struct Source {
     pub preset: Option<String>,
     /// What is declared and can't be used.
     pub missing: Vec<Missing>,
-    encoding: Encoding,
+    encoding: BodyEncoding,
     items: Option<Pointer>,
     pub(super) only: Conditions,
     pub(super) strict: bool,
-    pub(super) fields: Fields,
+    pub(super) fields: DeclaredFields,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -114,7 +114,7 @@ impl Sources {
     /// # Errors
     /// For the operator: the presets there are, or what is wrong with a secret.
     pub fn preset(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
-        let declared = Declared { preset: Some(Spanned::new(0..0, name.into())), ..Declared::default() };
+        let declared = DeclaredSource { preset: Some(Spanned::new(0..0, name.into())), ..DeclaredSource::default() };
         Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfPreset)
             .map_err(|found| found.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("\n"))
     }
@@ -135,16 +135,16 @@ impl Source {
     /// Checks a declaration.
     fn new(
         name: &Spanned<String>,
-        declared: Declared,
+        declared: DeclaredSource,
         secret: &Secrets<'_>,
         lenience: Lenience,
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<Self, Vec<DeclarationProblem>> {
         check_name(name)?;
         let here = name.span();
         let declared = match &declared.preset {
             Some(preset) => {
-                let under =
-                    presets::declared(preset.get_ref()).map_err(|what| vec![Problem::at(preset.span(), what)])?;
+                let under = presets::declared(preset.get_ref())
+                    .map_err(|what| vec![DeclarationProblem::at(preset.span(), what)])?;
                 declared.over(under.moved_to(&here))
             }
             None => declared,
@@ -161,7 +161,7 @@ impl Source {
                     if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });
                     } else {
-                        problems.push(Problem::at(fetch.span(), what));
+                        problems.push(DeclarationProblem::at(fetch.span(), what));
                     }
                     None
                 },
@@ -226,23 +226,23 @@ impl Source {
     }
 }
 
-fn check_name(name: &Spanned<String>) -> Result<(), Vec<Problem>> {
+fn check_name(name: &Spanned<String>) -> Result<(), Vec<DeclarationProblem>> {
     let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if (1..=40).contains(&name.get_ref().len()) && name.get_ref().bytes().all(known) {
         return Ok(());
     }
     let what = "the name of a source is 1 to 40 lower-case letters, digits and hyphens, as it stands in its URL";
-    Err(vec![Problem::at(name.span(), what)])
+    Err(vec![DeclarationProblem::at(name.span(), what)])
 }
 
 /// Each of the operator's schemes must work, but only one of a preset's alternatives; those without a secret are
 /// returned as missing.
 fn schemes(
-    declared: &Declared,
+    declared: &DeclaredSource,
     here: &std::ops::Range<usize>,
     secret: &Secrets<'_>,
     lenience: Lenience,
-) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<Problem>> {
+) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<DeclarationProblem>> {
     let (mut schemes, mut problems, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for scheme in declared.auth.iter().flatten() {
         let requested = RequestedSecrets::new(secret);
@@ -251,13 +251,13 @@ fn schemes(
             Err(problem) if requested.some_missing() && (scheme.span() == *here || lenience == Lenience::All) => {
                 missing.push(Missing { part: scheme.get_ref().name(), problem });
             }
-            Err(what) => problems.push(Problem::at(scheme.span(), what)),
+            Err(what) => problems.push(DeclarationProblem::at(scheme.span(), what)),
         }
     }
     if schemes.is_empty() && lenience == Lenience::None && !missing.is_empty() {
         let mut missing: Vec<_> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         missing.dedup();
-        problems.push(Problem::at(here.clone(), missing.join("; or ")));
+        problems.push(DeclarationProblem::at(here.clone(), missing.join("; or ")));
     }
     if problems.is_empty() { Ok((schemes, missing)) } else { Err(problems) }
 }

@@ -15,7 +15,7 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// A body that arrived.
 #[derive(Debug)]
-pub struct Receipt<'a> {
+pub struct WebhookReceipt<'a> {
     /// The source.
     pub source: &'a str,
     /// SHA-256 of the body.
@@ -34,7 +34,7 @@ pub struct Receipt<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
-pub enum State {
+pub enum EventState {
     /// The CRM has to be asked for what it left out.
     Received,
     /// It is a report on a deal.
@@ -45,17 +45,17 @@ pub enum State {
     Rejected,
 }
 
-crate::db::text_in_sql!(State);
+crate::db::text_in_sql!(EventState);
 
 /// One event of a body. Names are the SQL's.
 #[derive(Debug, Serialize)]
-pub struct Event {
+pub struct InboxEvent {
     /// Its place in the body.
     pub position: usize,
     /// The sender's id of it, else the hash of what was sent.
     pub source_event_id: String,
     /// What became of it.
-    pub state: State,
+    pub state: EventState,
     /// Why it is ignored or rejected.
     pub reason: Option<String>,
     /// The rule that decided.
@@ -70,8 +70,8 @@ pub struct Event {
 /// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
 pub async fn keep(
     tx: &mut Tx,
-    receipt: &Receipt<'_>,
-    events: &[Event],
+    receipt: &WebhookReceipt<'_>,
+    events: &[InboxEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
     let taken_before = sqlx::query_scalar!(
@@ -216,7 +216,7 @@ pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
 }
 
 /// Writes down what became of an event after all.
-pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::settle
         update public.inbox_events
@@ -224,7 +224,7 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) ->
             fetch_due_at = case when $2 = 'received' then $7::timestamptz end
         where id = $1",
         id,
-        event.state as State,
+        event.state as EventState,
         event.reason,
         event.rule,
         event.crm_deal_id,

@@ -23,7 +23,7 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
 
 /// Those of the last seven days, of one source and reason.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Refused {
+pub struct RefusalCount {
     /// The source.
     pub source: String,
     /// Why, as in the answer to the sender.
@@ -35,9 +35,9 @@ pub struct Refused {
 }
 
 /// Those of the last seven days, the most frequent first.
-pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Refused>, DbError> {
+pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<RefusalCount>, DbError> {
     let refused = sqlx::query_as!(
-        Refused,
+        RefusalCount,
         r#"-- inbox::refusals::of_last_week
         select source, reason, sum(refusals)::bigint as "refusals!", max(last_at) as "last_at!"
         from public.webhook_refusals

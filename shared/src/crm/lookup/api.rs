@@ -20,7 +20,7 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
 
 /// A CRM's API with the token for it.
 #[derive(Clone, Debug)]
-pub(super) struct Api {
+pub(super) struct CrmApi {
     pub crm: Crm,
     /// Scheme and host.
     pub url: String,
@@ -31,7 +31,7 @@ pub(super) struct Api {
     patience: Duration,
 }
 
-impl Api {
+impl CrmApi {
     /// # Errors
     /// When the token fits no header, or TLS can't be set up.
     pub(super) fn new(crm: Crm, url: &str, setting: &str, token: &str) -> Result<Self, String> {
@@ -171,8 +171,8 @@ mod tests {
         // It takes the connection and never says a word.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let api = Api::new(Crm::Close, &url, "CLOSE_API_KEY", "api_sesame").unwrap();
-        let api = Api { patience: Duration::from_millis(50), ..api };
+        let api = CrmApi::new(Crm::Close, &url, "CLOSE_API_KEY", "api_sesame").unwrap();
+        let api = CrmApi { patience: Duration::from_millis(50), ..api };
         let error = api.get("/api/v1/lead/lead_1/", "lead lead_1").await.unwrap_err();
         let reason = "Close doesn't answer in time. Adtrail asks again by itself.";
         assert_eq!(error, LookupError::Later { reason: reason.into(), after: None });

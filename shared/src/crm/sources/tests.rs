@@ -42,7 +42,7 @@ fn the_default_source_is_always_there() {
 #[test]
 fn a_ready_declaration_is_all_that_a_source_needs() {
     for name in presets::names().filter(|name| *name != DEFAULT) {
-        let toml = format!("[my-crm]\nready = \"{name}\"");
+        let toml = format!("[my-crm]\npreset = \"{name}\"");
         let sources = Sources::parse(&toml, &any).unwrap();
         assert!(!sources.get("my-crm").unwrap().schemes.is_empty(), "{name}");
         let refused = Sources::parse(&toml, &none).err().unwrap();
@@ -55,13 +55,13 @@ fn a_ready_declaration_is_all_that_a_source_needs() {
 
 #[test]
 fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
-    let toml = "[hubspot]\nready = \"hubspot-workflow\"";
+    let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
     let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
     assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
     let refused = Sources::parse(toml, &none).err().unwrap();
     assert!(refused.contains("HUBSPOT_WORKFLOW_SECRET") && refused.contains("HUBSPOT_CLIENT_SECRET"), "{refused}");
-    let refused = Sources::parse("[p]\nready = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
+    let refused = Sources::parse("[p]\npreset = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
     assert!(refused.contains("source p, line 1") && refused.contains("PIPEDRIVE_API_TOKEN"), "{refused}");
 }
 
@@ -98,7 +98,7 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `preset`, `body`"),
         ("[acme]", "[acme]\nbody = \"xml\"", 2, "expected `json` or `form`"),
         ("[acme]", "[acme]\nstrict = \"yes\"", 2, "expected a boolean"),
-        ("[acme]", "[acme]\nready = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
+        ("[acme]", "[acme]\npreset = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
         ("[acme]", "[acme]\nitems = \"events\"", 2, "write \"/events\""),
         ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "leave items out"),
         ("[acme]", "[acme]\nonly = { pipeline = 1 }", 2, "add pipeline = \"/deal/pipeline\" to [acme.fields]"),
