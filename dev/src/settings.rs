@@ -79,7 +79,7 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
     values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
 }
 
-/// Every preset as it is, with secrets; those that ask their CRM back ask the sandbox at this URL.
+/// Every preset as it is, with secrets; those with lookups use the sandbox at this URL.
 #[must_use]
 pub fn crms(crm_url: &str) -> Values {
     let sources = ready_sources(crm_url);

@@ -1,4 +1,4 @@
-//! Visitors: browsers that came by.
+//! Visitors: browsers that visited the website.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ pub struct Visit {
     pub at: DateTime<Utc>,
 }
 
-/// What is known of the visitor now.
+/// The visitor after this visit.
 #[derive(Debug)]
 pub struct RecordedVisit {
     /// Was the visitor known before?

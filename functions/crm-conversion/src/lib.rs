@@ -1,5 +1,5 @@
-//! `POST /api/webhooks/{source}`: a CRM says that a deal reached a stage, is worth something else, or was lost. How its
-//! source is declared says how to read it; what it comes to is committed before the answer.
+//! `POST /api/webhooks/{source}`: a CRM reports that a deal reached a stage, changed its value, or was lost. The
+//! declaration of its source says how to read it; the outcome is committed before the answer.
 
 use lambda_http::http::{Method, StatusCode};
 use serde_json::json;
@@ -20,11 +20,11 @@ pub const ENDPOINT: Endpoint = Endpoint {
     requires: &["WEBHOOK_SECRET", "GOOGLE_ADS_CUSTOMER_ID"],
 };
 
-/// Takes the webhook and says what became of it, once for each of its events.
+/// Processes the webhook and answers with the outcome of each of its events.
 ///
 /// # Errors
-/// 404 when no source has this name, 401 when the sender doesn't prove who it is, 400 when nothing of the body can be
-/// used, 503 when the database is away.
+/// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if the
+/// database is unavailable.
 pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Response, Problem> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
@@ -63,7 +63,7 @@ fn refusals_of(source: &Source, processed: Vec<Processed>) -> Vec<FieldError> {
     errors.collect()
 }
 
-/// Best effort: who is refused is told so in any case.
+/// Best effort: the request is answered 401 in any case.
 async fn count(app: &App<intake::Config>, source: &Source, refusal: &Refusal) {
     let now = app.clock.now();
     let counted = app.db.tx(async |tx| refusals::count(tx, &source.name, refusal.as_str(), now).await).await;

@@ -117,7 +117,7 @@ impl Scheme {
     /// Looks the secrets up by the name of their setting: NAME, and NAME_PREVIOUS for the one that is being replaced.
     ///
     /// # Errors
-    /// Which setting is missing or can't be such a secret, and how to put it right; never its value.
+    /// Which setting is missing or invalid, and the fix; never its value.
     pub fn new(declared: &DeclaredScheme, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         let proof = match declared {
             DeclaredScheme::Hmac(hmac) => Proof::Signature(Signature::hmac(hmac, secret)?),

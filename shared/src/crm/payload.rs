@@ -1,4 +1,4 @@
-//! What a CRM sends, as the items that are read one by one.
+//! The body of a webhook, as items that are read one by one.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use super::fields::Pointer;
 use crate::http::body::{escaped, json};
 use crate::http::problem::FieldError;
 
-/// HubSpot sends up to 100 at once; nobody sends more.
+/// HubSpot sends up to 100 at once; no known CRM sends more.
 const MAX_ITEMS: usize = 100;
 
 /// How a body is written.

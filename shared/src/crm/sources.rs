@@ -27,10 +27,10 @@ pub const DEFAULT: &str = "crm-conversion";
 /// Looks up the secret that a setting holds.
 type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 
-/// Whose secrets may be missing.
+/// Which secrets may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lenience {
-    /// Nobody's.
+    /// No secret.
     None,
     /// Those of the preset that a source starts from.
     OfPreset,
@@ -68,7 +68,7 @@ pub struct Source {
 pub struct Missing {
     /// The scheme as it is called in a declaration, or `fetch`.
     pub part: &'static str,
-    /// Which setting, and how to put it right.
+    /// Which setting, and the fix.
     pub problem: String,
 }
 
@@ -77,7 +77,7 @@ impl Sources {
     /// declared; while its secrets are not set, nobody can authenticate to it.
     ///
     /// # Errors
-    /// For the operator: what is wrong in which line, and how to put it right, for all sources at once.
+    /// For the operator: what is wrong in which line, and the fix, for all sources at once.
     pub fn parse(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         Self::read(toml, secret, Lenience::None)
     }

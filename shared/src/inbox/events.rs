@@ -1,4 +1,4 @@
-//! What arrived: every body whose sender proved who it is, and what each of its events came to.
+//! Authenticated webhooks: every body, and the outcome of each of its events.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::db::{DbError, Tx, json};
 use crate::identity::Hash;
 
-/// So long the CRM isn't asked again by anybody else who is asked for the same event.
+/// How long an event is reserved for one lookup.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
-/// The longest pause between two questions to the CRM.
+/// The longest delay between two lookups.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// A body that arrived.
@@ -24,37 +24,37 @@ pub struct WebhookReceipt<'a> {
     pub body: &'a [u8],
     /// Its headers; null for the value of one that may be secret or personal.
     pub headers: &'a Value,
-    /// How the sender proved who it is.
+    /// How the sender was authenticated.
     pub verified_by: &'a str,
-    /// The setting whose secret fitted.
+    /// The setting whose secret matched.
     pub verified_with: &'a str,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
 pub enum EventState {
-    /// The CRM has to be asked for what it left out.
+    /// What the CRM left out has to be looked up.
     Received,
     /// It is a report on a deal.
     Taken,
-    /// It means nothing to us.
+    /// It calls for no action.
     Ignored,
-    /// It can't be used.
+    /// It is invalid.
     Rejected,
 }
 
 crate::db::text_in_sql!(EventState);
 
-/// One event of a body. Names are the SQL's.
+/// One event of a body. The names are those in the SQL.
 #[derive(Debug, Serialize)]
 pub struct InboxEvent {
     /// Its place in the body.
     pub position: usize,
     /// The sender's id of it, else the hash of what was sent.
     pub source_event_id: String,
-    /// What became of it.
+    /// Its outcome.
     pub state: EventState,
     /// Why it is ignored or rejected.
     pub reason: Option<String>,
@@ -126,7 +126,7 @@ pub async fn keep(
     Ok(taken_before.into_iter().flatten().collect())
 }
 
-/// Was this event taken before?
+/// Was this event `taken` before?
 pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
     let is_taken = sqlx::query_scalar!(
         r#"-- inbox::events::is_taken
@@ -156,14 +156,13 @@ pub struct Kept {
     pub body: Option<Vec<u8>>,
     /// When it arrived.
     pub received_at: DateTime<Utc>,
-    /// How often the CRM was asked in vain.
+    /// How many lookups failed.
     pub fetch_failures: i32,
-    /// Was it taken before?
+    /// Was it `taken` before?
     pub is_taken: bool,
 }
 
-/// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
-/// five minutes.
+/// Claims events whose lookup is due, at most `limit` and of no source in `except`, for five minutes.
 pub async fn claim_received(
     tx: &mut Tx,
     limit: u16,
@@ -196,7 +195,7 @@ pub async fn claim_received(
     Ok(kept)
 }
 
-/// One event, to be looked at again.
+/// One event, to be read again.
 pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
@@ -215,7 +214,7 @@ pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     Ok(kept)
 }
 
-/// Writes down what became of an event after all.
+/// Stores the outcome of an event that was read again.
 pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::settle
@@ -236,8 +235,8 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc
     Ok(())
 }
 
-/// The CRM could not be asked, or didn't say. It is asked again after a quarter of an hour, then ever more rarely, or
-/// when it says.
+/// Postpones a lookup that failed: it is retried after a quarter of an hour, then at growing intervals, or after the
+/// delay the CRM asks for.
 pub async fn postpone(
     tx: &mut Tx,
     kept: &Kept,
@@ -260,7 +259,7 @@ pub async fn postpone(
     Ok(())
 }
 
-/// The CRM of this source said how long it wants to be left in peace.
+/// Postpones all lookups of a source until its CRM accepts requests again.
 pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::hold_back

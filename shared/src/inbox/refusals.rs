@@ -1,10 +1,10 @@
-//! Webhooks whose sender could not prove who it is: how many, and why.
+//! Webhooks that failed authentication: how many, and why.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 
-/// Counts one. Nothing else of it is kept: anybody can send one.
+/// Counts one. Nothing else of it is stored, because anybody can send one.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::refusals::count
@@ -21,7 +21,7 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// Those of the last seven days, of one source and reason.
+/// The failed authentications of the last seven days, of one source and reason.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RefusalCount {
     /// The source.

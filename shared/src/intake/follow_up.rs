@@ -1,5 +1,6 @@
 //! Events and deals that couldn't be finished on arrival: looks up what the CRM left out, and matches again, on the
-//! schedule or for the operator. The webhook is committed by then, so a CRM that is down delays a match and loses nothing.
+//! schedule or for the operator. The webhook is committed by then, so a CRM that is down delays a match and loses
+//! nothing.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;

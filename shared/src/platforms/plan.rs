@@ -1,11 +1,11 @@
-//! What the platforms that are set up want of conversions: plain data, so that recording a deal needs no credentials.
+//! What the configured platforms accept: plain data, so that recording a deal needs no credentials.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Operation;
 use crate::deals::ConversionType;
 
-/// What one platform wants.
+/// What one platform accepts.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What `conversion_queue.platform` says.
@@ -67,17 +67,17 @@ impl Plan {
     }
 }
 
-/// What each of the platforms that are set up wants.
+/// What each of the configured platforms accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Plans(pub Vec<Plan>);
 
 impl Plans {
-    /// Of the platforms that want conversions of this stage.
+    /// Of the platforms that accept conversions of this stage.
     pub fn wanting(&self, stage: ConversionType) -> impl Iterator<Item = &Plan> {
         self.0.iter().filter(move |plan| plan.stages.contains(&stage))
     }
 
-    /// What `conversion_queue.platform` may say: of the platforms that want anything, with their corrections.
+    /// What `conversion_queue.platform` may say: the lanes of platforms that accept any stage, with their corrections.
     #[must_use]
     pub fn lanes(&self) -> Vec<&'static str> {
         let used = self.0.iter().filter(|plan| !plan.stages.is_empty());

@@ -1,4 +1,4 @@
-//! What a run does with the queue besides sending: looking what there is to do, waking, closing.
+//! What a run does with the queue besides sending: count the work, make rows due again, close rows.
 
 use chrono::{DateTime, Utc};
 
@@ -7,15 +7,15 @@ use super::breaker::{self, State};
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 
-/// Counting due rows beyond this tells nothing new.
+/// Due rows are counted up to this.
 const MANY: i64 = 10_000;
 
-/// What there is to do for a platform.
+/// The work of a lane.
 #[derive(Debug)]
 pub struct Work {
-    /// Which.
+    /// The lane.
     pub platform: String,
-    /// May it be used now?
+    /// Whether it is paused.
     pub state: State,
     /// How many rows are due and may be sent, counted up to ten thousand.
     pub due: usize,
@@ -23,7 +23,7 @@ pub struct Work {
     pub has_receipts: bool,
 }
 
-/// What there is to do for each of these platforms.
+/// The work of each of these lanes.
 pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
     let rows = sqlx::query!(
         r#"-- queue::work
@@ -79,7 +79,7 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
     Ok(work.collect())
 }
 
-/// Makes rows due that wait because a request failed: the platform is back.
+/// Makes rows due whose requests failed: the platform is available again.
 pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::wake
@@ -95,9 +95,9 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
-/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform
-/// that nothing waits for.
+/// Closes rows that no longer need to be sent: of deals that were lost before the platform accepted them, corrections
+/// of what the platform refused, and those whose consent was not given in time. Ends the pause of a lane without open
+/// rows.
 pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     breaker::resume_idle(tx, now).await?;
     sqlx::query!(
@@ -105,7 +105,7 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
         with moot as (
             select
                 q.id, 'deal_lost' as code,
-                'The deal was lost before the platform took it; it isn''t sent any more.' as why
+                'The deal was lost before the platform accepted it; it is no longer sent.' as why
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
             where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
@@ -116,8 +116,8 @@ pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> 
             where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
                 and q.status in ('pending', 'failed')
             union all
-            -- Claims close what expires, but never see what waits for consent.
-            select q.id, 'expired', 'Nothing is left that counts, and nobody asked the person for consent in time.'
+            -- A claim closes what expires, but doesn't see what is held for consent.
+            select q.id, 'expired', 'Consent was not given before the click and the lead expired.'
             from public.conversion_queue q
             join public.conversions c on c.id = q.conversion_id
             join public.leads l on l.id = c.lead_id

@@ -34,7 +34,7 @@ pub enum DeclaredScheme {
     Bearer(Bearer),
     /// The secret in a header.
     Header(SecretHeader),
-    /// The secret in the query string. It ends up in the logs of whatever is in between, so it is for senders that can
+    /// The secret in the query string. It ends up in the logs of proxies, so it is for senders that can
     /// set nothing but the URL.
     Url(SecretParameter),
 }

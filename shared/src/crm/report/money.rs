@@ -1,4 +1,4 @@
-//! What a deal is worth, as CRMs write it.
+//! The value of a deal, as CRMs write it.
 
 use serde_json::Value;
 

@@ -24,7 +24,8 @@ pub(super) enum Answered {
     Each(Vec<Outcome>),
     /// Nothing was processed because of these (by their place in the request).
     Blamed(Vec<(usize, Outcome)>),
-    /// Nothing was processed because of at least one of them, and the answer doesn't say which. The outcome of that one.
+    /// Nothing was processed because of at least one of them, and the answer doesn't say which. The outcome of that
+    /// one.
     Unnamed(Outcome),
     /// Nothing is known to have been processed, for a reason that isn't one of the conversions.
     Failed(Outcome),
@@ -66,8 +67,8 @@ where
 
 /// Sends these conversions (by their place among `total`): the first list one a request, the others each together.
 ///
-/// If a request is refused because of conversions that aren't named, a binary search finds one of them; what is accepted
-/// on the way stays accepted. So each costs at most ⌈log₂ n⌉ + 1 more requests.
+/// If a request is refused because of conversions that aren't named, a binary search finds one of them; what is
+/// accepted on the way stays accepted. So each costs at most ⌈log₂ n⌉ + 1 more requests.
 async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
 where
     F: Future<Output = Option<(Answered, Exchange)>> + Send,
