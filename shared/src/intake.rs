@@ -22,8 +22,9 @@ use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::{Hash, Region};
 use crate::inbox::entry::{self, Entry};
-use crate::inbox::events::{self, Event, Receipt, State};
+use crate::inbox::events::{self, Event, State};
 use crate::inbox::matching::Waiting;
+use crate::inbox::receipts::{self, WebhookReceipt};
 use crate::inbox::{self, Received, losses};
 use crate::leads;
 use crate::locks::{self, Locks};
@@ -208,7 +209,7 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         }
         taken.push(it);
     }
-    let receipt = Receipt {
+    let receipt = WebhookReceipt {
         source: &webhook.source.name,
         payload_hash: &payload_hash,
         body: webhook.body,
@@ -216,7 +217,8 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_by: webhook.verified.scheme,
         verified_with: &webhook.verified.secret,
     };
-    let taken_before = events::keep(tx, &receipt, &kept, webhook.received_at).await?;
+    let receipt_id = receipts::keep(tx, &receipt, webhook.received_at).await?;
+    let taken_before = events::keep(tx, receipt_id, receipt.source, &kept, webhook.received_at).await?;
     for event in kept.iter().filter(|event| event.state == State::Received) {
         // The CRM was asked about it before.
         if taken_before.contains(&event.source_event_id) {

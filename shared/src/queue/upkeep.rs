@@ -1,9 +1,9 @@
-//! What a run does with the queue besides sending: looking what there is to do, waking, closing.
+//! What a run asks the queue before it sends: what there is to do, and how much was sent.
 
 use chrono::{DateTime, Utc};
 
 use super::Policy;
-use super::breaker::{self, State};
+use super::breaker::State;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 
@@ -88,49 +88,6 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
         where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
             and lock_token is null",
         platform,
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Closes open rows that have nothing to say any more: of deals that were lost before a platform took them, corrections
-/// of what the platform refused, and those that waited for consent until it was too late. Ends the pause of a platform
-/// that nothing waits for.
-pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
-    breaker::resume_idle(tx, now).await?;
-    sqlx::query!(
-        "-- queue::close_moot
-        with moot as (
-            select
-                q.id, 'deal_lost' as code,
-                'The deal was lost before the platform took it; it isn''t sent any more.' as why
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
-            union all
-            select q.id, 'original_refused', 'The platform refused the conversion that this row corrects.'
-            from public.conversion_queue q
-            join public.conversion_queue o on o.id = q.adjusts
-            where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
-                and q.status in ('pending', 'failed')
-            union all
-            -- Claims close what expires, but never see what waits for consent.
-            select q.id, 'expired', 'Nothing is left that counts, and nobody asked the person for consent in time.'
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            join public.leads l on l.id = c.lead_id
-            where q.adjusts is null and q.status in ('pending', 'failed') and q.expires_at < $1
-                and c.ad_user_data = 'unknown' and coalesce(c.click_at < $1::timestamptz - interval '90 days', true)
-                and l.created_at < $1::timestamptz - interval '90 days'
-        )
-        update public.conversion_queue q
-        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
-            locked_until = null, lock_token = null
-        from moot
-        where q.id = moot.id and q.status in ('pending', 'failed')
-            and (q.locked_until is null or q.locked_until <= now())",
         now,
     )
     .execute(tx)
