@@ -2,12 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The longest UTM kept, in characters. What is longer is cut.
 pub const UTM_LIMIT: usize = 512;
+
+/// How long a click can count for any platform: so long browsers keep it, and so long deals wait for their lead.
+pub const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
 
 /// A click id (gclid, gbraid, wbraid) exactly as the platform gave it: changed by one byte it is worth nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]

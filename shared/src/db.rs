@@ -287,8 +287,3 @@ macro_rules! text_in_sql {
     };
 }
 pub(crate) use text_in_sql;
-
-/// Rows as one parameter of a statement, for `jsonb_to_recordset`.
-pub(crate) fn json<T: serde::Serialize>(rows: &[T]) -> Result<serde_json::Value, DbError> {
-    serde_json::to_value(rows).map_err(|error| DbError::Defect(sqlx::Error::Encode(Box::new(error))))
-}

@@ -5,11 +5,13 @@ pub mod events;
 pub mod listing;
 pub mod losses;
 pub mod matching;
+pub mod receipts;
 pub mod refusals;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use crate::attribution::CLICK_COUNTS;
 use crate::db::{DbError, Tx};
 use crate::deals::{ConversionType, Deal};
 use crate::identity::{Email, Hash};
@@ -255,29 +257,34 @@ pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, D
     Ok(changed)
 }
 
-/// Gives up on what has waited 90 days, because no click would still count; it stays visible as `expired`. Empties
-/// bodies a week after that, and forgets refusals after a week. Answers how many deals and events were given up.
+/// How long bodies are kept after what they reported has expired.
+const BODIES_OUTLIVE: TimeDelta = TimeDelta::days(7);
+
+/// Expires what has waited as long as any click counts; it stays visible as `expired`. Empties bodies a week after
+/// that, and forgets refusals after a week. Answers how many deals and events expired.
 pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
+    let received_before = now - CLICK_COUNTS;
     let expired = sqlx::query_scalar!(
         r#"-- inbox::expire
         with deals as (
             update public.inbox set state = 'expired'
-            where state = 'awaiting_lead' and received_at < $1::timestamptz - interval '90 days'
+            where state = 'awaiting_lead' and received_at < $1
             returning id
         ),
         events as (
             update public.inbox_events set state = 'expired', fetch_due_at = null
-            where state = 'received' and received_at < $1::timestamptz - interval '90 days'
+            where state = 'received' and received_at < $1
             returning id
         ),
         emptied as (
-            update public.inbox_receipts set body = null
-            where body is not null and last_received_at < $1::timestamptz - interval '97 days'
+            update public.inbox_receipts set body = null where body is not null and last_received_at < $2
         ),
         forgotten as (
-            delete from public.webhook_refusals where hour < $1::timestamptz - interval '7 days 1 hour'
+            delete from public.webhook_refusals where hour < $3::timestamptz - interval '7 days 1 hour'
         )
         select (select count(*) from deals) + (select count(*) from events) as "expired!""#,
+        received_before,
+        received_before - BODIES_OUTLIVE,
         now,
     )
     .fetch_one(tx)

@@ -22,8 +22,9 @@ use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::{Hash, Region};
 use crate::inbox::entry::{self, Entry};
-use crate::inbox::events::{self, EventState, InboxEvent, WebhookReceipt};
+use crate::inbox::events::{self, EventState, InboxEvent};
 use crate::inbox::matching::Waiting;
+use crate::inbox::receipts::{self, WebhookReceipt};
 use crate::inbox::{self, Received, losses};
 use crate::leads;
 use crate::locks::{self, Locks};
@@ -216,7 +217,8 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_by: webhook.verified.scheme,
         verified_with: &webhook.verified.secret,
     };
-    let processed_before = events::keep(tx, &receipt, &kept, webhook.received_at).await?;
+    let receipt_id = receipts::keep(tx, &receipt, webhook.received_at).await?;
+    let processed_before = events::keep(tx, receipt_id, receipt.source, &kept, webhook.received_at).await?;
     for event in kept.iter().filter(|event| event.state == EventState::Received) {
         // Its lookup was done before.
         if processed_before.contains(&event.source_event_id) {

@@ -5,6 +5,7 @@
 //! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
 
 pub mod breaker;
+mod closing;
 mod log;
 mod policy;
 pub mod receipts;
@@ -24,10 +25,11 @@ use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Outcome, Route};
 
+pub use closing::close_moot;
 pub use policy::Policy;
 pub use settlement::LONGEST_ASKED_FOR;
 use settlement::{Counters, Settlement};
-pub use upkeep::{Work, close_moot, requests, wake, work};
+pub use upkeep::{Work, requests, wake, work};
 
 /// The lease of a claimed row, in seconds. Longer than an uploader can run: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;

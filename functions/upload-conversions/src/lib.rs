@@ -84,7 +84,7 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
     let platforms: Vec<&str> = app.config.lanes.iter().map(|platform| platform.route().platform).collect();
     let now = app.clock.now();
     let looked = app.db.tx(async |tx| -> Result<_, DbError> {
-        queue::close_moot(tx, now).await?;
+        queue::close_moot(tx, &app.config.intake.plans, now).await?;
         queue::work(tx, &app.config.policy, &platforms, now).await
     });
     let work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.platform.clone(), work)).collect();

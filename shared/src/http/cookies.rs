@@ -1,11 +1,11 @@
 //! The two cookies Adtrail sets, both HttpOnly: who the visitor is, and where they came from.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::Request;
 use lambda_http::http::{HeaderValue, header};
 
 use super::Response;
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, CLICK_COUNTS};
 use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
@@ -13,7 +13,8 @@ pub const VISITOR: &str = "adtrail_visitor";
 /// Holds the attribution, so that it survives a database that is away.
 pub const ATTRIBUTION: &str = "adtrail_attribution";
 
-const DAY: u32 = 24 * 60 * 60;
+/// The longest that browsers keep a cookie (RFC 6265bis, section 5.5).
+const LONGEST: TimeDelta = TimeDelta::days(400);
 
 /// The visitor id of the request; none when it is absent or not one of ours.
 #[must_use]
@@ -28,11 +29,12 @@ pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
     read.find(|attribution| *attribution != Attribution::default()).unwrap_or_default()
 }
 
-/// Sets both: the id for 400 days, the longest browsers allow, the attribution for the 90 days a click counts.
+/// Sets both: the id as long as browsers allow, the attribution as long as a click counts.
 pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, attribution: &Attribution) {
     let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    for (name, value, days) in [(VISITOR, visitor.to_string(), 400), (ATTRIBUTION, attribution.to_cookie(), 90)] {
-        let max_age = days * DAY;
+    let visitor = (VISITOR, visitor.to_string(), LONGEST);
+    for (name, value, max_age) in [visitor, (ATTRIBUTION, attribution.to_cookie(), CLICK_COUNTS)] {
+        let max_age = max_age.num_seconds();
         let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; Secure; SameSite=Lax{domain}");
         // Both values and the configured domain are plain ASCII.
         if let Ok(cookie) = HeaderValue::try_from(cookie) {

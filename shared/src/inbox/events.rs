@@ -1,34 +1,15 @@
-//! Authenticated webhooks: every body, and the outcome of each of its events.
+//! The events of a webhook's body, and the outcome of each.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-use crate::db::{DbError, Tx, json};
-use crate::identity::Hash;
+use crate::db::{DbError, Tx};
 
 /// How long an event is reserved for one lookup.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// The longest delay between two lookups.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
-
-/// A body that arrived.
-#[derive(Debug)]
-pub struct WebhookReceipt<'a> {
-    /// The source.
-    pub source: &'a str,
-    /// SHA-256 of the body.
-    pub payload_hash: &'a Hash,
-    /// The body.
-    pub body: &'a [u8],
-    /// Its headers; null for the value of one that may be secret or personal.
-    pub headers: &'a Value,
-    /// How the sender was authenticated.
-    pub verified_by: &'a str,
-    /// The setting whose secret matched.
-    pub verified_with: &'a str,
-}
 
 /// The outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
@@ -47,8 +28,8 @@ pub enum EventState {
 
 crate::db::text_in_sql!(EventState);
 
-/// One event of a body. The names are those in the SQL.
-#[derive(Debug, Serialize)]
+/// One event of a body.
+#[derive(Debug)]
 pub struct InboxEvent {
     /// Its place in the body.
     pub position: usize,
@@ -66,38 +47,34 @@ pub struct InboxEvent {
     pub inbox_id: Option<Uuid>,
 }
 
-/// Keeps a body and its events, once each. An event that was taken or received before stays what it was; any other is
+/// Keeps the events of a body, once each. An event that was taken or received before stays what it was; any other is
 /// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
 pub async fn keep(
     tx: &mut Tx,
-    receipt: &WebhookReceipt<'_>,
+    receipt_id: Uuid,
+    source: &str,
     events: &[InboxEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
+    let positions: Vec<i32> = events.iter().map(|event| i32::try_from(event.position).unwrap_or(i32::MAX)).collect();
+    let ids: Vec<&str> = events.iter().map(|event| event.source_event_id.as_str()).collect();
+    let states: Vec<EventState> = events.iter().map(|event| event.state).collect();
+    let reasons: Vec<Option<&str>> = events.iter().map(|event| event.reason.as_deref()).collect();
+    let rules: Vec<Option<&str>> = events.iter().map(|event| event.rule.as_deref()).collect();
+    let deals: Vec<Option<&str>> = events.iter().map(|event| event.crm_deal_id.as_deref()).collect();
+    let inbox_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.inbox_id).collect();
     let taken_before = sqlx::query_scalar!(
         r#"-- inbox::events::keep
-        with receipt as (
-            insert into public.inbox_receipts as r (
-                source, payload_hash, body, headers, verified_by, verified_with, received_at, last_received_at
-            )
-            values ($1, $2, $3, $4, $5, $6, $8, $8)
-            on conflict (source, payload_hash) do update
-            set deliveries = r.deliveries + 1, last_received_at = excluded.last_received_at,
-                body = coalesce(r.body, excluded.body)
-            returning id
-        )
         insert into public.inbox_events as e (
             receipt_id, position, source, source_event_id, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at,
             received_at
         )
         select
-            receipt.id, d.position, $1, d.source_event_id, d.state, d.reason, d.rule, d.crm_deal_id, d.inbox_id,
-            case when d.state = 'received' then $8 end, $8
-        from receipt
-        cross join jsonb_to_recordset($7) as d (
-            position integer, source_event_id text, state text, reason text, rule text, crm_deal_id text, inbox_id uuid
-        )
-        -- Two bodies may hold the same events in another order: nobody waits in a circle.
+            $1, d.position, $2, d.source_event_id, d.state, d.reason, d.rule, d.crm_deal_id, d.inbox_id,
+            case when d.state = 'received' then $10::timestamptz end, $10
+        from unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[])
+            as d (position, source_event_id, state, reason, rule, crm_deal_id, inbox_id)
+        -- Two bodies may hold the same events in another order, and would deadlock.
         order by d.source_event_id
         on conflict (source, source_event_id) do update
         set deliveries = e.deliveries + 1,
@@ -112,13 +89,15 @@ pub async fn keep(
                 where excluded.state <> 'taken' and e.state in ('taken', 'received')
             )
         returning case when state = 'taken' then source_event_id end"#,
-        receipt.source,
-        receipt.payload_hash.as_str(),
-        receipt.body,
-        receipt.headers,
-        receipt.verified_by,
-        receipt.verified_with,
-        json(events)?,
+        receipt_id,
+        source,
+        &positions,
+        &ids as &[&str],
+        &states as &[EventState],
+        &reasons as &[Option<&str>],
+        &rules as &[Option<&str>],
+        &deals as &[Option<&str>],
+        &inbox_ids as &[Option<Uuid>],
         now,
     )
     .fetch_all(tx)

@@ -1,9 +1,9 @@
-//! What a run does with the queue besides sending: count the work, make rows due again, close rows.
+//! What a run asks the queue before it sends: the work of each lane, and the requests so far.
 
 use chrono::{DateTime, Utc};
 
 use super::Policy;
-use super::breaker::{self, State};
+use super::breaker::State;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 
@@ -88,49 +88,6 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
         where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
             and lock_token is null",
         platform,
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Closes rows that no longer need to be sent: of deals that were lost before the platform accepted them, corrections
-/// of what the platform refused, and those whose consent was not given in time. Ends the pause of a lane without open
-/// rows.
-pub async fn close_moot(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
-    breaker::resume_idle(tx, now).await?;
-    sqlx::query!(
-        "-- queue::close_moot
-        with moot as (
-            select
-                q.id, 'deal_lost' as code,
-                'The deal was lost before the platform accepted it; it is no longer sent.' as why
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            where c.retracted_at is not null and q.adjusts is null and q.status in ('pending', 'failed')
-            union all
-            select q.id, 'original_refused', 'The platform refused the conversion that this row corrects.'
-            from public.conversion_queue q
-            join public.conversion_queue o on o.id = q.adjusts
-            where o.status = 'dead_letter' and o.last_error_code is distinct from 'deal_lost'
-                and q.status in ('pending', 'failed')
-            union all
-            -- A claim closes what expires, but doesn't see what is held for consent.
-            select q.id, 'expired', 'Consent was not given before the click and the lead expired.'
-            from public.conversion_queue q
-            join public.conversions c on c.id = q.conversion_id
-            join public.leads l on l.id = c.lead_id
-            where q.adjusts is null and q.status in ('pending', 'failed') and q.expires_at < $1
-                and c.ad_user_data = 'unknown' and coalesce(c.click_at < $1::timestamptz - interval '90 days', true)
-                and l.created_at < $1::timestamptz - interval '90 days'
-        )
-        update public.conversion_queue q
-        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = moot.code, last_error = moot.why,
-            locked_until = null, lock_token = null
-        from moot
-        where q.id = moot.id and q.status in ('pending', 'failed')
-            and (q.locked_until is null or q.locked_until <= now())",
         now,
     )
     .execute(tx)

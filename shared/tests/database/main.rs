@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod breaker;
+mod closing;
 mod db;
 mod entry;
 mod inbox;

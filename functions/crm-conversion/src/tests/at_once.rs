@@ -2,12 +2,14 @@
 
 use shared::db::DbError;
 use shared::locks::{self, Locks};
-use testing::permutations;
+use testing::{permutations, scaled};
 
 use super::*;
 
 /// Rounds of every order. Each round is a deal of its own.
-const ROUNDS: usize = 10;
+fn rounds() -> usize {
+    scaled(1_000, 10)
+}
 
 /// Everything the reports of a deal left behind, without ids.
 async fn left_behind(pool: &PgPool, crm_deal_id: &str) -> Value {
@@ -62,7 +64,7 @@ async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &st
 async fn end_alike(pool: &PgPool, reports: impl Fn(&str) -> Vec<Value>) {
     let app = app(pool);
     let mut wrong = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         for order in permutations(reports("").len()) {
             let name = format!("{round}-{}", order.iter().map(usize::to_string).collect::<String>());
             let (in_turn, at_once) = (format!("turn-{name}"), format!("once-{name}"));
@@ -77,7 +79,7 @@ async fn end_alike(pool: &PgPool, reports: impl Fn(&str) -> Vec<Value>) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} rounds end otherwise: {wrong:#?}", wrong.len(), ROUNDS * 6);
+    assert!(wrong.is_empty(), "{} of {} rounds end otherwise: {wrong:#?}", wrong.len(), rounds() * 6);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

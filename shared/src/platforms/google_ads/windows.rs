@@ -11,3 +11,11 @@ pub(super) const CLICK: TimeDelta = TimeDelta::days(90);
 pub(super) const USER_DATA: TimeDelta = TimeDelta::days(63);
 /// From the conversion to its correction (Google Ads Help, "About conversion adjustments").
 pub(super) const ADJUSTMENT: TimeDelta = TimeDelta::days(54);
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_that_still_counts_expires_before() {
+        assert!(crate::attribution::CLICK_COUNTS >= super::CLICK.max(super::USER_DATA));
+    }
+}

@@ -1,0 +1,78 @@
+//! Which open rows nobody is to send any more. Claims close what expires, but never see what waits for consent.
+
+use chrono::{DateTime, Utc};
+
+use super::breaker;
+use crate::db::{DbError, Tx};
+use crate::platforms::Plans;
+
+/// Closes open rows that are moot: of deals that were lost before a platform accepted them, corrections of what the
+/// platform refused, and those that waited for consent until nothing of them counted. Then ends the pauses of
+/// platforms that nothing waits for.
+pub async fn close_moot(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
+    close_lost(tx, now).await?;
+    close_corrections_of_refused(tx, now).await?;
+    close_without_consent(tx, plans, now).await?;
+    breaker::resume_idle(tx, now).await
+}
+
+async fn close_lost(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::closing::close_lost
+        update public.conversion_queue q
+        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = 'deal_lost',
+            last_error = 'The deal was lost before the platform accepted it; it isn''t sent any more.',
+            locked_until = null, lock_token = null
+        from public.conversions c
+        where c.id = q.conversion_id and c.retracted_at is not null and q.adjusts is null
+            and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn close_corrections_of_refused(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::closing::close_corrections_of_refused
+        update public.conversion_queue q
+        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = 'original_refused',
+            last_error = 'The platform refused the conversion that this row corrects.',
+            locked_until = null, lock_token = null
+        from public.conversion_queue original
+        where original.id = q.adjusts and original.status = 'dead_letter'
+            and original.last_error_code is distinct from 'deal_lost'
+            and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn close_without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
+    let platforms: Vec<&str> = plans.0.iter().map(|plan| plan.platform).collect();
+    let clicks_since: Vec<_> = plans.0.iter().map(|plan| now - plan.click_window).collect();
+    let leads_since: Vec<_> = plans.0.iter().map(|plan| now - plan.user_data_window).collect();
+    sqlx::query!(
+        "-- queue::closing::close_without_consent
+        update public.conversion_queue q
+        set status = 'dead_letter', dead_lettered_at = $1, last_error_code = 'expired',
+            last_error = 'Nothing is left that counts, and consent was never stated.',
+            locked_until = null, lock_token = null
+        from unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) as p (platform, clicks_since, leads_since),
+            public.conversions c, public.leads l
+        where p.platform = q.platform and c.id = q.conversion_id and l.id = c.lead_id
+            and q.adjusts is null and c.ad_user_data = 'unknown'
+            and coalesce(c.click_at < p.clicks_since, true) and l.created_at < p.leads_since
+            and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())",
+        now,
+        &platforms as &[&str],
+        &clicks_since,
+        &leads_since,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
