@@ -23,9 +23,17 @@ pub async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
     let postgres = Postgres::throwaway().await?;
     let url = postgres.url("postgres");
     create_supabase_roles(&url).await?;
-    let outcome = run_to_the_end(Command::new(program).args(arguments).env("DATABASE_URL", url))
-        .await
-        .with_context(|| format!("cannot run {program}"));
+    let mut command = Command::new(program);
+    command.args(arguments).env("DATABASE_URL", url);
+    // What `cargo run` says of this package. A cargo that hears it compiles `ring` again, and all that needs it.
+    for (name, _) in std::env::vars_os() {
+        let is_of_this_package =
+            |name: &str| name == "OUT_DIR" || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_this_package) {
+            command.env_remove(name);
+        }
+    }
+    let outcome = run_to_the_end(&mut command).await.with_context(|| format!("cannot run {program}"));
     postgres.stop().await?;
     Ok(ExitCode::from(code(outcome?)))
 }
