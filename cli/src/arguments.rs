@@ -40,9 +40,9 @@ pub(crate) enum CrmCommand {
     /// CRM, and its rules. With a database also the events of the last seven days. No secret is shown.
     #[command(after_help = "Example:\n  adtrail crm sources")]
     Sources {
-        /// Lists the ready declarations instead; a source starts from one with ready = "NAME"
+        /// Lists the presets instead; a source starts from one with preset = "NAME"
         #[arg(long)]
-        ready: bool,
+        presets: bool,
     },
     /// Tests a webhook without storing anything
     ///
@@ -68,7 +68,7 @@ pub(crate) enum CrmCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// A source declared in CRM_SOURCES, or the name of a ready declaration
+    /// A source declared in CRM_SOURCES, or the name of a preset
     pub source: String,
     /// File with the body; - for standard input
     pub file: PathBuf,
@@ -84,9 +84,9 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
-    /// A source declared in CRM_SOURCES, or the name of a ready declaration
+    /// A source declared in CRM_SOURCES, or the name of a preset
     pub source: String,
-    /// File with the body; - for standard input [default: the sample of the ready declaration]
+    /// File with the body; - for standard input [default: the sample of the preset]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub call: Call,

@@ -13,7 +13,7 @@ pub(crate) use sources::sources;
 use std::io::Read;
 use std::path::Path;
 
-use shared::crm::{Source, Sources, ready};
+use shared::crm::{Source, Sources, presets};
 use shared::settings::Values;
 
 use crate::Failure;
@@ -21,8 +21,8 @@ use crate::Failure;
 /// The source that a command is about.
 enum ChosenSource<'a> {
     Declared(&'a Source),
-    /// A ready declaration that CRM_SOURCES does not declare.
-    Ready(Box<Source>),
+    /// A preset that CRM_SOURCES does not declare.
+    Preset(Box<Source>),
 }
 
 impl<'a> ChosenSource<'a> {
@@ -30,31 +30,31 @@ impl<'a> ChosenSource<'a> {
         if let Some(source) = sources.get(name) {
             return Ok(Self::Declared(source));
         }
-        if ready::toml(name).is_some() {
-            let source = Sources::ready(name, &|name| shared::settings::value(values, name));
-            return source.map(|source| Self::Ready(source.into())).map_err(Failure::Message);
+        if presets::toml(name).is_some() {
+            let source = Sources::preset(name, &|name| shared::settings::value(values, name));
+            return source.map(|source| Self::Preset(source.into())).map_err(Failure::Message);
         }
         let declared: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
-        let ready: Vec<_> = ready::names().collect();
+        let presets: Vec<_> = presets::names().collect();
         Err(Failure::Message(format!(
-            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a ready \
-             declaration ({}).",
+            "There is no source {name}: declare it in CRM_SOURCES, or use a declared source ({}) or a preset \
+             ({}).",
             declared.join(", "),
-            ready.join(", ")
+            presets.join(", ")
         )))
     }
 
     fn source(&self) -> &Source {
         match self {
             Self::Declared(source) => source,
-            Self::Ready(source) => source,
+            Self::Preset(source) => source,
         }
     }
 
     fn origin(&self) -> &'static str {
         match self {
             Self::Declared(_) => "declared",
-            Self::Ready(_) => "ready",
+            Self::Preset(_) => "preset",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The inbox: what CRMs sent, and what became of it.
+//! The inbox: what CRMs sent, and its state.
 
 mod attach;
 mod list;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-/// Without it a match is recorded as one that no platform wants, for good.
+/// Without it a match is recorded, permanently, as one that no platform accepts.
 const REQUIRED: &[&str] = &["GOOGLE_ADS_CUSTOMER_ID"];
 
 /// The entries of this name, at least one.

@@ -35,7 +35,7 @@ pub async fn run(
     };
     let values = &values.await?;
     let answer = match command {
-        Command::Crm(CrmCommand::Sources { ready }) => crm::sources(values, ready).await?,
+        Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values, presets).await?,
         Command::Crm(CrmCommand::Test(test)) => crm::test(values, &test).await?,
         Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values, &sign)?,
         Command::Inbox(InboxCommand::List { states, limit }) => inbox::list(values, &states, limit).await?,

@@ -115,7 +115,7 @@ impl CrmSandbox {
         Ok(())
     }
 
-    /// Adds what HubSpot, Pipedrive and Close know of the deals in the samples of their ready sources: all of them are
+    /// Adds what HubSpot, Pipedrive and Close know of the deals in the samples of their presets: all of them are
     /// jane@example.com's.
     ///
     /// # Panics

@@ -99,9 +99,7 @@ async fn serve() -> anyhow::Result<()> {
     println!("  Google          a sandbox: GET /sandbox/google/events, POST /sandbox/google/faults");
     println!("  uploader        every {} s, and now by POST /dev/tick", SCHEDULE.as_secs());
     println!("  rows            GET /dev/rows");
-    println!(
-        "  CRMs            every ready source at /api/webhooks/<source>, a sandbox of the CRMs that are asked back"
-    );
+    println!("  CRMs            every preset at /api/webhooks/<source>, a sandbox of the CRMs for lookups");
     println!("  adtrail         eval \"$(curl -s localhost:{port}/dev/env)\" gives it these settings");
 
     tokio::select! {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::App;
 use shared::clock::Clock;
 use shared::crm::authentication::{Sample, Signed};
-use shared::crm::{Sources, ready};
+use shared::crm::{Sources, presets};
 use shared::identity::Hash;
 use shared::settings::{ConfigError, Values};
 
@@ -21,7 +21,7 @@ pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
 /// Opens the health endpoint.
 pub const HEALTH_KEY: &str = "dev-health-key";
 
-/// The secrets of the ready sources, by the names of their settings, in the shape that each CRM gives them.
+/// The secrets of the presets, by the names of their settings, in the shape that each CRM gives them.
 const CRM_SECRETS: [(&str, &str); 15] = [
     ("CLOSE_API_KEY", "dev-close-key"),
     ("CLOSE_SIGNATURE_KEY", "6465762d636c6f73652d7369676e6174757265"),
@@ -79,7 +79,7 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
     values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
 }
 
-/// Every ready source as it is, with secrets; those that ask their CRM back ask the sandbox at this URL.
+/// Every preset as it is, with secrets; those with lookups use the sandbox at this URL.
 #[must_use]
 pub fn crms(crm_url: &str) -> Values {
     let sources = ready_sources(crm_url);
@@ -93,7 +93,7 @@ fn ready_sources(crm_url: &str) -> String {
         ("pipedrive", "pipedrive", "PIPEDRIVE_API_TOKEN"),
         ("close", "close", "CLOSE_API_KEY"),
     ];
-    let declared = ready::names().map(|name| format!("[{name}]\nready = \"{name}\""));
+    let declared = presets::names().map(|name| format!("[{name}]\npreset = \"{name}\""));
     let fetches = fetches.map(|(source, crm, token)| {
         format!("[{source}.fetch]\n{crm} = {{ token = \"{token}\", url = \"{crm_url}\" }}")
     });
@@ -107,15 +107,15 @@ pub fn secret(name: &str) -> &'static str {
     found.map_or("", |(_, secret)| secret)
 }
 
-/// A webhook as the CRM of a ready source would send it to this URL. Where events have a name, another body has
+/// A webhook as the CRM of a preset would send it to this URL. Where events have a name, another body has
 /// another.
 ///
 /// # Panics
-/// When there is no such ready source: it is named in the code.
+/// When there is no such preset: it is named in the code.
 #[must_use]
 pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
     let secret = |name: &str| Some(secret(name)).filter(|it| !it.is_empty()).map(SecretString::from);
-    let source = Sources::ready(source, &secret).expect("a ready source");
+    let source = Sources::preset(source, &secret).expect("a preset");
     let id = format!("dev-{}", Hash::of(body).as_str());
     source.sign(&Sample { method: "POST", url, body, id: &id, at }).expect("a secret to sign with")
 }
@@ -144,7 +144,7 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
             values.insert(name.into(), SecretString::from(value));
         }
     }
-    // What declarations from outside name, and what replaces or precedes the secrets of the ready ones.
+    // What declarations from outside name, and what replaces or precedes the secrets of the presets.
     let declared = environment("CRM_SOURCES").unwrap_or_default();
     let declared = std::fs::read_to_string(declared.trim()).unwrap_or(declared);
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';

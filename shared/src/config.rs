@@ -39,7 +39,7 @@ pub async fn database_now() -> Result<PgConnectOptions, ConfigError> {
     settings.finish(options)
 }
 
-/// Where phone numbers without a country code come from; if it isn't set, nobody is matched by them.
+/// The region of phone numbers without a country code; if it isn't set, such numbers are not used for matching.
 pub fn phone_region(settings: &mut Settings) -> Option<Region> {
     settings.parsed("PHONE_DEFAULT_REGION", Region::parse)
 }

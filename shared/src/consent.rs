@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a person said about one purpose. Silence is not an answer: it is never taken for granted.
+/// Consent to one purpose. No answer is `unknown`, never consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Encode, sqlx::Decode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
@@ -21,7 +21,7 @@ crate::db::text_in_sql!(ConsentStatus);
 impl ConsentStatus {
     const ALL: [Self; 3] = [Self::Granted, Self::Denied, Self::Unknown];
 
-    /// May data of somebody who said this be sent to a platform?
+    /// May data with this consent be sent to a platform?
     #[must_use]
     pub fn may_be_sent(self, unknown: UnknownConsent) -> bool {
         match self {

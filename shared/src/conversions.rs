@@ -1,4 +1,4 @@
-//! Conversions: deals that reached a stage worth telling the ad platforms, matched to their leads.
+//! Conversions: deals that reached a stage, matched to their leads.
 
 mod corrections;
 mod decision;
@@ -18,19 +18,19 @@ use crate::inbox::matching::{Waiting, find_leads};
 use crate::leads;
 use crate::platforms::Plans;
 
-/// What became of a deal whose lead was found.
+/// A deal that was matched.
 #[derive(Debug)]
 pub struct Recorded {
     /// The conversion.
     pub conversion_id: Uuid,
-    /// The platforms that will hear of it.
+    /// The platforms it is queued for.
     pub platforms: Vec<&'static str>,
-    /// Why none will.
+    /// Why it isn't queued.
     pub skip_reason: Option<SkipReason>,
 }
 
-/// Matches waiting deals to leads and records what they become: a conversion each, and a queue row for every platform
-/// that wants it. All in the caller's transaction.
+/// Matches waiting deals to leads and records a conversion for each, with a queue row for every platform that accepts
+/// it. All in the caller's transaction.
 pub async fn record_matches(
     tx: &mut Tx,
     plans: &Plans,
@@ -46,9 +46,9 @@ pub async fn record_matches(
     let by_key: BTreeMap<_, _> = written.iter().map(|it| (it.idempotency_key.as_str(), it)).collect();
     let recorded: Vec<_> =
         decisions.iter().filter_map(|it| Some((*by_key.get(it.idempotency_key.as_str())?, it))).collect();
-    let told: Vec<_> =
+    let standing: Vec<_> =
         recorded.iter().filter(|(it, _)| !it.is_undone).map(|(it, decision)| (it.conversion_id, *decision)).collect();
-    recording::enqueue(tx, &told, now).await?;
+    recording::enqueue(tx, &standing, now).await?;
     recording::learn_addresses(tx, &decisions).await?;
     let of_deals: Vec<_> = recorded.iter().map(|(it, decision)| (it.conversion_id, *decision)).collect();
     recording::mark_matched(tx, &of_deals, now).await?;

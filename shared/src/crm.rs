@@ -2,10 +2,10 @@
 //! fields of a deal are in what it sends, and what its stages mean.
 
 pub mod authentication;
-pub mod fetch_back;
 mod fields;
+pub mod lookup;
 mod payload;
-pub mod ready;
+pub mod presets;
 mod report;
 mod rules;
 mod sources;

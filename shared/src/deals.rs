@@ -1,4 +1,4 @@
-//! Deals as a CRM reports them: the stages they reach, what they are worth, whose they are, and their losses.
+//! Deals as a CRM reports them: the stages they reach, their values, persons and losses.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -49,7 +49,7 @@ pub struct Deal {
     pub crm_deal_id: String,
     /// The stage it reached.
     pub conversion_type: ConversionType,
-    /// What it is worth.
+    /// Its value.
     pub money: Option<Money>,
     /// When it reached the stage, as the deal says.
     pub occurred_at: Option<DateTime<Utc>>,
@@ -65,7 +65,7 @@ pub struct Deal {
     pub phone: Option<Phone>,
     /// When the CRM last changed it; of several reports the newest counts.
     pub updated_at: Option<DateTime<Utc>>,
-    /// SHA-256 of what was sent, or of the sender's id of the event: the same once more says nothing new.
+    /// SHA-256 of what was sent, or of the sender's id of the event: the same hash again is a duplicate.
     pub payload_hash: Hash,
 }
 
@@ -80,7 +80,7 @@ pub struct Loss {
     pub payload_hash: Hash,
 }
 
-/// What platforms recognise a conversion by: the same for the same deal and type, for ever, without personal data and
+/// What platforms identify a conversion by: the same for the same deal and type, for ever, without personal data and
 /// never all digits. 128 bits of a SHA-256.
 #[must_use]
 pub fn transaction_id(idempotency_key: &str) -> String {

@@ -56,7 +56,7 @@ pub struct Event {
     pub at: DateTime<Utc>,
 }
 
-/// Stores an event, once per id. `true` when it was new. A visitor nobody knows is left out.
+/// Stores an event, once per id. `true` if it was new. An unknown visitor is left out.
 pub async fn record(tx: &mut Tx, event: &Event) -> Result<bool, DbError> {
     let row = sqlx::query!(
         r#"-- events::record

@@ -1,4 +1,4 @@
-//! Is everything on its way? Answers for people and for monitors.
+//! The state of deliveries, for people and for monitors.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
 use crate::platforms::Plans;
 
-/// Two runs of the schedule and some: a row that waits longer has been passed over.
+/// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
 
 /// The whole answer of `GET /api/health/tracking`.
@@ -23,7 +23,7 @@ pub struct Health {
     /// The inbox, in numbers.
     pub inbox: Inbox,
     /// Every platform that is set up.
-    pub platforms: Vec<Platform>,
+    pub platforms: Vec<PlatformHealth>,
     /// When something last happened.
     pub last: Last,
 }
@@ -34,8 +34,8 @@ pub struct Health {
 pub enum Status {
     /// Nothing to do.
     Healthy,
-    /// Somebody should look: a row waits too long or fails to get through, was given up in the last day or stays
-    /// without a verdict, a platform is paused, a CRM doesn't answer, or what it sent in the last day can't be used.
+    /// Needs attention: a row has been due for too long or keeps failing, became a dead letter in the last day or has
+    /// no verdict, a lane is paused, a CRM is unavailable, or events of the last day were rejected.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -48,39 +48,39 @@ pub struct Queue {
     pub pending: i64,
     /// Accepted by the platform.
     pub uploaded: i64,
-    /// Refused, to be tried again.
+    /// Refused, to be retried.
     pub failed: i64,
-    /// Given up.
+    /// Dead letters.
     pub dead_letter: i64,
     /// Of the pending: until the click is old enough, or consent known.
     pub held: i64,
     /// Of the uploaded: processed by the platform.
     pub confirmed: i64,
-    /// Of the uploaded: without a verdict for seven days; nobody asks any more.
+    /// Of the uploaded: without a verdict for seven days; it is no longer asked for.
     pub unconfirmed: i64,
     /// How long the longest waiting row has been due.
     pub oldest_due_seconds: Option<i64>,
-    /// Why rows wait or were given up in the last day, the most frequent first, five at most.
-    pub reasons: Vec<Reason>,
+    /// Why rows wait or became dead letters in the last day, the most frequent first, five at most.
+    pub reasons: Vec<HealthReason>,
 }
 
 /// Corrections and retractions of what was uploaded, in numbers of rows.
 #[derive(Debug, Serialize)]
 pub struct Corrections {
-    /// Not sent yet, or to be tried again.
+    /// Not sent yet, or to be retried.
     pub open: i64,
     /// Accepted by the platform.
     pub uploaded: i64,
-    /// Given up.
+    /// Dead letters.
     pub dead_letter: i64,
 }
 
-/// Why rows wait or were given up.
+/// Why rows wait or became dead letters.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Reason {
-    /// The platform's name for it, or ours in lower case.
+pub struct HealthReason {
+    /// The platform's code, or Adtrail's in lower case.
     pub code: String,
-    /// What happened and what to do, as said of one of them.
+    /// What happened and what to do, from one of the rows.
     pub message: String,
     /// How many.
     pub rows: i64,
@@ -91,20 +91,20 @@ pub struct Reason {
 pub struct Inbox {
     /// Deals whose lead isn't known yet.
     pub awaiting_lead: i64,
-    /// Events about which the CRM has to be asked first.
+    /// Events that wait for a lookup.
     pub received: i64,
-    /// Events of the last seven days that can't be used.
+    /// Invalid events of the last seven days.
     pub rejected: i64,
-    /// Webhooks of the last seven days whose sender could not prove who it is.
+    /// Webhooks of the last seven days that failed authentication.
     pub refused: i64,
-    /// Deals and events that waited 90 days in vain.
+    /// Deals and events that expired after 90 days.
     pub expired: i64,
 }
 
-/// One platform.
+/// The state of one lane.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Platform {
-    /// Which.
+pub struct PlatformHealth {
+    /// The lane.
     pub platform: String,
     /// `active` or `paused`.
     pub state: String,
@@ -123,7 +123,7 @@ pub struct Last {
     pub event: Option<DateTime<Utc>>,
     /// A deal from the CRM.
     pub webhook: Option<DateTime<Utc>>,
-    /// A platform accepted something.
+    /// A platform accepted a conversion.
     pub upload: Option<DateTime<Utc>>,
 }
 
@@ -245,7 +245,7 @@ pub async fn check(
     )
     .fetch_one(tx)
     .await?;
-    let platforms: Vec<Platform> = listed(row.platforms);
+    let platforms: Vec<PlatformHealth> = listed(row.platforms);
     let waited = row.oldest_due_at.map(|at| now - at);
     let is_paused = platforms.iter().any(|platform| platform.state == "paused");
     let status = if is_paused && row.all_due_are_paused {

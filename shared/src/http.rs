@@ -59,7 +59,7 @@ impl Endpoint {
     }
 }
 
-/// Checks what is the same for every endpoint, calls the handler, and turns whatever comes of it into an answer.
+/// Checks what all endpoints share, calls the handler, and turns its result into an answer.
 /// Writes one log line. Never fails and never panics.
 pub async fn answer<H, F>(origins: &Origins, endpoint: &Endpoint, request: Request, handle: H) -> Response
 where

@@ -1,7 +1,7 @@
-//! From a webhook to what it comes to: kept, read by the declaration of its source, matched, recorded and queued. One
-//! way for the endpoint, for what the CRM had to be asked about, and for the operator's second look.
+//! From a webhook to its outcome: stored, read by the declaration of its source, matched, recorded and queued. One path
+//! for the endpoint, for events that needed a lookup, and for the operator's retries.
 
-mod later;
+mod follow_up;
 
 use chrono::{DateTime, Utc};
 use lambda_http::http::HeaderMap;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub use later::{Resumed, fetch_due, rematch, resume};
+pub use follow_up::{Resumed, fetch_due, rematch, resume};
 
 use crate::clock::Clock;
 use crate::config;
@@ -22,7 +22,7 @@ use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::{Hash, Region};
 use crate::inbox::entry::{self, Entry};
-use crate::inbox::events::{self, Event, State};
+use crate::inbox::events::{self, EventState, InboxEvent};
 use crate::inbox::matching::Waiting;
 use crate::inbox::receipts::{self, WebhookReceipt};
 use crate::inbox::{self, Received, losses};
@@ -31,13 +31,13 @@ use crate::locks::{self, Locks};
 use crate::platforms::{self, Plans};
 use crate::settings::{FromSettings, Settings};
 
-/// What the settings say about reports of CRMs.
+/// Settings for the reports of CRMs.
 pub struct Config {
     /// The CRMs that may report deals.
     pub sources: Sources,
-    /// Where phone numbers without a country code come from.
+    /// The region of phone numbers without a country code.
     pub phone_region: Option<Region>,
-    /// What the platforms want of the conversions that deals become.
+    /// What the platforms accept of the conversions that deals become.
     pub plans: Plans,
 }
 
@@ -51,39 +51,39 @@ impl FromSettings for Config {
     }
 }
 
-/// A webhook whose sender proved who it is.
+/// A webhook whose sender is authenticated.
 #[derive(Debug)]
 pub struct Webhook<'a> {
-    /// Where it came in.
+    /// The source it was sent to.
     pub source: &'a Source,
-    /// How the sender proved who it is.
+    /// How the sender was authenticated.
     pub verified: Verified,
     /// The body.
     pub body: &'a [u8],
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// When it came.
+    /// When it was received.
     pub received_at: DateTime<Utc>,
 }
 
-/// What became of one event, for the sender.
+/// The outcome of one event, for the sender.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is a conversion, and these platforms will hear of it.
+pub enum EventOutcome {
+    /// It is a conversion, queued for these platforms.
     Queued {
         /// The conversion.
         conversion_id: Uuid,
         /// The platforms.
         platforms: Vec<&'static str>,
     },
-    /// It says nothing new.
+    /// It was reported before.
     Duplicate {
         /// The conversion it became.
         #[serde(skip_serializing_if = "Option::is_none")]
         conversion_id: Option<Uuid>,
     },
-    /// It is a conversion, and no platform will hear of it.
+    /// It is a conversion that isn't sent to any platform.
     Skipped {
         /// The conversion.
         conversion_id: Uuid,
@@ -92,43 +92,43 @@ pub enum Outcome {
     },
     /// It waits for its lead.
     AwaitingLead,
-    /// It waits until the CRM has said what it left out.
+    /// It waits for a lookup of what the CRM left out.
     Received,
     /// The conversion has another value or time now.
     Restated {
         /// The conversion.
         conversion_id: Uuid,
-        /// The platforms that will be told.
+        /// The lanes that will send the correction.
         platforms: Vec<String>,
     },
-    /// The conversion was taken back.
+    /// The conversion was retracted.
     Retracted {
         /// The conversion.
         conversion_id: Uuid,
-        /// The platforms that will be told.
+        /// The lanes that will send the correction.
         platforms: Vec<String>,
     },
-    /// A loss, and nothing to take back yet.
+    /// A loss, and nothing to retract yet.
     NothingToRetract,
-    /// It means nothing to us.
+    /// It calls for no action.
     Ignored {
         /// Why.
         reason: String,
     },
-    /// It can't be used.
+    /// It is invalid.
     Rejected {
         /// Why.
         errors: Vec<FieldError>,
     },
 }
 
-/// One event and what became of it.
+/// One event and its outcome.
 #[derive(Debug, Serialize)]
-pub struct Taken {
-    /// What became of it.
+pub struct Processed {
+    /// Its outcome.
     #[serde(flatten)]
-    pub outcome: Outcome,
-    /// What could be of more use.
+    pub outcome: EventOutcome,
+    /// What could be improved.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// The rule of the declaration that decided.
@@ -142,25 +142,25 @@ pub struct Taken {
     pub inbox_id: Option<Uuid>,
 }
 
-impl Taken {
-    fn of(reading: Reading, outcome: Outcome, inbox_id: Option<Uuid>) -> Self {
+impl Processed {
+    fn of(reading: Reading, outcome: EventOutcome, inbox_id: Option<Uuid>) -> Self {
         Self { outcome, warnings: reading.warnings, rule: reading.rule, crm_deal_id: reading.crm_deal_id, inbox_id }
     }
 
-    fn as_event(&self, position: usize, source_event_id: String) -> Event {
+    fn as_event(&self, position: usize, source_event_id: String) -> InboxEvent {
         let (state, reason) = match &self.outcome {
-            Outcome::Received => (State::Received, None),
-            Outcome::Ignored { reason } => (State::Ignored, Some(reason.clone())),
-            Outcome::Rejected { errors } => (State::Rejected, Some(in_words(errors))),
-            _ => (State::Taken, None),
+            EventOutcome::Received => (EventState::Received, None),
+            EventOutcome::Ignored { reason } => (EventState::Ignored, Some(reason.clone())),
+            EventOutcome::Rejected { errors } => (EventState::Rejected, Some(in_words(errors))),
+            _ => (EventState::Taken, None),
         };
         let (rule, crm_deal_id) = (self.rule.clone(), self.crm_deal_id.clone());
-        Event { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
+        InboxEvent { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
     }
 }
 
-/// What the items of a body say, with the sender's id of each, by the declaration of its source. A body that can't be
-/// read is one item that can't be used.
+/// Reads the items of a body by the declaration of its source, with the sender's id of each. A body that can't be read
+/// is one invalid item.
 #[must_use]
 pub fn read(config: &Config, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
     read_hashed(config, webhook, &Hash::of(webhook.body))
@@ -172,7 +172,7 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
         Err(errors) => return vec![(of_body.as_str().to_owned(), Reading::unusable(errors))],
     };
     let payload_hashes = payload_hashes(of_body, &items);
-    // The signature's name for it is the whole body's.
+    // The signature's event id is that of the whole body.
     let event_id = webhook.verified.event_id.clone().filter(|_| items.len() == 1);
     items
         .iter()
@@ -191,23 +191,23 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
         .collect()
 }
 
-/// Takes a webhook, all of it or, when this fails, nothing.
-pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<Taken>, DbError> {
+/// Processes a webhook, all of it or, if this fails, nothing.
+pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<Processed>, DbError> {
     let payload_hash = Hash::of(webhook.body);
     let readings = read_hashed(config, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
     locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
-    let (mut taken, mut kept): (Vec<Taken>, Vec<Event>) = (Vec::new(), Vec::new());
+    let (mut processed, mut kept): (Vec<Processed>, Vec<InboxEvent>) = (Vec::new(), Vec::new());
     for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
-        // A loss that came before is no second one, even if the deal closed in between.
+        // A repeated loss doesn't count again, even if the deal closed in between.
         let is_known = matches!(reading.meaning, Meaning::Report(Report::Lost(_)))
             && events::is_taken(tx, &webhook.source.name, &source_event_id).await?;
-        let came = Came { at: webhook.received_at, is_known };
-        let it = take(tx, config, reading, came, webhook.received_at).await?;
+        let arrival = Arrival { at: webhook.received_at, is_known };
+        let it = process(tx, config, reading, arrival, webhook.received_at).await?;
         if kept.iter().all(|event| event.source_event_id != source_event_id) {
             kept.push(it.as_event(position, source_event_id));
         }
-        taken.push(it);
+        processed.push(it);
     }
     let receipt = WebhookReceipt {
         source: &webhook.source.name,
@@ -218,21 +218,25 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_with: &webhook.verified.secret,
     };
     let receipt_id = receipts::keep(tx, &receipt, webhook.received_at).await?;
-    let taken_before = events::keep(tx, receipt_id, receipt.source, &kept, webhook.received_at).await?;
-    for event in kept.iter().filter(|event| event.state == State::Received) {
-        // The CRM was asked about it before.
-        if taken_before.contains(&event.source_event_id) {
-            taken[event.position].outcome = Outcome::Duplicate { conversion_id: None };
+    let processed_before = events::keep(tx, receipt_id, receipt.source, &kept, webhook.received_at).await?;
+    for event in kept.iter().filter(|event| event.state == EventState::Received) {
+        // Its lookup was done before.
+        if processed_before.contains(&event.source_event_id) {
+            processed[event.position].outcome = EventOutcome::Duplicate { conversion_id: None };
         }
     }
-    Ok(taken)
+    Ok(processed)
 }
 
-/// What would become of a webhook, with everything that would be stored for each of its deals. Rolls back.
-pub async fn rehearse(db: &Db, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<(Taken, Option<Entry>)>, DbError> {
+/// The outcomes a webhook would have, with everything that would be stored for each of its deals. Rolls back.
+pub async fn dry_run(
+    db: &Db,
+    config: &Config,
+    webhook: &Webhook<'_>,
+) -> Result<Vec<(Processed, Option<Entry>)>, DbError> {
     /// Rolls back in any case.
     enum End {
-        Rehearsed(Vec<(Taken, Option<Entry>)>),
+        DryRun(Vec<(Processed, Option<Entry>)>),
         Failed(DbError),
     }
     impl From<DbError> for End {
@@ -241,97 +245,105 @@ pub async fn rehearse(db: &Db, config: &Config, webhook: &Webhook<'_>) -> Result
         }
     }
     let end = db.tx(async |tx| -> Result<(), End> {
-        let mut rehearsed = Vec::new();
-        for taken in receive(tx, config, webhook).await? {
-            let stored = match taken.inbox_id {
+        let mut results = Vec::new();
+        for item in receive(tx, config, webhook).await? {
+            let stored = match item.inbox_id {
                 Some(id) => entry::of_deal(tx, id).await?,
                 None => None,
             };
-            rehearsed.push((taken, stored));
+            results.push((item, stored));
         }
-        Err(End::Rehearsed(rehearsed))
+        Err(End::DryRun(results))
     });
     match end.await {
-        Err(End::Rehearsed(rehearsed)) => Ok(rehearsed),
+        Err(End::DryRun(results)) => Ok(results),
         Err(End::Failed(error)) => Err(error),
         Ok(()) => Ok(Vec::new()),
     }
 }
 
-/// How a report came.
+/// How a report arrived.
 #[derive(Clone, Copy)]
-struct Came {
-    /// When it came first.
+struct Arrival {
+    /// When it was first received.
     at: DateTime<Utc>,
-    /// Was the event taken before?
+    /// Was the event processed before?
     is_known: bool,
 }
 
-/// What a reading comes to.
-async fn take(
+/// Applies a reading and returns its outcome.
+async fn process(
     tx: &mut Tx,
     config: &Config,
     mut reading: Reading,
-    came: Came,
+    arrival: Arrival,
     now: DateTime<Utc>,
-) -> Result<Taken, DbError> {
+) -> Result<Processed, DbError> {
     let (outcome, inbox_id) = match &reading.meaning {
         Meaning::Report(Report::Reached(deal)) => {
-            let received = inbox::receive(tx, deal, came.at, now).await?;
+            let received = inbox::receive(tx, deal, arrival.at, now).await?;
             reading.warnings.extend(shared_id(deal, &received));
-            (reach(tx, config, deal, &received, now).await?, Some(received.inbox_id))
+            (apply_stage(tx, config, deal, &received, now).await?, Some(received.inbox_id))
         }
-        Meaning::Report(Report::Lost(loss)) => (undo(tx, &config.plans, loss, came.is_known, now).await?, None),
-        Meaning::Fetch => (Outcome::Received, None),
-        Meaning::Ignored(reason) => (Outcome::Ignored { reason: reason.clone() }, None),
-        Meaning::Unusable(errors) => (Outcome::Rejected { errors: errors.clone() }, None),
+        Meaning::Report(Report::Lost(loss)) => {
+            (apply_loss(tx, &config.plans, loss, arrival.is_known, now).await?, None)
+        }
+        Meaning::Fetch => (EventOutcome::Received, None),
+        Meaning::Ignored(reason) => (EventOutcome::Ignored { reason: reason.clone() }, None),
+        Meaning::Unusable(errors) => (EventOutcome::Rejected { errors: errors.clone() }, None),
     };
-    Ok(Taken::of(reading, outcome, inbox_id))
+    Ok(Processed::of(reading, outcome, inbox_id))
 }
 
-async fn reach(
+async fn apply_stage(
     tx: &mut Tx,
     config: &Config,
     deal: &Deal,
     received: &Received,
     now: DateTime<Utc>,
-) -> Result<Outcome, DbError> {
+) -> Result<EventOutcome, DbError> {
     let inbox_id = received.inbox_id;
     if let Some(conversion_id) = received.conversion_id {
-        let duplicate = Outcome::Duplicate { conversion_id: Some(conversion_id) };
+        let duplicate = EventOutcome::Duplicate { conversion_id: Some(conversion_id) };
         if !received.is_new {
             return Ok(duplicate);
         }
         if !conversions::reopen(tx, inbox_id).await? {
             let restated = conversions::restate(tx, &config.plans, inbox_id, now).await?;
-            let Some(restated) = restated.filter(|it| it.is_worth_else || !it.is_retracted) else {
+            let Some(restated) = restated.filter(|it| it.value_changed || !it.was_retracted) else {
                 return Ok(duplicate);
             };
-            // It may have closed before its loss after all.
+            // Its new time may be before the loss.
             let retracted =
-                if restated.is_moved { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
-            return Ok(retracted.unwrap_or(Outcome::Restated { conversion_id, platforms: restated.platforms }));
+                if restated.time_changed { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
+            return Ok(retracted.unwrap_or(EventOutcome::Restated { conversion_id, platforms: restated.platforms }));
         }
     }
     let recorded = record_matches(tx, &config.plans, Waiting::Deal(inbox_id), now).await?.pop();
-    Ok(recorded.map_or(Outcome::AwaitingLead, |recorded| match recorded.skip_reason {
-        Some(reason) => Outcome::Skipped { conversion_id: recorded.conversion_id, reason },
-        None => Outcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
+    Ok(recorded.map_or(EventOutcome::AwaitingLead, |recorded| match recorded.skip_reason {
+        Some(reason) => EventOutcome::Skipped { conversion_id: recorded.conversion_id, reason },
+        None => EventOutcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
     }))
 }
 
-/// Two CRMs that number their deals alike would mix them up without a word.
+/// Warns when two CRMs may use the same deal numbers, which would silently mix their deals.
 fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
     let detail = format!(
-        "was reported by the source {} before: if that is another CRM, set their ids apart with deal_id = {{ join = […] }}",
+        "was reported by the source {} before: if that is another CRM, separate their ids with deal_id = {{ join = […] }}",
         received.source
     );
     (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
 }
 
-async fn undo(tx: &mut Tx, plans: &Plans, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<Outcome, DbError> {
+async fn apply_loss(
+    tx: &mut Tx,
+    plans: &Plans,
+    loss: &Loss,
+    is_known: bool,
+    now: DateTime<Utc>,
+) -> Result<EventOutcome, DbError> {
     losses::keep(tx, loss, is_known, now).await?;
-    // What was noticed after the loss counts now.
+    // Reports with a time after the loss count now.
     for inbox_id in inbox::settle_times(tx, &loss.crm_deal_id).await? {
         conversions::restate(tx, plans, inbox_id, now).await?;
     }
@@ -339,7 +351,7 @@ async fn undo(tx: &mut Tx, plans: &Plans, loss: &Loss, is_known: bool, now: Date
     if retracted.is_none() {
         leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
     }
-    Ok(retracted.unwrap_or(Outcome::NothingToRetract))
+    Ok(retracted.unwrap_or(EventOutcome::NothingToRetract))
 }
 
 async fn retract(
@@ -347,10 +359,10 @@ async fn retract(
     plans: &Plans,
     crm_deal_id: &str,
     now: DateTime<Utc>,
-) -> Result<Option<Outcome>, DbError> {
+) -> Result<Option<EventOutcome>, DbError> {
     let Some(retracted) = conversions::retract(tx, plans, crm_deal_id, now).await? else { return Ok(None) };
     leads::renew_status(tx, &[crm_deal_id]).await?;
-    Ok(Some(Outcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
+    Ok(Some(EventOutcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
 }
 
 /// What to lock before a reading is applied.
@@ -362,7 +374,7 @@ fn locks_of(reading: &Reading) -> Locks {
     }
 }
 
-/// What each item is recognised by when it has no id: the body, or its own part of it.
+/// What identifies each item if it has no id: the hash of the body, or of its own part.
 fn payload_hashes(of_body: &Hash, items: &[Value]) -> Vec<Hash> {
     match items {
         [_] => vec![of_body.clone()],
@@ -371,7 +383,7 @@ fn payload_hashes(of_body: &Hash, items: &[Value]) -> Vec<Hash> {
 }
 
 /// Headers that help to explain a webhook and can't be secret or personal.
-const TELLING: [&str; 8] = [
+const SAFE_HEADERS: [&str; 8] = [
     "content-type",
     "content-length",
     "user-agent",
@@ -385,7 +397,7 @@ const TELLING: [&str; 8] = [
 fn redacted(headers: &HeaderMap) -> Value {
     let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Value::from);
     let shown = headers.keys().take(50).map(|name| {
-        let known = TELLING.contains(&name.as_str());
+        let known = SAFE_HEADERS.contains(&name.as_str());
         (name.to_string(), value(name.as_str()).filter(|_| known).unwrap_or(Value::Null))
     });
     Value::Object(shown.collect::<Map<_, _>>())

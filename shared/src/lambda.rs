@@ -32,7 +32,7 @@ where
 }
 
 /// Runs on a schedule. The event is not looked at: EventBridge may deliver it twice or late, and the database alone
-/// says what there is to do. `handle` is told when to be done.
+/// says what there is to do. `handle` gets the deadline.
 ///
 /// # Errors
 /// When the settings are missing or wrong.

@@ -29,13 +29,13 @@ pub struct NewLead {
     pub consent_data_processing: Option<bool>,
     /// What the form says about ads.
     pub consent: Consent,
-    /// The browser sends Global Privacy Control: that is a no, whatever the form says.
+    /// The browser sends Global Privacy Control, which overrides the form.
     pub gpc: bool,
     /// Whose cookie came along.
     pub visitor_id: Option<VisitorId>,
     /// What the attribution cookie says. It may have seen a click that the visitor's row has not.
     pub cookie: Attribution,
-    /// What the body says, for want of anything better.
+    /// The attribution in the body, used if there is no other.
     pub body: Attribution,
     /// What Google's tag captured of the visit, when the form sends it.
     pub session_attributes: Option<SessionAttributes>,
@@ -44,9 +44,9 @@ pub struct NewLead {
 }
 
 impl NewLead {
-    /// Tells a repetition of a form from another form under the same transaction id.
+    /// Distinguishes a repeated submission from another one with the same transaction id.
     fn payload_hash(&self) -> Hash {
-        let told = serde_json::json!([
+        let content = serde_json::json!([
             self.email.as_str(),
             self.phone.as_ref().map(Phone::as_str),
             self.name,
@@ -55,18 +55,18 @@ impl NewLead {
             self.consent_data_processing,
             self.consent,
         ]);
-        Hash::of(told.to_string())
+        Hash::of(content.to_string())
     }
 }
 
-/// What became of a form.
+/// The result of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// A new lead.
     New(Uuid),
-    /// The same form again.
+    /// The same submission again.
     Duplicate(Uuid),
-    /// The transaction id was used by another form.
+    /// The transaction id belongs to another submission.
     Conflict,
 }
 
@@ -159,7 +159,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
     })
 }
 
-/// Brings the status of the leads of these deals in line with what became of their deals, lost ones included.
+/// Computes the status of the leads of these deals from all their deals, lost ones included.
 pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
     // Two deals of one lead may be lost at once: who comes second must see what the first did.
     let leads = sqlx::query_scalar!(

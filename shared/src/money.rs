@@ -1,4 +1,4 @@
-//! What a deal is worth.
+//! The value of a deal.
 
 /// An amount in a currency.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,5 @@
-//! The ad platforms a conversion can be told to. Platforms speak HTTP and know no SQL; the queue speaks SQL and knows
-//! no HTTP; the uploader brings them together.
+//! The ad platforms that conversions are sent to. Platforms use HTTP and no SQL, the queue uses SQL and no HTTP; the
+//! uploader combines them.
 
 mod allowance;
 pub mod google_ads;
@@ -22,40 +22,40 @@ pub use allowance::{Allowance, Limits};
 pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
 pub use plan::{Correction, Plan, Plans, Window};
 
-/// A platform Adtrail can tell conversions to. Adding one is adding its line to [`REGISTRY`].
-pub struct Entry {
-    /// What it wants of conversions, by its settings; none when it isn't configured.
+/// A platform that conversions can be sent to. To add one, add its line to [`REGISTRY`].
+pub struct RegistryEntry {
+    /// What it accepts, by its settings; none if it isn't configured.
     pub plan: fn(&mut Settings) -> Option<Plan>,
     /// The same with its lanes, for which credentials are needed.
     pub connect: fn(&mut Settings, &Clock) -> Option<(Plan, Lanes)>,
 }
 
-/// The ways to a platform; they keep their access tokens.
-pub type Lanes = Vec<Box<dyn Platform>>;
+/// The lanes of one or several platforms; they keep their access tokens.
+pub type Lanes = Vec<Box<dyn Lane>>;
 
 /// Every platform there is.
-pub const REGISTRY: &[Entry] = &[google_ads::ENTRY];
+pub const REGISTRY: &[RegistryEntry] = &[google_ads::ENTRY];
 
-/// What the platforms that are configured want of conversions.
+/// What the configured platforms accept.
 #[must_use]
 pub fn plans(settings: &mut Settings) -> Plans {
     Plans(REGISTRY.iter().filter_map(|entry| (entry.plan)(settings)).collect())
 }
 
-/// The same with their lanes, ready to be told.
+/// The same with their lanes.
 pub fn connect(settings: &mut Settings, clock: &Clock) -> (Plans, Lanes) {
     let (plans, lanes): (_, Vec<_>) = REGISTRY.iter().filter_map(|entry| (entry.connect)(settings, clock)).unzip();
     (Plans(plans), lanes.into_iter().flatten().collect())
 }
 
-/// What a platform is told about a conversion.
+/// What is sent to a platform about a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// That it happened.
+    /// The conversion.
     Upload,
-    /// That it is worth something else.
+    /// Its new value.
     Restatement,
-    /// That it is undone.
+    /// That it no longer counts.
     Retraction,
 }
 
@@ -71,7 +71,7 @@ impl Operation {
     }
 }
 
-/// What a platform is told, and how.
+/// The names of a lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// What `conversion_queue.platform` says.
@@ -82,28 +82,27 @@ pub struct Route {
     pub transport: &'static str,
 }
 
-/// One platform, ready to be told.
+/// A way to a platform, with its own queue rows and its own pause.
 ///
 /// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id` and
 /// time, and the platform must count it once.
-pub trait Platform: Send + Sync {
-    /// What it is told, and how.
+pub trait Lane: Send + Sync {
+    /// Its names.
     fn route(&self) -> Route;
 
-    /// How many requests its API takes, if it says so. All platforms of one transport share it.
+    /// The limits of its API, if there are any. All lanes of one transport share them.
     fn limits(&self) -> Option<Limits>;
 
-    /// How many conversions to claim together when so many are due: what is sure to be sent, and settled, in a minute.
+    /// How many conversions to claim at once if so many are due: as many as can be sent and settled within a minute.
     fn claim_size(&self, due: usize) -> usize;
 
-    /// Can it be told anything now? Asked before a claim, so that no conversion pays for a missing token.
+    /// Can it send now? Called before a claim, so that no conversion loses an attempt to a missing token.
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>>;
 
-    /// Tells it about these conversions. Never an error, whatever happens.
+    /// Sends these conversions. Failures are outcomes, never an error.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
-    /// Asks what became of a receipt and the conversions it stands for, one verdict for each. None when it may not ask
-    /// now.
+    /// Asks for the verdicts on a receipt, one for each of its conversions. None if the allowance is used up.
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
@@ -117,13 +116,13 @@ pub trait Platform: Send + Sync {
 pub struct Conversion {
     /// Its row in the queue.
     pub queue_id: Uuid,
-    /// What the platform recognises it by.
+    /// What the platform identifies it by.
     pub transaction_id: String,
     /// The stage the deal reached.
     pub conversion_type: ConversionType,
     /// When it did.
     pub occurred_at: DateTime<Utc>,
-    /// What it is worth.
+    /// Its value.
     pub money: Option<Money>,
     /// Google's click ids, all of one click; none when the platform refused them.
     pub gclid: Option<ClickId>,
@@ -131,7 +130,7 @@ pub struct Conversion {
     pub gbraid: Option<ClickId>,
     /// See [`crate::attribution::Click`].
     pub wbraid: Option<ClickId>,
-    /// What Google's tag remembered of the session that began with the click.
+    /// What Google's tag stored of the session that began with the click.
     pub session_attributes: Option<String>,
     /// The e-mail hash by Google's normalisation.
     pub email_hash_google: Option<Hash>,
@@ -156,8 +155,8 @@ pub struct Facts {
     pub restated_at: Option<DateTime<Utc>>,
     /// When the deal was lost, if it was.
     pub retracted_at: Option<DateTime<Utc>>,
-    /// Was it sent with a click id that it could do without, because there is an e-mail or a phone?
+    /// Was it sent with a click id that isn't needed, because there is an e-mail or a phone?
     pub can_omit_click_id: bool,
-    /// Does it go in a request of its own, because the verdict on one of many named none?
+    /// Is it sent in a separate request, because the verdict on a request of several named none?
     pub send_alone: bool,
 }

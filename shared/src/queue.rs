@@ -1,4 +1,4 @@
-//! The queue: one row for each conversion and platform that is to hear of it.
+//! The queue: one row for each conversion and lane it is sent in.
 //!
 //! A row in flight keeps its status and carries a lease instead. The lease is taken by Postgres' clock, so that no two
 //! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
@@ -31,7 +31,7 @@ pub use settlement::LONGEST_ASKED_FOR;
 use settlement::{Counters, Settlement};
 pub use upkeep::{Work, requests, wake, work};
 
-/// How long a claimed row is nobody else's, in seconds. Longer than an uploader can live: its Lambda ends after 120.
+/// The lease of a claimed row, in seconds. Longer than an uploader can run: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;
 
 /// Rows claimed together.
@@ -151,8 +151,8 @@ pub async fn claim(
     Ok(claim)
 }
 
-/// Writes what came of a claim, one outcome for each conversion in their order, and logs the requests. Answers how many
-/// rows were still ours to write.
+/// Stores the outcomes of a claim, one for each conversion in their order, and logs the requests. Returns how many rows
+/// the lease still covered.
 pub async fn settle(
     tx: &mut Tx,
     policy: &Policy,

@@ -12,10 +12,10 @@ use crate::clock::Clock;
 /// Where the secret is: its name or ARN.
 const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
 
-/// Names and values, whatever they came from.
+/// Names and values of settings.
 pub type Values = BTreeMap<String, SecretString>;
 
-/// Everything that is wrong with the settings, and how to put it right.
+/// Everything that is wrong with the settings, and the fix.
 #[derive(Debug, thiserror::Error)]
 #[error("Adtrail can't start.{report}")]
 pub struct ConfigError {
@@ -147,7 +147,7 @@ impl<'a> Settings<'a> {
         value(self.values, name)
     }
 
-    /// A secret of our own making, if it is set: one that others are to prove themselves by.
+    /// A secret that callers authenticate with, if it is set.
     pub fn own_secret(&mut self, name: &str) -> Option<SecretString> {
         self.check_own_secret(name);
         self.secret(name)

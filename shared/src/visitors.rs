@@ -1,4 +1,4 @@
-//! Visitors: browsers that came by.
+//! Visitors: browsers that visited the website.
 
 use std::fmt;
 
@@ -56,9 +56,9 @@ pub struct Visit {
     pub at: DateTime<Utc>,
 }
 
-/// What is known of the visitor now.
+/// The visitor after this visit.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedVisit {
     /// Was the visitor known before?
     pub returning: bool,
     /// First UTMs, newest click.
@@ -67,7 +67,7 @@ pub struct Recorded {
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
 /// keeps its time; an answer on consent replaces the one before.
-pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
+pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError> {
     let Attribution { utm, click } = &visit.attribution;
     let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);
     let row = sqlx::query!(
@@ -145,7 +145,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<Recorded, DbError> {
     .fetch_one(tx)
     .await?;
     let click = row.click_at.and_then(|at| Click::of([row.gclid, row.gbraid, row.wbraid], at));
-    Ok(Recorded {
+    Ok(RecordedVisit {
         returning: row.returning,
         attribution: Attribution {
             utm: Utm {

@@ -44,10 +44,10 @@ pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure
         .map(|(position, (event_id, reading))| Item::new(source, position, event_id, reading))
         .collect();
     if has_database {
-        for (item, (taken, stored)) in
-            items.iter_mut().zip(intake::rehearse(&app.db, &app.config.intake, &webhook).await?)
+        for (item, (processed, stored)) in
+            items.iter_mut().zip(intake::dry_run(&app.db, &app.config.intake, &webhook).await?)
         {
-            item.outcome = Some(taken.outcome);
+            item.outcome = Some(processed.outcome);
             item.stored = stored;
         }
     }
@@ -58,7 +58,7 @@ pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure
         "received_at": delivery.at,
         "verification": verification.document(),
         "items": items.iter().map(Item::document).collect::<Vec<_>>(),
-        "rehearsed": has_database,
+        "dry_run": has_database,
     });
     let mut blocks = vec![fields([
         ("source", format!("{} ({})", source.name, chosen.origin())),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::clock::Clock;
-use shared::crm::{Source, ready};
+use shared::crm::{Source, presets};
 use shared::settings::Values;
 
 use super::delivery::{Delivery, request};
@@ -18,14 +18,14 @@ pub(crate) fn sign(values: &Values, sign: &Sign) -> Result<Answer, Failure> {
     let (app, _) = app::for_declarations(values, Clock::system())?;
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &sign.source)?;
     let source = chosen.source();
-    let sample = ready::sample(source.ready.as_deref().unwrap_or(&source.name));
+    let sample = presets::sample(source.preset.as_deref().unwrap_or(&source.name));
     let (bytes, file) = match (&sign.file, sample) {
         (Some(file), _) => (read(file)?, file.to_str().filter(|name| *name != "-")),
         (None, Some(sample)) => (sample.body.as_bytes().to_vec(), None),
         (None, None) => {
             let name = &source.name;
             return Err(Failure::Message(format!(
-                "{name} starts from no ready declaration, so it has no sample: name a file, such as \
+                "{name} starts from no preset, so it has no sample: name a file, such as \
                  adtrail crm sign {name} deal.json."
             )));
         }

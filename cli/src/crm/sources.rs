@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::crm::fetch_back::FetchBack;
-use shared::crm::{Missing, Source, Sources, ready};
+use shared::crm::lookup::Lookup;
+use shared::crm::{Missing, Source, Sources, presets};
 use shared::inbox::listing::{Traffic, traffic};
-use shared::inbox::refusals::{self, Refused};
+use shared::inbox::refusals::{self, RefusalCount};
 use shared::settings::Values;
 
 use super::path;
@@ -22,24 +22,24 @@ const FETCH: &str = "fetch";
 #[derive(Default)]
 struct LastWeek {
     traffic: BTreeMap<String, Traffic>,
-    refused: BTreeMap<String, Vec<Refused>>,
+    refused: BTreeMap<String, Vec<RefusalCount>>,
 }
 
-pub(crate) async fn sources(values: &Values, is_ready: bool) -> Result<Answer, Failure> {
-    if is_ready { ready_ones(values) } else { declared(values).await }
+pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answer, Failure> {
+    if list_presets { presets_document(values) } else { declared(values).await }
 }
 
-fn ready_ones(values: &Values) -> Result<Answer, Failure> {
-    let ready = ready::names().map(|name| Sources::ready(name, &|name| shared::settings::value(values, name)));
-    let ready: Vec<_> = ready.collect::<Result<_, _>>().map_err(Failure::Message)?;
-    let documents = ready.iter().map(|source| {
+fn presets_document(values: &Values) -> Result<Answer, Failure> {
+    let sources = presets::names().map(|name| Sources::preset(name, &|name| shared::settings::value(values, name)));
+    let sources: Vec<_> = sources.collect::<Result<_, _>>().map_err(Failure::Message)?;
+    let documents = sources.iter().map(|source| {
         let mut it = document(source);
-        it["toml"] = ready::toml(&source.name).into();
+        it["toml"] = presets::toml(&source.name).into();
         it
     });
-    let mut blocks: Vec<_> = ready.iter().map(|source| section(&source.name, rows(source))).collect();
-    blocks.push("To start a source from one of them, set ready = \"NAME\" in CRM_SOURCES.".into());
-    Ok(Answer::new(json!({ "ready": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
+    let mut blocks: Vec<_> = sources.iter().map(|source| section(&source.name, rows(source))).collect();
+    blocks.push("To start a source from one of them, set preset = \"NAME\" in CRM_SOURCES.".into());
+    Ok(Answer::new(json!({ "presets": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
 }
 
 async fn declared(values: &Values) -> Result<Answer, Failure> {
@@ -99,14 +99,14 @@ fn rows(source: &Source) -> Vec<(&'static str, String)> {
             scheme => ("authenticates by", format!("{scheme}: NO SECRET IS SET. {problem}")),
         });
     }
-    let asks = |fetch: &FetchBack| format!("{} ({})", fetch.asks(), fetch.secrets().join(", "));
+    let asks = |fetch: &Lookup| format!("{} ({})", fetch.asks(), fetch.secrets().join(", "));
     rows.push(("fetches from", source.fetch.as_ref().map(asks).unwrap_or_default()));
     rows.extend(source.rules().enumerate().map(|(at, rule)| (if at == 0 { "rules" } else { "" }, rule)));
     rows
 }
 
 impl LastWeek {
-    fn of(traffic: Vec<Traffic>, refused: Vec<Refused>) -> Self {
+    fn of(traffic: Vec<Traffic>, refused: Vec<RefusalCount>) -> Self {
         let mut week = Self::default();
         week.traffic.extend(traffic.into_iter().map(|traffic| (traffic.source.clone(), traffic)));
         for it in refused {
@@ -115,7 +115,7 @@ impl LastWeek {
         week
     }
 
-    fn refused(&self, source: &str) -> &[Refused] {
+    fn refused(&self, source: &str) -> &[RefusalCount] {
         self.refused.get(source).map_or(&[], Vec::as_slice)
     }
 

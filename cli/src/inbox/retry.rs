@@ -6,7 +6,7 @@ use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::listing::ListedState;
 use shared::inbox::matching::{self, Waiting};
-use shared::intake::{self, Outcome, Resumed, Taken};
+use shared::intake::{self, EventOutcome, Processed, Resumed};
 use shared::settings::Values;
 use uuid::Uuid;
 
@@ -30,7 +30,10 @@ pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure
             // The declaration may read them differently by now, and the CRM may know more.
             for event in &events {
                 let resumed = intake::resume(&app.db, &app.clock, &app.config, event).await?;
-                if let Resumed::Taken(Taken { outcome: Outcome::Queued { .. } | Outcome::Skipped { .. }, .. }) = resumed
+                if let Resumed::Processed(Processed {
+                    outcome: EventOutcome::Queued { .. } | EventOutcome::Skipped { .. },
+                    ..
+                }) = resumed
                 {
                     return Ok(event_answer(event, resumed));
                 }
@@ -77,13 +80,13 @@ async fn target(app: &App<intake::Config>, name: &str) -> Result<Target, Failure
 fn event_answer(event: &Kept, resumed: Resumed) -> Answer {
     let mut document = json!({ "event_id": event.id, "source": event.source });
     let text = match resumed {
-        Resumed::Taken(taken) => {
-            document["outcome"] = json!(taken.outcome);
-            document["warnings"] = json!(taken.warnings);
-            document["rule"] = json!(taken.rule);
-            document["crm_deal_id"] = json!(taken.crm_deal_id);
-            document["inbox_id"] = json!(taken.inbox_id);
-            format!("Result of the event: {}.", words::outcome(&taken.outcome))
+        Resumed::Processed(processed) => {
+            document["outcome"] = json!(processed.outcome);
+            document["warnings"] = json!(processed.warnings);
+            document["rule"] = json!(processed.rule);
+            document["crm_deal_id"] = json!(processed.crm_deal_id);
+            document["inbox_id"] = json!(processed.inbox_id);
+            format!("Result of the event: {}.", words::outcome(&processed.outcome))
         }
         Resumed::Postponed { reason, .. } => {
             document["outcome"] = json!({ "status": "postponed", "reason": reason });

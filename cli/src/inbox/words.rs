@@ -4,7 +4,7 @@ use serde_json::Value;
 use shared::conversions::{Recorded, SkipReason};
 use shared::http::problem::in_words;
 use shared::inbox::matching::MatchedBy;
-use shared::intake::Outcome;
+use shared::intake::EventOutcome;
 
 /// A value without quotes; nothing for null.
 pub(crate) fn text(value: &Value) -> String {
@@ -27,19 +27,19 @@ pub(crate) fn matched_by(rule: MatchedBy) -> &'static str {
 }
 
 /// The outcome of an event, whether stored or only tested.
-pub(crate) fn outcome(outcome: &Outcome) -> String {
+pub(crate) fn outcome(outcome: &EventOutcome) -> String {
     match outcome {
-        Outcome::Queued { platforms, .. } => queued(platforms),
-        Outcome::Duplicate { conversion_id: Some(_) } => "duplicate: the conversion exists already".into(),
-        Outcome::Duplicate { conversion_id: None } => "duplicate: the event was processed before".into(),
-        Outcome::Skipped { reason, .. } => skipped(*reason),
-        Outcome::AwaitingLead => "a deal that waits for its lead".into(),
-        Outcome::Received => "stored, until the missing fields are fetched from the CRM".into(),
-        Outcome::Restated { platforms, .. } => corrected("a conversion with a new value or time", platforms),
-        Outcome::Retracted { platforms, .. } => corrected("a retracted conversion", platforms),
-        Outcome::NothingToRetract => "a lost deal without a conversion to retract".into(),
-        Outcome::Ignored { reason } => format!("ignored: {reason}"),
-        Outcome::Rejected { errors } => format!("rejected: {}", in_words(errors)),
+        EventOutcome::Queued { platforms, .. } => queued(platforms),
+        EventOutcome::Duplicate { conversion_id: Some(_) } => "duplicate: the conversion exists already".into(),
+        EventOutcome::Duplicate { conversion_id: None } => "duplicate: the event was processed before".into(),
+        EventOutcome::Skipped { reason, .. } => skipped(*reason),
+        EventOutcome::AwaitingLead => "a deal that waits for its lead".into(),
+        EventOutcome::Received => "stored, until the missing fields are fetched from the CRM".into(),
+        EventOutcome::Restated { platforms, .. } => corrected("a conversion with a new value or time", platforms),
+        EventOutcome::Retracted { platforms, .. } => corrected("a retracted conversion", platforms),
+        EventOutcome::NothingToRetract => "a lost deal without a conversion to retract".into(),
+        EventOutcome::Ignored { reason } => format!("ignored: {reason}"),
+        EventOutcome::Rejected { errors } => format!("rejected: {}", in_words(errors)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[sqlx::test(migrations = "../migrations")]
 async fn nothing_is_stored_whatever_is_sent(pool: PgPool) {
     let lead = lead("jane@example.com").store(&pool).await;
-    let secrets = secrets_of_ready_ones();
+    let secrets = secrets_of_presets();
     let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
     let values = values(Some(&pool), &settings);
     let answer = json!({
@@ -16,8 +16,8 @@ async fn nothing_is_stored_whatever_is_sent(pool: PgPool) {
     let fetched = file("fetched.json", answer.to_string());
     let before = row_counts(&pool).await;
     let mut queued = 0;
-    for name in ready::names() {
-        let body = file("body", ready::sample(name).unwrap().body);
+    for name in presets::names() {
+        let body = file("body", presets::sample(name).unwrap().body);
         for more in [&[][..], &["--fetched", &fetched]] {
             if !more.is_empty() && name == "zoho" {
                 continue;
@@ -82,7 +82,7 @@ async fn without_a_database_the_body_is_read_all_the_same() {
     for (secret, is_verified) in [(ACME_SECRET, json!(true)), ("", Value::Null)] {
         let tested = document(&values(None, &[("ACME_SECRET", secret)]), &["crm", "test", "acme", &body]).await;
         assert_eq!(tested["verification"]["verified"], is_verified);
-        assert_eq!((&tested["rehearsed"], &tested["items"][0]["outcome"]), (&json!(false), &Value::Null));
+        assert_eq!((&tested["dry_run"], &tested["items"][0]["outcome"]), (&json!(false), &Value::Null));
         assert_eq!(tested["items"][0]["meaning"], "reached");
     }
 }
@@ -116,7 +116,7 @@ async fn a_body_of_no_use_fails_the_test_and_is_explained() {
 #[tokio::test]
 async fn what_the_crm_would_be_asked_is_said_and_can_be_given() {
     let values = values(None, &[("HUBSPOT_CLIENT_SECRET", "hush"), ("HUBSPOT_ACCESS_TOKEN", "hush")]);
-    let body = file("body", ready::sample("hubspot-app").unwrap().body);
+    let body = file("body", presets::sample("hubspot-app").unwrap().body);
     let text = printed(&values, &["crm", "test", "hubspot-app", &body]).await;
     assert!(text.contains("fetched from HubSpot at https://api.hubapi.com") && text.contains("--fetched"), "{text}");
     let error = refused(&values, &["crm", "test", "hubspot-app", &body, "--fetched", &file("answer", "{")]).await;

@@ -13,7 +13,7 @@ mod sources;
 use lambda_http::RequestExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use shared::crm::{Sources, ready};
+use shared::crm::{Sources, presets};
 use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
 use testing::{Answer, WEBHOOK_SECRET, call, lead, with};
@@ -62,15 +62,15 @@ fn values(pool: Option<&PgPool>, settings: &[(&str, &str)]) -> Values {
     values
 }
 
-/// The settings that the ready declarations name, each with a secret of the shape it must have.
-fn secrets_of_ready_ones() -> Vec<(String, String)> {
+/// The settings that the presets name, each with a secret of the shape it must have.
+fn secrets_of_presets() -> Vec<(String, String)> {
     let names = std::cell::RefCell::new(Vec::new());
-    for ready in ready::names() {
+    for name in presets::names() {
         let note = |name: &str| {
             names.borrow_mut().push(name.to_owned());
             None
         };
-        Sources::ready(ready, &note).unwrap();
+        Sources::preset(name, &note).unwrap();
     }
     let mut names = names.into_inner();
     names.retain(|name| !name.ends_with("_PREVIOUS") && name != "WEBHOOK_SECRET");

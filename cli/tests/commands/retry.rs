@@ -35,11 +35,11 @@ async fn a_deal_that_was_read_wrongly_is_read_again(pool: PgPool) {
     assert_eq!(after["outcome"]["status"], "queued", "{after}");
     let stored = row(&pool, "select value, matched_by from public.conversions").await;
     assert_eq!(stored, json!({"value": 6000.5, "matched_by": "email"}));
-    // What was done isn't undone by reading it in another way.
+    // Reading it differently doesn't revert it.
     let ignoring = mended.replace("\"won\"", "\"signed\"");
     let event = row(&pool, "select id from public.inbox_events").await;
     let ignored = printed(&values(&ignoring), &["inbox", "retry", event["id"].as_str().unwrap()]).await;
-    assert!(ignored.contains("isn't undone"), "{ignored}");
+    assert!(ignored.contains("can't be reverted"), "{ignored}");
     assert_eq!(row(&pool, "select state from public.inbox_events").await, json!({"state": "taken"}));
 }
 

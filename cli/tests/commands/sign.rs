@@ -24,11 +24,11 @@ fn after<'a>(arguments: &'a [Vec<u8>], option: &str) -> Vec<&'a [u8]> {
 
 #[tokio::test]
 async fn what_is_signed_arrives_byte_by_byte_and_verifies() {
-    let secrets = secrets_of_ready_ones();
+    let secrets = secrets_of_presets();
     let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
     let values = values(None, &settings);
-    for name in ready::names() {
-        let sample = ready::sample(name).unwrap();
+    for name in presets::names() {
+        let sample = presets::sample(name).unwrap();
         let arguments = pasted(&printed(&values, &["crm", "sign", name]).await);
         assert_eq!(after(&arguments, "--data-raw"), [sample.body.as_bytes()], "{name}");
         let headers: Vec<_> =
@@ -60,7 +60,7 @@ async fn a_file_is_sent_as_it_is() {
 
 #[tokio::test]
 async fn the_time_is_signed() {
-    let secrets = secrets_of_ready_ones();
+    let secrets = secrets_of_presets();
     let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
     let values = values(None, &settings);
     let at = ["--at", "2026-11-20T12:00:00Z"];
@@ -71,7 +71,7 @@ async fn the_time_is_signed() {
         .iter()
         .map(|it| format!("{}: {}", it["name"].as_str().unwrap(), it["value"].as_str().unwrap()))
         .collect();
-    let body = file("body", ready::sample("close").unwrap().body);
+    let body = file("body", presets::sample("close").unwrap().body);
     let mut test = vec!["crm", "test", "close", &body];
     test.extend(given.iter().flat_map(|header| ["-H", header]));
     let (_, late) = run(&values, &test).await;

@@ -57,15 +57,15 @@ async fn a_source_without_its_secret_is_marked() {
 }
 
 #[tokio::test]
-async fn ready_declarations_are_listed_with_their_settings() {
-    let secrets = secrets_of_ready_ones();
-    let without = document(&values(None, &[]), &["crm", "sources", "--ready"]).await;
+async fn presets_are_listed_with_their_settings() {
+    let secrets = secrets_of_presets();
+    let without = document(&values(None, &[]), &["crm", "sources", "--presets"]).await;
     let settings: Vec<_> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.as_str())).collect();
-    let with = document(&values(None, &settings), &["crm", "sources", "--ready"]).await;
-    let text = printed(&values(None, &settings), &["crm", "sources", "--ready"]).await;
-    for (at, name) in ready::names().enumerate() {
-        assert_eq!(without["ready"][at]["name"], name);
-        assert_eq!(with["ready"][at]["missing"], json!([]), "{name}");
+    let with = document(&values(None, &settings), &["crm", "sources", "--presets"]).await;
+    let text = printed(&values(None, &settings), &["crm", "sources", "--presets"]).await;
+    for (at, name) in presets::names().enumerate() {
+        assert_eq!(without["presets"][at]["name"], name);
+        assert_eq!(with["presets"][at]["missing"], json!([]), "{name}");
         assert!(text.contains(&format!("{name}\n")), "{name}");
     }
     for (name, secret) in &secrets {

@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::{Html, Redirect};
 use chrono::TimeDelta;
 use serde_json::json;
-use shared::crm::fetch_back::{Declared, FetchBack, FetchError};
+use shared::crm::lookup::{DeclaredLookup, Lookup, LookupError};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -20,10 +20,10 @@ async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
-fn fetch_back(crm: Crm, url: &str, token: &str) -> FetchBack {
-    let declared: Declared =
+fn lookup(crm: Crm, url: &str, token: &str) -> Lookup {
+    let declared: DeclaredLookup =
         serde_json::from_value(json!({ (name(crm)): { "token": "CRM_TOKEN", "url": url } })).expect("a declaration");
-    FetchBack::new(&declared, &|_| Some(token.into())).expect("a token")
+    Lookup::new(&declared, &|_| Some(token.into())).expect("a token")
 }
 
 fn name(crm: Crm) -> String {
@@ -104,11 +104,11 @@ impl Trial {
         self.sandbox.put(kind, [record]).expect("a record");
     }
 
-    async fn fetch(&self, crm: Crm, id: Value) -> Result<Value, FetchError> {
-        fetch_back(crm, &self.url, crm.token()).fetch(&item(crm, &id)).await
+    async fn fetch(&self, crm: Crm, id: Value) -> Result<Value, LookupError> {
+        lookup(crm, &self.url, crm.token()).fetch(&item(crm, &id)).await
     }
 
-    async fn refused(&self, crm: Crm) -> FetchError {
+    async fn refused(&self, crm: Crm) -> LookupError {
         self.fetch(crm, json!(1)).await.expect_err("a refusal")
     }
 }
@@ -162,8 +162,8 @@ async fn a_deal_without_a_person_takes_no_request() {
     let trial = Trial::start().await;
     let nobody = json!({ "person": null, "emails": [], "phones": [] });
     assert_eq!(trial.fetch(Crm::Pipedrive, Value::Null).await, Ok(nobody.clone()));
-    let fetch_back = fetch_back(Crm::Pipedrive, &trial.url, "any");
-    assert_eq!(fetch_back.fetch(&json!({ "data": null, "meta": { "action": "delete" } })).await, Ok(nobody));
+    let lookup = lookup(Crm::Pipedrive, &trial.url, "any");
+    assert_eq!(lookup.fetch(&json!({ "data": null, "meta": { "action": "delete" } })).await, Ok(nobody));
     assert_eq!(trial.sandbox.requests(Crm::Pipedrive), 0);
 }
 
@@ -175,16 +175,16 @@ async fn close_is_asked_for_the_lead() {
     assert_eq!(fetched["phones"], json!(["+34600000002"]));
     assert_eq!(fetched["lead"]["display_name"], Value::Null);
     let other = json!({ "event": { "data": { "lead_id": "1" }, "lead_id": "lead_of_another_kind" } });
-    let fetch_back = fetch_back(Crm::Close, &trial.url, Crm::Close.token());
-    assert_eq!(fetch_back.fetch(&other).await, Ok(fetched));
+    let lookup = lookup(Crm::Close, &trial.url, Crm::Close.token());
+    assert_eq!(lookup.fetch(&other).await, Ok(fetched));
 }
 
 #[tokio::test]
 async fn a_wrong_token_is_said_with_the_fix_and_without_the_token() {
     let trial = Trial::start().await;
     for crm in ALL {
-        let error = fetch_back(crm, &trial.url, "sesame").fetch(&item(crm, &json!(1))).await.expect_err("a refusal");
-        let FetchError::Refused { reason } = &error else { panic!("{error:?}") };
+        let error = lookup(crm, &trial.url, "sesame").fetch(&item(crm, &json!(1))).await.expect_err("a refusal");
+        let LookupError::Refused { reason } = &error else { panic!("{error:?}") };
         assert!(reason.contains("CRM_TOKEN") && reason.contains("(in "), "{reason}");
         assert!(!reason.contains("sesame"), "{reason}");
     }
@@ -196,7 +196,7 @@ async fn a_missing_permission_is_said_with_the_fix() {
     for (crm, fix) in [(Crm::Hubspot, "crm.objects.contacts.read"), (Crm::Pipedrive, "user"), (Crm::Close, "user")] {
         trial.sandbox.fail(crm, Failure { status: 403, times: 1, retry_after: None });
         let error = trial.refused(crm).await;
-        assert!(matches!(&error, FetchError::Refused { reason } if reason.contains(fix)), "{error:?}");
+        assert!(matches!(&error, LookupError::Refused { reason } if reason.contains(fix)), "{error:?}");
         assert!(trial.fetch(crm, json!(1)).await.is_ok());
     }
 }
@@ -206,9 +206,9 @@ async fn what_is_deleted_is_gone() {
     let trial = Trial::start().await;
     for (crm, record) in [(Crm::Hubspot, "deal 404"), (Crm::Pipedrive, "person 404"), (Crm::Close, "lead 404")] {
         let error = trial.fetch(crm, json!(404)).await.expect_err("nothing");
-        assert!(matches!(&error, FetchError::Gone { reason } if reason.contains(record)), "{error:?}");
+        assert!(matches!(&error, LookupError::Gone { reason } if reason.contains(record)), "{error:?}");
         trial.sandbox.fail(crm, Failure { status: 410, times: 1, retry_after: None });
-        assert!(matches!(trial.refused(crm).await, FetchError::Gone { .. }));
+        assert!(matches!(trial.refused(crm).await, LookupError::Gone { .. }));
     }
 }
 
@@ -225,7 +225,7 @@ async fn a_crm_that_has_no_time_is_asked_later() {
         ] {
             trial.sandbox.fail(crm, Failure { status, times: 1, retry_after });
             let error = trial.refused(crm).await;
-            assert!(matches!(error, FetchError::Later { after, .. } if after == expected), "{error:?}");
+            assert!(matches!(error, LookupError::Later { after, .. } if after == expected), "{error:?}");
         }
     }
 }
@@ -236,7 +236,7 @@ async fn hostile_ids_reach_nobody() {
     for crm in ALL {
         for id in ["../../x", "1?x=y", "1/", "%2e%2e", "1 ", "1\r\nx: y", &"1".repeat(5_000)] {
             let error = trial.fetch(crm, json!(id)).await.expect_err("a refusal");
-            let FetchError::Gone { reason } = &error else { panic!("{error:?}") };
+            let LookupError::Gone { reason } = &error else { panic!("{error:?}") };
             assert!(reason.len() < 100 && !reason.contains(id), "{reason}");
         }
         assert_eq!(trial.sandbox.requests(crm), 0);
@@ -254,8 +254,8 @@ async fn an_answer_that_is_none_is_asked_for_later() {
     ] {
         let url = serve(router).await;
         for crm in ALL {
-            let error = fetch_back(crm, &url, "any").fetch(&item(crm, &json!(1))).await.expect_err("no answer");
-            assert!(matches!(&error, FetchError::Later { reason, .. } if reason.contains("unreadable")), "{error:?}");
+            let error = lookup(crm, &url, "any").fetch(&item(crm, &json!(1))).await.expect_err("no answer");
+            assert!(matches!(&error, LookupError::Later { reason, .. } if reason.contains("unreadable")), "{error:?}");
         }
     }
 }
@@ -268,9 +268,8 @@ async fn a_redirect_is_not_followed() {
         serve(Router::new().fallback(move |uri: Uri| async move { Redirect::temporary(&format!("{target}{uri}")) }));
     let elsewhere = elsewhere.await;
     for crm in ALL {
-        let error =
-            fetch_back(crm, &elsewhere, crm.token()).fetch(&item(crm, &json!(1))).await.expect_err("a redirect");
-        assert!(matches!(&error, FetchError::Refused { reason } if reason.contains("url")), "{error:?}");
+        let error = lookup(crm, &elsewhere, crm.token()).fetch(&item(crm, &json!(1))).await.expect_err("a redirect");
+        assert!(matches!(&error, LookupError::Refused { reason } if reason.contains("url")), "{error:?}");
         assert_eq!(trial.sandbox.requests(crm), 0);
     }
 }
@@ -287,8 +286,8 @@ async fn network_trouble_is_told_without_addresses() {
     let breaking = serve(Router::new().fallback(half)).await;
     for url in [refusing, breaking] {
         for crm in ALL {
-            let error = fetch_back(crm, &url, "sesame").fetch(&item(crm, &json!(1))).await.expect_err("no answer");
-            let FetchError::Later { reason, after: None } = &error else { panic!("{error:?}") };
+            let error = lookup(crm, &url, "sesame").fetch(&item(crm, &json!(1))).await.expect_err("no answer");
+            let LookupError::Later { reason, after: None } = &error else { panic!("{error:?}") };
             for secret in ["127.0.0.1", "/api", "sesame"] {
                 assert!(!reason.contains(secret), "{reason}");
             }

@@ -141,7 +141,7 @@ pub fn signed(request: Request) -> Request {
 /// Never: there is a secret.
 #[must_use]
 pub fn signature(body: &[u8], secret: &str) -> String {
-    let source = Sources::ready(crm::DEFAULT, &|_| Some(SecretString::from(secret))).expect("the default source");
+    let source = Sources::preset(crm::DEFAULT, &|_| Some(SecretString::from(secret))).expect("the default source");
     let sample = Sample { method: "POST", url: "https://api.example.com", body, id: "", at: start() };
     source.sign(&sample).expect("a secret to sign with").headers.remove(0).1
 }

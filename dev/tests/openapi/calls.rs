@@ -63,7 +63,7 @@ impl Call {
         Self { headers: vec![(name, value.into())], ..self }
     }
 
-    /// Signed as the CRM of this ready source does.
+    /// Signed as the CRM of this preset does.
     pub fn signed_for(self, source: &str) -> Self {
         // As the server of these calls sees it.
         let url = format!("http://localhost{}", self.path);

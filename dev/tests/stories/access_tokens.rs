@@ -10,7 +10,7 @@ use shared::attribution::ClickId;
 use shared::clock::Clock;
 use shared::consent::ConsentStatus;
 use shared::deals::ConversionType;
-use shared::platforms::{Allowance, Conversion, Facts, Outcome, Platform, Reason};
+use shared::platforms::{Allowance, Conversion, Facts, Lane, Outcome, Reason};
 use shared::settings::Values;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::stage::all;
 struct Uploader {
     google: GoogleSandbox,
     clock: Clock,
-    platform: Arc<dyn Platform>,
+    platform: Arc<dyn Lane>,
 }
 
 impl Uploader {
@@ -77,7 +77,7 @@ impl Uploader {
     }
 }
 
-async fn upload(platform: Arc<dyn Platform>, clock: Clock) -> Outcome {
+async fn upload(platform: Arc<dyn Lane>, clock: Clock) -> Outcome {
     let conversion = Conversion {
         queue_id: Uuid::nil(),
         transaction_id: format!("adtrail-{}", Uuid::new_v4().simple()),

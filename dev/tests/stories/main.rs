@@ -6,7 +6,7 @@ mod concurrency;
 mod crash;
 mod database_authority;
 mod delivery;
-mod fetch_back;
+mod lookup;
 mod journey;
 mod keyless;
 mod outage;

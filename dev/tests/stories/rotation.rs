@@ -86,7 +86,7 @@ async fn send(step: &Step, n: usize) -> Answer {
     let url = format!("{}/api/webhooks/{}", step.deployment.base, lock.source);
     let sample =
         Sample { method: "POST", url: &url, body: body.as_bytes(), id: &deal, at: step.deployment.clock.now() };
-    let signed = Sources::ready(lock.source, &key).unwrap().sign(&sample).unwrap();
+    let signed = Sources::preset(lock.source, &key).unwrap().sign(&sample).unwrap();
     step.deployment.signed(&signed, body).await
 }
 

@@ -1,13 +1,13 @@
-//! Every ready source: what its CRM sends, signed as it signs, ends as the right conversion.
+//! Every preset: what its CRM sends, signed as it signs, ends as the right conversion.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use shared::crm::ready;
+use shared::crm::presets;
 use sqlx::PgPool;
 
 use crate::stage::Stage;
 
-/// A ready source, and what its sample comes to. All of them are closed deals of jane@example.com.
+/// A preset, and what its sample comes to. All of them are closed deals of jane@example.com.
 struct Case {
     source: &'static str,
     crm_deal_id: &'static str,
@@ -52,9 +52,9 @@ async fn the_sample_of_every_ready_source_becomes_the_right_conversion(pool: PgP
     let stage = Stage::new(pool).await;
     stage.crm.put_samples();
     stage.post("/api/leads", &[], &json!({"email": "Jane@example.com", "gclid": "Click-1"})).await;
-    assert!(ready::names().eq(CASES.iter().map(|case| case.source)), "each ready source has a case");
+    assert!(presets::names().eq(CASES.iter().map(|case| case.source)), "each preset has a case");
     for Case { source, crm_deal_id, value, currency, occurred_at } in CASES {
-        let body = ready::sample(source).unwrap().body;
+        let body = presets::sample(source).unwrap().body;
         let answer = stage.webhook(source, body.into()).await;
         assert!(answer.status.is_success(), "{source}: {answer:?}");
         let asks = ["close", "hubspot-app", "pipedrive"].contains(&source);
@@ -94,7 +94,7 @@ async fn who_cannot_prove_to_be_the_crm_is_refused_by_every_source(pool: PgPool)
     let stage = Stage::new(pool).await;
     for Case { source, .. } in CASES {
         let path = format!("/api/webhooks/{source}");
-        let body = ready::sample(source).unwrap().body;
+        let body = presets::sample(source).unwrap().body;
         let signed = dev::settings::sign(
             source,
             &format!("{}{path}", stage.base),
@@ -137,7 +137,7 @@ async fn what_no_crm_sends_is_refused_by_every_source(pool: PgPool) {
     let deals =
         "select (select count(*) from inbox) + (select count(*) from lost_deals) + (select count(*) from conversions)";
     for Case { source, .. } in CASES {
-        let sample = ready::sample(source).unwrap();
+        let sample = presets::sample(source).unwrap();
         let twice = match sample.content_type {
             "application/json" => sample.body.replacen('{', "{\"a\": 1, \"a\": 2, ", 1),
             _ => format!("{}&{}", sample.body, sample.body),

@@ -1,5 +1,5 @@
-//! `POST /api/leads`: somebody filled in a form. Stores them with the click they came by, and matches deals that the
-//! CRM reported before they came.
+//! `POST /api/leads`: a form was submitted. Stores the lead with the click that led to it, and matches deals that the
+//! CRM reported before.
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
@@ -30,9 +30,9 @@ pub const ENDPOINT: Endpoint = Endpoint {
 
 /// What it reads from the settings.
 pub struct Config {
-    /// Where phone numbers without a country code come from.
+    /// The region of phone numbers without a country code.
     phone_region: Option<Region>,
-    /// What the platforms want of the conversions that waiting deals become.
+    /// What the platforms accept of the conversions that waiting deals become.
     plans: Plans,
 }
 
@@ -51,11 +51,11 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Stores the lead once per transaction id, and in the same transaction whatever waiting deals of the same person
-/// become.
+/// Stores the lead once per transaction id, and in the same transaction matches the waiting deals of the same person.
 ///
 /// # Errors
-/// 400 when the body is wrong, 409 when the transaction id was used by another form, 503 when the database is away.
+/// 400 when the body is wrong, 409 when the transaction id is in use, 503 when the database is
+/// unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let lead = parse(app, &request)?;
     let created = app
@@ -74,7 +74,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         Created::Duplicate(id) => (StatusCode::OK, id, "duplicate"),
         Created::Conflict => {
             return Err(Problem::conflict(
-                "This transaction_id was used with another form. Make a new one for every form that is sent.",
+                "This transaction_id already belongs to another submission. Generate a new one for every submission.",
             ));
         }
     };

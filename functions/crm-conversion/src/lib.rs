@@ -1,5 +1,5 @@
-//! `POST /api/webhooks/{source}`: a CRM says that a deal reached a stage, is worth something else, or was lost. How its
-//! source is declared says how to read it; what it comes to is committed before the answer.
+//! `POST /api/webhooks/{source}`: a CRM reports that a deal reached a stage, changed its value, or was lost. The
+//! declaration of its source says how to read it; the outcome is committed before the answer.
 
 use lambda_http::http::{Method, StatusCode};
 use serde_json::json;
@@ -9,7 +9,7 @@ use shared::crm::authentication::{self, Refusal, Scheme};
 use shared::http::problem::FieldError;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, json};
 use shared::inbox::refusals;
-use shared::intake::{self, Outcome, Taken, Webhook};
+use shared::intake::{self, EventOutcome, Processed, Webhook};
 
 /// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
@@ -20,11 +20,11 @@ pub const ENDPOINT: Endpoint = Endpoint {
     requires: &["WEBHOOK_SECRET", "GOOGLE_ADS_CUSTOMER_ID"],
 };
 
-/// Takes the webhook and says what became of it, once for each of its events.
+/// Processes the webhook and answers with the outcome of each of its events.
 ///
 /// # Errors
-/// 404 when no source has this name, 401 when the sender doesn't prove who it is, 400 when nothing of the body can be
-/// used, 503 when the database is away.
+/// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if the
+/// database is unavailable.
 pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Response, Problem> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
@@ -38,32 +38,32 @@ pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Respo
         }
     };
     let webhook = Webhook { source, verified, body: request.body(), headers: request.headers(), received_at };
-    let taken = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
-    answer(source, taken)
+    let processed = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
+    answer(source, processed)
 }
 
-fn answer(source: &Source, mut taken: Vec<Taken>) -> Result<Response, Problem> {
-    if taken.iter().all(|it| matches!(it.outcome, Outcome::Rejected { .. })) {
-        return Err(Problem::invalid_body(refusals_of(source, taken)));
+fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Problem> {
+    if processed.iter().all(|it| matches!(it.outcome, EventOutcome::Rejected { .. })) {
+        return Err(Problem::invalid_body(refusals_of(source, processed)));
     }
     if source.has_items() {
-        return Ok(json(StatusCode::OK, &json!({ "results": taken })));
+        return Ok(json(StatusCode::OK, &json!({ "results": processed })));
     }
-    let Some(it) = taken.pop() else { return Err(Problem::internal("a body without an event")) };
-    let waits = matches!(it.outcome, Outcome::AwaitingLead | Outcome::Received);
+    let Some(it) = processed.pop() else { return Err(Problem::internal("a body without an event")) };
+    let waits = matches!(it.outcome, EventOutcome::AwaitingLead | EventOutcome::Received);
     Ok(json(if waits { StatusCode::ACCEPTED } else { StatusCode::OK }, &it))
 }
 
 /// What is wrong with each item, and where in the body.
-fn refusals_of(source: &Source, taken: Vec<Taken>) -> Vec<FieldError> {
-    let errors = taken.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
-        Outcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
+fn refusals_of(source: &Source, processed: Vec<Processed>) -> Vec<FieldError> {
+    let errors = processed.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
+        EventOutcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
         _ => Vec::new(),
     });
     errors.collect()
 }
 
-/// Best effort: who is refused is told so in any case.
+/// Best effort: the request is answered 401 in any case.
 async fn count(app: &App<intake::Config>, source: &Source, refusal: &Refusal) {
     let now = app.clock.now();
     let counted = app.db.tx(async |tx| refusals::count(tx, &source.name, refusal.as_str(), now).await).await;

@@ -199,8 +199,7 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_deal_that_two_sources_report_is_one_and_says_so(pool: PgPool) {
-    let sources =
-        "[one]\nready = \"n8n\"\n[other]\nready = \"n8n\"\nfields.deal_id = { join = [\"other-\", \"/crm_deal_id\"] }";
+    let sources = "[one]\npreset = \"n8n\"\n[other]\npreset = \"n8n\"\nfields.deal_id = { join = [\"other-\", \"/crm_deal_id\"] }";
     let app = app_with(&pool, &[("CRM_SOURCES", sources), ("N8N_SECRET", "n8n's secret of 16")]);
     lead(&pool, &json!({})).await;
     let mut answers = Vec::new();

@@ -27,7 +27,7 @@ struct Answer {
 /// Stores the event; the same event id again changes nothing and is answered the same way.
 ///
 /// # Errors
-/// 400 when the body is wrong, 503 when the database is away.
+/// 400 when the body is wrong, 503 when the database is unavailable.
 pub async fn handle(app: &App<()>, request: Request) -> Result<Response, Problem> {
     let event = parse(app, &request)?;
     let new = app.db.tx(async |tx| events::record(tx, &event).await).await?;

@@ -51,7 +51,7 @@ struct Answer {
     returning: bool,
 }
 
-/// Stores the visit and sets both cookies, also when the database is away: they carry the attribution.
+/// Stores the visit and sets both cookies, also when the database is unavailable: they carry the attribution.
 ///
 /// # Errors
 /// 400 when the body is wrong.

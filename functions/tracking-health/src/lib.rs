@@ -21,7 +21,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
 
 /// What it reads from the settings.
 pub struct Config {
-    /// The bearer token of whoever may ask.
+    /// The bearer token of callers.
     health_key: Option<SecretString>,
     plans: Plans,
     unknown_consent: UnknownConsent,
@@ -37,10 +37,10 @@ impl FromSettings for Config {
     }
 }
 
-/// Says how things stand. `200` whatever they are: only a database that can't be asked is an error.
+/// Answers with the state of deliveries. Always `200`: only an unavailable database is an error.
 ///
 /// # Errors
-/// 401 without the health key, 503 when the database is away.
+/// 401 without the health key, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let Config { health_key, plans, unknown_consent } = &app.config;
     if !health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::clock::Clock;
 use shared::db::DbError;
 use shared::intake;
-use shared::platforms::{self, Allowance, Lanes, Outcome, Platform, Verdict};
+use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Policy, Work, receipts};
@@ -125,7 +125,7 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
 /// A run's business with one platform.
 struct Run<'a> {
     app: &'a App<Config>,
-    platform: &'a dyn Platform,
+    platform: &'a dyn Lane,
     allowance: &'a Allowance,
 }
 
@@ -167,7 +167,7 @@ impl Run<'_> {
                 break;
             }
             let mut delivery = platform.upload(&claim.conversions, allowance).await;
-            delivery.hold_unlike();
+            delivery.hold_paused_if_any_accepted();
             let now = app.clock.now();
             let settled = app
                 .db

@@ -7,8 +7,8 @@ use super::SkipReason;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Operation, Plans};
 
-/// Lets a deal that closed again after its loss be recorded anew, if no platform heard of it before: platforms take
-/// nothing again that was taken back. Answers whether it now waits for [`super::record_matches`].
+/// Lets a deal that closed again after its loss be recorded again, if no platform may have received it before: a
+/// platform doesn't accept again what was retracted. Returns whether it now awaits [`super::record_matches`].
 pub async fn reopen(tx: &mut Tx, inbox_id: Uuid) -> Result<bool, DbError> {
     let done = sqlx::query!(
         "-- conversions::reopen
@@ -33,29 +33,29 @@ pub async fn reopen(tx: &mut Tx, inbox_id: Uuid) -> Result<bool, DbError> {
     Ok(done.rows_affected() > 0)
 }
 
-/// A conversion that was brought in line with the report that stands.
+/// A conversion whose value or time was updated to the report that counts.
 #[derive(Debug)]
 pub struct Restated {
-    /// The platforms that will be told, because they know of the old value.
+    /// The lanes of the restatements, for platforms that may have received the old value.
     pub platforms: Vec<String>,
     /// Did its time change?
-    pub is_moved: bool,
+    pub time_changed: bool,
     /// Did its value change?
-    pub is_worth_else: bool,
-    /// Was it taken back before?
-    pub is_retracted: bool,
+    pub value_changed: bool,
+    /// Was it retracted before?
+    pub was_retracted: bool,
 }
 
-/// Brings a conversion's value and time in line with the reports that stand, and has the value corrected where a
-/// platform may know of the old one. The time only changes until a platform may know it: it is what a conversion is
-/// recognised by. None when all is as it was.
+/// Updates a conversion's value and time to the reports that count, and queues a restatement where a platform may have
+/// received the old value. The time can't change once a platform may have received it: platforms identify a conversion
+/// by it. None if nothing changed.
 pub async fn restate(
     tx: &mut Tx,
     plans: &Plans,
     inbox_id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Option<Restated>, DbError> {
-    // Against a claim; one that came first is seen by the next statement.
+    // Blocks a claim; an earlier claim is visible to the next statement.
     let conversion_id = sqlx::query_scalar!(
         "-- conversions::lock_to_restate
         select c.id
@@ -73,10 +73,10 @@ pub async fn restate(
         r#"-- conversions::restate
         with stood as (
             select
-                c.id, (c.value, c.currency) is distinct from (i.value, i.currency) as is_worth_else,
+                c.id, (c.value, c.currency) is distinct from (i.value, i.currency) as value_changed,
                 c.occurred_at <> i.occurred_at and not exists (
                     select from public.conversion_queue q where q.conversion_id = c.id and q.claims > 0
-                ) as is_moved,
+                ) as time_changed,
                 i.value, i.currency, i.occurred_at
             from public.conversions c
             join public.inbox i on i.conversion_id = c.id
@@ -84,17 +84,17 @@ pub async fn restate(
         )
         update public.conversions c
         set value = s.value, currency = s.currency,
-            occurred_at = case when s.is_moved then s.occurred_at else c.occurred_at end,
+            occurred_at = case when s.time_changed then s.occurred_at else c.occurred_at end,
             -- Google tells corrections apart by the second.
             restated_at = case
-                when s.is_worth_else then greatest($2, c.restated_at + interval '1 second')
+                when s.value_changed then greatest($2, c.restated_at + interval '1 second')
                 else c.restated_at
             end
         from stood s
-        where c.id = s.id and (s.is_worth_else or s.is_moved)
+        where c.id = s.id and (s.value_changed or s.time_changed)
         returning
-            s.is_worth_else as "is_worth_else!", s.is_moved as "is_moved!",
-            c.retracted_at is not null as "is_retracted!""#,
+            s.value_changed as "value_changed!", s.time_changed as "time_changed!",
+            c.retracted_at is not null as "was_retracted!""#,
         inbox_id,
         now,
     )
@@ -102,30 +102,30 @@ pub async fn restate(
     .await?;
     let Some(changed) = changed else { return Ok(None) };
     let mut platforms = Vec::new();
-    if changed.is_worth_else && !changed.is_retracted {
-        let told = told(tx, conversion_id).await?;
-        platforms = restate_at_platforms(tx, plans, conversion_id, &told, now).await?;
+    if changed.value_changed && !changed.was_retracted {
+        let uploads = possibly_received(tx, conversion_id).await?;
+        platforms = restate_at_platforms(tx, plans, conversion_id, &uploads, now).await?;
     }
     Ok(Some(Restated {
         platforms,
-        is_moved: changed.is_moved,
-        is_worth_else: changed.is_worth_else,
-        is_retracted: changed.is_retracted,
+        time_changed: changed.time_changed,
+        value_changed: changed.value_changed,
+        was_retracted: changed.was_retracted,
     }))
 }
 
 /// An upload that its platform may have received.
-struct Told {
+struct Upload {
     queue_id: Uuid,
     platform: String,
 }
 
 /// The uploads of a conversion that their platforms may have received: a row that was never claimed can't have been
-/// sent. The caller has locked the conversion, so no claim comes in between.
-async fn told(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<Told>, DbError> {
-    let told = sqlx::query_as!(
-        Told,
-        "-- conversions::told
+/// sent. The caller has locked the conversion, so no claim can happen in between.
+async fn possibly_received(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<Upload>, DbError> {
+    let uploads = sqlx::query_as!(
+        Upload,
+        "-- conversions::possibly_received
         select id as queue_id, platform
         from public.conversion_queue
         where conversion_id = $1 and adjusts is null and claims > 0 and status <> 'dead_letter'",
@@ -133,18 +133,18 @@ async fn told(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<Told>, DbError> {
     )
     .fetch_all(tx)
     .await?;
-    Ok(told)
+    Ok(uploads)
 }
 
-/// Queues the new value for the platforms that may know of the old one, and answers in which lanes.
+/// Queues the new value for the platforms that may have received the old one, and returns the lanes.
 async fn restate_at_platforms(
     tx: &mut Tx,
     plans: &Plans,
     conversion_id: Uuid,
-    told: &[Told],
+    uploads: &[Upload],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Restatement, told);
+    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Restatement, uploads);
     let platforms = sqlx::query_scalar!(
         "-- conversions::restate_at_platforms
         insert into public.conversion_queue as q (conversion_id, platform, adjusts, expires_at, created_at)
@@ -153,7 +153,7 @@ async fn restate_at_platforms(
         cross join unnest($2::text[], $3::uuid[], $4::float8[]) as d (lane, adjusts, seconds)
         where c.id = $1
         on conflict (conversion_id, platform) do update
-        -- Told again, from the start and due as of now. An attempt with the value before loses its lease.
+        -- Sent again from the start, due now. An attempt with the previous value loses its lease.
         set status = 'pending', retry_count = 0, transport_failures = 0, next_retry_at = $5, request_id = null,
             confirmed_at = null, next_status_check_at = null, status_checks = 0, send_alone = false,
             last_error = null, last_error_code = null, dead_lettered_at = null, locked_until = null, lock_token = null
@@ -169,24 +169,24 @@ async fn restate_at_platforms(
     Ok(platforms)
 }
 
-/// A conversion that was undone.
+/// A conversion that was retracted.
 #[derive(Debug)]
 pub struct Retracted {
     /// The conversion.
     pub conversion_id: Uuid,
-    /// The platforms that will be told, because they may know of it.
+    /// The lanes of the retractions, for platforms that may have received it.
     pub platforms: Vec<String>,
 }
 
-/// Undoes the closing of a lost deal, once: takes it back where a platform may know of it, and drops it where none
-/// does.
+/// Retracts the closing of a lost deal, once: queues retractions for the platforms that may have received it, and drops
+/// what was never sent.
 pub async fn retract(
     tx: &mut Tx,
     plans: &Plans,
     crm_deal_id: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<Retracted>, DbError> {
-    // Locks the conversion against a claim; one that came first is seen by the next statement.
+    // Locks the conversion, which blocks a claim; an earlier claim is visible to the next statement.
     let conversion_id = sqlx::query_scalar!(
         "-- conversions::retract
         update public.conversions c
@@ -194,7 +194,7 @@ pub async fn retract(
         from public.lost_deals d, public.conversions was
         left join public.inbox i on i.conversion_id = was.id
         where d.crm_deal_id = $1 and was.idempotency_key = d.crm_deal_id || ':closed' and c.id = was.id
-            -- A platform may know an earlier time than the one that stands.
+            -- A platform may have received an earlier time than the one that counts now.
             and coalesce(i.occurred_at, was.occurred_at) <= d.lost_at
             and was.retracted_at is null
         returning c.id",
@@ -203,21 +203,21 @@ pub async fn retract(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(conversion_id) = conversion_id else { return Ok(None) };
-    let told = told(tx, conversion_id).await?;
-    drop_untold(tx, plans, conversion_id).await?;
-    if told.is_empty() {
+    let uploads = possibly_received(tx, conversion_id).await?;
+    drop_unsent(tx, plans, conversion_id).await?;
+    if uploads.is_empty() {
         skip(tx, conversion_id).await?;
     }
-    let platforms = retract_from_platforms(tx, plans, conversion_id, &told, now).await?;
+    let platforms = retract_from_platforms(tx, plans, conversion_id, &uploads, now).await?;
     Ok(Some(Retracted { conversion_id, platforms }))
 }
 
-/// Drops what no platform heard of: uploads that were never claimed, and restatements that were not accepted.
-async fn drop_untold(tx: &mut Tx, plans: &Plans, conversion_id: Uuid) -> Result<(), DbError> {
-    let restatements = plans.corrections(Operation::Restatement);
-    let restatements: Vec<_> = restatements.iter().map(|(_, correction)| correction.lane.to_owned()).collect();
+/// Drops what no platform received: uploads that were never claimed, and restatements that were not accepted.
+async fn drop_unsent(tx: &mut Tx, plans: &Plans, conversion_id: Uuid) -> Result<(), DbError> {
+    let restatements: Vec<_> =
+        plans.corrections(Operation::Restatement).iter().map(|correction| correction.lane.to_owned()).collect();
     sqlx::query!(
-        "-- conversions::drop_untold
+        "-- conversions::drop_unsent
         delete from public.conversion_queue
         where conversion_id = $1
             and ((adjusts is null and claims = 0) or (platform = any($2) and status <> 'uploaded'))",
@@ -229,15 +229,15 @@ async fn drop_untold(tx: &mut Tx, plans: &Plans, conversion_id: Uuid) -> Result<
     Ok(())
 }
 
-/// Queues the retraction for the platforms that may know of the conversion, and answers in which lanes.
+/// Queues the retraction for the platforms that may have received the conversion, and returns the lanes.
 async fn retract_from_platforms(
     tx: &mut Tx,
     plans: &Plans,
     conversion_id: Uuid,
-    told: &[Told],
+    uploads: &[Upload],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Retraction, told);
+    let Corrections { lanes, adjusts, seconds } = Corrections::of(plans, Operation::Retraction, uploads);
     let platforms = sqlx::query_scalar!(
         "-- conversions::retract_from_platforms
         insert into public.conversion_queue (conversion_id, platform, adjusts, expires_at, created_at)
@@ -258,7 +258,7 @@ async fn retract_from_platforms(
     Ok(platforms)
 }
 
-/// Notes why no platform hears of it: its deal was lost first.
+/// Stores why it isn't sent to any platform: its deal was lost first.
 async fn skip(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
     sqlx::query!(
         "-- conversions::skip
@@ -272,7 +272,7 @@ async fn skip(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
 }
 
 /// Corrections to queue, as columns: the lane of each, the row it corrects, and for how many seconds after the
-/// conversion the platform takes it.
+/// conversion the platform accepts it.
 struct Corrections {
     lanes: Vec<String>,
     adjusts: Vec<Uuid>,
@@ -280,10 +280,10 @@ struct Corrections {
 }
 
 impl Corrections {
-    fn of(plans: &Plans, operation: Operation, told: &[Told]) -> Self {
+    fn of(plans: &Plans, operation: Operation, uploads: &[Upload]) -> Self {
         let mut corrections = Self { lanes: Vec::new(), adjusts: Vec::new(), seconds: Vec::new() };
-        for (platform, correction) in plans.corrections(operation) {
-            for upload in told.iter().filter(|upload| upload.platform == platform) {
+        for correction in plans.corrections(operation) {
+            for upload in uploads.iter().filter(|upload| upload.platform == correction.of) {
                 corrections.lanes.push(correction.lane.to_owned());
                 corrections.adjusts.push(upload.queue_id);
                 corrections.seconds.push(correction.window.as_seconds_f64());

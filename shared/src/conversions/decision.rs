@@ -1,4 +1,4 @@
-//! What becomes of a deal whose lead was found: which platforms hear of it and when, or why none does.
+//! Decides for a matched deal which platforms get the conversion and when, or why none does.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -8,18 +8,18 @@ use crate::deals::transaction_id;
 use crate::inbox::matching::{Match, MatchedBy};
 use crate::platforms::{Plans, Window};
 
-/// Why no platform hears of a conversion.
+/// Why a conversion isn't sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
 pub enum SkipReason {
-    /// The person said no.
+    /// Consent was denied.
     ConsentDenied,
     /// Neither click id nor hashed e-mail or phone.
     NoAttribution,
     /// No platform has a conversion action for this type.
     NoConversionAction,
-    /// The deal was lost before any platform heard of it.
+    /// The deal was lost before the conversion was sent.
     DealLost,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Decision {
     pub matched_by: MatchedBy,
     pub idempotency_key: String,
     pub transaction_id: String,
-    /// The platforms that hear of it, and when it counts for each.
+    /// The platforms that get it, and when it counts for each.
     pub platforms: Vec<(&'static str, Window)>,
     /// Why none does.
     pub skip_reason: Option<SkipReason>,

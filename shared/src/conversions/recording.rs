@@ -1,4 +1,4 @@
-//! Writing down what deals became, all in the caller's transaction.
+//! Stores matched deals as conversions, all in the caller's transaction.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -12,12 +12,12 @@ use crate::inbox::matching::MatchedBy;
 pub(super) struct Written {
     pub conversion_id: Uuid,
     pub idempotency_key: String,
-    /// The deal was closed, and its loss undoes that.
+    /// The deal was closed, and lost afterwards.
     pub is_undone: bool,
 }
 
-/// Writes the conversions, with the attribution of their leads copied into them. A conversion that exists stays what it
-/// is.
+/// Inserts the conversions, with the attribution of their leads copied into them. A conversion that exists doesn't
+/// change.
 ///
 /// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
 /// now waits and then sees the conversion.
@@ -84,7 +84,7 @@ pub(super) async fn insert_conversions(
     Ok(written)
 }
 
-/// Queues the conversions for the platforms that hear of them, once each.
+/// Queues the conversions for the platforms that get them, once each.
 pub(super) async fn enqueue(tx: &mut Tx, conversions: &[(Uuid, &Decision)], now: DateTime<Utc>) -> Result<(), DbError> {
     let (mut ids, mut platforms, mut due_at, mut expires_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, decision) in conversions {
@@ -116,7 +116,7 @@ pub(super) async fn enqueue(tx: &mut Tx, conversions: &[(Uuid, &Decision)], now:
     Ok(())
 }
 
-/// Learns what else the leads are known by from deals that are surely theirs. A phone may be a whole company's.
+/// Stores further addresses of the leads, from deals that are certainly theirs. A phone may be a whole company's.
 pub(super) async fn learn_addresses(tx: &mut Tx, decisions: &[Decision]) -> Result<(), DbError> {
     let (inbox_ids, lead_ids): (Vec<_>, Vec<_>) = decisions
         .iter()

@@ -23,7 +23,7 @@ use crate::http::Request;
 use credential::Credential;
 use signature::Signature;
 
-pub use declared::Declared;
+pub use declared::DeclaredScheme;
 
 /// A declared scheme with its live secrets.
 #[derive(Debug)]
@@ -117,18 +117,20 @@ impl Scheme {
     /// Looks the secrets up by the name of their setting: NAME, and NAME_PREVIOUS for the one that is being replaced.
     ///
     /// # Errors
-    /// Which setting is missing or can't be such a secret, and how to put it right; never its value.
-    pub fn new(declared: &Declared, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    /// Which setting is missing or invalid, and the fix; never its value.
+    pub fn new(declared: &DeclaredScheme, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         let proof = match declared {
-            Declared::Hmac(hmac) => Proof::Signature(Signature::hmac(hmac, secret)?),
-            Declared::StandardWebhooks(standard) => Proof::Signature(Signature::standard_webhooks(standard, secret)?),
-            Declared::HubspotV3(hubspot) => Proof::Signature(Signature::hubspot_v3(hubspot, secret)?),
-            Declared::Close(close) => Proof::Signature(Signature::close(close, secret)?),
-            Declared::Ed25519(ed25519) => Proof::Signature(Signature::ed25519(ed25519)?),
-            Declared::Basic(basic) => Proof::Credential(Credential::basic(basic, secret)?),
-            Declared::Bearer(bearer) => Proof::Credential(Credential::bearer(bearer, secret)?),
-            Declared::Header(header) => Proof::Credential(Credential::header(header, secret)?),
-            Declared::Url(url) => Proof::Credential(Credential::url(url, secret)?),
+            DeclaredScheme::Hmac(hmac) => Proof::Signature(Signature::hmac(hmac, secret)?),
+            DeclaredScheme::StandardWebhooks(standard) => {
+                Proof::Signature(Signature::standard_webhooks(standard, secret)?)
+            }
+            DeclaredScheme::HubspotV3(hubspot) => Proof::Signature(Signature::hubspot_v3(hubspot, secret)?),
+            DeclaredScheme::Close(close) => Proof::Signature(Signature::close(close, secret)?),
+            DeclaredScheme::Ed25519(ed25519) => Proof::Signature(Signature::ed25519(ed25519)?),
+            DeclaredScheme::Basic(basic) => Proof::Credential(Credential::basic(basic, secret)?),
+            DeclaredScheme::Bearer(bearer) => Proof::Credential(Credential::bearer(bearer, secret)?),
+            DeclaredScheme::Header(header) => Proof::Credential(Credential::header(header, secret)?),
+            DeclaredScheme::Url(url) => Proof::Credential(Credential::url(url, secret)?),
         };
         Ok(Self { name: declared.name(), proof })
     }

@@ -18,7 +18,7 @@ pub(super) use pointers::{Pointer, Pointers, is_fetched};
 /// The fields that can be declared.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme.fields]")]
-pub(super) struct Fields {
+pub(super) struct DeclaredFields {
     pub event_id: Option<Text>,
     pub deal_id: Option<Text>,
     pub occurred_at: Option<Pointers>,
@@ -37,7 +37,7 @@ pub(super) struct Fields {
     pub zone: Option<Zone>,
 }
 
-impl Fields {
+impl DeclaredFields {
     /// These, and what they leave out from others.
     pub fn over(self, other: Self) -> Self {
         Self {

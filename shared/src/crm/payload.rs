@@ -1,4 +1,4 @@
-//! What a CRM sends, as the items that are read one by one.
+//! The body of a webhook, as items that are read one by one.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,13 +8,13 @@ use super::fields::Pointer;
 use crate::http::body::{escaped, json};
 use crate::http::problem::FieldError;
 
-/// HubSpot sends up to 100 at once; nobody sends more.
+/// HubSpot sends up to 100 at once; no known CRM sends more.
 const MAX_ITEMS: usize = 100;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Encoding {
+pub(super) enum BodyEncoding {
     #[default]
     Json,
     /// application/x-www-form-urlencoded; all its fields are texts.
@@ -22,10 +22,10 @@ pub(super) enum Encoding {
 }
 
 /// The items of a body: those of the array that `items` points at, or the body itself.
-pub(super) fn items(body: &[u8], encoding: Encoding, items: Option<&Pointer>) -> Result<Vec<Value>, FieldError> {
+pub(super) fn items(body: &[u8], encoding: BodyEncoding, items: Option<&Pointer>) -> Result<Vec<Value>, FieldError> {
     let value = match encoding {
-        Encoding::Json => json(body)?,
-        Encoding::Form => form(body)?,
+        BodyEncoding::Json => json(body)?,
+        BodyEncoding::Form => form(body)?,
     };
     let Some(pointer) = items else {
         return if value.is_object() { Ok(vec![value]) } else { Err(refusal("", "must be a JSON object.")) };
@@ -86,11 +86,11 @@ mod tests {
     use super::*;
 
     fn read(body: impl AsRef<[u8]>, pointer: Option<&str>) -> Result<Vec<Value>, FieldError> {
-        items(body.as_ref(), Encoding::Json, pointer.map(|it| Pointer::parse(it).unwrap()).as_ref())
+        items(body.as_ref(), BodyEncoding::Json, pointer.map(|it| Pointer::parse(it).unwrap()).as_ref())
     }
 
     fn read_form(body: &[u8]) -> Result<Vec<Value>, FieldError> {
-        items(body, Encoding::Form, None)
+        items(body, BodyEncoding::Form, None)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What an item says: a deal that reached a stage or was lost, or why it says nothing.
+//! Reads an item: a deal that reached a stage or was lost, or the reason why it reports nothing.
 
 mod money;
 mod person;
@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::fields::{Text, scalar};
-use super::rules::{self, Held, Outcome, Rule};
+use super::rules::{self, Held, Rule, RuleOutcome};
 use super::sources::Source;
 use crate::deals::ConversionType;
 use crate::deals::Deal;
@@ -18,12 +18,12 @@ use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
 use crate::identity::{Hash, Region};
 
-/// What an item doesn't say of itself.
+/// What is known about an item besides its content.
 #[derive(Debug)]
 pub struct Circumstances {
     /// When it was received. Read again later, it is the same report.
     pub received_at: DateTime<Utc>,
-    /// Where telephone numbers without a country code come from.
+    /// The region of phone numbers without a country code.
     pub region: Option<Region>,
     /// SHA-256 of the body, or of this item's JSON where a body has several.
     pub payload_hash: Hash,
@@ -42,12 +42,12 @@ pub struct Reading {
     pub rule: Option<String>,
     /// What it means.
     pub meaning: Meaning,
-    /// Fields that are of less use than they could be.
+    /// Fields that can't be used fully.
     pub warnings: Vec<Warning>,
 }
 
 impl Reading {
-    /// Of something that can't be read at all.
+    /// Of an item that can't be read.
     #[must_use]
     pub fn unusable(errors: Vec<FieldError>) -> Self {
         let meaning = Meaning::Unusable(errors);
@@ -59,13 +59,13 @@ impl Reading {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are reports, and none lives long")]
 pub enum Meaning {
-    /// It reports something.
+    /// A report.
     Report(Report),
-    /// The CRM must be asked first, with what it says put into the item at `/fetched`.
+    /// It needs a lookup, whose result is put into the item at `/fetched`.
     Fetch,
-    /// It says nothing that matters here, and why.
+    /// It calls for no action, with the reason.
     Ignored(String),
-    /// Fields of it can't be used.
+    /// Some of its fields are invalid.
     Unusable(Vec<FieldError>),
 }
 
@@ -79,7 +79,7 @@ pub enum Report {
 }
 
 impl Source {
-    /// What an item says.
+    /// Reads an item.
     ///
     /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts
     /// that are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make
@@ -99,7 +99,7 @@ impl Source {
             None if !self.strict => {
                 Meaning::Ignored(format!("no rule holds: {}", rules::said(&self.rules, &self.fields, item)))
             }
-            Some((at, Rule { when, conversion: Outcome::Ignore, .. }, _)) if !is_open => {
+            Some((at, Rule { when, conversion: RuleOutcome::Ignore, .. }, _)) if !is_open => {
                 Meaning::Ignored(format!("rule {} ignores it: {when}", at + 1))
             }
             _ => reader.meaning(event_id.as_deref(), crm_deal_id.clone(), chosen.map(|(_, rule, _)| rule)),
@@ -108,24 +108,24 @@ impl Source {
     }
 }
 
-/// Reads an item field by field and keeps everything that is wrong with it.
+/// Reads an item field by field and collects its errors and warnings.
 struct Reader<'a> {
     source: &'a Source,
     item: &'a Value,
     when: &'a Circumstances,
     errors: Vec<FieldError>,
     warnings: Vec<Warning>,
-    /// Is something still to be fetched?
+    /// Is a lookup needed?
     waits: bool,
 }
 
 impl Reader<'_> {
     fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
-        // Google refuses times ahead of its clock, and what is sent again must be the same: so it is cut here, once.
+        // Google refuses times in its future, and a retry must have the same time: so it is limited to now, once.
         let received_at = self.when.received_at;
         let occurred_at = self.time(self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
         let event_at = self.time(self.source.fields.event_at.as_ref());
-        // Not cut: a clock that is ahead must still tell the newer of two reports.
+        // Not limited to now: even with a fast clock, the newer of two reports must have the later time.
         let errors = self.errors.len();
         let updated_at = self.time(self.source.fields.updated_at.as_ref());
         let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
@@ -134,20 +134,20 @@ impl Reader<'_> {
             None => self.when.payload_hash.clone(),
         };
         let conversion_type = match rule.map(|rule| rule.conversion) {
-            // A deal that was lost reached no stage. The rest is what a CRM's template sends with every deal.
-            Some(Outcome::Lost | Outcome::Refunded) => {
+            // A loss has no stage: other invalid fields don't matter, a CRM's template sends them with every deal.
+            Some(RuleOutcome::Lost | RuleOutcome::Refunded) => {
                 self.errors.truncate(errors);
                 let lost_at = occurred_at.or(event_at).unwrap_or(received_at);
                 return self
                     .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
             }
-            Some(Outcome::Ignore) => return self.finish_waiting(),
-            Some(Outcome::Qualified) => ConversionType::Qualified,
-            Some(Outcome::Closed) => ConversionType::Closed,
+            Some(RuleOutcome::Ignore) => return self.finish_waiting(),
+            Some(RuleOutcome::Qualified) => ConversionType::Qualified,
+            Some(RuleOutcome::Closed) => ConversionType::Closed,
             None => {
                 let (pointer, detail) = rules::expected(&self.source.rules, &self.source.fields, self.item);
                 self.refuse(&pointer, detail);
-                // Refused whatever it is; the rest is read to say at once what else is wrong.
+                // Invalid in any case; the rest is read to report all errors at once.
                 ConversionType::Closed
             }
         };
@@ -187,8 +187,8 @@ impl Reader<'_> {
         self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
 
-    /// A field that a strict source refuses and another does without.
-    fn do_without(&mut self, field: &'static str, pointer: &str, detail: impl Into<String>) {
+    /// An invalid field: an error in a strict source, otherwise a warning.
+    fn warn_or_refuse(&mut self, field: &'static str, pointer: &str, detail: impl Into<String>) {
         let detail = detail.into();
         if self.source.strict {
             self.refuse(pointer, detail);

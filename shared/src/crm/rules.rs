@@ -1,4 +1,4 @@
-//! What the stages of a CRM mean: rules, of which the first that holds decides.
+//! What the stages of a CRM mean: rules, of which the first that matches decides.
 
 mod conditions;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::DeclaredFields;
 use crate::money::Money;
 use conditions::either;
 
@@ -19,10 +19,10 @@ pub(super) use conditions::{Conditions, Held};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[acme.rules]]")]
 pub(super) struct Rule {
-    /// It holds if all of these do; `when = {}` always holds, but has to be written: a line forgotten would make every
-    /// webhook a conversion.
+    /// It matches if all of these do. `when = {}` always matches, but must be written: a forgotten line would make
+    /// every webhook a conversion.
     pub when: Conditions,
-    pub conversion: Outcome,
+    pub conversion: RuleOutcome,
     #[serde(default)]
     pub value: Amount,
 }
@@ -30,7 +30,7 @@ pub(super) struct Rule {
 /// What an item means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(super) enum RuleOutcome {
     Closed,
     Qualified,
     Lost,
@@ -38,17 +38,17 @@ pub(super) enum Outcome {
     Ignore,
 }
 
-/// What a deal is worth.
+/// The value of the conversion.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Amount {
-    /// Its value.
+    /// The deal's value.
     #[default]
     Deal,
-    /// Its value times its probability.
+    /// The deal's value times its probability.
     Expected,
-    /// Always the same.
+    /// A fixed number.
     Fixed(f64),
-    /// Nothing is said of it.
+    /// No value.
     None,
 }
 
@@ -85,27 +85,27 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// An amount with six decimals, which is what is stored. From a billion on a float has fewer.
+/// Rounds to six decimals, which is what is stored. From a billion on a float has fewer.
 pub(super) fn rounded(number: f64) -> f64 {
     if number.abs() < 1e9 { (number * 1e6).round() / 1e6 } else { number }
 }
 
-/// The first rule that holds, its place, and whether it does so already.
-pub(super) fn choose<'a>(rules: &'a [Rule], fields: &Fields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
+/// The first rule that matches, its position, and whether it matches already or depends on a lookup.
+pub(super) fn choose<'a>(rules: &'a [Rule], fields: &DeclaredFields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
     let held = rules.iter().enumerate().map(|(at, rule)| (at, rule, rule.when.hold(fields, item)));
     held.into_iter().find(|(_, _, held)| *held != Held::No)
 }
 
-/// What the rules ask about, for people, as it is in this item.
-pub(super) fn said(rules: &[Rule], fields: &Fields, item: &Value) -> String {
+/// The values in this item that the rules depend on, for people.
+pub(super) fn said(rules: &[Rule], fields: &DeclaredFields, item: &Value) -> String {
     let subjects: BTreeSet<_> = rules.iter().flat_map(|rule| rule.when.subjects()).collect();
     let said: Vec<_> = subjects.into_iter().map(|subject| subject.said(fields, item)).collect();
     said.join(", ")
 }
 
-/// What an item must say where no rule holds: the pointer to the first thing the rules ask about, and what is wrong
+/// The error of an item that no rule matches: the pointer to the first value the rules depend on, and what is wrong
 /// there.
-pub(super) fn expected(rules: &[Rule], fields: &Fields, item: &Value) -> (String, String) {
+pub(super) fn expected(rules: &[Rule], fields: &DeclaredFields, item: &Value) -> (String, String) {
     let Some(subject) = rules.iter().find_map(|rule| rule.when.subjects().next()) else {
         return Default::default();
     };

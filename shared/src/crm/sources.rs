@@ -11,15 +11,15 @@ use secrecy::SecretString;
 use toml::Spanned;
 
 use super::authentication::{Sample, Scheme, Signed};
-use super::fetch_back::FetchBack;
-use super::fields::{Fields, Pointer};
-use super::payload::{self, Encoding};
-use super::ready;
+use super::fields::{DeclaredFields, Pointer};
+use super::lookup::Lookup;
+use super::payload::{self, BodyEncoding};
+use super::presets;
 use super::rules::{Conditions, Rule};
 use crate::http::problem::FieldError;
-use problem::{Problem, Problems};
+use problem::{DeclarationProblem, Problems};
 
-pub(super) use declared::Declared;
+pub(super) use declared::DeclaredSource;
 
 /// The source that is always there: the contract of `POST /api/webhooks/crm-conversion`.
 pub const DEFAULT: &str = "crm-conversion";
@@ -27,13 +27,13 @@ pub const DEFAULT: &str = "crm-conversion";
 /// Looks up the secret that a setting holds.
 type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 
-/// Whose secrets may be missing.
+/// Which secrets may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lenience {
-    /// Nobody's.
+    /// No secret.
     None,
-    /// Those of the ready declaration that a source starts from.
-    OfReady,
+    /// Those of the preset that a source starts from.
+    OfPreset,
     /// All.
     All,
 }
@@ -50,16 +50,16 @@ pub struct Source {
     /// How its webhooks prove who sent them: any of these.
     pub schemes: Vec<Scheme>,
     /// Asks the CRM for what its webhooks leave out.
-    pub fetch: Option<FetchBack>,
-    /// The ready declaration it starts from.
-    pub ready: Option<String>,
+    pub fetch: Option<Lookup>,
+    /// The preset it starts from.
+    pub preset: Option<String>,
     /// What is declared and can't be used.
     pub missing: Vec<Missing>,
-    encoding: Encoding,
+    encoding: BodyEncoding,
     items: Option<Pointer>,
     pub(super) only: Conditions,
     pub(super) strict: bool,
-    pub(super) fields: Fields,
+    pub(super) fields: DeclaredFields,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -68,7 +68,7 @@ pub struct Source {
 pub struct Missing {
     /// The scheme as it is called in a declaration, or `fetch`.
     pub part: &'static str,
-    /// Which setting, and how to put it right.
+    /// Which setting, and the fix.
     pub problem: String,
 }
 
@@ -77,7 +77,7 @@ impl Sources {
     /// declared; while its secrets are not set, nobody can authenticate to it.
     ///
     /// # Errors
-    /// For the operator: what is wrong in which line, and how to put it right, for all sources at once.
+    /// For the operator: what is wrong in which line, and the fix, for all sources at once.
     pub fn parse(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         Self::read(toml, secret, Lenience::None)
     }
@@ -95,7 +95,7 @@ impl Sources {
         let mut problems = Problems::of(toml);
         let mut sources = BTreeMap::new();
         for (name, declared) in problems.tables() {
-            let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfReady) } else { lenience };
+            let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfPreset) } else { lenience };
             let source = declared.and_then(|declared| Source::new(&name, declared, secret, lenience));
             match source {
                 Ok(source) => drop(sources.insert(source.name.clone(), source)),
@@ -104,18 +104,18 @@ impl Sources {
         }
         problems.check()?;
         if !sources.contains_key(DEFAULT) {
-            sources.insert(DEFAULT.into(), Self::ready(DEFAULT, secret)?);
+            sources.insert(DEFAULT.into(), Self::preset(DEFAULT, secret)?);
         }
         Ok(Self(sources))
     }
 
-    /// A ready declaration as it is, with those of its secrets that are set.
+    /// A preset as it is, with those of its secrets that are set.
     ///
     /// # Errors
-    /// For the operator: the ready ones there are, or what is wrong with a secret.
-    pub fn ready(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
-        let declared = Declared { ready: Some(Spanned::new(0..0, name.into())), ..Declared::default() };
-        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfReady)
+    /// For the operator: the presets there are, or what is wrong with a secret.
+    pub fn preset(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
+        let declared = DeclaredSource { preset: Some(Spanned::new(0..0, name.into())), ..DeclaredSource::default() };
+        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfPreset)
             .map_err(|found| found.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("\n"))
     }
 
@@ -135,15 +135,16 @@ impl Source {
     /// Checks a declaration.
     fn new(
         name: &Spanned<String>,
-        declared: Declared,
+        declared: DeclaredSource,
         secret: &Secrets<'_>,
         lenience: Lenience,
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<Self, Vec<DeclarationProblem>> {
         check_name(name)?;
         let here = name.span();
-        let declared = match &declared.ready {
-            Some(ready) => {
-                let under = ready::declared(ready.get_ref()).map_err(|what| vec![Problem::at(ready.span(), what)])?;
+        let declared = match &declared.preset {
+            Some(preset) => {
+                let under = presets::declared(preset.get_ref())
+                    .map_err(|what| vec![DeclarationProblem::at(preset.span(), what)])?;
                 declared.over(under.moved_to(&here))
             }
             None => declared,
@@ -154,13 +155,13 @@ impl Source {
             Default::default()
         });
         let fetch = declared.fetch.as_ref().and_then(|fetch| {
-            let asked = Asked::new(secret);
-            FetchBack::new(fetch.get_ref(), &|setting| asked.get(setting)).map_or_else(
+            let requested = RequestedSecrets::new(secret);
+            Lookup::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
                 |what| {
-                    if lenience > Lenience::None && asked.in_vain() {
+                    if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });
                     } else {
-                        problems.push(Problem::at(fetch.span(), what));
+                        problems.push(DeclarationProblem::at(fetch.span(), what));
                     }
                     None
                 },
@@ -174,7 +175,7 @@ impl Source {
             name: name.get_ref().clone(),
             schemes,
             fetch,
-            ready: declared.ready.map(Spanned::into_inner),
+            preset: declared.preset.map(Spanned::into_inner),
             missing,
             encoding: declared.body.unwrap_or_default(),
             items: declared.items.map(Spanned::into_inner),
@@ -225,64 +226,64 @@ impl Source {
     }
 }
 
-fn check_name(name: &Spanned<String>) -> Result<(), Vec<Problem>> {
+fn check_name(name: &Spanned<String>) -> Result<(), Vec<DeclarationProblem>> {
     let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if (1..=40).contains(&name.get_ref().len()) && name.get_ref().bytes().all(known) {
         return Ok(());
     }
     let what = "the name of a source is 1 to 40 lower-case letters, digits and hyphens, as it stands in its URL";
-    Err(vec![Problem::at(name.span(), what)])
+    Err(vec![DeclarationProblem::at(name.span(), what)])
 }
 
-/// Of the operator's schemes each must work, of a ready declaration's alternatives one. What is missing of those is
-/// said.
+/// Each of the operator's schemes must work, but only one of a preset's alternatives; those without a secret are
+/// returned as missing.
 fn schemes(
-    declared: &Declared,
+    declared: &DeclaredSource,
     here: &std::ops::Range<usize>,
     secret: &Secrets<'_>,
     lenience: Lenience,
-) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<Problem>> {
+) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<DeclarationProblem>> {
     let (mut schemes, mut problems, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for scheme in declared.auth.iter().flatten() {
-        let asked = Asked::new(secret);
-        match Scheme::new(scheme.get_ref(), &|setting| asked.get(setting)) {
+        let requested = RequestedSecrets::new(secret);
+        match Scheme::new(scheme.get_ref(), &|setting| requested.get(setting)) {
             Ok(scheme) => schemes.push(scheme),
-            Err(problem) if asked.in_vain() && (scheme.span() == *here || lenience == Lenience::All) => {
+            Err(problem) if requested.some_missing() && (scheme.span() == *here || lenience == Lenience::All) => {
                 missing.push(Missing { part: scheme.get_ref().name(), problem });
             }
-            Err(what) => problems.push(Problem::at(scheme.span(), what)),
+            Err(what) => problems.push(DeclarationProblem::at(scheme.span(), what)),
         }
     }
     if schemes.is_empty() && lenience == Lenience::None && !missing.is_empty() {
         let mut missing: Vec<_> = missing.iter().map(|missing| missing.problem.as_str()).collect();
         missing.dedup();
-        problems.push(Problem::at(here.clone(), missing.join("; or ")));
+        problems.push(DeclarationProblem::at(here.clone(), missing.join("; or ")));
     }
     if problems.is_empty() { Ok((schemes, missing)) } else { Err(problems) }
 }
 
-/// Secrets, and whether one that was asked for isn't set.
-struct Asked<'a> {
+/// Secrets, and whether one that was requested is missing.
+struct RequestedSecrets<'a> {
     secret: &'a Secrets<'a>,
-    in_vain: Cell<bool>,
+    some_missing: Cell<bool>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestedSecrets<'a> {
     fn new(secret: &'a Secrets<'a>) -> Self {
-        Self { secret, in_vain: Cell::new(false) }
+        Self { secret, some_missing: Cell::new(false) }
     }
 
     fn get(&self, setting: &str) -> Option<SecretString> {
         let found = (self.secret)(setting);
         // There is a previous secret only while one is being replaced.
         if found.is_none() && !setting.ends_with("_PREVIOUS") {
-            self.in_vain.set(true);
+            self.some_missing.set(true);
         }
         found
     }
 
-    fn in_vain(&self) -> bool {
-        self.in_vain.get()
+    fn some_missing(&self) -> bool {
+        self.some_missing.get()
     }
 }
 

@@ -10,26 +10,26 @@ use super::problem::{FieldError, Problem};
 
 pub use json::{escaped, json};
 
-/// A JSON object sent to us. Its content type is not looked at: beacons can only send `text/plain`.
+/// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
 #[derive(Debug)]
 pub struct Body {
     object: Map<String, Value>,
     errors: RefCell<Vec<FieldError>>,
 }
 
-/// A field that couldn't be used; why is kept for [`Body::check`], which comes before anything is made of the fields.
+/// A field is invalid. The error is collected for [`Body::check`], which must be called before the fields are used.
 #[derive(Debug)]
 pub struct Invalid;
 
 impl From<Invalid> for Problem {
     fn from(_: Invalid) -> Self {
-        Self::unreadable_body("A field can't be used.")
+        Self::unreadable_body("A field is invalid.")
     }
 }
 
 impl Body {
     /// # Errors
-    /// 400 when the bytes are no JSON object, and for what [`json`] refuses.
+    /// 400 if the bytes are not a JSON object, or [`json`] rejects them.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let value = json(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
         match value {
@@ -45,14 +45,14 @@ impl Body {
     }
 
     /// # Errors
-    /// 400 with every field that was wrong so far.
+    /// 400 with every field that was invalid so far.
     pub fn check(&self) -> Result<(), Problem> {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
 }
 
-/// The fields of one object, possibly one that isn't there.
+/// The fields of an object, which may be absent.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
         self.object?.get(name).filter(|value| !value.is_null())
     }
 
-    /// Notes that this field is wrong.
+    /// Reports this field as invalid.
     pub fn refuse(&self, name: &str, detail: impl Into<String>) -> Invalid {
         self.errors.borrow_mut().push(FieldError { pointer: format!("{}/{name}", self.path), detail: detail.into() });
         Invalid
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
     /// A field that may be absent or null, of any type.
     ///
     /// # Errors
-    /// What `parse` says.
+    /// Those of `parse`.
     pub fn optional<T>(
         &self,
         name: &str,
@@ -83,10 +83,10 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| parse(value).map_err(|detail| self.refuse(name, detail))).transpose()
     }
 
-    /// A text that may be absent, null or empty: templates of CRMs send empty texts for what they don't know.
+    /// A text that may be absent, null or empty: templates of CRMs send an empty text for an unknown value.
     ///
     /// # Errors
-    /// When it is no text, and what `parse` says.
+    /// If it is not a text, and those of `parse`.
     pub fn optional_text<T>(
         &self,
         name: &str,
@@ -100,15 +100,15 @@ impl<'a> Fields<'a> {
         Ok(parsed.flatten())
     }
 
-    /// A text that must be there.
+    /// A required text.
     ///
     /// # Errors
-    /// When it is missing, and as [`Fields::optional_text`].
+    /// If it is missing, and those of [`Fields::optional_text`].
     pub fn required_text<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Invalid> {
         self.optional_text(name, parse)?.ok_or_else(|| self.refuse(name, "is required"))
     }
 
-    /// The fields of an object inside; of an empty one when it is absent.
+    /// The fields of a nested object, which may be absent.
     #[must_use]
     pub fn object(&self, name: &str) -> Fields<'a> {
         let object = self.get(name).and_then(|value| {
@@ -139,7 +139,7 @@ pub fn text_up_to(limit: usize) -> impl Fn(&str) -> Result<String, String> {
     }
 }
 
-/// An id that travels between systems: 1 to 128 letters, digits and `_ . : -`.
+/// An id shared between systems: 1 to 128 letters, digits and `_ . : -`.
 ///
 /// # Errors
 /// What is allowed.
@@ -155,7 +155,7 @@ pub fn shared_id(text: &str) -> Result<String, String> {
 /// A boolean.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not a boolean.
 pub fn boolean(value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| "must be true or false".into())
 }

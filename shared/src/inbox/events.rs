@@ -1,4 +1,4 @@
-//! The events of a webhook's body, and what became of each.
+//! The events of a webhook's body, and the outcome of each.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -6,37 +6,37 @@ use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
 
-/// So long the CRM isn't asked again by anybody else who is asked for the same event.
+/// How long an event is reserved for one lookup.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
-/// The longest pause between two questions to the CRM.
+/// The longest delay between two lookups.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
-pub enum State {
-    /// The CRM has to be asked for what it left out.
+pub enum EventState {
+    /// What the CRM left out has to be looked up.
     Received,
     /// It is a report on a deal.
     Taken,
-    /// It means nothing to us.
+    /// It calls for no action.
     Ignored,
-    /// It can't be used.
+    /// It is invalid.
     Rejected,
 }
 
-crate::db::text_in_sql!(State);
+crate::db::text_in_sql!(EventState);
 
 /// One event of a body.
 #[derive(Debug)]
-pub struct Event {
+pub struct InboxEvent {
     /// Its place in the body.
     pub position: usize,
     /// The sender's id of it, else the hash of what was sent.
     pub source_event_id: String,
-    /// What became of it.
-    pub state: State,
+    /// Its outcome.
+    pub state: EventState,
     /// Why it is ignored or rejected.
     pub reason: Option<String>,
     /// The rule that decided.
@@ -53,12 +53,12 @@ pub async fn keep(
     tx: &mut Tx,
     receipt_id: Uuid,
     source: &str,
-    events: &[Event],
+    events: &[InboxEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
     let positions: Vec<i32> = events.iter().map(|event| i32::try_from(event.position).unwrap_or(i32::MAX)).collect();
     let ids: Vec<&str> = events.iter().map(|event| event.source_event_id.as_str()).collect();
-    let states: Vec<State> = events.iter().map(|event| event.state).collect();
+    let states: Vec<EventState> = events.iter().map(|event| event.state).collect();
     let reasons: Vec<Option<&str>> = events.iter().map(|event| event.reason.as_deref()).collect();
     let rules: Vec<Option<&str>> = events.iter().map(|event| event.rule.as_deref()).collect();
     let deals: Vec<Option<&str>> = events.iter().map(|event| event.crm_deal_id.as_deref()).collect();
@@ -93,7 +93,7 @@ pub async fn keep(
         source,
         &positions,
         &ids as &[&str],
-        &states as &[State],
+        &states as &[EventState],
         &reasons as &[Option<&str>],
         &rules as &[Option<&str>],
         &deals as &[Option<&str>],
@@ -105,7 +105,7 @@ pub async fn keep(
     Ok(taken_before.into_iter().flatten().collect())
 }
 
-/// Was this event taken before?
+/// Was this event `taken` before?
 pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
     let is_taken = sqlx::query_scalar!(
         r#"-- inbox::events::is_taken
@@ -135,14 +135,13 @@ pub struct Kept {
     pub body: Option<Vec<u8>>,
     /// When it arrived.
     pub received_at: DateTime<Utc>,
-    /// How often the CRM was asked in vain.
+    /// How many lookups failed.
     pub fetch_failures: i32,
-    /// Was it taken before?
+    /// Was it `taken` before?
     pub is_taken: bool,
 }
 
-/// Takes events about which the CRM is to be asked, at most so many and of no source in `except`, and reserves them for
-/// five minutes.
+/// Claims events whose lookup is due, at most `limit` and of no source in `except`, for five minutes.
 pub async fn claim_received(
     tx: &mut Tx,
     limit: u16,
@@ -175,7 +174,7 @@ pub async fn claim_received(
     Ok(kept)
 }
 
-/// One event, to be looked at again.
+/// One event, to be read again.
 pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     let kept = sqlx::query_as!(
         Kept,
@@ -194,8 +193,8 @@ pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<Kept>, DbError> {
     Ok(kept)
 }
 
-/// Writes down what became of an event after all.
-pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) -> Result<(), DbError> {
+/// Stores the outcome of an event that was read again.
+pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::settle
         update public.inbox_events
@@ -203,7 +202,7 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) ->
             fetch_due_at = case when $2 = 'received' then $7::timestamptz end
         where id = $1",
         id,
-        event.state as State,
+        event.state as EventState,
         event.reason,
         event.rule,
         event.crm_deal_id,
@@ -215,8 +214,8 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &Event, now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// The CRM could not be asked, or didn't say. It is asked again after a quarter of an hour, then ever more rarely, or
-/// when it says.
+/// Postpones a lookup that failed: it is retried after a quarter of an hour, then at growing intervals, or after the
+/// delay the CRM asks for.
 pub async fn postpone(
     tx: &mut Tx,
     kept: &Kept,
@@ -239,7 +238,7 @@ pub async fn postpone(
     Ok(())
 }
 
-/// The CRM of this source said how long it wants to be left in peace.
+/// Postpones all lookups of a source until its CRM accepts requests again.
 pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::events::hold_back

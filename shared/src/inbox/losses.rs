@@ -1,14 +1,13 @@
-//! Losses. One is kept whatever is known of its deal, so that it doesn't matter which report comes first: a closing
-//! from before the loss is undone, one from after it stands.
+//! Losses. A loss is stored even if its deal is unknown, so that the order of the reports doesn't matter: a closing
+//! before the loss is retracted, one after it counts.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 use crate::deals::Loss;
 
-/// Keeps the loss, the latest if there are several; one that is known already changes nothing. Holds back whoever
-/// matches the deal to its lead until the transaction ends: they record it first, or see the loss. The caller holds the
-/// deal's lock.
+/// Stores the loss, the latest if there are several; a known one changes nothing. Blocks concurrent matching of the
+/// deal until the transaction ends: it records the deal first, or sees the loss. The caller holds the deal's lock.
 pub async fn keep(tx: &mut Tx, loss: &Loss, is_known: bool, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::losses::keep

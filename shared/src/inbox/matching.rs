@@ -15,11 +15,11 @@ use crate::identity::{Email, Hash, Phone};
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
 pub enum MatchedBy {
-    /// The operator said so.
+    /// The operator assigned it.
     Manual,
     /// The CRM echoed our lead id.
     LeadId,
-    /// The lead is known by the e-mail address.
+    /// The lead has the e-mail address.
     Email,
     /// The phone hashes are the same.
     Phone,
@@ -29,7 +29,7 @@ pub enum MatchedBy {
 
 crate::db::text_in_sql!(MatchedBy);
 
-/// Which waiting deals to look at.
+/// Which waiting deals to match.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiting<'a> {
     /// This one.
@@ -41,19 +41,19 @@ pub enum Waiting<'a> {
         /// By their number.
         phone: Option<&'a Phone>,
     },
-    /// Those after one place, up to another.
+    /// Those after one position, up to another.
     Page(Option<Place>, Place),
 }
 
-/// A place in the order in which deals wait, the longest waiting first.
+/// A position among the waiting deals, the longest waiting first.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     received_at: DateTime<Utc>,
     id: Uuid,
 }
 
-/// The place of the last of the next `limit` waiting deals; none when no more are waiting. All of them are looked at
-/// page by page: most find nothing, and a million of them are more than one statement may take.
+/// The position of the last of the next `limit` waiting deals; none if there are no more. They are matched page by
+/// page, because one statement can't process a million of them in time.
 pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Result<Option<Place>, DbError> {
     let place = sqlx::query_as!(
         Place,
@@ -103,9 +103,9 @@ pub struct Match {
     pub ad_user_data: ConsentStatus,
 }
 
-/// Finds the leads of waiting deals and locks those deals; one that somebody else is working on is left to them.
+/// Finds the leads of waiting deals and locks those deals, except deals that another transaction has locked.
 ///
-/// A lead is found by our own id (the operator's word, or the CRM's echo), else by any address it was ever known by,
+/// A lead is found by our own id (assigned by the operator, or sent by the CRM), else by any address it ever had,
 /// else by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the
 /// deal that has a click id, else the newest from before the deal, else the first from after it.
 pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
@@ -180,7 +180,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
     Ok(matches)
 }
 
-/// Says whose deal it is: its lead is this one, whatever the CRM says. The deal is matched by whoever looks at it next.
+/// Assigns the deal to a lead, which overrides the CRM. It is matched when it is looked at next.
 /// False when there is no such waiting or expired deal, or no such lead.
 pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     let done = sqlx::query!(

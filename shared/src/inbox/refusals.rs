@@ -1,10 +1,10 @@
-//! Webhooks whose sender could not prove who it is: how many, and why.
+//! Webhooks that failed authentication: how many, and why.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 
-/// Counts one. Nothing else of it is kept: anybody can send one.
+/// Counts one. Nothing else of it is stored, because anybody can send one.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::refusals::count
@@ -21,9 +21,9 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// Those of the last seven days, of one source and reason.
+/// The failed authentications of the last seven days, of one source and reason.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Refused {
+pub struct RefusalCount {
     /// The source.
     pub source: String,
     /// Why, as in the answer to the sender.
@@ -35,9 +35,9 @@ pub struct Refused {
 }
 
 /// Those of the last seven days, the most frequent first.
-pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Refused>, DbError> {
+pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<RefusalCount>, DbError> {
     let refused = sqlx::query_as!(
-        Refused,
+        RefusalCount,
         r#"-- inbox::refusals::of_last_week
         select source, reason, sum(refusals)::bigint as "refusals!", max(last_at) as "last_at!"
         from public.webhook_refusals

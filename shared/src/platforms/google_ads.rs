@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::{Correction, Entry, Lanes, Operation, Outcome, Plan, Platform, Reason};
+use super::{Correction, Lane, Lanes, Operation, Outcome, Plan, Reason, RegistryEntry};
 use crate::clock::Clock;
 use crate::deals::ConversionType;
 use crate::outgoing::http_client;
@@ -34,7 +34,7 @@ const RESTATEMENTS: &str = "google_ads_restatements";
 const RETRACTIONS: &str = "google_ads_retractions";
 
 /// Google Ads' line in the registry.
-pub const ENTRY: Entry = Entry {
+pub const ENTRY: RegistryEntry = RegistryEntry {
     plan: |settings| Some(settings::read(settings)?.plan()),
     connect: |settings, clock| {
         let google = settings::read(settings)?;
@@ -103,7 +103,7 @@ impl GoogleAds {
         let http = http_client()?;
         let tokens = Arc::new(TokenSource::new(credentials, self.token_url.clone(), http.clone(), clock.clone()));
         let google = Arc::new(self);
-        let lane = |operation| -> Box<dyn Platform> {
+        let lane = |operation| -> Box<dyn Lane> {
             let (google, clock) = (Arc::clone(&google), clock.clone());
             let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
             match (google.transport, operation) {

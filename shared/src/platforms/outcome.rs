@@ -1,57 +1,57 @@
-//! What comes of telling a platform about conversions.
+//! The results of sending conversions to a platform.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Why, in the platform's own word and in a sentence for the operator.
+/// A reason: the platform's code, and a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// The platform's name for it, or ours in lower case.
+    /// The platform's code, or Adtrail's in lower case.
     pub code: String,
     /// What happened and what to do.
     pub message: String,
 }
 
 impl Reason {
-    /// A reason.
+    /// From a code and a sentence.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
 }
 
-/// What came of sending one conversion.
+/// The result of sending one conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Taken, with a receipt; the verdict comes later.
+    /// Accepted, with a receipt; the verdict follows.
     Accepted {
         /// The receipt.
         request_id: String,
     },
-    /// Taken and processed; there is nothing to wait for.
+    /// Accepted and processed; no verdict follows.
     Recorded,
-    /// The platform has it from an earlier attempt.
+    /// The platform accepted it in an earlier attempt.
     AlreadyDone(Reason),
-    /// Not yet; costs no attempt.
+    /// Retry at this time; costs no attempt.
     Later(DateTime<Utc>, Reason),
-    /// Never, because of what the conversion is.
+    /// Rejected permanently, because of the conversion.
     Rejected(Reason),
-    /// Not this time, because of what the conversion is or for no known reason. Costs one of the attempts.
+    /// Rejected because of the conversion or for an unknown reason: retry. Costs one of the attempts.
     Retry(Reason),
-    /// Conversions like this one are refused until somebody changes a setting; others may go on. Costs no attempt.
+    /// Conversions like this one are refused until someone changes a setting; others are sent. Costs no attempt.
     Held(Reason),
-    /// The request failed on its way or the platform is overloaded; costs no attempt. Says how long the platform asks
-    /// us to wait, if it does.
+    /// The request failed, or the platform is overloaded; costs no attempt. With the delay that the platform asks for,
+    /// if any.
     Unavailable(Reason, Option<TimeDelta>),
-    /// The platform refuses us as such until somebody changes a setting; costs no attempt.
+    /// The platform refuses every request until someone changes a setting; costs no attempt.
     Paused(Reason),
-    /// It was in a request that was refused because of another conversion, or its verdict couldn't be told from
-    /// others'; it goes again in a request of its own. Costs no attempt.
+    /// Its request was refused because of another conversion, or its verdict couldn't be told from that of others:
+    /// retry in a separate request. Costs no attempt.
     SendAlone(Reason),
-    /// The platform can't use its click id; it goes again with what else there is. Costs no attempt, and happens once.
+    /// The platform can't use its click id: retry with the other identifiers. Costs no attempt, and happens once.
     OmitClickId(Reason),
-    /// It wasn't sent at all: the run is over or the platform's limit reached. It stays as it is.
+    /// Not sent: the run is over or the platform's limit is reached. The row doesn't change.
     Unsent,
 }
 
@@ -75,13 +75,13 @@ impl Outcome {
         }
     }
 
-    /// Has the platform got it, now or before?
+    /// Has the platform accepted it, now or before?
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted { .. } | Self::Recorded | Self::AlreadyDone(_))
     }
 
-    /// Why, where there is a reason.
+    /// The reason, if there is one.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
         match self {
@@ -110,18 +110,18 @@ pub struct Exchange {
     pub duration: Duration,
 }
 
-/// What came of telling a platform about some conversions.
+/// The result of sending some conversions.
 #[derive(Clone, Debug, Default)]
 pub struct Delivery {
     /// One outcome for each conversion, in their order.
     pub outcomes: Vec<Outcome>,
-    /// The requests it took.
+    /// The requests that were sent.
     pub requests: Vec<Request>,
 }
 
 impl Delivery {
-    /// A platform that takes some doesn't refuse us as such, whatever it says of others: only those wait.
-    pub fn hold_unlike(&mut self) {
+    /// If any conversion was accepted, the account is fine: holds only the refused ones instead of pausing the lane.
+    pub fn hold_paused_if_any_accepted(&mut self) {
         if self.outcomes.iter().any(Outcome::is_accepted) {
             for outcome in &mut self.outcomes {
                 if let Outcome::Paused(reason) = outcome {
@@ -132,30 +132,30 @@ impl Delivery {
     }
 }
 
-/// One request of a delivery. Conversions go by their place.
+/// One request of a delivery. Conversions are identified by their index.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// How it went.
+    /// Status, id and duration.
     pub exchange: Exchange,
     /// The conversions in it.
     pub conversions: Vec<usize>,
-    /// Those it settled; the others went into another request, because it was refused.
+    /// Those it settled; the others were sent in another request, because this one was refused.
     pub settled: Vec<usize>,
 }
 
-/// What became of a conversion that was accepted.
+/// The verdict on a conversion that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Processed.
     Confirmed,
     /// Ask again later.
     Processing,
-    /// Refused after all, as this outcome says.
+    /// Refused, with this outcome.
     Refused(Outcome),
-    /// The question failed; ask again later.
+    /// The status request failed; ask again later.
     Unanswered(Reason),
-    /// The platform refuses us as such until somebody changes a setting; ask again then.
+    /// The platform refuses every request until someone changes a setting; ask again then.
     Paused(Reason),
-    /// There will be no verdict any more.
+    /// The verdict is no longer available.
     Unknowable(Reason),
 }

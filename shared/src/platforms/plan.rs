@@ -1,11 +1,11 @@
-//! What the platforms that are set up want of conversions: plain data, so that recording a deal needs no credentials.
+//! What the configured platforms accept: plain data, so that recording a deal needs no credentials.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Operation;
 use crate::deals::ConversionType;
 
-/// What one platform wants.
+/// What one platform accepts.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What `conversion_queue.platform` says.
@@ -18,18 +18,29 @@ pub struct Plan {
     pub click_window: TimeDelta,
     /// How long hashed e-mail and phone count, from the form on.
     pub user_data_window: TimeDelta,
-    /// The corrections it takes.
+    /// The corrections it accepts.
     pub corrections: Vec<Correction>,
 }
 
-/// A correction that a platform takes of what it was told.
+/// A correction that a platform accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Correction {
-    /// What it is told.
+    /// Restatement or retraction.
     pub operation: Operation,
     /// What `conversion_queue.platform` says of such rows.
     pub lane: &'static str,
-    /// How long after the conversion it takes them.
+    /// How long after the conversion it accepts them.
+    pub window: TimeDelta,
+}
+
+/// The lane in which the uploads of another one are corrected.
+#[derive(Clone, Copy, Debug)]
+pub struct CorrectionLane {
+    /// The lane of the uploads.
+    pub of: &'static str,
+    /// What `conversion_queue.platform` says of the corrections.
+    pub lane: &'static str,
+    /// How long after the conversion the platform accepts them.
     pub window: TimeDelta,
 }
 
@@ -56,27 +67,28 @@ impl Plan {
     }
 }
 
-/// What each of the platforms that are set up wants.
+/// What each of the configured platforms accepts.
 #[derive(Clone, Debug, Default)]
 pub struct Plans(pub Vec<Plan>);
 
 impl Plans {
-    /// Of the platforms that want conversions of this stage.
+    /// Of the platforms that accept conversions of this stage.
     pub fn wanting(&self, stage: ConversionType) -> impl Iterator<Item = &Plan> {
         self.0.iter().filter(move |plan| plan.stages.contains(&stage))
     }
 
-    /// What `conversion_queue.platform` may say: of the platforms that want anything, with their corrections.
+    /// What `conversion_queue.platform` may say: the lanes of platforms that accept any stage, with their corrections.
     #[must_use]
     pub fn lanes(&self) -> Vec<&'static str> {
         let used = self.0.iter().filter(|plan| !plan.stages.is_empty());
         used.flat_map(|plan| std::iter::once(plan.platform).chain(plan.corrections.iter().map(|it| it.lane))).collect()
     }
 
-    /// The platforms that take this correction, and how.
+    /// The lanes of this correction, of each platform that accepts it.
     #[must_use]
-    pub fn corrections(&self, operation: Operation) -> Vec<(&'static str, Correction)> {
+    pub fn corrections(&self, operation: Operation) -> Vec<CorrectionLane> {
         let of = |plan: &Plan| plan.corrections.iter().find(|it| it.operation == operation).copied();
-        self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?))).collect()
+        let lanes = self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
+        lanes.map(|(of, Correction { lane, window, .. })| CorrectionLane { of, lane, window }).collect()
     }
 }

@@ -1,24 +1,24 @@
-//! The circuit breaker, one row per platform. A platform that refuses us as such, because of a setting or a credential,
-//! or that is away, is paused with the sentence that puts it right; its rows wait untouched, and it is tried again from
-//! time to time.
+//! The circuit breaker, one row per lane. A lane is paused if every request is refused, because of a setting or a
+//! credential, or if the platform is unavailable. The pause is stored with the sentence that says the fix; the lane's
+//! rows don't change, and probes are sent at intervals.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
 use crate::platforms::Reason;
 
-/// May the platform be used now?
+/// Whether a lane sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Yes.
+    /// It sends.
     Active,
-    /// It was paused; try it with one row. If that is accepted, this ends the pause.
+    /// A probe is due: send one row. If it is accepted, the pause ends.
     Probe,
-    /// It was paused because it refuses later what it accepts first. Try it with one row, and wait for the verdict.
+    /// A probe is due, in a pause because verdicts were rejections: send one row and wait for its verdict.
     ProbeUntilConfirmed,
-    /// Not yet.
+    /// Nothing is sent.
     Paused,
-    /// Not yet, and a verdict may end it.
+    /// Nothing is sent; a verdict may end the pause.
     PausedUntilConfirmed,
 }
 

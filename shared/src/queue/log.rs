@@ -1,4 +1,4 @@
-//! The log of attempts: append-only, what was asked and what it came to. No personal data.
+//! The log of attempts: append-only, each request and its results. No personal data.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -44,10 +44,10 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Puts rows that came to the same on one line.
-    pub(super) fn group(self, rows: impl Iterator<Item = (Uuid, Told<'a>)>, lines: &mut Vec<Self>) {
+    /// Puts rows with the same result on one line.
+    pub(super) fn group_by_result(self, rows: impl Iterator<Item = (Uuid, AttemptResult<'a>)>, lines: &mut Vec<Self>) {
         let first = lines.len();
-        for (id, Told { outcome, reason_code, reason }) in rows {
+        for (id, AttemptResult { outcome, reason_code, reason }) in rows {
             let same = |line: &&mut Self| (line.outcome, line.reason_code) == (outcome, reason_code);
             if let Some(line) = lines[first..].iter_mut().find(same) {
                 line.queue_ids.push(id);
@@ -58,15 +58,15 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What a request came to for a row.
+/// The result of a request for a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told<'a> {
+pub(super) struct AttemptResult<'a> {
     pub outcome: &'a str,
     pub reason_code: Option<&'a str>,
     pub reason: Option<&'a str>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> AttemptResult<'a> {
     fn of(outcome: &'a Outcome) -> Self {
         let reason = outcome.reason();
         Self {
@@ -77,8 +77,8 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The log of a delivery: a line or more for each request, and for what was settled without one. A refused request is
-/// about those that were found to be to blame; the others in it have a line where they went through.
+/// The log of a delivery: one or more lines for each request, and for what was settled without one. A refused request
+/// lists the conversions that caused the refusal; the others in it have a line for the request that settled them.
 pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
     let id = |at: &usize| claim.conversions[*at].queue_id;
     let mut lines = Vec::new();
@@ -87,7 +87,10 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         let line = || Line::new(route, Some((&request.exchange, request.conversions.len())));
         request.settled.iter().for_each(|at| unasked[*at] = false);
         if !request.settled.is_empty() {
-            line().group(request.settled.iter().map(|at| (id(at), Told::of(&delivery.outcomes[*at]))), &mut lines);
+            line().group_by_result(
+                request.settled.iter().map(|at| (id(at), AttemptResult::of(&delivery.outcomes[*at]))),
+                &mut lines,
+            );
             continue;
         }
         let blamed = request.conversions.iter().filter(|at| !delivery.outcomes[**at].is_accepted());
@@ -97,7 +100,8 @@ pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Deliver
         }
     }
     let unasked = (0..delivery.outcomes.len()).filter(|at| unasked[*at]);
-    Line::new(route, None).group(unasked.map(|at| (id(&at), Told::of(&delivery.outcomes[at]))), &mut lines);
+    Line::new(route, None)
+        .group_by_result(unasked.map(|at| (id(&at), AttemptResult::of(&delivery.outcomes[at]))), &mut lines);
     lines
 }
 

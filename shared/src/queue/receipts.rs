@@ -9,9 +9,9 @@ use super::{Policy, breaker};
 use crate::db::{DbError, Tx};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
-/// The first question comes after [`Policy::confirm_after`], the next ones after twice the time, up to this.
+/// The verdict is first asked for after [`Policy::confirm_after`], then at doubling intervals up to this.
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
-/// Without a verdict by then there will be none: the row stays uploaded and unconfirmed.
+/// After this no verdict is asked for: the row stays uploaded and unconfirmed.
 const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
 
 /// A receipt whose verdict is due, and the rows that wait for it.
@@ -143,8 +143,8 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// Writes what became of receipts, with one verdict for each of their conversions. A row that was refused after all is
-/// open again, or a dead letter.
+/// Stores the verdicts on receipts, one for each of their conversions. A row whose verdict is a rejection is retried,
+/// or becomes a dead letter.
 pub async fn conclude(
     tx: &mut Tx,
     policy: &Policy,
@@ -163,7 +163,7 @@ pub async fn conclude(
             .collect();
         let line = Line::new(route, Some((exchange, receipt.rows.len())));
         Line { request_id: Some(&receipt.request_id), ..line }
-            .group(concluded.iter().map(|it| (it.settlement.id, it.settlement.told())), &mut lines);
+            .group_by_result(concluded.iter().map(|it| (it.settlement.id, it.settlement.result())), &mut lines);
         conclusions.extend(concluded);
     }
     let outcomes = write(tx, &conclusions, now).await?;
@@ -228,16 +228,16 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
     Ok(outcomes)
 }
 
-/// Why the platform as such refuses us.
+/// Why the platform refuses every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
     /// What happened and what to do.
     pub reason: &'a Reason,
-    /// Does it accept first and refuse later? Then it still answers questions.
+    /// Was it refused by the verdict, after it was accepted? Then verdicts are still available.
     pub late: bool,
 }
 
-/// The refusal of the platform as such, if one of these verdicts says so.
+/// The reason to pause the lane, if one of these verdicts is one.
 #[must_use]
 pub fn refused(answers: &[(Receipt, Vec<Verdict>, Exchange)]) -> Option<Refused<'_>> {
     answers.iter().flat_map(|(_, verdicts, _)| verdicts).find_map(|verdict| match verdict {

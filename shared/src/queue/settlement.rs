@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::Policy;
-use super::log::Told;
+use super::log::AttemptResult;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Outcome, Reason};
 
@@ -104,8 +104,8 @@ impl<'a> Settlement<'a> {
 
 impl<'a> Settlement<'a> {
     /// For the log of attempts.
-    pub(super) fn told(&self) -> Told<'a> {
-        Told { outcome: self.outcome, reason_code: self.reason_code, reason: self.reason }
+    pub(super) fn result(&self) -> AttemptResult<'a> {
+        AttemptResult { outcome: self.outcome, reason_code: self.reason_code, reason: self.reason }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a run asks the queue before it sends: what there is to do, and how much was sent.
+//! What a run asks the queue before it sends: the work of each lane, and the requests so far.
 
 use chrono::{DateTime, Utc};
 
@@ -7,15 +7,15 @@ use super::breaker::State;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 
-/// Counting due rows beyond this tells nothing new.
+/// Due rows are counted up to this.
 const MANY: i64 = 10_000;
 
-/// What there is to do for a platform.
+/// The work of a lane.
 #[derive(Debug)]
 pub struct Work {
-    /// Which.
+    /// The lane.
     pub platform: String,
-    /// May it be used now?
+    /// Whether it is paused.
     pub state: State,
     /// How many rows are due and may be sent, counted up to ten thousand.
     pub due: usize,
@@ -23,7 +23,7 @@ pub struct Work {
     pub has_receipts: bool,
 }
 
-/// What there is to do for each of these platforms.
+/// The work of each of these lanes.
 pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
     let rows = sqlx::query!(
         r#"-- queue::work
@@ -79,7 +79,7 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
     Ok(work.collect())
 }
 
-/// Makes rows due that wait because a request failed: the platform is back.
+/// Makes rows due whose requests failed: the platform is available again.
 pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::wake

@@ -7,7 +7,7 @@ use shared::http::Warning;
 use shared::http::problem::FieldError;
 use shared::identity::{Email, Phone};
 use shared::inbox::entry::{Entry, QueueRow, QueueStatus, StoredConversion};
-use shared::intake::Outcome;
+use shared::intake::EventOutcome;
 
 use crate::inbox::words;
 use crate::table::{amount, time};
@@ -17,7 +17,7 @@ pub(super) struct Item {
     event_id: String,
     reading: Reading,
     /// None without a database.
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<EventOutcome>,
     /// What would be stored about its deal.
     pub(super) stored: Option<Entry>,
 }

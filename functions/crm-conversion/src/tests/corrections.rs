@@ -498,7 +498,7 @@ async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) 
 /// Won, lost and won again, told by a CRM that only says when it noticed. The lead may come last, too.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPool) {
-    let sources = "[noticing]\nready = \"crm-conversion\"\nstrict = false\n[noticing.fields]\noccurred_at = \"/none\"\nevent_at = \"/at\"";
+    let sources = "[noticing]\npreset = \"crm-conversion\"\nstrict = false\n[noticing.fields]\noccurred_at = \"/none\"\nevent_at = \"/at\"";
     let app = app_with(&pool, &[("CRM_SOURCES", sources)]);
     let noticed = |conversion_type: &str, at: &str, value: u32| json!({"conversion_type": conversion_type, "at": at, "value": value, "currency": "EUR", "updated_at": at});
     let steps = [

@@ -8,16 +8,16 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::called_url::HubspotUrl;
-use super::encoding::{Encoding, SecretEncoding};
+use super::encoding::{SecretEncoding, SignatureEncoding};
 use super::key::{Algorithm, PublicKey};
 use super::names::{Header, Parameter, Prefix, Setting, User};
-use super::template::{Part, Template};
+use super::template::{Template, TemplatePart};
 use super::timestamp::{Timestamp, Tolerance, Unit};
 
 /// A scheme: what it is called, and what there is to say about it. `secret` and `password` name settings.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Declared {
+pub enum DeclaredScheme {
     /// An HMAC in a header.
     Hmac(Hmac),
     /// Standard Webhooks: HMAC-SHA-256 (v1) and Ed25519 (v1a).
@@ -34,12 +34,12 @@ pub enum Declared {
     Bearer(Bearer),
     /// The secret in a header.
     Header(SecretHeader),
-    /// The secret in the query string. It ends up in the logs of whatever is in between, so it is for senders that can
+    /// The secret in the query string. It ends up in the logs of proxies, so it is for senders that can
     /// set nothing but the URL.
     Url(SecretParameter),
 }
 
-impl Declared {
+impl DeclaredScheme {
     /// The scheme as it is called in a declaration.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -93,7 +93,7 @@ pub struct Hmac {
     #[serde(default)]
     pub(super) algorithm: Algorithm,
     #[serde(default)]
-    pub(super) encoding: Encoding,
+    pub(super) encoding: SignatureEncoding,
     #[serde(default)]
     pub(super) prefix: Prefix,
     #[serde(default)]
@@ -122,8 +122,8 @@ impl Hmac {
 pub struct Ed25519 {
     pub(super) header: Header,
     pub(super) public_key: PublicKey,
-    #[serde(default = "Encoding::base64")]
-    pub(super) encoding: Encoding,
+    #[serde(default = "SignatureEncoding::base64")]
+    pub(super) encoding: SignatureEncoding,
     #[serde(default)]
     pub(super) prefix: Prefix,
     #[serde(default)]
@@ -152,7 +152,7 @@ fn timestamp(
     unit: Option<Unit>,
     tolerance: Option<Tolerance>,
 ) -> Result<Option<Timestamp>, &'static str> {
-    match (header, signed.has(&Part::Timestamp)) {
+    match (header, signed.has(&TemplatePart::Timestamp)) {
         (Some(header), true) => Ok(Some(Timestamp {
             header: header.clone(),
             unit: unit.unwrap_or_default(),
@@ -171,7 +171,7 @@ fn timestamp(
 }
 
 fn check_id(signed: &Template, header: Option<&Header>) -> Result<(), &'static str> {
-    if signed.has(&Part::Id) && header.is_none() {
+    if signed.has(&TemplatePart::Id) && header.is_none() {
         return Err("signed has {id} in it: say in id_header which header it comes from");
     }
     Ok(())

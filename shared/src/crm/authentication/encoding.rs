@@ -10,7 +10,7 @@ use crate::identity::hex;
 /// How a signature is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Encoding {
+pub(super) enum SignatureEncoding {
     /// Hexadecimal, in capitals or without, but not mixed.
     #[default]
     Hex,
@@ -18,7 +18,7 @@ pub(super) enum Encoding {
     Base64,
 }
 
-impl Encoding {
+impl SignatureEncoding {
     pub(super) fn base64() -> Self {
         Self::Base64
     }
@@ -61,8 +61,10 @@ impl SecretEncoding {
     pub(super) fn decode(self, text: &str) -> Result<Vec<u8>, String> {
         let (bytes, name) = match self {
             Self::Raw => return Ok(text.as_bytes().to_vec()),
-            Self::Hex => (Encoding::Hex.decode(text), "hexadecimal (an even number of digits)"),
-            Self::Base64 => (Encoding::Base64.decode(text), "base64 (the standard alphabet, with its padding)"),
+            Self::Hex => (SignatureEncoding::Hex.decode(text), "hexadecimal (an even number of digits)"),
+            Self::Base64 => {
+                (SignatureEncoding::Base64.decode(text), "base64 (the standard alphabet, with its padding)")
+            }
         };
         bytes.ok_or_else(|| format!("must be {name}: paste it as the sender shows it, or change secret_encoding"))
     }
@@ -84,14 +86,14 @@ mod tests {
 
     #[test]
     fn one_text_stands_for_the_bytes() {
-        assert_eq!(Encoding::Hex.decode("00ff1a"), Some(vec![0, 255, 26]));
-        assert_eq!(Encoding::Hex.decode("00FF1A"), Some(vec![0, 255, 26]));
+        assert_eq!(SignatureEncoding::Hex.decode("00ff1a"), Some(vec![0, 255, 26]));
+        assert_eq!(SignatureEncoding::Hex.decode("00FF1A"), Some(vec![0, 255, 26]));
         for bad in ["00fF1a", "0", "0g", "+1", " 00", "00 ", "é"] {
-            assert_eq!(Encoding::Hex.decode(bad), None, "{bad}");
+            assert_eq!(SignatureEncoding::Hex.decode(bad), None, "{bad}");
         }
-        assert_eq!(Encoding::Base64.decode("AP8="), Some(vec![0, 255]));
+        assert_eq!(SignatureEncoding::Base64.decode("AP8="), Some(vec![0, 255]));
         for bad in ["AP8", "AP9=", "AP8==", "A P8=", "AP8=\n", "AP-=", "AP_="] {
-            assert_eq!(Encoding::Base64.decode(bad), None, "{bad}");
+            assert_eq!(SignatureEncoding::Base64.decode(bad), None, "{bad}");
         }
     }
 }

@@ -11,7 +11,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::encoding::Encoding;
+use super::encoding::SignatureEncoding;
 use super::names::Live;
 
 /// One that counts, and what stands before its signatures.
@@ -65,7 +65,7 @@ impl Key {
     }
 
     /// The bytes of a signature, if the text has the shape of one of this key's.
-    pub(super) fn read(&self, text: &str, encoding: Encoding) -> Option<Vec<u8>> {
+    pub(super) fn read(&self, text: &str, encoding: SignatureEncoding) -> Option<Vec<u8>> {
         let length = match &self.kind {
             Kind::Hmac { algorithm: Algorithm::Sha256, .. } => 32,
             Kind::Hmac { algorithm: Algorithm::Sha1, .. } => 20,
@@ -89,7 +89,7 @@ impl Key {
     }
 
     /// None for a public key.
-    pub(super) fn sign(&self, message: &[u8], encoding: Encoding) -> Option<String> {
+    pub(super) fn sign(&self, message: &[u8], encoding: SignatureEncoding) -> Option<String> {
         match &self.kind {
             Kind::Hmac { algorithm, secret } => {
                 Some(format!("{}{}", self.prefix, encoding.encode(&algorithm.mac(secret, message))))

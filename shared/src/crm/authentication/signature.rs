@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::called_url::CalledUrl;
 use super::declared::{Close, Ed25519, Hmac, HubspotV3, StandardWebhooks};
-use super::encoding::{Encoding, SecretEncoding};
+use super::encoding::{SecretEncoding, SignatureEncoding};
 use super::key::{Algorithm, Key};
 use super::names::{Header, Lookup, Prefix};
-use super::template::{Part, Parts, Template};
+use super::template::{Parts, Template, TemplatePart};
 use super::timestamp::{Timestamp, Tolerance, Unit};
 use super::{Refusal, Sample, Signed, Verified};
 use crate::http::Request;
@@ -23,7 +23,7 @@ pub(super) struct Signature {
     header: Header,
     /// How many signatures the header may hold, separated by spaces.
     listed: usize,
-    encoding: Encoding,
+    encoding: SignatureEncoding,
     /// The current secret's first.
     keys: Vec<Key>,
     signed: Template,
@@ -54,10 +54,15 @@ impl Signature {
             header: Header::of_vendor("X-HubSpot-Signature-v3"),
             secret: declared.secret.clone(),
             algorithm: Algorithm::Sha256,
-            encoding: Encoding::Base64,
+            encoding: SignatureEncoding::Base64,
             prefix: Prefix::default(),
             secret_encoding: SecretEncoding::Raw,
-            signed: Template::of([Part::Method, Part::Url, Part::Body, Part::Timestamp]),
+            signed: Template::of([
+                TemplatePart::Method,
+                TemplatePart::Url,
+                TemplatePart::Body,
+                TemplatePart::Timestamp,
+            ]),
             timestamp_header: Some(Header::of_vendor("X-HubSpot-Request-Timestamp")),
             timestamp_unit: Some(Unit::Milliseconds),
             tolerance_seconds: None,
@@ -74,10 +79,10 @@ impl Signature {
             header: Header::of_vendor("close-sig-hash"),
             secret: declared.secret.clone(),
             algorithm: Algorithm::Sha256,
-            encoding: Encoding::Hex,
+            encoding: SignatureEncoding::Hex,
             prefix: Prefix::default(),
             secret_encoding: SecretEncoding::Hex,
-            signed: Template::of([Part::Timestamp, Part::Body]),
+            signed: Template::of([TemplatePart::Timestamp, TemplatePart::Body]),
             timestamp_header: Some(Header::of_vendor("close-sig-timestamp")),
             timestamp_unit: Some(Unit::Seconds),
             tolerance_seconds: None,
@@ -110,13 +115,13 @@ impl Signature {
         let live = declared.secret.as_ref().map(|setting| setting.live(secret, read)).transpose()?.unwrap_or_default();
         let mut keys: Vec<_> = live.into_iter().map(|live| Key::hmac(live, Algorithm::Sha256, "v1,")).collect();
         keys.extend(declared.public_key.as_ref().map(|key| Key::ed25519(key, "v1a,")));
-        let dot = || Part::Text(".".to_owned());
+        let dot = || TemplatePart::Text(".".to_owned());
         Ok(Self {
             header: Header::of_vendor("webhook-signature"),
             listed: LISTED,
-            encoding: Encoding::Base64,
+            encoding: SignatureEncoding::Base64,
             keys,
-            signed: Template::of([Part::Id, dot(), Part::Timestamp, dot(), Part::Body]),
+            signed: Template::of([TemplatePart::Id, dot(), TemplatePart::Timestamp, dot(), TemplatePart::Body]),
             url: CalledUrl::AsCalled,
             timestamp: Some(Timestamp {
                 header: Header::of_vendor("webhook-timestamp"),
@@ -138,10 +143,10 @@ impl Signature {
         let listed: Vec<_> = given.splitn(self.listed, ' ').collect();
         let timestamp = self.timestamp.as_ref().map(|timestamp| timestamp.read(request)).transpose()?;
         let id = self.id_header.as_ref().map(|header| header.value(request)).transpose()?.flatten();
-        if self.signed.has(&Part::Id) && id.is_none_or(str::is_empty) {
+        if self.signed.has(&TemplatePart::Id) && id.is_none_or(str::is_empty) {
             return Err(Refusal::Malformed);
         }
-        let url = if self.signed.has(&Part::Url) { self.url.of_request(request) } else { String::new() };
+        let url = if self.signed.has(&TemplatePart::Url) { self.url.of_request(request) } else { String::new() };
         let message = self.signed.fill(&Parts {
             method: request.method().as_str(),
             url: &url,

@@ -7,10 +7,10 @@ use serde::Deserialize;
 /// The signed message, such as `{timestamp}.{body}`. The body is always in it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Template(Vec<Part>);
+pub(super) struct Template(Vec<TemplatePart>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum TemplatePart {
     Body,
     Timestamp,
     Method,
@@ -29,23 +29,23 @@ pub(super) struct Parts<'a> {
 }
 
 impl Template {
-    pub(super) fn of<const N: usize>(parts: [Part; N]) -> Self {
+    pub(super) fn of<const N: usize>(parts: [TemplatePart; N]) -> Self {
         Self(parts.into())
     }
 
-    pub(super) fn has(&self, part: &Part) -> bool {
+    pub(super) fn has(&self, part: &TemplatePart) -> bool {
         self.0.contains(part)
     }
 
     /// The message of this request.
     pub(super) fn fill(&self, parts: &Parts<'_>) -> Vec<u8> {
         let bytes = |part| match part {
-            &Part::Body => parts.body,
-            Part::Timestamp => parts.timestamp.as_bytes(),
-            Part::Method => parts.method.as_bytes(),
-            Part::Url => parts.url.as_bytes(),
-            Part::Id => parts.id.as_bytes(),
-            Part::Text(text) => text.as_bytes(),
+            &TemplatePart::Body => parts.body,
+            TemplatePart::Timestamp => parts.timestamp.as_bytes(),
+            TemplatePart::Method => parts.method.as_bytes(),
+            TemplatePart::Url => parts.url.as_bytes(),
+            TemplatePart::Id => parts.id.as_bytes(),
+            TemplatePart::Text(text) => text.as_bytes(),
         };
         self.0.iter().map(bytes).collect::<Vec<_>>().concat()
     }
@@ -53,19 +53,19 @@ impl Template {
 
 impl Default for Template {
     fn default() -> Self {
-        Self::of([Part::Body])
+        Self::of([TemplatePart::Body])
     }
 }
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|part| match part {
-            Part::Body => f.write_str("{body}"),
-            Part::Timestamp => f.write_str("{timestamp}"),
-            Part::Method => f.write_str("{method}"),
-            Part::Url => f.write_str("{url}"),
-            Part::Id => f.write_str("{id}"),
-            Part::Text(text) => f.write_str(text),
+            TemplatePart::Body => f.write_str("{body}"),
+            TemplatePart::Timestamp => f.write_str("{timestamp}"),
+            TemplatePart::Method => f.write_str("{method}"),
+            TemplatePart::Url => f.write_str("{url}"),
+            TemplatePart::Id => f.write_str("{id}"),
+            TemplatePart::Text(text) => f.write_str(text),
         })
     }
 }
@@ -80,25 +80,25 @@ impl TryFrom<String> for Template {
         while let Some(at) = rest.find(['{', '}']) {
             let (before, placeholder) = rest.split_at(at);
             if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
+                parts.push(TemplatePart::Text(before.to_owned()));
             }
             let Some((name, after)) = placeholder.strip_prefix('{').and_then(|it| it.split_once('}')) else {
                 return Err(format!("signed has a brace without its other half; placeholders are {known}"));
             };
             parts.push(match name {
-                "body" => Part::Body,
-                "timestamp" => Part::Timestamp,
-                "method" => Part::Method,
-                "url" => Part::Url,
-                "id" => Part::Id,
+                "body" => TemplatePart::Body,
+                "timestamp" => TemplatePart::Timestamp,
+                "method" => TemplatePart::Method,
+                "url" => TemplatePart::Url,
+                "id" => TemplatePart::Id,
                 _ => return Err(format!("signed has the unknown placeholder {{{name}}}; there are {known}")),
             });
             rest = after;
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+            parts.push(TemplatePart::Text(rest.to_owned()));
         }
-        if parts.contains(&Part::Body) {
+        if parts.contains(&TemplatePart::Body) {
             Ok(Self(parts))
         } else {
             Err("signed must have {body} in it: whoever has one signature could send any body otherwise".to_owned())

@@ -13,7 +13,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Declared, Refusal, Sample, Scheme, Signed, Verified, verify};
+use super::{DeclaredScheme, Refusal, Sample, Scheme, Signed, Verified, verify};
 use crate::http::Request;
 use crate::identity::hex;
 
@@ -51,11 +51,11 @@ fn scheme_with(toml: &str, lookup: &dyn Fn(&str) -> Option<SecretString>) -> Sch
 
 #[derive(Deserialize)]
 struct Source {
-    auth: Vec<Declared>,
+    auth: Vec<DeclaredScheme>,
 }
 
 /// As it stands in a source, in line 2.
-fn declared(line: &str) -> Result<Declared, toml::de::Error> {
+fn declared(line: &str) -> Result<DeclaredScheme, toml::de::Error> {
     toml::from_str::<Source>(&format!("[[auth]]\n{line}\n")).map(|mut source| source.auth.remove(0))
 }
 

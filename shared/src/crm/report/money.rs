@@ -1,4 +1,4 @@
-//! What a deal is worth, as CRMs write it.
+//! The value of a deal, as CRMs write it.
 
 use serde_json::Value;
 
@@ -57,7 +57,7 @@ impl Reader<'_> {
         let is_absent = read.is_none() && !self.waits;
         let expected = self.keep(read).map(|probability| rounded(value * probability));
         if is_absent {
-            self.do_without("probability", field.at.first(), "is missing, so the expected value can't be reckoned");
+            self.warn_or_refuse("probability", field.at.first(), "is missing, so the expected value can't be reckoned");
         }
         expected
     }

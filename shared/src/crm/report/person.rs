@@ -1,4 +1,4 @@
-//! Whose deal it is.
+//! The person of a deal.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -29,14 +29,14 @@ impl Reader<'_> {
             match text.and_then(Email::parse) {
                 Ok(email) if emails.contains(&email) || emails.len() == MAX_EMAILS => {}
                 Ok(email) => emails.push(email),
-                Err(why) => self.do_without("email", &pointer, why),
+                Err(why) => self.warn_or_refuse("email", &pointer, why),
             }
         }
         let mut phones = Vec::new();
         for (pointer, text) in texts(fields.phone.as_ref(), self.item) {
             match text.and_then(|text| Phone::parse(text, self.when.region)) {
                 Ok(phone) => phones.push((pointer, phone)),
-                Err(why) => self.do_without("phone", &pointer, why),
+                Err(why) => self.warn_or_refuse("phone", &pointer, why),
             }
         }
         // Of several numbers, one that somebody can be found by.
@@ -46,7 +46,7 @@ impl Reader<'_> {
         for (pointer, text) in texts(fields.lead_id.as_ref(), self.item).into_iter().take(1) {
             match text.and_then(|text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into())) {
                 Ok(id) => lead_id = Some(id),
-                Err(why) => self.do_without("lead_id", &pointer, why),
+                Err(why) => self.warn_or_refuse("lead_id", &pointer, why),
             }
         }
         if emails.is_empty() && lead_id.is_none() && errors == self.errors.len() {
@@ -57,7 +57,7 @@ impl Reader<'_> {
         Person { lead_id, email: emails.next(), other_emails: emails.collect(), phone: phone.map(|(_, phone)| phone) }
     }
 
-    /// Nobody is named but by a phone, perhaps.
+    /// There is no person, except perhaps a phone.
     fn unnamed(&mut self, phone: Option<&(String, Phone)>) {
         let fields = &self.source.fields;
         if phone.is_some_and(|(_, phone)| phone.hash().is_ok()) {
@@ -67,12 +67,12 @@ impl Reader<'_> {
         if declared.clone().any(|field| field.wait(self.item)) {
             self.waits = true;
         } else if !self.source.strict {
-            let detail = "names nobody: without a usable e-mail, phone or lead_id no lead can be found".into();
+            let detail = "identifies no one: without a valid e-mail, phone or lead_id no lead can be found".into();
             self.warnings.push(Warning { field: "email", detail });
         } else if let Some((pointer, phone)) = phone
             && let Err(why) = phone.hash()
         {
-            // A number that can't be matched names nobody.
+            // A number that can't be matched identifies no one.
             self.refuse(pointer, why.to_string());
         } else {
             let pointer = declared.map(Pointers::first).next().unwrap_or_default();

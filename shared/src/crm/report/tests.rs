@@ -105,7 +105,7 @@ fn items_of_another_kind_are_ignored() {
 
 #[test]
 fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
-    let source = Sources::ready(DEFAULT, &secret).unwrap();
+    let source = Sources::preset(DEFAULT, &secret).unwrap();
     let words = "must be qualified, closed, lost or refunded";
     for (stage, why) in
         [(json!("won"), words), (json!(1), words), (json!(null), "is required"), (json!(""), "is required")]
@@ -122,7 +122,7 @@ fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
 
 #[test]
 fn the_default_source_refuses_what_its_contract_refuses() {
-    let source = Sources::ready(DEFAULT, &secret).unwrap();
+    let source = Sources::preset(DEFAULT, &secret).unwrap();
     for (pointer, value) in [
         ("/crm_deal_id", json!(-1)),
         ("/crm_deal_id", json!(1.5)),

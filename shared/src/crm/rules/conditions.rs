@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::crm::fields::{Fields, Pointer, Text, is_fetched, scalar};
+use crate::crm::fields::{DeclaredFields, Pointer, Text, is_fetched, scalar};
 
 /// What a condition is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -48,7 +48,7 @@ impl fmt::Display for Subject {
 }
 
 impl Subject {
-    fn field<'a>(&self, fields: &'a Fields) -> Option<&'a Text> {
+    fn field<'a>(&self, fields: &'a DeclaredFields) -> Option<&'a Text> {
         match self {
             Self::Stage => fields.stage.as_ref(),
             Self::Status => fields.status.as_ref(),
@@ -57,26 +57,26 @@ impl Subject {
         }
     }
 
-    pub fn is_declared(&self, fields: &Fields) -> bool {
+    pub fn is_declared(&self, fields: &DeclaredFields) -> bool {
         matches!(self, Self::At(_)) || self.field(fields).is_some()
     }
 
     /// The pointer that a refusal names.
-    pub fn pointer<'a>(&'a self, fields: &'a Fields) -> &'a str {
+    pub fn pointer<'a>(&'a self, fields: &'a DeclaredFields) -> &'a str {
         match self {
             Self::At(pointer) => pointer.as_str(),
             _ => self.field(fields).map_or("", Text::first),
         }
     }
 
-    pub fn find<'a>(&self, fields: &'a Fields, item: &'a Value) -> Option<Cow<'a, Value>> {
+    pub fn find<'a>(&self, fields: &'a DeclaredFields, item: &'a Value) -> Option<Cow<'a, Value>> {
         match self {
             Self::At(pointer) => pointer.find(item).map(Cow::Borrowed),
             _ => self.field(fields)?.find(item).map(|(_, value)| value),
         }
     }
 
-    fn waits(&self, fields: &Fields, item: &Value) -> bool {
+    fn waits(&self, fields: &DeclaredFields, item: &Value) -> bool {
         match self {
             Self::At(pointer) => pointer.is_in_fetched() && !is_fetched(item),
             _ => self.field(fields).is_some_and(|field| field.waits(item)),
@@ -84,7 +84,7 @@ impl Subject {
     }
 
     /// What it is in this item, for people.
-    pub fn said(&self, fields: &Fields, item: &Value) -> String {
+    pub fn said(&self, fields: &DeclaredFields, item: &Value) -> String {
         let value = self.find(fields, item).map(|value| texts(&value).join(", "));
         match value {
             Some(text) => format!("{self} = {}", text.chars().take(60).collect::<String>()),
@@ -129,7 +129,7 @@ impl Conditions {
         self.0.get(subject).map_or(&[], |wanted| &wanted.0)
     }
 
-    pub fn hold(&self, fields: &Fields, item: &Value) -> Held {
+    pub fn hold(&self, fields: &DeclaredFields, item: &Value) -> Held {
         let one = |(subject, wanted): (&Subject, &Wanted)| match subject.find(fields, item) {
             Some(value) if wanted.include(&value) => Held::Yes,
             None if subject.waits(fields, item) => Held::OnceFetched,
@@ -139,7 +139,7 @@ impl Conditions {
     }
 
     /// The first of them that doesn't hold, for people.
-    pub fn failing(&self, fields: &Fields, item: &Value) -> String {
+    pub fn failing(&self, fields: &DeclaredFields, item: &Value) -> String {
         let fails = |(subject, wanted): (&Subject, &Wanted)| match subject.find(fields, item) {
             Some(value) if wanted.include(&value) => None,
             _ => Some(format!("only {subject} = {} is taken; {}", either(&wanted.0), subject.said(fields, item))),

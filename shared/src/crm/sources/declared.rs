@@ -5,34 +5,34 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::problem::Problem;
-use crate::crm::authentication;
-use crate::crm::fetch_back;
-use crate::crm::fields::{Fields, Pointer, Text};
-use crate::crm::payload::Encoding;
-use crate::crm::rules::{Amount, Conditions, Outcome, Rule};
+use super::problem::DeclarationProblem;
+use crate::crm::authentication::DeclaredScheme;
+use crate::crm::fields::{DeclaredFields, Pointer, Text};
+use crate::crm::lookup::DeclaredLookup;
+use crate::crm::payload::BodyEncoding;
+use crate::crm::rules::{Amount, Conditions, Rule, RuleOutcome};
 
 /// The table of a source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme]")]
-pub(in crate::crm) struct Declared {
-    pub ready: Option<Spanned<String>>,
-    pub body: Option<Encoding>,
+pub(in crate::crm) struct DeclaredSource {
+    pub preset: Option<Spanned<String>>,
+    pub body: Option<BodyEncoding>,
     pub items: Option<Spanned<Pointer>>,
     pub only: Option<Spanned<Conditions>>,
     pub strict: Option<bool>,
-    pub auth: Option<Vec<Spanned<authentication::Declared>>>,
+    pub auth: Option<Vec<Spanned<DeclaredScheme>>>,
     #[serde(default)]
-    pub fields: Fields,
+    pub fields: DeclaredFields,
     pub rules: Option<Vec<Spanned<Rule>>>,
-    pub fetch: Option<Spanned<fetch_back::Declared>>,
+    pub fetch: Option<Spanned<DeclaredLookup>>,
 }
 
-impl Declared {
+impl DeclaredSource {
     /// This one, and what it leaves out from another.
     pub fn over(self, other: Self) -> Self {
         Self {
-            ready: self.ready,
+            preset: self.preset,
             body: self.body.or(other.body),
             items: self.items.or(other.items),
             only: self.only.or(other.only),
@@ -44,7 +44,7 @@ impl Declared {
         }
     }
 
-    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a ready one.
+    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a preset.
     pub(super) fn moved_to(self, place: &Range<usize>) -> Self {
         fn moved<T>(value: Spanned<T>, place: &Range<usize>) -> Spanned<T> {
             Spanned::new(place.clone(), value.into_inner())
@@ -60,10 +60,10 @@ impl Declared {
     }
 
     /// What is missing in it, and what doesn't fit together.
-    pub(super) fn problems(&self, name: &Spanned<String>) -> Vec<Problem> {
+    pub(super) fn problems(&self, name: &Spanned<String>) -> Vec<DeclarationProblem> {
         let (here, name) = (name.span(), name.get_ref());
         let mut problems = Vec::new();
-        let mut find = |at: &Range<usize>, what: String| problems.push(Problem::at(at.clone(), what));
+        let mut find = |at: &Range<usize>, what: String| problems.push(DeclarationProblem::at(at.clone(), what));
         if self.auth.as_ref().is_none_or(Vec::is_empty) {
             find(
                 &here,
@@ -88,7 +88,7 @@ impl Declared {
                 ),
             );
         }
-        if let (Some(items), Some(Encoding::Form)) = (&self.items, self.body) {
+        if let (Some(items), Some(BodyEncoding::Form)) = (&self.items, self.body) {
             find(&items.span(), "a form has no array in it: leave items out, or set body = \"json\"".into());
         }
         if let Some(only) = &self.only {
@@ -126,7 +126,7 @@ impl Declared {
 
     /// The fields that the value of a rule needs.
     fn lacking(&self, rule: &Rule, name: &str) -> Vec<String> {
-        if !matches!(rule.conversion, Outcome::Closed | Outcome::Qualified) {
+        if !matches!(rule.conversion, RuleOutcome::Closed | RuleOutcome::Qualified) {
             return Vec::new();
         }
         let fields = &self.fields;

@@ -6,23 +6,23 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, ValueDeserializer};
 
-use super::declared::Declared;
+use super::declared::DeclaredSource;
 
 /// One thing that is wrong.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct DeclarationProblem {
     at: Range<usize>,
     pub what: String,
 }
 
-impl Problem {
+impl DeclarationProblem {
     pub fn at(at: Range<usize>, what: impl Into<String>) -> Self {
         Self { at, what: what.into() }
     }
 }
 
 /// A source's name, and its table as far as it can be read.
-type Table = (Spanned<String>, Result<Declared, Vec<Problem>>);
+type Table = (Spanned<String>, Result<DeclaredSource, Vec<DeclarationProblem>>);
 
 /// All of them in one text.
 pub(super) struct Problems<'a> {
@@ -39,7 +39,7 @@ impl<'a> Problems<'a> {
     /// The tables of the text, each read for itself, so that one doesn't hide what is wrong with the next.
     pub fn tables(&mut self) -> Vec<Table> {
         let problem = |error: &toml::de::Error, at: Range<usize>| {
-            Problem::at(error.span().unwrap_or(at), without_text(error.message()))
+            DeclarationProblem::at(error.span().unwrap_or(at), without_text(error.message()))
         };
         let tables = match DeTable::parse(self.toml) {
             Ok(tables) => tables.into_inner(),
@@ -50,15 +50,15 @@ impl<'a> Problems<'a> {
         };
         let read = tables.into_iter().map(|(name, value)| {
             let name = Spanned::new(name.span(), name.into_inner().into_owned());
-            let declared = Declared::deserialize(ValueDeserializer::from(value));
+            let declared = DeclaredSource::deserialize(ValueDeserializer::from(value));
             let declared = declared.map_err(|error| vec![problem(&error, name.span())]);
             (name, declared)
         });
         read.collect()
     }
 
-    pub fn add(&mut self, source: &str, problems: Vec<Problem>) {
-        for Problem { at, what } in problems {
+    pub fn add(&mut self, source: &str, problems: Vec<DeclarationProblem>) {
+        for DeclarationProblem { at, what } in problems {
             let before = &self.toml[..at.start.min(self.toml.len())];
             let line = before.matches('\n').count();
             let text = without_secret(self.toml.lines().nth(line).unwrap_or_default().trim());

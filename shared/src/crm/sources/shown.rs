@@ -1,8 +1,8 @@
 //! A source as the operator sees it.
 
 use super::Source;
-use crate::crm::payload::Encoding;
-use crate::crm::rules::{Amount, Outcome, Rule};
+use crate::crm::payload::BodyEncoding;
+use crate::crm::rules::{Amount, Rule, RuleOutcome};
 
 impl Source {
     /// Its rules in their order, for people: `status = won: closed`.
@@ -14,19 +14,19 @@ impl Source {
     #[must_use]
     pub fn content_type(&self) -> &'static str {
         match self.encoding {
-            Encoding::Json => "application/json",
-            Encoding::Form => "application/x-www-form-urlencoded",
+            BodyEncoding::Json => "application/json",
+            BodyEncoding::Form => "application/x-www-form-urlencoded",
         }
     }
 }
 
 fn in_words(rule: &Rule) -> String {
     let outcome = match rule.conversion {
-        Outcome::Closed => "closed",
-        Outcome::Qualified => "qualified",
-        Outcome::Lost => "lost",
-        Outcome::Refunded => "refunded",
-        Outcome::Ignore => "ignore",
+        RuleOutcome::Closed => "closed",
+        RuleOutcome::Qualified => "qualified",
+        RuleOutcome::Lost => "lost",
+        RuleOutcome::Refunded => "refunded",
+        RuleOutcome::Ignore => "ignore",
     };
     let value = match rule.value {
         Amount::Deal => String::new(),

@@ -41,27 +41,27 @@ fn the_default_source_is_always_there() {
 
 #[test]
 fn a_ready_declaration_is_all_that_a_source_needs() {
-    for name in ready::names().filter(|name| *name != DEFAULT) {
-        let toml = format!("[my-crm]\nready = \"{name}\"");
+    for name in presets::names().filter(|name| *name != DEFAULT) {
+        let toml = format!("[my-crm]\npreset = \"{name}\"");
         let sources = Sources::parse(&toml, &any).unwrap();
         assert!(!sources.get("my-crm").unwrap().schemes.is_empty(), "{name}");
         let refused = Sources::parse(&toml, &none).err().unwrap();
         assert!(refused.starts_with("source my-crm, line 1: [my-crm]\n"), "{refused}");
-        assert!(Sources::ready(name, &none).is_ok(), "{name}");
-        assert!(Sources::parse(ready::toml(name).unwrap(), &any).is_ok(), "{name} is an example that can be copied");
+        assert!(Sources::preset(name, &none).is_ok(), "{name}");
+        assert!(Sources::parse(presets::toml(name).unwrap(), &any).is_ok(), "{name} is an example that can be copied");
     }
-    assert!(Sources::ready("pipedriv", &any).err().unwrap().contains("pipedrive"));
+    assert!(Sources::preset("pipedriv", &any).err().unwrap().contains("pipedrive"));
 }
 
 #[test]
 fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
-    let toml = "[hubspot]\nready = \"hubspot-workflow\"";
+    let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
     let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
     assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
     let refused = Sources::parse(toml, &none).err().unwrap();
     assert!(refused.contains("HUBSPOT_WORKFLOW_SECRET") && refused.contains("HUBSPOT_CLIENT_SECRET"), "{refused}");
-    let refused = Sources::parse("[p]\nready = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
+    let refused = Sources::parse("[p]\npreset = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
     assert!(refused.contains("source p, line 1") && refused.contains("PIPEDRIVE_API_TOKEN"), "{refused}");
 }
 
@@ -69,7 +69,7 @@ fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
 fn what_an_operator_declares_replaces_the_ready_key_by_key() {
     let toml = r#"
         [pipedrive]
-        ready = "pipedrive"
+        preset = "pipedrive"
         [pipedrive.fields]
         deal_id = { join = ["pd-", "/data/id"] }
         [[pipedrive.rules]]
@@ -95,10 +95,10 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
         ("[acme]", "[acme", 1, ""),
         ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
-        ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `ready`, `body`"),
+        ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `preset`, `body`"),
         ("[acme]", "[acme]\nbody = \"xml\"", 2, "expected `json` or `form`"),
         ("[acme]", "[acme]\nstrict = \"yes\"", 2, "expected a boolean"),
-        ("[acme]", "[acme]\nready = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
+        ("[acme]", "[acme]\npreset = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
         ("[acme]", "[acme]\nitems = \"events\"", 2, "write \"/events\""),
         ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "leave items out"),
         ("[acme]", "[acme]\nonly = { pipeline = 1 }", 2, "add pipeline = \"/deal/pipeline\" to [acme.fields]"),

@@ -60,7 +60,7 @@ pub struct StoredEvent {
     pub verified_with: String,
     pub headers: Json<BTreeMap<String, Option<String>>>,
     pub payload_hash: String,
-    /// As it arrived; none when it is no longer kept. Whoever shows it decides how: it need not be text.
+    /// Unchanged; none if it is no longer stored. It need not be text.
     #[serde(skip)]
     pub body: Option<Vec<u8>>,
 }

@@ -17,7 +17,7 @@ use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, RETRACTIONS, UPLOADS};
 use crate::clock::Clock;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
 };
 
 /// "Conversion upload" and "Conversion adjustment" limits of the Google Ads API.
@@ -73,7 +73,7 @@ impl AdsApi {
     }
 }
 
-impl Platform for AdsApi {
+impl Lane for AdsApi {
     fn route(&self) -> Route {
         let platform = match self.operation {
             Operation::Upload => UPLOADS,

@@ -1,5 +1,5 @@
 //! Many conversions in few requests. Google may refuse a whole request because of one conversion in it; then that one
-//! is found, and the others go out at once.
+//! is isolated, and the others are sent at once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ pub(super) const IN_FLIGHT: usize = 10;
 /// After so many failed requests in a row of single ones, what is left waits for the next run.
 const FAILURES: usize = 3;
 
-/// So many refused without a name, and none accepted, are no accident.
+/// If at least this many are refused without being named and none is accepted, the request itself is wrong.
 const SUSPICIOUS: usize = 5;
 
 /// What an answer means for the conversions of its request.
@@ -24,14 +24,15 @@ pub(super) enum Answered {
     Each(Vec<Outcome>),
     /// Nothing was processed because of these (by their place in the request).
     Blamed(Vec<(usize, Outcome)>),
-    /// Nothing was processed because of at least one of them, and the answer doesn't say which. It comes to this.
+    /// Nothing was processed because of at least one of them, and the answer doesn't say which. The outcome of that
+    /// one.
     Unnamed(Outcome),
-    /// Nothing is known to have been processed, for a reason that isn't one of them.
+    /// Nothing is known to have been processed, for a reason that isn't one of the conversions.
     Failed(Outcome),
 }
 
-/// Sends conversions that were made ready, those that go `alone` one a request, the others with those of the same
-/// `group`. What couldn't be made ready is settled without a request.
+/// Sends conversions whose request bodies were built: those that go `alone` in a request each, the others with those of
+/// the same `group`. What has no body is settled with its outcome, without a request.
 pub(super) async fn deliver_ready<'a, G, F, S>(
     conversions: &'a [Conversion],
     ready: &'a [Result<Value, Outcome>],
@@ -66,8 +67,8 @@ where
 
 /// Sends these conversions (by their place among `total`): the first list one a request, the others each together.
 ///
-/// Of a request that is refused because of conversions that aren't named, one is found by halving: what is sent on the
-/// way and accepted stays accepted. So each costs at most ⌈log₂ n⌉ + 1 requests more.
+/// If a request is refused because of conversions that aren't named, a binary search finds one of them; what is
+/// accepted on the way stays accepted. So each costs at most ⌈log₂ n⌉ + 1 more requests.
 async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
 where
     F: Future<Output = Option<(Answered, Exchange)>> + Send,
@@ -102,7 +103,7 @@ where
         };
         delivery.settle(exchange, &[row], vec![(row, outcome.unwrap_or(Outcome::Unsent))]);
     }
-    delivery.hold_if_all_seem_bad(&unnamed);
+    delivery.hold_if_all_refused(&unnamed);
     let mut go_on = failures.load(Ordering::Relaxed) < FAILURES;
     for rows in together {
         if go_on {
@@ -113,7 +114,7 @@ where
 }
 
 impl Delivery {
-    /// Books a request and the conversions it settled.
+    /// Records a request and the conversions it settled.
     fn settle(&mut self, exchange: Exchange, rows: &[usize], outcomes: Vec<(usize, Outcome)>) {
         let settled = outcomes.iter().map(|(row, _)| *row).collect();
         self.requests.push(Request { exchange, conversions: rows.to_vec(), settled });
@@ -122,8 +123,8 @@ impl Delivery {
         }
     }
 
-    /// Sends these together, as often as it takes to find those that are to blame. False when nothing else will get
-    /// through now either.
+    /// Sends these together, repeatedly until those that cause refusals are isolated. False if nothing else would be
+    /// accepted now either.
     async fn isolate<F, S>(&mut self, rest: Vec<usize>, send: &S) -> bool
     where
         F: Future<Output = Option<(Answered, Exchange)>> + Send,
@@ -131,7 +132,7 @@ impl Delivery {
     {
         let mut refused = Vec::new();
         let go_on = self.narrow_down(rest, send, &mut refused).await;
-        self.hold_if_all_seem_bad(&refused);
+        self.hold_if_all_refused(&refused);
         go_on
     }
 
@@ -140,9 +141,9 @@ impl Delivery {
         F: Future<Output = Option<(Answered, Exchange)>> + Send,
         S: Fn(Vec<usize>) -> F + Sync,
     {
-        // Most of a request can't be bad. If it seems so, the request is.
+        // If more than this many are refused, the request itself is wrong.
         let most_refused = rest.len() / 20 + 20;
-        // So many of the first of `rest` have a bad one among them: the last refusal said so.
+        // The last refusal means that at least one of the first so many of `rest` is invalid.
         let mut suspects: Option<(usize, Outcome)> = None;
         while !rest.is_empty() {
             let asked = match suspects.take() {
@@ -200,9 +201,9 @@ impl Delivery {
         true
     }
 
-    /// When several were refused, none of them named, and nothing got through: then it is the request, and no
-    /// conversion shall pay for that.
-    fn hold_if_all_seem_bad(&mut self, refused: &[usize]) {
+    /// If several were refused without being named and none was accepted, the request itself is wrong: holds them, so
+    /// that none loses an attempt.
+    fn hold_if_all_refused(&mut self, refused: &[usize]) {
         if refused.len() >= SUSPICIOUS && !self.outcomes.iter().any(Outcome::is_accepted) {
             for row in refused {
                 self.hold(*row);

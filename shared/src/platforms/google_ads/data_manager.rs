@@ -15,7 +15,7 @@ use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, UPLOADS, batch};
 use crate::clock::Clock;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Limits, Operation, Outcome, Platform, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
 };
 
 /// A request of one conversion gets a verdict on that conversion; one of many gets counts. So up to this many due
@@ -58,7 +58,7 @@ impl DataManager {
     }
 }
 
-impl Platform for DataManager {
+impl Lane for DataManager {
     fn route(&self) -> Route {
         let platform = if self.operation == Operation::Upload { UPLOADS } else { RESTATEMENTS };
         Route { platform, operation: self.operation, transport: "data_manager" }

@@ -10,7 +10,7 @@ const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
 
 /// The action for a published reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum ReasonMeaning {
     /// Google already has it from an earlier attempt.
     Done,
     /// Retry after this many hours.
@@ -38,7 +38,7 @@ pub(super) enum Meaning {
     Defect,
 }
 
-impl Meaning {
+impl ReasonMeaning {
     /// Does it concern the whole request, whichever conversion it was reported for?
     pub(super) fn is_of_all(self) -> bool {
         matches!(self, Self::Trouble | Self::Quota | Self::Account | Self::Action | Self::Wait(_))
@@ -59,7 +59,7 @@ impl Meaning {
 
 /// The outcome of a reason, for one conversion if the reason is about one.
 pub(super) fn outcome(
-    meaning: Meaning,
+    meaning: ReasonMeaning,
     reason: Reason,
     conversion: Option<&Facts>,
     retry_after: Option<TimeDelta>,
@@ -67,14 +67,14 @@ pub(super) fn outcome(
 ) -> Outcome {
     let in_hours = |hours| now + TimeDelta::hours(hours);
     match meaning {
-        Meaning::Done => Outcome::AlreadyDone(reason),
-        Meaning::Wait(hours) => Outcome::Later(in_hours(hours), reason),
-        Meaning::WaitForClick => {
+        ReasonMeaning::Done => Outcome::AlreadyDone(reason),
+        ReasonMeaning::Wait(hours) => Outcome::Later(in_hours(hours), reason),
+        ReasonMeaning::WaitForClick => {
             let old_enough = conversion.and_then(|it| it.click_at).map(|at| at + YOUNGEST_CLICK);
             // Our time is that of the page view; Google's may differ.
             Outcome::Later(old_enough.filter(|at| *at > now).unwrap_or_else(|| in_hours(1)), reason)
         }
-        Meaning::Search(hours) => {
+        ReasonMeaning::Search(hours) => {
             // A correction counts from the change it reports.
             let since = conversion.and_then(|it| [Some(it.lead_at), it.restated_at, it.retracted_at].into_iter().max());
             match since.flatten() {
@@ -83,14 +83,14 @@ pub(super) fn outcome(
             }
         }
         // An internal error about one conversion may be caused by that conversion.
-        Meaning::Trouble if conversion.is_some() => Outcome::Retry(reason),
-        Meaning::Trouble | Meaning::Quota => Outcome::Unavailable(reason, retry_after),
-        Meaning::Account => Outcome::Paused(reason),
-        Meaning::Action => Outcome::Held(reason),
-        Meaning::ClickId if conversion.is_some_and(|it| it.can_omit_click_id) => Outcome::OmitClickId(reason),
-        Meaning::ClickId | Meaning::Conversion => Outcome::Rejected(reason),
-        Meaning::Odd => Outcome::Retry(reason),
-        Meaning::Defect => {
+        ReasonMeaning::Trouble if conversion.is_some() => Outcome::Retry(reason),
+        ReasonMeaning::Trouble | ReasonMeaning::Quota => Outcome::Unavailable(reason, retry_after),
+        ReasonMeaning::Account => Outcome::Paused(reason),
+        ReasonMeaning::Action => Outcome::Held(reason),
+        ReasonMeaning::ClickId if conversion.is_some_and(|it| it.can_omit_click_id) => Outcome::OmitClickId(reason),
+        ReasonMeaning::ClickId | ReasonMeaning::Conversion => Outcome::Rejected(reason),
+        ReasonMeaning::Odd => Outcome::Retry(reason),
+        ReasonMeaning::Defect => {
             tracing::error!(
                 code = reason.code,
                 "Google rejected a request of Adtrail's as invalid: please report this as a bug"
@@ -102,7 +102,7 @@ pub(super) fn outcome(
 
 /// Turns a rejection into a wait if our clock is ahead of Google's: a conversion in Google's future is refused as an
 /// invalid argument.
-pub(super) fn unless_ahead(
+pub(super) fn wait_if_clock_ahead(
     outcome: Outcome,
     conversion: &Conversion,
     google_date: Option<DateTime<Utc>>,

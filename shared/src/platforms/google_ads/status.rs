@@ -5,19 +5,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::Answer;
-use super::meaning::{Meaning, outcome, reason};
+use super::meaning::{ReasonMeaning, outcome, reason};
 use crate::platforms::{Exchange, Outcome};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Body {
-    error: Status,
+    error: RpcStatus,
 }
 
 /// Why a request failed, or a part of it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Status {
+pub(super) struct RpcStatus {
     #[serde(rename = "status")]
     pub canonical_code: String,
     pub message: String,
@@ -34,7 +34,7 @@ pub(super) struct FieldViolation {
     pub reason: String,
 }
 
-impl Status {
+impl RpcStatus {
     /// From a response other than 200; empty when it isn't from Google.
     pub(super) fn of(answer: &Answer) -> Self {
         serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error
@@ -81,29 +81,29 @@ impl Status {
 
 /// What a response means by its HTTP status and the reasons that all of Google's APIs share. None when the request
 /// itself is invalid.
-pub(super) fn of_transport(answer: &Answer, status: &Status, now: DateTime<Utc>) -> Option<Outcome> {
+pub(super) fn of_transport(answer: &Answer, status: &RpcStatus, now: DateTime<Utc>) -> Option<Outcome> {
     let info = status.error_info().unwrap_or_default();
     let (meaning, advice) = match (info.as_str(), answer.status) {
         ("SERVICE_DISABLED", _) => (
-            Meaning::Account,
+            ReasonMeaning::Account,
             "The API is not enabled in the Google Cloud project. Enable it there; it takes effect within minutes",
         ),
         ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", _) => (
-            Meaning::Account,
+            ReasonMeaning::Account,
             "The credentials lack a scope. Authorize again with the scopes datamanager and adwords, or use a service \
                  account",
         ),
         (_, 401) => {
-            (Meaning::Account, "Authentication failed: Google rejected the access token. Check the credentials")
+            (ReasonMeaning::Account, "Authentication failed: Google rejected the access token. Check the credentials")
         }
-        (_, 429) => (Meaning::Quota, "Quota exceeded; Adtrail resumes automatically"),
-        (_, 408 | 500..) => (Meaning::Trouble, "Google is unavailable; Adtrail retries automatically"),
+        (_, 429) => (ReasonMeaning::Quota, "Quota exceeded; Adtrail resumes automatically"),
+        (_, 408 | 500..) => (ReasonMeaning::Trouble, "Google is unavailable; Adtrail retries automatically"),
         (_, 400) if !status.message.is_empty() => return None,
         (_, 403 | 404) if !status.canonical_code.is_empty() => {
-            (Meaning::Account, "Google denied access. Check the account and the credentials")
+            (ReasonMeaning::Account, "Google denied access. Check the account and the credentials")
         }
         // From a proxy or a captive portal.
-        _ => (Meaning::Trouble, "The response is not from Google; Adtrail retries automatically"),
+        _ => (ReasonMeaning::Trouble, "The response is not from Google; Adtrail retries automatically"),
     };
     let code = [info, status.canonical_code.clone()].into_iter().find(|code| !code.is_empty());
     let code = code.unwrap_or_else(|| format!("http_{}", answer.status));

@@ -42,7 +42,7 @@ fn a_request_with_one_other_bit_is_never_let_in() {
     ));
     let timestamp = now().timestamp().to_string();
     let signature = pair.sign(&[timestamp.as_bytes(), BODY].concat());
-    let encoded = super::super::encoding::Encoding::Base64.encode(signature.as_ref());
+    let encoded = super::super::encoding::SignatureEncoding::Base64.encode(signature.as_ref());
     let by_pair = Signed {
         headers: vec![("x-signature".to_owned(), encoded), ("x-timestamp".to_owned(), timestamp)],
         url: URL.to_owned(),

@@ -125,7 +125,7 @@ fn one_good_signature_in_a_list_is_enough_wherever_it_stands() {
     let good = both.sign(&sample(BODY)).unwrap();
     let timestamp = now().timestamp();
     let by_pair = pair.sign(&[format!("evt_1.{timestamp}.").as_bytes(), BODY].concat());
-    let by_pair = format!("v1a,{}", super::super::encoding::Encoding::Base64.encode(by_pair.as_ref()));
+    let by_pair = format!("v1a,{}", super::super::encoding::SignatureEncoding::Base64.encode(by_pair.as_ref()));
     let by_secret = &good.headers[0].1;
     let wrong = format!("v1,{}=", "A".repeat(43));
     let check =

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
-use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
+use crate::platforms::google_ads::meaning::{ReasonMeaning, outcome, reason, wait_if_clock_ahead};
+use crate::platforms::google_ads::status::{RpcStatus, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 
 /// `GoogleAdsFailure`, as far as it is needed. Whatever it holds, it can be read.
@@ -59,9 +59,9 @@ struct QuotaErrorDetails {
 }
 
 impl GoogleAdsError {
-    fn meaning(&self) -> (Meaning, Reason) {
+    fn meaning(&self) -> (ReasonMeaning, Reason) {
         let (error, value) = self.error_code.iter().next().map_or(("", ""), |(error, value)| (error, value));
-        let unknown = (Meaning::Odd, "Google rejected it for a reason unknown to Adtrail");
+        let unknown = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
         let (meaning, advice) = reasons::of(error, value).unwrap_or(unknown);
         let code = match &self.details.unpublished_error_code {
             Some(unpublished) if matches!(value, "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
@@ -93,7 +93,7 @@ impl GoogleAdsError {
     }
 }
 
-fn failure(status: &Status) -> Option<GoogleAdsFailure> {
+fn failure(status: &RpcStatus) -> Option<GoogleAdsFailure> {
     status.details("GoogleAdsFailure").next()
 }
 
@@ -107,7 +107,7 @@ pub(super) fn read(
     #[derive(Deserialize, Default)]
     #[serde(default, rename_all = "camelCase")]
     struct Response {
-        partial_failure_error: Option<Status>,
+        partial_failure_error: Option<RpcStatus>,
         results: Option<Vec<serde_json::Value>>,
     }
     if answer.status != 200 {
@@ -127,7 +127,7 @@ pub(super) fn read(
         return Answered::Failed(unreadable(answer));
     };
     exchange.request_id = request_id.or(exchange.request_id.take());
-    let mut rows: Vec<Option<(Meaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
+    let mut rows: Vec<Option<(ReasonMeaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
     for error in &errors {
         let (meaning, reason) = error.meaning();
         let Some(row) = error.row(conversions.len()) else { return unattributed(error, answer, now) };
@@ -139,7 +139,7 @@ pub(super) fn read(
         None => Outcome::Recorded,
         Some((meaning, reason, wait)) => {
             let outcome = outcome(meaning, reason, Some(&conversion.facts), wait, now);
-            unless_ahead(outcome, conversion, answer.date, now)
+            wait_if_clock_ahead(outcome, conversion, answer.date, now)
         }
     });
     Answered::Each(outcomes.collect())
@@ -147,13 +147,13 @@ pub(super) fn read(
 
 /// Nothing of the request was processed.
 fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange, now: DateTime<Utc>) -> Answered {
-    let status = Status::of(answer);
+    let status = RpcStatus::of(answer);
     let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
         if let Some(outcome) = of_transport(answer, &status, now) {
             return Answered::Failed(outcome);
         }
         let reason = reason(&status.canonical_code, reasons::DEFECT, &status.message);
-        return Answered::Unnamed(outcome(Meaning::Defect, reason, None, None, now));
+        return Answered::Unnamed(outcome(ReasonMeaning::Defect, reason, None, None, now));
     };
     exchange.request_id = request_id.or(exchange.request_id.take());
     let Some(error) = errors.iter().max_by_key(|it| it.meaning().0.weight()) else {
@@ -174,7 +174,7 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
 fn unattributed(error: &GoogleAdsError, answer: &Answer, now: DateTime<Utc>) -> Answered {
     let (meaning, reason) = error.meaning();
     // An error of Google's own is no conversion's, whatever it says.
-    let meaning = if answer.status >= 500 { Meaning::Trouble } else { meaning };
+    let meaning = if answer.status >= 500 { ReasonMeaning::Trouble } else { meaning };
     let outcome = outcome(meaning, reason, None, error.retry_delay().or(answer.retry_after), now);
     if meaning.is_of_all() { Answered::Failed(outcome) } else { Answered::Unnamed(outcome) }
 }

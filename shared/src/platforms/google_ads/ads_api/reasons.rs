@@ -3,7 +3,7 @@
 //! later.
 #![expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, enum by enum")]
 
-use crate::platforms::google_ads::meaning::Meaning::{
+use crate::platforms::google_ads::meaning::ReasonMeaning::{
     self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
 };
 
@@ -29,7 +29,7 @@ const NEW_ACTION: &str = "A new conversion action accepts conversions after six 
 const TROUBLE: &str = "Google has a temporary problem; Adtrail retries automatically";
 
 /// The key of `GoogleAdsError.error_code` and its value.
-pub(super) fn of(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
+pub(super) fn of(error: &str, value: &str) -> Option<(ReasonMeaning, &'static str)> {
     match error {
         "conversionUploadError" => of_upload(value),
         "conversionAdjustmentUploadError" => of_adjustment(value),
@@ -38,7 +38,7 @@ pub(super) fn of(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
 }
 
 /// `ConversionUploadError`
-fn of_upload(value: &str) -> Option<(Meaning, &'static str)> {
+fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match value {
         "ORDER_ID_ALREADY_IN_USE" | "CLICK_CONVERSION_ALREADY_EXISTS" => (Done, "Google already has it"),
         "TOO_RECENT_EVENT" => (WaitForClick, "Google accepts it once the click is six hours old; Adtrail retries then"),
@@ -109,7 +109,7 @@ fn of_upload(value: &str) -> Option<(Meaning, &'static str)> {
 }
 
 /// `ConversionAdjustmentUploadError`
-fn of_adjustment(value: &str) -> Option<(Meaning, &'static str)> {
+fn of_adjustment(value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match value {
         "CONVERSION_ALREADY_RETRACTED"
         | "MORE_RECENT_RESTATEMENT_FOUND"
@@ -147,7 +147,7 @@ fn of_adjustment(value: &str) -> Option<(Meaning, &'static str)> {
 }
 
 /// Enums of every service.
-fn of_any_request(error: &str, value: &str) -> Option<(Meaning, &'static str)> {
+fn of_any_request(error: &str, value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match (error, value) {
         ("quotaError", "RESOURCE_EXHAUSTED" | "RESOURCE_TEMPORARILY_EXHAUSTED") => {
             (Quota, "Quota exceeded; Adtrail resumes automatically")

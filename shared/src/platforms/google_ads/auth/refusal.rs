@@ -31,7 +31,7 @@ impl Authority {
 }
 
 /// An answer that is no success.
-pub(super) struct Refusal<'a> {
+pub(super) struct TokenRefusal<'a> {
     pub(super) authority: Authority,
     pub(super) status: StatusCode,
     /// How long the authority asks us to wait.
@@ -71,7 +71,7 @@ impl Said {
     }
 }
 
-impl Refusal<'_> {
+impl TokenRefusal<'_> {
     /// A permanent error pauses the platform with the likely cause; a temporary one is retried.
     pub(super) fn outcome(&self) -> Outcome {
         let (name, status) = (self.authority.name(), self.status);
@@ -108,7 +108,7 @@ mod tests {
 
     fn outcome(authority: Authority, status: u16, body: &str) -> Outcome {
         let status = StatusCode::from_u16(status).unwrap();
-        Refusal { authority, status, retry_after: None, body: body.as_bytes() }.outcome()
+        TokenRefusal { authority, status, retry_after: None, body: body.as_bytes() }.outcome()
     }
 
     fn paused(authority: Authority, status: u16, body: &str) -> (String, String) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Scope;
-use super::refusal::{Authority, Refusal};
+use super::refusal::{Authority, TokenRefusal};
 use crate::platforms::{Outcome, Reason};
 
 /// Google's own libraries fetch the next token so long before the end.
@@ -80,7 +80,7 @@ pub(super) async fn read<T: DeserializeOwned>(request: RequestBuilder, authority
     let retry_after = retry_after.map(|seconds| TimeDelta::seconds(seconds.into()));
     let body = response.bytes().await.map_err(unreachable)?;
     if !status.is_success() {
-        return Err(Refusal { authority, status, retry_after, body: &body }.outcome());
+        return Err(TokenRefusal { authority, status, retry_after, body: &body }.outcome());
     }
     serde_json::from_slice(&body).map_err(|_| unreadable(authority))
 }

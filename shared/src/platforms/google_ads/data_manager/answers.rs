@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::reasons;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{Meaning, outcome, reason, unless_ahead};
-use crate::platforms::google_ads::status::{Status, of_transport, unreadable};
+use crate::platforms::google_ads::meaning::{ReasonMeaning, outcome, reason, wait_if_clock_ahead};
+use crate::platforms::google_ads::status::{RpcStatus, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
 
-const UNKNOWN: (Meaning, &str) = (Meaning::Odd, "Google rejected it for a reason unknown to Adtrail");
+const UNKNOWN: (ReasonMeaning, &str) = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
 
 /// Reads the answer to `events:ingest` for these conversions, all of one type.
 pub(super) fn of_ingest(
@@ -49,7 +49,7 @@ pub(super) fn of_ingest(
             _ => Answered::Failed(unreadable(answer)),
         };
     }
-    let status = Status::of(answer);
+    let status = RpcStatus::of(answer);
     status.note_request_id(exchange);
     let named = status.error_info().unwrap_or_else(|| status.canonical_code.clone());
     let violations = status.field_violations();
@@ -60,7 +60,7 @@ pub(super) fn of_ingest(
         return Answered::Failed(outcome);
     }
 
-    let mut events: BTreeMap<usize, (Meaning, Reason)> = BTreeMap::new();
+    let mut events: BTreeMap<usize, (ReasonMeaning, Reason)> = BTreeMap::new();
     let mut elsewhere = None;
     for violation in &violations {
         let code = if violation.reason.is_empty() { &named } else { &violation.reason };
@@ -69,8 +69,8 @@ pub(super) fn of_ingest(
         match event_index(&violation.field).filter(|index| *index < conversions.len()) {
             Some(index) => worst(events.entry(index).or_insert_with(|| found.clone()), found),
             // A destination isn't a conversion's fault.
-            None if violation.field.starts_with("destinations") && found.0 == Meaning::Conversion => {
-                elsewhere = Some((Meaning::Account, found.1));
+            None if violation.field.starts_with("destinations") && found.0 == ReasonMeaning::Conversion => {
+                elsewhere = Some((ReasonMeaning::Account, found.1));
             }
             None => elsewhere = Some(found),
         }
@@ -84,7 +84,7 @@ pub(super) fn of_ingest(
         let blamed = events.into_iter().map(|(index, (meaning, reason))| {
             let conversion = conversions[index];
             let outcome = outcome(meaning, reason, Some(&conversion.facts), answer.retry_after, now);
-            (index, unless_ahead(outcome, conversion, answer.date, now))
+            (index, wait_if_clock_ahead(outcome, conversion, answer.date, now))
         });
         return Answered::Blamed(blamed.collect());
     }
@@ -98,7 +98,7 @@ pub(super) fn of_ingest(
         let only = (conversions.len() == 1).then(|| conversions[0]);
         let outcome = outcome(meaning, reason, only.map(|it| &it.facts), answer.retry_after, now);
         Answered::Unnamed(match only {
-            Some(conversion) => unless_ahead(outcome, conversion, answer.date, now),
+            Some(conversion) => wait_if_clock_ahead(outcome, conversion, answer.date, now),
             None => outcome,
         })
     }
@@ -110,7 +110,7 @@ fn event_index(field: &str) -> Option<usize> {
     rest.split_once(']')?.0.parse().ok()
 }
 
-fn worst(known: &mut (Meaning, Reason), found: (Meaning, Reason)) {
+fn worst(known: &mut (ReasonMeaning, Reason), found: (ReasonMeaning, Reason)) {
     if found.0.weight() > known.0.weight() {
         *known = found;
     }
@@ -167,7 +167,7 @@ impl Destination {
     fn refusals(&self, conversions: &[Facts], now: DateTime<Utc>) -> Vec<Verdict> {
         let meaning = |code: &str| reasons::of_processing(code).unwrap_or(UNKNOWN);
         let counts = &self.error_info.error_counts;
-        if !counts.is_empty() && counts.iter().all(|it| meaning(&it.reason).0 == Meaning::Done) {
+        if !counts.is_empty() && counts.iter().all(|it| meaning(&it.reason).0 == ReasonMeaning::Done) {
             return vec![Verdict::Confirmed; conversions.len()];
         }
         let code = counts.iter().map(|it| it.reason.as_str()).max_by_key(|code| meaning(code).0.weight());
@@ -191,7 +191,7 @@ impl Destination {
 }
 
 fn of_failed_question(answer: &Answer, now: DateTime<Utc>) -> Verdict {
-    let status = Status::of(answer);
+    let status = RpcStatus::of(answer);
     let violations = status.field_violations();
     let named = violations.into_iter().map(|it| it.reason).find(|it| !it.is_empty()).or_else(|| status.error_info());
     match named.as_deref() {

@@ -2,7 +2,7 @@
 //! own descriptors. A name that isn't here was published later.
 #![expect(clippy::too_many_lines, reason = "a table")]
 
-use crate::platforms::google_ads::meaning::Meaning::{
+use crate::platforms::google_ads::meaning::ReasonMeaning::{
     self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
 };
 
@@ -25,7 +25,7 @@ const CONVERSION: &str = "Google rejected this conversion; a retry would not hel
 const ELSEWHERE: &str = "Google rejected this conversion for a reason that belongs to another of its products";
 
 /// `ErrorReason`: why a request was refused.
-pub(super) fn of_request(reason: &str) -> Option<(Meaning, &'static str)> {
+pub(super) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
         "ALREADY_EXISTS" => (Done, "Google already has it"),
         "RESOURCE_EXHAUSTED" => (Quota, "Quota exceeded; Adtrail resumes automatically"),
@@ -174,7 +174,7 @@ pub(super) fn of_request(reason: &str) -> Option<(Meaning, &'static str)> {
 }
 
 /// `ProcessingErrorReason`: why an accepted conversion was rejected later.
-pub(super) fn of_processing(reason: &str) -> Option<(Meaning, &'static str)> {
+pub(super) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
         "PROCESSING_ERROR_REASON_DUPLICATE_GCLID" | "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID" => {
             (Done, "Google already has it")

@@ -1,14 +1,15 @@
-//! What couldn't be finished when it came: the CRM is asked for what it left out, on the schedule or at the operator's
-//! word. By then the webhook is long committed, so a CRM that is down delays a match and loses nothing.
+//! Events and deals that couldn't be finished on arrival: looks up what the CRM left out, and matches again, on the
+//! schedule or for the operator. The webhook is committed by then, so a CRM that is down delays a match and loses
+//! nothing.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Came, Config, Outcome, Taken, locks_of, payload_hashes, take};
+use super::{Arrival, Config, EventOutcome, Processed, locks_of, payload_hashes, process};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
-use crate::crm::fetch_back::FetchError;
+use crate::crm::lookup::LookupError;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
 use crate::identity::Hash;
@@ -17,16 +18,16 @@ use crate::inbox::matching::{self, Waiting};
 use crate::locks;
 use crate::platforms::Plans;
 
-/// Events asked about together; CRMs allow some ten requests a second.
+/// Concurrent lookups; CRMs allow some ten requests a second.
 const TOGETHER: u16 = 5;
-/// Waiting deals looked at together: all of them may find their leads at once.
+/// Waiting deals per transaction: all of them may match at once.
 const PAGE: u16 = 500;
 
-/// What became of an event that was looked at again.
+/// The result of reading a stored event again.
 #[derive(Debug)]
 pub enum Resumed {
-    /// It was read, and came to this.
-    Taken(Taken),
+    /// It was processed.
+    Processed(Processed),
     /// It has to wait.
     Postponed {
         /// Why.
@@ -36,41 +37,41 @@ pub enum Resumed {
     },
 }
 
-/// Asks the CRMs about events that wait for it, until `end`. Answers how many are done.
+/// Looks up what events lack at their CRMs, until `end`. Returns how many are done.
 pub async fn fetch_due(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let mut done = 0;
     if config.sources.iter().all(|source| source.fetch.is_none()) {
         return Ok(done);
     }
-    // Sources whose CRM doesn't answer in this run: the others needn't wait for it.
-    let mut away: Vec<String> = Vec::new();
+    // Sources whose CRM is unavailable in this run: the others don't wait for it.
+    let mut unavailable: Vec<String> = Vec::new();
     while clock.now() < end {
         let now = clock.now();
-        let due = db.tx(async |tx| events::claim_received(tx, TOGETHER, &away, now).await).await?;
+        let due = db.tx(async |tx| events::claim_received(tx, TOGETHER, &unavailable, now).await).await?;
         if due.is_empty() {
             break;
         }
         let resumed = try_join_all(due.iter().map(|kept| resume(db, clock, config, kept))).await?;
         for kept in &due {
             let of_source = || due.iter().zip(&resumed).filter(|(it, _)| it.source == kept.source).map(|(_, it)| it);
-            if away.contains(&kept.source) || of_source().any(|it| matches!(it, Resumed::Taken(_))) {
+            if unavailable.contains(&kept.source) || of_source().any(|it| matches!(it, Resumed::Processed(_))) {
                 continue;
             }
-            away.push(kept.source.clone());
+            unavailable.push(kept.source.clone());
             let asked_for = of_source().filter_map(|it| match it {
                 Resumed::Postponed { after, .. } => *after,
-                Resumed::Taken(_) => None,
+                Resumed::Processed(_) => None,
             });
             if let Some(after) = asked_for.max() {
                 db.tx(async |tx| events::hold_back(tx, &kept.source, now + after).await).await?;
             }
         }
-        done += resumed.iter().filter(|it| matches!(it, Resumed::Taken(_))).count() as u64;
+        done += resumed.iter().filter(|it| matches!(it, Resumed::Processed(_))).count() as u64;
     }
     Ok(done)
 }
 
-/// Looks at an event again, by the declaration as it is now, and asks the CRM for what is missing.
+/// Reads an event again with the current declaration, and looks up what is missing.
 pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Result<Resumed, DbError> {
     let now = clock.now();
     let reading = match read_again(clock, config, kept).await {
@@ -81,22 +82,24 @@ pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Res
         }
     };
     if kept.is_taken && !matches!(reading.meaning, Meaning::Report(_)) {
-        let reason = "it was taken before, and that isn't undone: let the CRM report the deal as lost".to_owned();
+        let reason =
+            "it was processed before, and that can't be reverted: let the CRM report the deal as lost".to_owned();
         return Ok(Resumed::Postponed { reason, after: None });
     }
-    let taken = db.tx(async |tx| -> Result<_, DbError> {
+    let processed = db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &locks_of(&reading)).await?;
-        let came = Came { at: kept.received_at, is_known: kept.is_taken };
-        let taken = take(tx, config, reading, came, now).await?;
-        let event = taken.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
+        let arrival = Arrival { at: kept.received_at, is_known: kept.is_taken };
+        let processed = process(tx, config, reading, arrival, now).await?;
+        let event =
+            processed.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
         events::settle(tx, kept.id, &event, now).await?;
-        Ok(taken)
+        Ok(processed)
     });
-    Ok(match taken.await? {
-        Taken { outcome: Outcome::Received, .. } => {
-            Resumed::Postponed { reason: "the CRM has to be asked".into(), after: None }
+    Ok(match processed.await? {
+        Processed { outcome: EventOutcome::Received, .. } => {
+            Resumed::Postponed { reason: "its missing fields have to be looked up".into(), after: None }
         }
-        taken => Resumed::Taken(taken),
+        processed => Resumed::Processed(processed),
     })
 }
 
@@ -123,7 +126,7 @@ async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Readi
     let position = usize::try_from(kept.position).unwrap_or_default();
     let payload_hash = payload_hashes(&Hash::of(body), &items).into_iter().nth(position);
     let (Some(item), Some(payload_hash)) = (items.into_iter().nth(position), payload_hash) else {
-        return Err(Postponed::because("the declaration no longer finds it in its body: put items right"));
+        return Err(Postponed::because("the declaration no longer finds it in its body: fix items"));
     };
     let circumstances = Circumstances {
         received_at: kept.received_at,
@@ -135,24 +138,24 @@ async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Readi
     if matches!(reading.meaning, Meaning::Fetch) {
         reading = source.read(&fetched(source, item).await?, &circumstances);
     }
-    // What was said before says nothing new, unless it is read in another way now.
+    // The same content is a duplicate, unless it is read differently now: so it gets another hash.
     if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {
         deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), clock.now()));
     }
     Ok(reading)
 }
 
-/// The item, with what the CRM says.
+/// The item, with the result of the lookup.
 async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     let Some(fetch) = &source.fetch else {
-        return Err(Postponed::because(format!("{} has no fetch any more: declare it again", source.name)));
+        return Err(Postponed::because(format!("{} no longer declares fetch: declare it again", source.name)));
     };
     let fetched = match fetch.fetch(&item).await {
         Ok(fetched) => fetched,
-        // There is nothing more to learn. The deal is kept as it is, and the operator may say whose it is.
-        Err(FetchError::Gone { .. }) => json!({"emails": [], "phones": []}),
-        Err(FetchError::Later { reason, after }) => return Err(Postponed { reason, after }),
-        Err(FetchError::Refused { reason }) => return Err(Postponed::because(reason)),
+        // Nothing more can be found. The deal is kept without a person, and the operator can assign it to a lead.
+        Err(LookupError::Gone { .. }) => json!({"emails": [], "phones": []}),
+        Err(LookupError::Later { reason, after }) => return Err(Postponed { reason, after }),
+        Err(LookupError::Refused { reason }) => return Err(Postponed::because(reason)),
     };
     if let Value::Object(fields) = &mut item {
         fields.insert("fetched".into(), fetched);
@@ -160,8 +163,8 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     Ok(item)
 }
 
-/// Looks at every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
-/// this is the guarantee. Answers how many found their lead.
+/// Matches every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
+/// this is the guarantee. Returns how many were matched.
 pub async fn rematch(db: &Db, clock: &Clock, plans: &Plans, end: DateTime<Utc>) -> Result<u64, DbError> {
     let (mut matched, mut after) = (0, None);
     while clock.now() < end {

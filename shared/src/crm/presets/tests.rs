@@ -17,7 +17,7 @@ fn read(source: &Source, item: &Value) -> Reading {
 }
 
 fn sample_items(name: &str) -> (Source, Vec<Value>) {
-    let source = Sources::ready(name, &|_| None).unwrap();
+    let source = Sources::preset(name, &|_| None).unwrap();
     let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
     (source, items)
 }
@@ -149,7 +149,7 @@ fn another_amount_of_a_hubspot_deal_counts_once_it_was_won() {
 
 #[test]
 fn deals_of_two_crms_are_set_apart_by_a_prefix() {
-    let toml = "[hubspot]\nready = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
+    let toml = "[hubspot]\npreset = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
     let sources = Sources::parse(toml, &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
     let source = sources.get("hubspot").unwrap();
     let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap();

@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::api::Api;
-use super::{FetchError, Reachable, id};
+use super::api::CrmApi;
+use super::{LookupError, Reachable, id};
 
-pub(super) async fn fetch(api: &Api, item: &Value) -> Result<Value, FetchError> {
+pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
     let event = &item["event"];
     let lead_id = id(&event["data"]["lead_id"]).or_else(|| id(&event["lead_id"]));
     let lead_id = lead_id.ok_or_else(|| api.no_id("/event/lead_id"))?;

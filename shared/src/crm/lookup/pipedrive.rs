@@ -5,10 +5,10 @@
 
 use serde_json::{Value, json};
 
-use super::api::Api;
-use super::{FetchError, Reachable, id};
+use super::api::CrmApi;
+use super::{LookupError, Reachable, id};
 
-pub(super) async fn fetch(api: &Api, item: &Value) -> Result<Value, FetchError> {
+pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
     let person = match &item["data"]["person_id"] {
         Value::Null => Value::Null,
         // API v1, and webhooks like it, wrap the id.

@@ -5,14 +5,14 @@
 
 use serde_json::{Value, json};
 
-use super::api::Api;
-use super::{FetchError, MOST, Reachable, id};
+use super::api::CrmApi;
+use super::{LookupError, MOST, Reachable, id};
 
 /// The last is the operator's own, if they have made it; HubSpot passes over names that it doesn't know.
 const DEAL_PROPERTIES: &str =
     "amount,deal_currency_code,dealstage,pipeline,closedate,hs_deal_stage_probability,adtrail_lead_id";
 
-pub(super) async fn fetch(api: &Api, item: &Value) -> Result<Value, FetchError> {
+pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
     let deal_id = id(&item["objectId"]).ok_or_else(|| api.no_id("/objectId"))?;
     let path = format!("/crm/v3/objects/deals/{deal_id}?properties={DEAL_PROPERTIES}&associations=contacts");
     let deal = api.get(&path, &format!("deal {deal_id}")).await?;

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::crm::ready;
+use shared::crm::presets;
 use shared::db::{Db, DbError};
 use shared::inbox::listing::{self, ListedEntry, ListedState};
 use shared::inbox::matching;
@@ -88,7 +88,7 @@ async fn without_crms(stage: &Stage) -> Stage {
 
 impl Asked {
     async fn send_sample(&self, stage: &Stage) -> Answer {
-        stage.webhook(self.source, ready::sample(self.source).unwrap().body.to_owned()).await
+        stage.webhook(self.source, presets::sample(self.source).unwrap().body.to_owned()).await
     }
 
     /// The nth address of its deal's person.
@@ -263,9 +263,9 @@ async fn a_crm_that_is_away_delays_a_match_and_loses_nothing(pool: PgPool) {
 
     let failures: [(&Stage, u16, Option<u32>, Reason); 4] = [
         (&stage, 503, None, |it| format!("{} answered with 503", it.name)),
-        (&stage, 429, Some(2_400), |it| format!("{} wants fewer requests", it.name)),
+        (&stage, 429, Some(2_400), |it| format!("{} limits the rate of requests", it.name)),
         (&nowhere, 0, None, |it| format!("{} can't be reached", it.name)),
-        (&stage, 401, None, |it| format!("{} doesn't know the token in {}", it.name, it.token)),
+        (&stage, 401, None, |it| format!("{} rejects the token in {}", it.name, it.token)),
     ];
     for (n, (uploader, status, retry_after, reason)) in (1_i32..).zip(failures) {
         fail(&stage, status, retry_after);
@@ -418,7 +418,7 @@ async fn a_crm_that_stays_away_for_ninety_days_is_given_up_visibly(pool: PgPool)
     assert_eq!(stage.health().await["inbox"]["expired"], 0);
 }
 
-/// A CRM that has enough is left in peace, however many events wait for it; the others' don't wait with them.
+/// A CRM that has enough is not asked again, however many events wait for it; the others' don't wait with them.
 #[sqlx::test(migrations = "../migrations")]
 async fn one_crm_that_is_away_holds_up_neither_itself_nor_the_others(pool: PgPool) {
     let stage = begin(&pool).await;

@@ -9,18 +9,18 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use super::{Crm, FetchError};
+use super::{Crm, LookupError};
 
-/// Somebody's run waits for it.
+/// The timeout of a request: the uploader's run waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest answer in bytes. Those that are asked for have some thousand.
+/// The largest response in bytes. Expected ones have a few thousand.
 const LARGEST_ANSWER: usize = 1024 * 1024;
-/// A deal shall not wait for days because of one header.
+/// The longest `Retry-After` that is respected, so that one header can't delay a deal for days.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
 
 /// A CRM's API with the token for it.
 #[derive(Clone, Debug)]
-pub(super) struct Api {
+pub(super) struct CrmApi {
     pub crm: Crm,
     /// Scheme and host.
     pub url: String,
@@ -31,12 +31,12 @@ pub(super) struct Api {
     patience: Duration,
 }
 
-impl Api {
+impl CrmApi {
     /// # Errors
-    /// When the token fits no header, or TLS can't be set up.
+    /// If the token isn't valid in a header, or TLS can't be set up.
     pub(super) fn new(crm: Crm, url: &str, setting: &str, token: &str) -> Result<Self, String> {
         if token.is_empty() || !token.bytes().all(|c| c.is_ascii_graphic()) {
-            return Err(format!("{setting} is no token. Set it to {}", crm.token_origin()));
+            return Err(format!("{setting} is not a valid token. Set it to {}", crm.token_origin()));
         }
         let (name, value) = match crm {
             Crm::Hubspot => (AUTHORIZATION, format!("Bearer {token}")),
@@ -56,28 +56,28 @@ impl Api {
         })
     }
 
-    /// Reads a record, which `record` names for people. One that isn't there is [`FetchError::Gone`].
-    pub(super) async fn get(&self, path: &str, record: &str) -> Result<Value, FetchError> {
+    /// Reads a record; `record` is its name in error messages. If it doesn't exist: [`LookupError::Gone`].
+    pub(super) async fn get(&self, path: &str, record: &str) -> Result<Value, LookupError> {
         let response = self.send(self.http.get(format!("{}{path}", self.url))).await?;
         if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
-            let reason = format!("{} has no {record}, or no longer.", self.crm.name());
-            return Err(FetchError::Gone { reason });
+            let reason = format!("{} has no {record}, or it was deleted.", self.crm.name());
+            return Err(LookupError::Gone { reason });
         }
         self.read(response).await
     }
 
     /// Reads records that the body names.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, FetchError> {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, LookupError> {
         let response = self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await?;
         self.read(response).await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, FetchError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, LookupError> {
         let (name, value) = self.credentials.clone();
         request.header(name, value).timeout(self.patience).send().await.map_err(|error| self.unreachable(error))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Value, FetchError> {
+    async fn read(&self, mut response: Response) -> Result<Value, LookupError> {
         if !response.status().is_success() {
             return Err(self.refusal(response.status(), retry_after(response.headers())));
         }
@@ -91,50 +91,49 @@ impl Api {
         serde_json::from_slice(&body).map_err(|_| self.unreadable())
     }
 
-    fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> FetchError {
+    fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> LookupError {
         let Self { crm, setting, .. } = self;
         let name = crm.name();
         match status.as_u16() {
-            401 => FetchError::Refused {
-                reason: format!("{name} doesn't know the token in {setting}. Set it to {}.", crm.token_origin()),
+            401 => LookupError::Refused {
+                reason: format!("{name} rejects the token in {setting}. Set it to {}.", crm.token_origin()),
             },
-            403 => FetchError::Refused {
-                reason: format!("{name} doesn't let the token in {setting} read this. {}.", crm.permission()),
+            403 => LookupError::Refused {
+                reason: format!("{name} denies the token in {setting} access to this record. {}.", crm.permission()),
             },
-            300..=399 => FetchError::Refused {
-                reason: format!("{name} is elsewhere: it answered with a redirect. Set url to where its API is."),
+            300..=399 => LookupError::Refused {
+                reason: format!("{name} answered with a redirect. Set url to the address of its API."),
             },
-            429 => FetchError::Later {
-                reason: format!("{name} wants fewer requests. Adtrail asks again by itself."),
+            429 => LookupError::Later {
+                reason: format!("{name} limits the rate of requests. Adtrail retries by itself."),
                 after,
             },
-            code => FetchError::Later {
-                reason: format!("{name} answered with {code}. Adtrail asks again by itself."),
-                after,
-            },
+            code => {
+                LookupError::Later { reason: format!("{name} answered with {code}. Adtrail retries by itself."), after }
+            }
         }
     }
 
-    fn unreachable(&self, error: reqwest::Error) -> FetchError {
+    fn unreachable(&self, error: reqwest::Error) -> LookupError {
         let name = self.crm.name();
         let reason = if error.is_timeout() {
-            format!("{name} doesn't answer in time. Adtrail asks again by itself.")
+            format!("{name} didn't answer in time. Adtrail retries by itself.")
         } else {
-            format!("{name} can't be reached ({}). Adtrail asks again by itself.", error.without_url())
+            format!("{name} can't be reached ({}). Adtrail retries by itself.", error.without_url())
         };
-        FetchError::Later { reason, after: None }
+        LookupError::Later { reason, after: None }
     }
 
-    /// An answer that isn't shaped as the CRM's documentation says.
-    pub(super) fn unreadable(&self) -> FetchError {
-        let reason = format!("{} answered something unreadable. Adtrail asks again by itself.", self.crm.name());
-        FetchError::Later { reason, after: None }
+    /// An answer that doesn't have the documented shape.
+    pub(super) fn unreadable(&self) -> LookupError {
+        let reason = format!("{} sent an unreadable answer. Adtrail retries by itself.", self.crm.name());
+        LookupError::Later { reason, after: None }
     }
 
-    /// An item that has no id at `pointer`, or something that can't be one.
-    pub(super) fn no_id(&self, pointer: &str) -> FetchError {
-        let reason = format!("What came from {} has no id to ask by at {pointer}.", self.crm.name());
-        FetchError::Gone { reason }
+    /// The item has no valid id at `pointer`.
+    pub(super) fn no_id(&self, pointer: &str) -> LookupError {
+        let reason = format!("The webhook of {} has no valid id for the lookup at {pointer}.", self.crm.name());
+        LookupError::Gone { reason }
     }
 }
 
@@ -167,14 +166,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_waited_for_endlessly() {
-        // It takes the connection and never says a word.
+    async fn a_request_times_out() {
+        // It accepts the connection and never answers.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let api = Api::new(Crm::Close, &url, "CLOSE_API_KEY", "api_sesame").unwrap();
-        let api = Api { patience: Duration::from_millis(50), ..api };
+        let api = CrmApi::new(Crm::Close, &url, "CLOSE_API_KEY", "api_sesame").unwrap();
+        let api = CrmApi { patience: Duration::from_millis(50), ..api };
         let error = api.get("/api/v1/lead/lead_1/", "lead lead_1").await.unwrap_err();
-        let reason = "Close doesn't answer in time. Adtrail asks again by itself.";
-        assert_eq!(error, FetchError::Later { reason: reason.into(), after: None });
+        let reason = "Close didn't answer in time. Adtrail retries by itself.";
+        assert_eq!(error, LookupError::Later { reason: reason.into(), after: None });
     }
 }

@@ -1,8 +1,8 @@
-//! Asks a CRM for what its webhook left out.
+//! Looks up at a CRM what its webhook left out.
 //!
 //! The webhooks of HubSpot, Pipedrive and Close name a deal, a person or a lead, but no e-mail and no phone. Each
-//! adapter knows which requests find them. What they bring is put into the item at `/fetched`, so that a declaration
-//! can point at it.
+//! adapter knows which requests find them. The result is put into the item at `/fetched`, where a declaration can
+//! point.
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,20 +10,20 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use self::api::Api;
+use self::api::CrmApi;
 
 mod api;
 mod close;
 mod hubspot;
 mod pipedrive;
 
-/// How many e-mails, and how many phones, are taken over. A deal with more people is hardly about one of them.
+/// The maximum number of e-mails, and of phones, of a lookup.
 const MOST: usize = 20;
 
-/// What a source declares under `fetch`: which CRM is asked, and how.
+/// What a source declares under `fetch`: the CRM and its credentials.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Declared {
+pub enum DeclaredLookup {
     /// HubSpot, with the access token of a private app.
     Hubspot(Access),
     /// Pipedrive, with the API token of a user. Companies have an address of their own, such as
@@ -45,7 +45,7 @@ pub struct Access {
     url: Option<String>,
 }
 
-impl Declared {
+impl DeclaredLookup {
     fn parts(&self) -> (Crm, &Access) {
         match self {
             Self::Hubspot(access) => (Crm::Hubspot, access),
@@ -61,7 +61,7 @@ impl Declared {
     }
 }
 
-/// A token that was put where its setting's name belongs must not come out in an error.
+/// The name of a setting. A token that was put there instead must not appear in an error.
 fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
@@ -75,7 +75,7 @@ fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Erro
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = crate::outgoing::endpoint(&String::deserialize(deserializer)?)
         .map_err(|problem| D::Error::custom(format!("url {problem}")))?;
-    // A path would be put before the API's own and have every deal answered with 404.
+    // A path would be prepended to the API's own, and every lookup answered with 404.
     let host = url::Url::parse(&text).ok().filter(|url| {
         url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
     });
@@ -107,7 +107,7 @@ impl Crm {
         }
     }
 
-    /// Where a token comes from, as the second half of a sentence.
+    /// Where to get a token, as the second half of a sentence.
     fn token_origin(self) -> &'static str {
         match self {
             Self::Hubspot => {
@@ -121,7 +121,7 @@ impl Crm {
         }
     }
 
-    /// What to change when a token is known but may not read.
+    /// The fix if a token is valid but lacks a permission.
     fn permission(self) -> &'static str {
         match self {
             Self::Hubspot => {
@@ -134,14 +134,14 @@ impl Crm {
     }
 }
 
-/// Asks one CRM. Clones share its connections.
+/// Looks records up at one CRM. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct FetchBack(Api);
+pub struct Lookup(CrmApi);
 
-/// Why nothing was fetched. The reasons are for operators: no token, no address and no personal data is in them.
+/// Why a lookup failed. The reasons are for operators: they contain no token, no address and no personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// The CRM can't be reached, has no time, or answers something unreadable. Worth another try.
+pub enum LookupError {
+    /// The CRM is unavailable, limits the rate, or sent an unreadable answer: retry.
     #[error("{reason}")]
     Later {
         /// A sentence.
@@ -149,13 +149,13 @@ pub enum FetchError {
         /// How long the CRM asks us to wait, at most six hours.
         after: Option<TimeDelta>,
     },
-    /// The CRM doesn't let us in. Every item of the source meets the same until somebody does what the reason says.
+    /// The CRM denies access. Every lookup of the source fails until someone applies the fix.
     #[error("{reason}")]
     Refused {
         /// A sentence with the fix.
         reason: String,
     },
-    /// There is nothing to fetch, and it will stay so.
+    /// The record doesn't exist: don't retry.
     #[error("{reason}")]
     Gone {
         /// A sentence.
@@ -163,16 +163,16 @@ pub enum FetchError {
     },
 }
 
-impl FetchBack {
+impl Lookup {
     /// With the token that `secret` has under the declared name.
     ///
     /// # Errors
-    /// Without that setting, with one that can't be a token, or when TLS can't be set up.
-    pub fn new(declared: &Declared, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    /// If that setting is missing or isn't a valid token, or TLS can't be set up.
+    pub fn new(declared: &DeclaredLookup, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         let (crm, Access { token: setting, url }) = declared.parts();
         let url = url.as_deref().unwrap_or(crm.usual_url());
         let token = secret(setting).ok_or_else(|| format!("{setting} is missing. Set it to {}", crm.token_origin()))?;
-        Api::new(crm, url, setting, token.expose_secret()).map(Self)
+        CrmApi::new(crm, url, setting, token.expose_secret()).map(Self)
     }
 
     /// The names of the settings it took its secrets from.
@@ -181,21 +181,21 @@ impl FetchBack {
         [&self.0.setting]
     }
 
-    /// Whom it asks, for people: `HubSpot at https://api.hubapi.com`.
+    /// The CRM, for people: `HubSpot at https://api.hubapi.com`.
     #[must_use]
     pub fn asks(&self) -> String {
         format!("{} at {}", self.0.crm.name(), self.0.url)
     }
 
-    /// Asks for what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
+    /// Looks up what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
     /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal`
     /// and `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
     ///
     /// One request, two for HubSpot, of at most 10 seconds each.
     ///
     /// # Errors
-    /// See [`FetchError`].
-    pub async fn fetch(&self, item: &Value) -> Result<Value, FetchError> {
+    /// See [`LookupError`].
+    pub async fn fetch(&self, item: &Value) -> Result<Value, LookupError> {
         let Self(api) = self;
         match api.crm {
             Crm::Hubspot => hubspot::fetch(api, item).await,
@@ -238,10 +238,10 @@ mod tests {
 
     use super::*;
 
-    fn declared(toml: &str) -> Result<Declared, String> {
+    fn declared(toml: &str) -> Result<DeclaredLookup, String> {
         #[derive(Deserialize)]
         struct Source {
-            fetch: Declared,
+            fetch: DeclaredLookup,
         }
         toml::from_str(toml).map(|Source { fetch }| fetch).map_err(|error| error.to_string())
     }
@@ -251,9 +251,9 @@ mod tests {
         let declared = declared("[fetch]\nhubspot = { token = \"HUBSPOT_TOKEN\" }").unwrap();
         assert_eq!(declared.secrets(), ["HUBSPOT_TOKEN"]);
         let found = |name: &str| (name == "HUBSPOT_TOKEN").then(|| SecretString::from("pat-eu1-sesame"));
-        let fetch_back = FetchBack::new(&declared, &found).unwrap();
-        assert_eq!(fetch_back.secrets(), ["HUBSPOT_TOKEN"]);
-        assert!(!format!("{fetch_back:?}").contains("sesame"));
+        let lookup = Lookup::new(&declared, &found).unwrap();
+        assert_eq!(lookup.secrets(), ["HUBSPOT_TOKEN"]);
+        assert!(!format!("{lookup:?}").contains("sesame"));
     }
 
     #[test]
@@ -261,9 +261,9 @@ mod tests {
         for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
         {
             let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
-            let missing = FetchBack::new(&declared, &|_| None).unwrap_err();
+            let missing = Lookup::new(&declared, &|_| None).unwrap_err();
             assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
-            let broken = FetchBack::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
+            let broken = Lookup::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
             assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
         }
     }
@@ -290,7 +290,7 @@ mod tests {
     fn where_the_api_is_may_be_said() {
         let url = |access: &str| {
             let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
-            FetchBack::new(&declared, &|_| Some("t".into())).unwrap().0.url
+            Lookup::new(&declared, &|_| Some("t".into())).unwrap().0.url
         };
         assert_eq!(url(""), "https://api.pipedrive.com");
         assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "https://acme.pipedrive.com");
