@@ -9,15 +9,15 @@ use shared::settings::Values;
 use tokio::process::{Child, Command};
 
 use super::call::Call;
+use crate::functions::BINARIES;
 use crate::lambda_runtime::LambdaRuntime;
-use crate::server;
 
 /// Runs on a schedule; the others answer requests.
 pub const UPLOADER: &str = "upload-conversions";
 
 /// All binaries.
 pub fn functions() -> impl Iterator<Item = &'static str> {
-    server::BINARIES.iter().copied().chain([UPLOADER])
+    BINARIES.iter().copied().chain([UPLOADER])
 }
 
 /// A running binary.
