@@ -1,4 +1,4 @@
-//! The calls of `make bench`: two people's way from the first visit to a deal, with at least one step for each function.
+//! The calls of `make bench`: two people on their way from the first visit to a deal; at least one for each function.
 
 use lambda_http::http::StatusCode;
 
