@@ -42,5 +42,5 @@ bench: ## Round trips, latencies, memory and the queue
 	@cargo build --quiet --release --workspace
 	@cargo run --quiet --release --package dev -- bench
 
-build: ## The six functions as zips for Lambda (needs cargo-lambda)
+build: ## The functions as zips for Lambda (needs cargo-lambda)
 	cargo lambda build --release

@@ -23,6 +23,7 @@ mod round_trips;
 mod samples;
 mod sandbox;
 mod start;
+mod story;
 mod table;
 
 use call::Secrets;

@@ -2,52 +2,77 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use shared::App;
 use shared::clock::Clock;
 use shared::db::Db;
+use shared::http::Endpoint;
 use shared::http::cors::Origins;
 use shared::intake;
 use shared::settings::{FromSettings, Settings};
 
-/// Declares the functions: each by the name of its crate, and what it reads from the settings.
+use crate::gateway::route;
+
+/// Declares the functions that answer requests: each by the name of its binary, its crate, and what it reads from the
+/// settings. The uploader answers none; it is there besides.
 macro_rules! functions {
-    ($($function:ident: $config:ty),+ $(,)?) => {
+    ($($binary:literal: $function:ident($config:ty)),+ $(,)?) => {
+        /// The binaries that answer requests.
+        pub const BINARIES: &[&str] = &[$($binary),+];
+
+        /// The endpoints of the HTTP contract, in the same order.
+        pub const ENDPOINTS: &[&Endpoint] = &[$(&$function::ENDPOINT),+];
+
         /// What all of them read from the settings.
         pub struct Config {
             origins: Origins,
-            $($function: $config),+
+            $($function: $config,)+
+            upload_conversions: upload_conversions::Config,
         }
 
         impl FromSettings for Config {
             fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
                 Self {
                     origins: Origins::from_settings(settings, clock),
-                    $($function: <$config>::from_settings(settings, clock)),+
+                    $($function: <$config>::from_settings(settings, clock),)+
+                    upload_conversions: upload_conversions::Config::from_settings(settings, clock),
                 }
             }
         }
 
         /// Each with its own app, as on Lambda.
         pub struct Functions {
-            pub origins: Origins,
-            $(pub $function: App<$config>),+
+            origins: Origins,
+            $(pub $function: App<$config>,)+
+            pub upload_conversions: App<upload_conversions::Config>,
         }
 
         impl From<App<Config>> for Functions {
             fn from(App { config, db, clock }: App<Config>) -> Self {
-                Self { origins: config.origins, $($function: app(config.$function, &db, &clock)),+ }
+                Self {
+                    origins: config.origins,
+                    $($function: app(config.$function, &db, &clock),)+
+                    upload_conversions: app(config.upload_conversions, &db, &clock),
+                }
+            }
+        }
+
+        impl Functions {
+            /// Every endpoint at its path.
+            pub fn routes(&'static self) -> Router {
+                Router::new()
+                    $(.merge(route(&self.origins, &self.$function, &$function::ENDPOINT, $function::handle)))+
             }
         }
     };
 }
 
 functions! {
-    track_visit: track_visit::Config,
-    track_event: (),
-    create_lead: create_lead::Config,
-    crm_conversion: intake::Config,
-    tracking_health: tracking_health::Config,
-    upload_conversions: upload_conversions::Config,
+    "track-visit": track_visit(track_visit::Config),
+    "track-event": track_event(()),
+    "create-lead": create_lead(create_lead::Config),
+    "crm-conversion": crm_conversion(intake::Config),
+    "tracking-health": tracking_health(tracking_health::Config),
 }
 
 fn app<C>(config: C, db: &Arc<Db>, clock: &Clock) -> App<C> {

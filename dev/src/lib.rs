@@ -4,6 +4,7 @@ pub mod bench;
 pub mod crm;
 pub mod demo;
 pub mod functions;
+mod gateway;
 pub mod lambda_runtime;
 pub mod rows;
 pub mod server;

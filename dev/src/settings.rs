@@ -52,7 +52,7 @@ const ADJUSTABLE: [&str; 8] = [
     "PHONE_DEFAULT_REGION",
 ];
 
-/// Everything the six functions ask for, against this database and the sandbox Google at this URL.
+/// Everything the functions ask for, against this database and the sandbox Google at this URL.
 #[must_use]
 pub fn values(database_url: &str, google_url: &str) -> Values {
     let account = GoogleAccount::dev();

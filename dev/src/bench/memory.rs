@@ -1,11 +1,11 @@
 //! What a sandbox holds in memory: the real binaries after a day's work.
 
+use anyhow::Context;
 use futures_util::future::try_join_all;
-use serde_json::json;
 
 use super::Bench;
-use super::call::{Call, Person};
 use super::sandbox::{Sandbox, functions};
+use super::story::story;
 use super::table::Table;
 
 const EARLY: usize = 200;
@@ -32,18 +32,8 @@ async fn grow(bench: &Bench, function: &'static str) -> anyhow::Result<(&'static
     let mut sandbox = Sandbox::start(&bench.binaries, function, &settings).await?;
     let mut resident = [None; 3];
     for request in 1..=LATE {
-        let person = Person::new();
-        match function {
-            "track-visit" => sandbox.call(&person.visit()).await?,
-            "track-event" => sandbox.call(&person.event()).await?,
-            "create-lead" => sandbox.call(&person.lead()).await?,
-            "crm-conversion" => {
-                let status = lambda_http::http::StatusCode::ACCEPTED;
-                sandbox.call(&person.deal(&bench.secrets).expecting(status)).await?;
-            }
-            "tracking-health" => sandbox.call(&Call::health(&bench.secrets)).await?,
-            _ => drop(sandbox.invoke(json!({})).await?),
-        }
+        let step = story(&bench.secrets).into_iter().find(|step| step.function == function);
+        sandbox.run(step.context(function)?.call.as_ref()).await?;
         let reading = [1, EARLY, LATE].into_iter().position(|at| at == request);
         if let Some(reading) = reading {
             resident[reading] = sandbox.resident_kb().map(|kb| f64::from(kb) / 1024.0);

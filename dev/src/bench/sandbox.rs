@@ -4,20 +4,20 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::settings::Values;
 use tokio::process::{Child, Command};
 
 use super::call::Call;
+use crate::functions::BINARIES;
 use crate::lambda_runtime::LambdaRuntime;
-use crate::server;
 
 /// Runs on a schedule; the others answer requests.
 pub const UPLOADER: &str = "upload-conversions";
 
 /// All binaries.
 pub fn functions() -> impl Iterator<Item = &'static str> {
-    server::BINARIES.iter().copied().chain([UPLOADER])
+    BINARIES.iter().copied().chain([UPLOADER])
 }
 
 /// A running binary.
@@ -39,11 +39,12 @@ impl Sandbox {
         Ok(Self { function, process, runtime })
     }
 
-    /// Hands the call to the function and checks the answer.
+    /// Hands the call to the function and checks the answer; without one, runs it as the schedule does.
     ///
     /// # Errors
     /// When the function ends, fails, or answers otherwise.
-    pub async fn call(&mut self, call: &Call) -> anyhow::Result<()> {
+    pub async fn run(&mut self, call: Option<&Call>) -> anyhow::Result<()> {
+        let Some(call) = call else { return self.invoke(json!({})).await.map(drop) };
         let answer = self.invoke(call.event()).await?;
         call.check(answer["statusCode"].as_u64(), answer["body"].as_str().unwrap_or_default())
     }

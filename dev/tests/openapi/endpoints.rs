@@ -41,7 +41,7 @@ fn line(method: &str, path: &str, for_browsers: bool, limit: Option<u64>) -> Str
 
 #[cfg(test)]
 mod tests {
-    use dev::server::ENDPOINTS;
+    use dev::functions::ENDPOINTS;
     use serde_json::{Value, json};
 
     use super::*;
