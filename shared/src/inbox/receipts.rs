@@ -1,4 +1,4 @@
-//! What arrived: every body whose sender is authenticated, byte for byte.
+//! Authenticated webhooks: every body, byte for byte.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -20,11 +20,11 @@ pub struct WebhookReceipt<'a> {
     pub headers: &'a Value,
     /// How the sender was authenticated.
     pub verified_by: &'a str,
-    /// The setting whose secret fitted.
+    /// The setting whose secret matched.
     pub verified_with: &'a str,
 }
 
-/// Keeps a body, once. Answers its id.
+/// Stores a body, once. Returns its id.
 pub async fn keep(tx: &mut Tx, receipt: &WebhookReceipt<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let id = sqlx::query_scalar!(
         "-- inbox::receipts::keep

@@ -1,4 +1,5 @@
-//! Which open rows nobody is to send any more. Claims close what expires, but never see what waits for consent.
+//! Closes open rows that no longer need to be sent. A claim closes what expires, but doesn't see what is held for
+//! consent.
 
 use chrono::{DateTime, Utc};
 
@@ -6,9 +7,8 @@ use super::breaker;
 use crate::db::{DbError, Tx};
 use crate::platforms::Plans;
 
-/// Closes open rows that are moot: of deals that were lost before a platform accepted them, corrections of what the
-/// platform refused, and those that waited for consent until nothing of them counted. Then ends the pauses of
-/// platforms that nothing waits for.
+/// Closes open rows of deals that were lost before a platform accepted them, corrections of what the platform refused,
+/// and those held for consent until neither click nor lead counted. Then ends the pauses of lanes without open rows.
 pub async fn close_moot(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
     close_lost(tx, now).await?;
     close_corrections_of_refused(tx, now).await?;
