@@ -16,6 +16,8 @@ use crate::crm::rules::{Amount, Conditions, Rule, RuleOutcome};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme]")]
 pub(in crate::crm) struct DeclaredSource {
+    /// It was `ready` at first, and declarations in use say so.
+    #[serde(alias = "ready")]
     pub preset: Option<Spanned<String>>,
     pub body: Option<BodyEncoding>,
     pub items: Option<Spanned<Pointer>>,

@@ -55,7 +55,7 @@ fn a_ready_declaration_is_all_that_a_source_needs() {
 
 #[test]
 fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
-    let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
+    let toml = "[hubspot]\nready = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
     let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
     assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
@@ -95,7 +95,7 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
         ("[acme]", "[acme", 1, ""),
         ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
-        ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `preset`, `body`"),
+        ("[acme]", "[acme]\nbodi = \"form\"", 2, "expected one of `preset`, `ready`, `body`"),
         ("[acme]", "[acme]\nbody = \"xml\"", 2, "expected `json` or `form`"),
         ("[acme]", "[acme]\nstrict = \"yes\"", 2, "expected a boolean"),
         ("[acme]", "[acme]\npreset = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
