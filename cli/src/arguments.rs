@@ -41,7 +41,7 @@ pub(crate) enum CrmCommand {
     #[command(after_help = "Example:\n  adtrail crm sources")]
     Sources {
         /// Lists the presets instead; a source starts from one with preset = "NAME"
-        #[arg(long)]
+        #[arg(long, alias = "ready")]
         presets: bool,
     },
     /// Tests a webhook without storing anything

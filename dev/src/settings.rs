@@ -82,12 +82,12 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
 /// Every preset as it is, with secrets; those with lookups use the sandbox at this URL.
 #[must_use]
 pub fn crms(crm_url: &str) -> Values {
-    let sources = ready_sources(crm_url);
+    let sources = preset_sources(crm_url);
     let settings = CRM_SECRETS.into_iter().chain([("CRM_SOURCES", sources.as_str())]);
     settings.map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
 }
 
-fn ready_sources(crm_url: &str) -> String {
+fn preset_sources(crm_url: &str) -> String {
     let fetches = [
         ("hubspot-app", "hubspot", "HUBSPOT_ACCESS_TOKEN"),
         ("pipedrive", "pipedrive", "PIPEDRIVE_API_TOKEN"),

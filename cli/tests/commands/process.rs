@@ -16,6 +16,7 @@ fn a_process_ends_as_its_command_does() {
     for (arguments, code, has_answer) in [
         (&["--json", "crm", "sources"][..], 0, true),
         (&["crm", "sources", "--presets", "--json"], 0, true),
+        (&["crm", "sources", "--ready", "--json"], 0, true),
         (&["--json", "crm", "test", "acme", &body], 1, true),
         (&["--json", "crm", "sign", "nobody"], 1, false),
         (&["--json", "inbox", "list"], 1, false),

@@ -54,8 +54,7 @@ struct Answer {
 /// Stores the lead once per transaction id, and in the same transaction matches the waiting deals of the same person.
 ///
 /// # Errors
-/// 400 when the body is wrong, 409 when the transaction id is in use, 503 when the database is
-/// unavailable.
+/// 400 when the body is wrong, 409 when the transaction id is in use, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let lead = parse(app, &request)?;
     let created = app

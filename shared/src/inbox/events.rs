@@ -1,7 +1,6 @@
 //! The events of a webhook's body, and the outcome of each.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
@@ -12,8 +11,7 @@ const LEASE: TimeDelta = TimeDelta::minutes(5);
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// The outcome of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Encode)]
 #[sqlx(rename_all = "snake_case")]
 pub enum EventState {
     /// What the CRM left out has to be looked up.

@@ -59,7 +59,7 @@ async fn close_without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -
         "-- queue::closing::close_without_consent
         update public.conversion_queue q
         set status = 'dead_letter', dead_lettered_at = $1, last_error_code = 'expired',
-            last_error = 'Nothing is left that counts, and consent was never stated.',
+            last_error = 'Its click and its lead are too old to count, and consent was never stated.',
             locked_until = null, lock_token = null
         from unnest($2::text[], $3::timestamptz[], $4::timestamptz[]) as p (platform, clicks_since, leads_since),
             public.conversions c, public.leads l

@@ -40,7 +40,7 @@ fn the_default_source_is_always_there() {
 }
 
 #[test]
-fn a_ready_declaration_is_all_that_a_source_needs() {
+fn a_preset_is_all_that_a_source_needs() {
     for name in presets::names().filter(|name| *name != DEFAULT) {
         let toml = format!("[my-crm]\npreset = \"{name}\"");
         let sources = Sources::parse(&toml, &any).unwrap();
@@ -54,8 +54,14 @@ fn a_ready_declaration_is_all_that_a_source_needs() {
 }
 
 #[test]
-fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
-    let toml = "[hubspot]\nready = \"hubspot-workflow\"";
+fn the_first_name_of_the_key_still_names_a_preset() {
+    let sources = Sources::parse("[acme]\nready = \"zapier\"", &any).unwrap();
+    assert_eq!(sources.get("acme").unwrap().preset.as_deref(), Some("zapier"));
+}
+
+#[test]
+fn of_a_presets_schemes_one_must_have_its_secret() {
+    let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
     let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
     assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
@@ -66,7 +72,7 @@ fn of_a_ready_declarations_schemes_one_must_have_its_secret() {
 }
 
 #[test]
-fn what_an_operator_declares_replaces_the_ready_key_by_key() {
+fn what_an_operator_declares_replaces_the_preset_key_by_key() {
     let toml = r#"
         [pipedrive]
         preset = "pipedrive"
