@@ -38,7 +38,7 @@ pub struct Reading {
     pub event_id: Option<String>,
     /// The deal it is about, if that can be read.
     pub crm_deal_id: Option<String>,
-    /// The rule that holds, for people: `rule 2: status = won`.
+    /// The rule that matches, for people: `rule 2: status = won`.
     pub rule: Option<String>,
     /// What it means.
     pub meaning: Meaning,
@@ -97,7 +97,7 @@ impl Source {
         let meaning = match chosen {
             _ if only == Held::No => Meaning::Ignored(self.only.failing(&self.fields, item)),
             None if !self.strict => {
-                Meaning::Ignored(format!("no rule holds: {}", rules::said(&self.rules, &self.fields, item)))
+                Meaning::Ignored(format!("no rule matches: {}", rules::said(&self.rules, &self.fields, item)))
             }
             Some((at, Rule { when, conversion: RuleOutcome::Ignore, .. }, _)) if !is_open => {
                 Meaning::Ignored(format!("rule {} ignores it: {when}", at + 1))

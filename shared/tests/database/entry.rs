@@ -108,7 +108,7 @@ async fn the_stages_of_a_deal_are_entries_of_their_own_the_oldest_first(pool: Pg
 #[sqlx::test(migrations = "../migrations")]
 async fn events_that_never_became_a_deal_are_entries_of_their_own(pool: PgPool) {
     let app = app(&pool);
-    let ignored = event(&pool, &json!({"state": "ignored", "reason": "no rule holds: stage = new"}), 20).await;
+    let ignored = event(&pool, &json!({"state": "ignored", "reason": "no rule matches: stage = new"}), 20).await;
     let expired = event(&pool, &json!({"state": "expired"}), 19).await;
     let unreadable = event(&pool, &json!({"state": "rejected", "reason": "none", "crm_deal_id": null}), 18).await;
     execute(&pool, "update public.inbox_receipts set body = null where received_at = '2026-11-19T12:00:00Z'").await;
@@ -172,7 +172,7 @@ async fn every_state_is_listed_by_its_name(pool: PgPool) {
     deal(&pool, "closed", 20).await;
     deal(&pool, "qualified", 19).await;
     execute(&pool, "update public.inbox set state = 'expired' where conversion_type = 'qualified'").await;
-    event(&pool, &json!({"state": "ignored", "reason": "no rule holds"}), 18).await;
+    event(&pool, &json!({"state": "ignored", "reason": "no rule matches"}), 18).await;
     event(&pool, &json!({"state": "rejected", "reason": "invalid"}), 17).await;
     event(&pool, &json!({"state": "received", "fetch_due_at": start()}), 16).await;
     event(&pool, &json!({"state": "taken"}), 15).await;

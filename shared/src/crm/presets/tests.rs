@@ -96,13 +96,13 @@ fn other_stages_of_the_samples_mean_what_they_say() {
             &[("/event/data/status_type", json!("active")), ("/event/data/status_label", json!("Demo Completed"))],
             "Qualified",
         ),
-        ("close", &[("/event/data/status_type", json!("active"))], "no rule holds: stage = Won, status = active"),
-        ("close", &[("/event/object_type", json!("lead"))], "only /event/object_type = opportunity is taken"),
+        ("close", &[("/event/data/status_type", json!("active"))], "no rule matches: stage = Won, status = active"),
+        ("close", &[("/event/object_type", json!("lead"))], "only /event/object_type = opportunity is processed"),
         ("gohighlevel", &[("/status", json!("abandoned"))], "Lost"),
         ("gohighlevel", &[("/status", json!("open")), ("/pipleline_stage", json!("Qualified"))], "Qualified"),
         ("hubspot-app", &[("/propertyValue", json!("closedlost"))], "Lost"),
         ("hubspot-app", &[("/propertyValue", json!("qualifiedtobuy"))], "Qualified"),
-        ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "no rule holds"),
+        ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "no rule matches"),
         ("hubspot-app", &[("/subscriptionType", json!("deal.creation"))], "only /subscriptionType"),
         ("hubspot-workflow", &[("/properties/dealstage/value", json!("closedlost"))], "Lost"),
         ("hubspot-workflow", &[("/properties/dealstage", json!("contractsent"))], "Qualified"),
@@ -113,7 +113,7 @@ fn other_stages_of_the_samples_mean_what_they_say() {
         (
             "pipedrive",
             &[("/data/status", json!("open")), ("/data/stage_id", json!(1))],
-            "no rule holds: stage = 1, status = open",
+            "no rule matches: stage = 1, status = open",
         ),
         ("salesforce-flow", &[("/IsWon", json!(false))], "Lost"),
         (
@@ -122,7 +122,7 @@ fn other_stages_of_the_samples_mean_what_they_say() {
             "Qualified",
         ),
         ("standard-webhooks", &[("/type", json!("deal.refunded"))], "Lost"),
-        ("zapier", &[("/conversion_type", json!("won"))], "no rule holds: stage = won"),
+        ("zapier", &[("/conversion_type", json!("won"))], "no rule matches: stage = won"),
         ("zoho", &[("/stage", json!("Closed Lost"))], "Lost"),
     ];
     for (name, changes, means) in cases {

@@ -10,7 +10,7 @@ fn secret(setting: &str) -> Option<SecretString> {
     (!setting.ends_with("_PREVIOUS")).then(|| SecretString::from("0123456789abcdef0123456789abcdef"))
 }
 
-/// A source with these fields and rules, and with what else is said of it.
+/// A source with these fields and rules, and with further settings.
 fn source(more: &str, fields: &str, rules: &str) -> Source {
     let toml = format!(
         "[acme]\n{more}\n[[acme.auth]]\nbearer = {{ secret = \"ACME_TOKEN\" }}\n[acme.fields]\ndeal_id = \"/id\"\n{fields}\n{rules}"
@@ -54,7 +54,7 @@ fn worth(deal: &Deal) -> Option<(f64, &str)> {
 }
 
 #[test]
-fn the_first_rule_that_holds_decides() {
+fn the_first_rule_that_matches_decides() {
     let rules = r#"
         [[acme.rules]]
         when = { status = "deleted" }
@@ -91,7 +91,7 @@ fn the_first_rule_that_holds_decides() {
     }
     let nothing = read(&source, &json!({"id": 7, "status": "open", "pipeline": 4}));
     let Meaning::Ignored(why) = nothing.meaning else { panic!("{nothing:?}") };
-    assert_eq!(why, "no rule holds: status = open, pipeline = 4, /refunded is absent, /tags is absent");
+    assert_eq!(why, "no rule matches: status = open, pipeline = 4, /refunded is absent, /tags is absent");
     assert_eq!((nothing.rule, nothing.crm_deal_id.as_deref()), (None, Some("7")));
 }
 
@@ -99,8 +99,8 @@ fn the_first_rule_that_holds_decides() {
 fn items_of_another_kind_are_ignored() {
     let source = source("only = { \"/entity\" = [\"deal\", \"opportunity\"] }", "", ALWAYS);
     assert_eq!(deal(&source, &json!({"id": 7, "entity": "deal"})).crm_deal_id, "7");
-    let Meaning::Ignored(why) = read(&source, &json!({"entity": "person"})).meaning else { panic!("is taken") };
-    assert_eq!(why, "only /entity = deal or opportunity is taken; /entity = person");
+    let Meaning::Ignored(why) = read(&source, &json!({"entity": "person"})).meaning else { panic!("not ignored") };
+    assert_eq!(why, "only /entity = deal or opportunity is processed; /entity = person");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn what_the_webhook_leaves_out_is_fetched_only_when_it_matters() {
     assert!(must_fetch(&with(json!({"email": null}))) && must_fetch(&with(json!({"value": null}))));
     assert!(must_fetch(&with(json!({"status": "changed"}))), "a condition can't be answered yet");
     assert!(!must_fetch(&with(json!({"status": "lost", "email": null}))), "nobody needs the person");
-    assert!(!must_fetch(&with(json!({"status": "open", "email": null}))), "no rule can hold");
+    assert!(!must_fetch(&with(json!({"status": "open", "email": null}))), "no rule can match");
     assert_eq!(refused(&source, &with(json!({"id": null, "email": null})))[0].0, "/id");
 
     let fetched = with(

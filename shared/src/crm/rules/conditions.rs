@@ -61,7 +61,7 @@ impl Subject {
         matches!(self, Self::At(_)) || self.field(fields).is_some()
     }
 
-    /// The pointer that a refusal names.
+    /// The pointer to name in an error.
     pub fn pointer<'a>(&'a self, fields: &'a DeclaredFields) -> &'a str {
         match self {
             Self::At(pointer) => pointer.as_str(),
@@ -83,7 +83,7 @@ impl Subject {
         }
     }
 
-    /// What it is in this item, for people.
+    /// Its value in this item, for people.
     pub fn said(&self, fields: &DeclaredFields, item: &Value) -> String {
         let value = self.find(fields, item).map(|value| texts(&value).join(", "));
         match value {
@@ -101,16 +101,16 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Does a condition hold?
+/// Does a condition match?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::crm) enum Held {
     Yes,
-    /// It is about something that is still to be fetched.
+    /// Unknown until the missing fields are fetched.
     OnceFetched,
     No,
 }
 
-/// Conditions that hold together.
+/// Conditions that must all match.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(in crate::crm) struct Conditions(BTreeMap<Subject, Wanted>);
@@ -124,7 +124,7 @@ impl Conditions {
         self.subjects().any(|subject| matches!(subject, Subject::At(pointer) if pointer.is_in_fetched()))
     }
 
-    /// The values of which one must be there.
+    /// The values of which one must be present.
     pub fn wanted(&self, subject: &Subject) -> &[String] {
         self.0.get(subject).map_or(&[], |wanted| &wanted.0)
     }
@@ -138,11 +138,11 @@ impl Conditions {
         self.0.iter().map(one).max().unwrap_or(Held::Yes)
     }
 
-    /// The first of them that doesn't hold, for people.
+    /// The first condition that does not match, for people.
     pub fn failing(&self, fields: &DeclaredFields, item: &Value) -> String {
         let fails = |(subject, wanted): (&Subject, &Wanted)| match subject.find(fields, item) {
             Some(value) if wanted.include(&value) => None,
-            _ => Some(format!("only {subject} = {} is taken; {}", either(&wanted.0), subject.said(fields, item))),
+            _ => Some(format!("only {subject} = {} is processed; {}", either(&wanted.0), subject.said(fields, item))),
         };
         self.0.iter().find_map(fails).unwrap_or_default()
     }
@@ -166,7 +166,7 @@ pub(super) fn either(words: &[String]) -> String {
     }
 }
 
-/// The values of which one must be there.
+/// The values of which one must be present.
 #[derive(Debug)]
 struct Wanted(Vec<String>);
 
@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for Wanted {
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Wanted, E> {
                 if text.trim().is_empty() {
-                    return Err(E::custom("an empty text never holds: it is as good as absent"));
+                    return Err(E::custom("an empty text never matches: it counts as absent"));
                 }
                 Ok(Wanted(vec![text.trim().into()]))
             }

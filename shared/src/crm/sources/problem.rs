@@ -104,7 +104,7 @@ fn without_text(message: &str) -> String {
         return "there can be several of these: write the name in double brackets, such as [[acme.auth]]".into();
     }
     if message == "missing field `when`" {
-        return "says nowhere when it holds: add when = { status = \"won\" }, or when = {} for always".into();
+        return "does not say when it matches: add when = { status = \"won\" }, or when = {} for always".into();
     }
     match (message.split_once("string \""), message.rsplit_once("\", expected")) {
         (Some((before, _)), Some((_, after))) => format!("{before}text, expected{after}"),

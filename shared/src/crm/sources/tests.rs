@@ -22,7 +22,7 @@ conversion = "closed"
 "#;
 
 fn refusal(toml: &str) -> String {
-    Sources::parse(toml, &any).err().unwrap_or_else(|| panic!("is taken:\n{toml}"))
+    Sources::parse(toml, &any).err().unwrap_or_else(|| panic!("is accepted:\n{toml}"))
 }
 
 #[test]
