@@ -154,8 +154,9 @@ pub(super) async fn write(
     token: Uuid,
     now: DateTime<Utc>,
 ) -> Result<BTreeSet<Uuid>, DbError> {
-    let rows = Columns::of(settlements.iter());
-    let settled = sqlx::query_scalar!(
+    let held = lock(tx, settlements, token).await?;
+    let rows = Columns::of(settlements.iter().filter(|it| held.contains(&it.id)));
+    sqlx::query!(
         r#"-- queue::settlement::write
         update public.conversion_queue q
         set status = s.status,
@@ -193,8 +194,7 @@ pub(super) async fn write(
             id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
             omit_click_id, reason_code, reason, outcome
         )
-        where q.id = s.id and q.lock_token = $14 and q.status in ('pending', 'failed')
-        returning q.id"#,
+        where q.id = s.id"#,
         &rows.ids,
         &rows.statuses,
         &rows.retry_counts,
@@ -208,11 +208,30 @@ pub(super) async fn write(
         &rows.reasons as &[Option<String>],
         &rows.outcomes,
         now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(held)
+}
+
+/// Locks the rows that the claim with this token still holds, and answers which those are. A statement of its own,
+/// because Postgres can't estimate how many rows a lease covers: joined with the settlements, the guess of one row
+/// makes the join quadratic.
+async fn lock(tx: &mut Tx, settlements: &[Settlement<'_>], token: Uuid) -> Result<BTreeSet<Uuid>, DbError> {
+    let ids: Vec<_> = settlements.iter().map(|it| it.id).collect();
+    let held = sqlx::query_scalar!(
+        "-- queue::settlement::lock
+        select id
+        from public.conversion_queue
+        where id = any($1) and lock_token = $2 and status in ('pending', 'failed')
+        order by id
+        for no key update",
+        &ids,
         token,
     )
     .fetch_all(tx)
     .await?;
-    Ok(settled.into_iter().collect())
+    Ok(held.into_iter().collect())
 }
 
 /// How long a row waits after its next refusal; none when it is the last.
