@@ -164,7 +164,7 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     let (older, newer) = (click("2026-11-20T09:00:00Z"), click("2026-11-20T11:00:00Z"));
     let (from_row, from_body) = (("2026-11-20T10:00:00+00:00", "row"), ("2026-11-20T12:00:00+00:00", "body"));
     let from_cookie = |at| (at, "cookie");
-    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and whether the
+    // Visitor, attribution cookie; then the time and source of the click, the source of the UTMs, and whether the
     // visitor is known.
     let cases = [
         (&all, json!({}), from_row, "row", true),
@@ -182,11 +182,11 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
         let answer = send(&app, with(form(&body), "cookie", &cookie(visitor, &attribution))).await;
         let id = |name: &str| if name == click { json!(name) } else { Value::Null };
         let expected = json!({
-            "visitor_id": known.then_some(visitor), "click_at": click_at,
-            // Never the ids of two clicks.
-            "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
-            "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
-        });
+                    "visitor_id": known.then_some(visitor), "click_at": click_at,
+                    // Ids of two clicks are never mixed.
+                    "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
+                    "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
+                });
         expect(&lead(&pool, &answer).await, &expected);
     }
     let nothing = lead(&pool, &send(&app, form(&json!({"email": "jane@example.com", "gclid": ""}))).await).await;
@@ -210,7 +210,7 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
     let visit = format!("adtrail_visitor={asked}");
     let (now, then) = (json!("2026-11-20T12:00:00+00:00"), json!("2026-11-19T10:00:00+00:00"));
     let granted = json!({"ad_user_data": "granted", "ad_personalization": "granted"});
-    // The form's consent, Sec-GPC, cookie; then the boxes, the two purposes, who said so, and when.
+    // The form's consent, Sec-GPC, cookie; then the boxes, the two purposes, the source of the answer, and its time.
     let cases = [
         (json!(null), "", "", [json!(null), json!(null), json!("unknown"), json!("unknown"), json!(null), json!(null)]),
         (

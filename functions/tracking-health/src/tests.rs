@@ -107,7 +107,7 @@ async fn everything_is_counted(pool: PgPool) {
         },
     });
     assert_eq!(answer.body, expected);
-    // Sent anyway, so nobody waits for consent: that row has been due since eight.
+    // With `send`, no row waits for consent: this one has been due since eight.
     let sending = check(&app_with(&pool, &[("CONSENT_UNKNOWN", "send")])).await;
     assert_eq!(
         (&sending.body["queue"]["held"], &sending.body["queue"]["oldest_due_seconds"]),

@@ -33,7 +33,7 @@ fn worth(value: u32, updated_at: &str) -> Value {
     closed(&json!({"value": value, "currency": "EUR", "updated_at": updated_at}))
 }
 
-/// What the answer says, and to which platforms it goes.
+/// The status in the answer, and the platforms it is queued for.
 async fn said(app: &App<intake::Config>, report: &Value) -> (String, Value) {
     let answer = send(app, report).await;
     assert!(answer.status < 300, "{report} is answered {answer:?}");
@@ -45,7 +45,7 @@ fn says(status: &str, told: Value) -> (String, Value) {
     (status.to_owned(), told)
 }
 
-/// As if the uploader had sent everything of a deal that it may send.
+/// Marks all rows of a deal that may be sent as sent, as the uploader does.
 async fn upload(pool: &PgPool, crm_deal_id: &str) {
     let sent = format!(
         "update public.conversion_queue q
@@ -78,7 +78,7 @@ async fn lead_status(pool: &PgPool) -> Value {
     row(pool, "select conversion_status from public.leads").await["conversion_status"].clone()
 }
 
-/// Nothing but these tables may have more rows than before.
+/// Asserts that only these tables have more rows than before.
 async fn only_in(pool: &PgPool, before: &std::collections::BTreeMap<String, i64>, grown: &[&str]) {
     for (table, count) in consequences(pool).await {
         assert!(before[&table] == count || grown.contains(&table.as_str()), "{table} has {count} rows");
@@ -213,7 +213,7 @@ async fn a_deal_that_closes_again_is_told_as_it_is_now(pool: PgPool) {
     assert_eq!(send(&app, &again).await.body["status"], "duplicate");
 }
 
-/// Platforms take nothing again that was taken back.
+/// Platforms never accept a conversion again that was retracted.
 #[sqlx::test(migrations = "../../migrations")]
 async fn what_was_taken_back_from_a_platform_stays_so(pool: PgPool) {
     let app = app(&pool);
@@ -321,7 +321,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
     });
     expect(&first, &expected);
 
-    // Somebody is telling it the value before: theirs no more.
+    // An uploader that is sending the previous value has lost its lease.
     let platform = "google_ads_restatements";
     let in_flight =
         app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
@@ -337,7 +337,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
     let again = app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(again.conversions[0].money, Some(Money::new(300.0, "EUR".into())));
 
-    // Told, and changed once more: the same row again.
+    // Sent, and changed once more: the same row is reused.
     execute(
         &pool,
         "update public.conversion_queue set status = 'uploaded', uploaded_at = now(), confirmed_at = now(),
@@ -360,17 +360,17 @@ async fn the_newest_report_stands(pool: PgPool) {
         (vec![worth(200, nine), worth(100, eight)], json!(200.0)),
         (vec![worth(100, eight), worth(200, nine), worth(100, eight)], json!(200.0)),
         (vec![worth(100, eight), worth(200, ten), worth(150, nine)], json!(200.0)),
-        // By arrival; a body received before says nothing new.
+        // By arrival; a body that was received before changes nothing.
         (vec![plain(100), plain(200)], json!(200.0)),
         (vec![plain(100), plain(200), plain(100)], json!(200.0)),
         (vec![plain(100), plain(200), plain(100), plain(200), plain(300)], json!(300.0)),
-        // No value is no news, in whatever order.
+        // A report without a value doesn't change it, in any order.
         (vec![worth(100, eight), bare(nine)], json!(100.0)),
         (vec![bare(nine), worth(100, eight)], json!(100.0)),
         (vec![bare(ten), worth(100, eight), worth(200, nine)], json!(200.0)),
         (vec![worth(100, eight), bare(ten), worth(200, nine)], json!(200.0)),
         (vec![closed(&json!({})), plain(7), closed(&json!({"currency": "USD"}))], json!(7.0)),
-        // A clock that is ahead of ours still tells which is newer.
+        // A clock that is ahead of ours still orders reports.
         (vec![worth(200, "2026-11-20T12:08:00Z"), worth(100, "2026-11-20T12:07:00Z")], json!(200.0)),
     ] {
         for lead_comes_first in [true, false] {
@@ -407,7 +407,7 @@ async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
     expect(&row(&pool, CONVERSION).await, &json!({"lead_id": jane}));
 }
 
-/// What can happen to a deal, in every order there is; and what is stored in the end, each end once.
+/// Everything that can happen to a deal, in every order; returns the distinct results.
 async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_once: bool) -> Vec<Value> {
     let steps = [
         None,
@@ -480,7 +480,7 @@ async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
     assert_eq!(ends, [expected]);
 }
 
-/// Lost and won again, at another time and value than was said first.
+/// Lost and won again, with another time and value than reported first.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) {
     let mut changed = worth(200, "2026-11-20T08:30:00Z");
@@ -495,7 +495,7 @@ async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) 
     assert_eq!(ends[0][0], expected);
 }
 
-/// Won, lost and won again, told by a CRM that only says when it noticed. The lead may come last, too.
+/// Won, lost and won again, reported by a CRM that sends only the time of the event. The lead may come last, too.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPool) {
     let sources = "[noticing]\npreset = \"crm-conversion\"\nstrict = false\n[noticing.fields]\noccurred_at = \"/none\"\nevent_at = \"/at\"";
@@ -564,13 +564,13 @@ async fn a_loss_that_is_sent_again_much_later_is_no_second_one(pool: PgPool) {
     assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
     assert_eq!(said(&app, &first).await, says("nothing_to_retract", json!(null)));
     assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
-    // By the time it was changed, for want of another.
+    // By the time of the change, because there is no other.
     let changed_before = lost(&json!({"occurred_at": null, "updated_at": CLOSED_AT}));
     assert_eq!(said(&app, &changed_before).await, says("nothing_to_retract", json!(null)));
     assert_eq!(lead_status(&pool).await, "closed");
 }
 
-/// The platform knows in the end that there is nothing, whatever it was told in between.
+/// In the end the platform counts nothing, whatever was sent in between.
 #[sqlx::test(migrations = "../../migrations")]
 async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool: PgPool) {
     let changed = worth(200, "2026-11-20T08:30:00Z");
