@@ -182,11 +182,11 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
         let answer = send(&app, with(form(&body), "cookie", &cookie(visitor, &attribution))).await;
         let id = |name: &str| if name == click { json!(name) } else { Value::Null };
         let expected = json!({
-                    "visitor_id": known.then_some(visitor), "click_at": click_at,
-                    // Ids of two clicks are never mixed.
-                    "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
-                    "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
-                });
+            "visitor_id": known.then_some(visitor), "click_at": click_at,
+            // Ids of two clicks are never mixed.
+            "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
+            "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
+        });
         expect(&lead(&pool, &answer).await, &expected);
     }
     let nothing = lead(&pool, &send(&app, form(&json!({"email": "jane@example.com", "gclid": ""}))).await).await;
