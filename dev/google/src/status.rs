@@ -32,8 +32,8 @@ pub enum RequestStatus {
 pub struct Verdict {
     /// The status of every destination of the request.
     pub status: RequestStatus,
-    /// Why records were rejected: a name of `ProcessingErrorReason`, or an unknown one. By default `PROCESSING_ERROR_REASON_INTERNAL_ERROR`. Only for the last two
-    /// statuses.
+    /// Why records were rejected: a name of `ProcessingErrorReason`, or an unknown one. By default
+    /// `PROCESSING_ERROR_REASON_INTERNAL_ERROR`. Only for the last two statuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How many records were rejected. By default all after `FAILED`, one after

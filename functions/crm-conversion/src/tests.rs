@@ -86,7 +86,7 @@ async fn a_deal_becomes_a_conversion_and_is_queued_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn the_status_says_what_becomes_of_a_deal(pool: PgPool) {
+async fn the_status_is_the_outcome_of_a_deal(pool: PgPool) {
     let app = app(&pool);
     let only_closed = app_with(&pool, &[("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "")]);
     let no_google = app_with(&pool, &[("GOOGLE_ADS_CUSTOMER_ID", "")]);
@@ -149,7 +149,7 @@ async fn the_hold_is_a_setting(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
+async fn only_a_caller_with_the_secret_is_authenticated(pool: PgPool) {
     let app = app_with(&pool, &[("WEBHOOK_SECRET_PREVIOUS", "the secret before")]);
     let locked = app_with(&pool, &[("WEBHOOK_SECRET", "")]);
     let before = consequences(&pool).await;
@@ -198,7 +198,7 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_that_two_sources_report_is_one_and_says_so(pool: PgPool) {
+async fn a_deal_that_two_sources_report_is_stored_once_with_a_warning(pool: PgPool) {
     let sources = "[one]\npreset = \"n8n\"\n[other]\npreset = \"n8n\"\nfields.deal_id = { join = [\"other-\", \"/crm_deal_id\"] }";
     let app = app_with(&pool, &[("CRM_SOURCES", sources), ("N8N_SECRET", "n8n's secret of 16")]);
     lead(&pool, &json!({})).await;
@@ -250,7 +250,7 @@ async fn a_lead_is_found_by_id_then_email_then_phone(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn of_several_leads_it_is_the_newest_before_the_deal_with_a_click(pool: PgPool) {
+async fn the_newest_lead_before_the_deal_that_has_a_click_is_preferred(pool: PgPool) {
     let app = app(&pool);
     // Day of November, and click ids, of one person's leads; then the day of the deal and of the lead it belongs to.
     let (none, gclid) = (json!({"gclid": null, "click_at": null}), json!({}));
@@ -394,7 +394,7 @@ async fn a_deal_sent_four_times_at_once_counts_once(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_so() {
+async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), &deal("D-1", &json!({}))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
 }
@@ -565,7 +565,7 @@ async fn session_attributes_of_another_kind_stay_with_the_lead(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn whatever_comes_nothing_breaks(pool: PgPool) {
+async fn random_input_breaks_nothing(pool: PgPool) {
     let app = app(&pool);
     let lead = lead(&pool, &json!({})).await;
     let valid = [

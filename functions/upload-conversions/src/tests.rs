@@ -193,7 +193,7 @@ async fn what_was_accepted_is_confirmed_by_a_later_run_and_then_left_alone(pool:
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn credentials_that_no_longer_count_are_found_by_one_question(pool: PgPool) {
+async fn invalid_credentials_are_found_by_one_status_request(pool: PgPool) {
     let uploader = Uploader::with_due(pool, 5).await;
     assert_eq!(uploader.run().await.accepted, 5);
     uploader.refuse(Endpoint::Status, 403, None);
@@ -221,14 +221,14 @@ async fn after_a_late_refusal_the_rest_waits_for_the_verdict_on_the_probe(pool: 
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_run_without_time_begins_nothing(pool: PgPool) {
+async fn a_run_without_time_starts_nothing(pool: PgPool) {
     let uploader = Uploader::with_due(pool, 3).await;
     assert_eq!(handle(&uploader.app, uploader.app.clock.now()).await.unwrap(), Summary::default());
     assert_eq!((uploader.ingest_calls(), uploader.value("sum(claims)").await), (0, json!(0)));
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn nothing_is_begun_in_the_last_45_seconds_of_a_run(pool: PgPool) {
+async fn nothing_is_started_in_the_last_45_seconds_of_a_run(pool: PgPool) {
     for (passed, is_over) in [(74, false), (75, true)] {
         execute(&pool, "delete from public.leads; delete from public.upload_attempts").await;
         let uploader = Uploader::with_due(pool.clone(), 30).await;
