@@ -1,4 +1,4 @@
-//! `make bench`: round trips, latencies, memory and the queue, measured here and now. What a machine is worth that day
+//! `make bench`: round trips, latencies, memory and the queue, measured on this machine. The machine's speed
 //! cancels out in the ratios: both sides of one are measured in the same run.
 
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! CRMs of one's own: the requests of HubSpot's, Pipedrive's and Close's APIs by which Adtrail fetches what a webhook
+//! Sandbox CRMs: the requests of HubSpot's, Pipedrive's and Close's APIs by which Adtrail fetches what a webhook
 //! left out, for local development and tests.
 //!
 //! It never speaks to a CRM and never pretends to: every answer carries `x-adtrail-sandbox: crm`. Paths, methods,
 //! authentication and the shapes of found records follow the vendors' documentation. Guessed are the texts of refusals,
 //! what a deleted record looks like (here it is unknown), and rate limits (there are none unless
-//! [`CrmSandbox::fail`] plays one). It doesn't check scopes or permissions, and holds only the records that were put
-//! into it.
+//! [`CrmSandbox::fail`] simulates one). It doesn't check scopes or permissions, and has only the records that were
+//! added to it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub enum Crm {
 }
 
 impl Crm {
-    /// The only token that is let in.
+    /// The only token that is accepted.
     #[must_use]
     pub fn token(self) -> &'static str {
         match self {
@@ -138,12 +138,12 @@ impl CrmSandbox {
         }
     }
 
-    /// Has the next requests to this CRM fail. Another failure of the same CRM replaces it.
+    /// Makes the next requests to this CRM fail. Another failure of the same CRM replaces it.
     pub fn fail(&self, crm: Crm, failure: Failure) {
         self.memory().failures.insert(crm, failure);
     }
 
-    /// How many requests arrived for this CRM, whatever became of them.
+    /// How many requests arrived for this CRM, including failed ones.
     #[must_use]
     pub fn requests(&self, crm: Crm) -> usize {
         self.memory().requests.get(&crm).copied().unwrap_or_default()
@@ -153,7 +153,7 @@ impl CrmSandbox {
         self.memory().records.get(&(kind, id.to_owned())).cloned()
     }
 
-    /// A panic elsewhere leaves nothing half-written here, so a poisoned lock is as good as new.
+    /// A panic can't leave the records half-written, so a poisoned lock is used all the same.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -179,7 +179,7 @@ fn id(record: &Value) -> Option<String> {
     }
 }
 
-/// Nobody shall take an answer for a CRM's.
+/// Marks the answer, so that it can't be mistaken for a CRM's.
 async fn mark(mut response: Response) -> Response {
     response.headers_mut().insert("x-adtrail-sandbox", HeaderValue::from_static("crm"));
     response

@@ -13,10 +13,10 @@ use crate::settings;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Plays it. Ends with an error when a step doesn't come out as told.
+/// Runs it. Ends with an error if a step has another result than announced.
 ///
 /// # Errors
-/// Says which step, and what came instead.
+/// Which step failed, and its result.
 pub async fn play(port: u16) -> anyhow::Result<()> {
     let stage = Stage::new(port)?;
     stage
@@ -190,7 +190,7 @@ impl Stage {
             if started.elapsed() > PATIENCE {
                 bail!("after {} s the queue row still is {row}", PATIENCE.as_secs());
             }
-            // The schedule may hold the row just now.
+            // The schedule's run may have claimed the row.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }

@@ -15,7 +15,7 @@ use shared::App;
 use shared::http::cors::Origins;
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 
-/// What API Gateway lets through; a function's own limit comes after.
+/// API Gateway's body limit; a function's own limit is checked afterwards.
 const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;
 
 /// Answers at one endpoint as its function does.
@@ -34,7 +34,7 @@ where
     Router::new().route(endpoint.path, handler)
 }
 
-/// As API Gateway hands it on: the whole body, and the caller's address in the context.
+/// As API Gateway passes it on: the whole body, and the caller's address in the context.
 async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
     let (parts, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, GATEWAY_LIMIT).await.ok()?;
@@ -46,7 +46,7 @@ async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
     Some(request.with_request_context(RequestContext::ApiGatewayV2(context)))
 }
 
-/// The function's answer as it goes out.
+/// The function's answer as API Gateway returns it.
 pub fn to_axum(response: Response) -> AxumResponse {
     let (parts, body) = response.into_parts();
     AxumResponse::from_parts(parts, body.to_vec().into())

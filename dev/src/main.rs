@@ -33,7 +33,7 @@ Adtrail on one machine.
   RUST_LOG              what is logged
 ";
 
-/// As often as somebody watching is patient.
+/// Short, so that someone who watches sees the result soon.
 const SCHEDULE: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 16;
 
@@ -113,7 +113,7 @@ async fn serve() -> anyhow::Result<()> {
     }
 }
 
-/// `make dev` migrates the database, and marks what is queued there as delivered once its sandbox took it.
+/// `make dev` migrates the database, and marks its queued conversions as delivered once the sandbox accepted them.
 fn ensure_is_local(url: &str) -> anyhow::Result<()> {
     let options: PgConnectOptions = url.parse().map_err(|_| anyhow::anyhow!("DATABASE_URL is no PostgreSQL URL"))?;
     anyhow::ensure!(
@@ -124,7 +124,7 @@ fn ensure_is_local(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ctrl-C, or the polite kill.
+/// Ctrl-C or SIGTERM.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };

@@ -16,7 +16,7 @@ use crate::gateway::to_axum;
 use crate::rows;
 use google_sandbox::GoogleSandbox;
 
-/// What a run may take, as the function's timeout on Lambda.
+/// The timeout of a run, the same as the function's on Lambda.
 const RUN: TimeDelta = TimeDelta::seconds(120);
 const INDEX: &str = include_str!("index.html");
 

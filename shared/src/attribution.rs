@@ -9,10 +9,10 @@ use url::Url;
 /// The longest UTM kept, in characters. What is longer is cut.
 pub const UTM_LIMIT: usize = 512;
 
-/// How long a click can count for any platform: so long browsers keep it, and so long deals wait for their lead.
+/// The longest time that a click counts at any platform: the lifetime of the cookie, and how long deals wait for leads.
 pub const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
 
-/// A click id (gclid, gbraid, wbraid) exactly as the platform gave it: changed by one byte it is worth nothing.
+/// A click id (gclid, gbraid, wbraid) exactly as the platform issued it: one changed byte makes it invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]
@@ -21,11 +21,11 @@ pub struct ClickId(String);
 impl ClickId {
     /// The longest, in characters.
     pub const LIMIT: i32 = 512;
-    /// What SQL matches columns with that the site may have filled itself. [`ClickId::parse`] is the same rule.
+    /// The same rule as [`ClickId::parse`], for SQL: the site may have written the columns itself.
     pub const PATTERN: &str = "^[A-Za-z0-9_-]+$";
 
     /// # Errors
-    /// What a click id consists of.
+    /// If it isn't a click id; the text says what one consists of.
     pub fn parse(text: &str) -> Result<Self, String> {
         let known = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
         if is_one_of_up_to(text, Self::LIMIT, known) {
@@ -50,7 +50,7 @@ impl TryFrom<String> for ClickId {
     }
 }
 
-/// One click on an ad. At least one id is there, or it was no click.
+/// One click on an ad, with at least one id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Click {
     /// Google's click id.
@@ -86,7 +86,7 @@ impl Click {
         [&self.gclid, &self.gbraid, &self.wbraid].map(|id| id.as_ref().map(ClickId::as_str))
     }
 
-    /// Is it the click of these ids, whenever it was seen?
+    /// Has it the same ids? The time is ignored.
     #[must_use]
     pub fn is_same_click(&self, other: &Self) -> bool {
         self.ids() == other.ids()
@@ -105,7 +105,7 @@ impl SessionAttributes {
     pub const PATTERN: &str = "^[A-Za-z0-9._=+/-]+$";
 
     /// # Errors
-    /// What is allowed.
+    /// If the text is too long or has other characters; it says what is allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
         let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
         if is_one_of_up_to(text, Self::LIMIT, known) {
@@ -115,7 +115,7 @@ impl SessionAttributes {
         }
     }
 
-    /// As the tag gave them.
+    /// As the tag encoded them.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -155,7 +155,7 @@ impl Utm {
     }
 }
 
-/// What is known of where a visitor came from.
+/// What is known about where a visitor came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attribution {
@@ -168,7 +168,7 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Reads a landing page's address. A click id that can't be one is left out: the visitor didn't write it.
+    /// Reads a landing page's URL. An invalid click id is ignored rather than rejected: the visitor didn't write it.
     #[must_use]
     pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {
         let first = |name: &str| {
@@ -176,7 +176,7 @@ impl Attribution {
             let clean: String = found.chars().filter(|c| !c.is_control()).take(UTM_LIMIT).collect();
             (!clean.is_empty()).then_some(clean)
         };
-        // Byte-exact: a click id holds no character that a query string would encode, so anything else isn't one.
+        // Not decoded: a click id has no character that a query string would encode.
         let click_id = |name: &str| {
             let value = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
             ClickId::parse(&value).ok()
@@ -210,7 +210,7 @@ impl Attribution {
         Self { utm: if earlier.utm.is_empty() { self.utm } else { earlier.utm }, click }
     }
 
-    /// As a cookie value. What would make it longer than browsers keep is left to the database, but for the click ids.
+    /// As a cookie value. If it were longer than browsers keep, it has only the click ids; the database has the rest.
     #[must_use]
     pub fn to_cookie(&self) -> String {
         let encode = |it: &Self| URL_SAFE_NO_PAD.encode(serde_json::to_vec(it).unwrap_or_default());
@@ -222,8 +222,8 @@ impl Attribution {
         encode(&Self { utm: Utm::default(), click })
     }
 
-    /// From a cookie value; nothing when somebody tampered with it. No click is newer than `now`: it would win for
-    /// ever.
+    /// From a cookie value; empty if it was tampered with. A click time is limited to `now`, because a later one would
+    /// always be the newest.
     #[must_use]
     pub fn from_cookie(value: &str, now: DateTime<Utc>) -> Self {
         let decoded = URL_SAFE_NO_PAD.decode(value).ok();

@@ -1,9 +1,9 @@
-//! The database door: the only way to a statement is [`Db::tx`].
+//! Access to the database. [`Db::tx`] is the only way to run a statement.
 //!
 //! A pooler in transaction mode (Supabase's port 6543, PgBouncer) may give every transaction another server connection.
 //! sqlx parses a statement in one round trip and runs it in the next; outside a transaction the pooler may switch
-//! servers between the two, and the second half then runs somebody else's statement, silently. A statement that is
-//! unnamed *and* inside an explicit transaction can't be torn apart. [`Tx`] makes both the only possibility.
+//! servers between the two, and the second round trip then silently runs another client's statement. A statement that
+//! is unnamed *and* inside an explicit transaction stays on one server. [`Tx`] enforces both.
 
 pub(crate) mod authority;
 mod login;
@@ -28,23 +28,23 @@ use login::Login;
 const BEGIN: &str = "begin; set local statement_timeout = '8s'; set local lock_timeout = '5s'; \
                      set local idle_in_transaction_session_timeout = '10s'";
 
-/// Postgres answers the COMMIT of a failed transaction with a quiet ROLLBACK; before the empty SELECT it says so aloud.
+/// Postgres answers the COMMIT of a failed transaction with a ROLLBACK and no error. The empty SELECT before it fails.
 const COMMIT: &str = "select; commit";
 
-/// A socket that died while the sandbox was frozen may swallow the request without a word.
+/// A socket that broke while the sandbox was frozen may swallow the request without an error.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why the database didn't do what was asked.
+/// Why a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// It can't be reached, is shutting down or too busy. Nothing was stored, or it is unknown whether: ask again.
+    /// It can't be reached, is shutting down or overloaded. Whether the commit happened may be unknown: retry.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// It refused a value that passed our own checks (SQLSTATE 22xxx or 54xxx).
     #[error("the database refused a value (SQLSTATE {0})")]
     Value(String),
-    /// A defect of ours.
+    /// A bug in our code.
     #[error("{0}")]
     Defect(sqlx::Error),
 }
@@ -61,8 +61,8 @@ impl From<sqlx::Error> for DbError {
         };
         match sqlstate.get(..2) {
             Some("22" | "54") => Self::Value(sqlstate),
-            // Connection, login, resources, operator intervention, and what a second try settles: serialisation,
-            // deadlock, lock timeout. PgBouncer's own refusals come as 08xxx.
+            // Connection, login, resources, operator intervention, and what a retry resolves: serialisation failure,
+            // deadlock, lock timeout. PgBouncer's own errors are 08xxx.
             Some("08" | "28" | "3D" | "40" | "53" | "55" | "57" | "58") => {
                 Self::Unavailable(format!("SQLSTATE {sqlstate}"))
             }
@@ -83,20 +83,20 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens nothing yet. `connections` is the most that are open at once.
+    /// Opens no connection yet. At most `connections` are open at once.
     #[must_use]
     pub fn new(options: PgConnectOptions, connections: usize) -> Self {
         Self { login: Login::new(options), idle: Mutex::default(), free: Semaphore::new(connections) }
     }
 
-    /// The same by another clock than the machine's.
+    /// The same, with another clock than the machine's.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.login.clock = clock;
         self
     }
 
-    /// The same, reading the options again where a login is refused: the password may have been rotated.
+    /// The same, reading the options again after a refused login: the password may have been rotated.
     #[must_use]
     pub fn with_rotation<F, E>(mut self, read: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -118,8 +118,7 @@ impl Db {
     }
 
     /// Runs `work` in one transaction. COMMIT, or ROLLBACK when `work` fails, has been answered when this returns, so
-    /// `Ok` means committed. An error inside must be handed on: a transaction whose statement failed can't be saved,
-    /// and is an error even if `work` swallowed it.
+    /// `Ok` means committed. If a statement failed, the transaction fails, even if `work` returned `Ok`.
     ///
     /// # Errors
     /// What `work` returns, or the [`DbError`] of beginning and committing.
@@ -174,7 +173,7 @@ impl Db {
     }
 }
 
-/// Does the server run on this machine, reached by a socket or over loopback?
+/// Is the server on this machine, reached through a socket or over loopback?
 #[must_use]
 pub fn is_on_this_machine(options: &PgConnectOptions) -> bool {
     options.get_socket().is_some()
@@ -189,12 +188,12 @@ fn prepared(options: PgConnectOptions) -> PgConnectOptions {
         .extra_float_digits(None)
         .statement_cache_capacity(0)
         .application_name("adtrail")
-        // Statements can't leak into the log, nor their timing into the reader's nerves.
+        // Statements must not leak into the log.
         .disable_statement_logging();
     verified(options)
 }
 
-/// Beyond this machine the server must prove who it is. sqlx's default would fall back to plain text without a word.
+/// Beyond this machine the server's certificate is verified. sqlx's default silently falls back to plain text.
 fn verified(options: PgConnectOptions) -> PgConnectOptions {
     if is_on_this_machine(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) }
 }
@@ -205,7 +204,7 @@ pub struct Tx {
     connection: PgConnection,
 }
 
-/// Passes a query on as unnamed.
+/// Runs a query as an unnamed statement.
 struct Unnamed<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
@@ -265,8 +264,8 @@ impl<'c> Executor<'c> for &'c mut Tx {
 }
 
 /// Makes an enum that encodes itself as text be `text` in SQL, and several of them `text[]`. sqlx's derive knows a type
-/// by its name only and asks the server for it, with a statement that is named and goes past [`Tx`]: the next client of
-/// that server connection would fail on it.
+/// by its name only and queries the server for it, with a named statement that bypasses [`Tx`]: the next client of that
+/// server connection would fail on it.
 macro_rules! text_in_sql {
     ($name:ty) => {
         impl sqlx::Type<sqlx::Postgres> for $name {

@@ -18,14 +18,14 @@ use crate::identity::{Email, Hash};
 use crate::locks::Locks;
 use crate::money::Money;
 
-/// Where a deal stands after it was received.
+/// The state of a deal after a report on it was stored.
 #[derive(Debug)]
 pub struct Received {
-    /// Its place in the inbox.
+    /// Its id in the inbox.
     pub inbox_id: Uuid,
-    /// The conversion it became, when it was received before and has found its lead.
+    /// Its conversion, if it was received before and is matched.
     pub conversion_id: Option<Uuid>,
-    /// Was this body never received before?
+    /// False if this body was received before.
     pub is_new: bool,
     /// The source that reported the deal first.
     pub source: String,
@@ -39,12 +39,12 @@ pub fn locks_of(deal: &Deal) -> Locks {
     Locks::of_deal(&deal.crm_deal_id).and(Locks::of_person(emails.iter().chain(phone)))
 }
 
-/// Puts a deal into the inbox, once per deal and type. `reported_at` is when it came, which may be long before `now`.
-/// The caller holds the locks of [`locks_of`].
+/// Stores a deal in the inbox, once per deal and type. `reported_at` is when the report arrived, which may be long
+/// before `now`. The caller must hold the locks of [`locks_of`].
 ///
-/// Of a deal reported again, the newest report stands: by the CRM's `updated_at`, else by arrival. What was received
-/// before says nothing new, and what a report leaves out (its value, its time, its person) stays as it is. Once the
-/// deal has found its lead, that doesn't change any more.
+/// If a deal is reported again, the newest report counts: by the CRM's `updated_at`, else by arrival. A body that was
+/// received before changes nothing, and what a report leaves out (value, time, person) stays as it is. Once the deal
+/// is matched, its lead doesn't change.
 pub async fn receive(
     tx: &mut Tx,
     deal: &Deal,
@@ -96,13 +96,13 @@ pub async fn receive(
         settle_times(tx, &deal.crm_deal_id).await?;
     }
     if row.state == "expired" {
-        // A deal that was given up and is reported again gets another look.
+        // An expired deal that is reported again is matched again.
         matching::wait_again(tx, row.id, now).await?;
     }
     Ok(Received { inbox_id: row.id, conversion_id: row.conversion_id, is_new, source: row.source })
 }
 
-/// What is known of a deal before a report on it is applied.
+/// What is stored about a deal before a report on it is applied.
 struct Standing {
     id: Uuid,
     conversion_id: Option<Uuid>,
@@ -110,21 +110,21 @@ struct Standing {
     is_again: bool,
     state: String,
     has_value: bool,
-    /// How new its value is.
+    /// When its value was reported.
     value_as_of: DateTime<Utc>,
-    /// How new its person is; none where no report named one.
+    /// When its person was reported; none if no report named one.
     person_as_of: Option<DateTime<Utc>>,
-    /// Did the operator say whose deal it is?
+    /// Did the operator assign it to a lead?
     is_attached: bool,
 }
 
 impl Standing {
-    /// The newest report that says a value counts; what is said for the first time is always news.
+    /// The newest report with a value counts. The first value is accepted whatever its time.
     fn takes_value(&self, deal: &Deal, as_of: DateTime<Utc>) -> bool {
         deal.money.is_some() && (!self.has_value || as_of >= self.value_as_of)
     }
 
-    /// Once the lead is found, who it was is settled; so it is by the operator's word.
+    /// The person doesn't change once the deal is matched, or once the operator assigned it to a lead.
     fn takes_person(&self, is_named: bool, as_of: DateTime<Utc>) -> bool {
         is_named && self.state != "matched" && !self.is_attached && self.person_as_of.is_none_or(|known| as_of >= known)
     }
@@ -149,13 +149,13 @@ impl Person {
         }
     }
 
-    /// Does the report say whose deal it is?
+    /// Does the report identify a person?
     fn is_named(&self, deal: &Deal) -> bool {
         deal.lead_id.is_some() || self.email_hash.is_some() || self.phone_hash.is_some()
     }
 }
 
-/// Keeps what a report says of the deal's time. False when the report was received before.
+/// Stores what a report says about the deal's time. False if the report was received before.
 async fn note_report(
     tx: &mut Tx,
     inbox_id: Uuid,
@@ -172,7 +172,7 @@ async fn note_report(
         deal.payload_hash.as_str(),
         now,
         deal.occurred_at,
-        // A time that isn't said to be a correction counts if it is later: the deal closed again.
+        // Without `updated_at` the later time counts: the deal closed again.
         deal.occurred_at.map(|at| deal.updated_at.unwrap_or(at)),
         deal.event_at.or(Some(reported_at)).filter(|_| deal.occurred_at.is_none()),
     )
@@ -223,9 +223,9 @@ async fn update_person(
     Ok(())
 }
 
-/// Brings the times of a deal's stages in line with all that was reported of them, in whatever order, and answers which
-/// changed. The newest report that says when counts; where none does, the first that was noticed since the deal was
-/// lost, else the first of all.
+/// Computes the times of a deal's stages from all its reports, independently of their order, and returns the stages
+/// that changed. The newest report that states a time counts; if none does, the first event since the deal was lost,
+/// else the first event.
 pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, DbError> {
     let changed = sqlx::query_scalar!(
         "-- inbox::settle_times
@@ -257,11 +257,11 @@ pub async fn settle_times(tx: &mut Tx, crm_deal_id: &str) -> Result<Vec<Uuid>, D
     Ok(changed)
 }
 
-/// How long bodies are kept after what they reported has expired.
+/// How long bodies are kept after their deals and events have expired.
 const BODIES_OUTLIVE: TimeDelta = TimeDelta::days(7);
 
-/// Expires what has waited as long as any click counts; it stays visible as `expired`. Empties bodies a week after
-/// that, and forgets refusals after a week. Answers how many deals and events expired.
+/// Expires deals and events that have waited for [`CLICK_COUNTS`]; they stay visible as `expired`. Deletes bodies a
+/// week later, and refusals after a week. Returns how many deals and events expired.
 pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
     let received_before = now - CLICK_COUNTS;
     let expired = sqlx::query_scalar!(

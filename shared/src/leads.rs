@@ -13,7 +13,7 @@ use crate::visitors::VisitorId;
 /// A lead as the form sent it.
 #[derive(Debug)]
 pub struct NewLead {
-    /// Idempotency key; the browser's tag reports the same.
+    /// Idempotency key; the browser's tag reports the same one to Google.
     pub transaction_id: String,
     /// The person's address.
     pub email: Email,
@@ -21,19 +21,19 @@ pub struct NewLead {
     pub phone: Option<Phone>,
     /// The person's name.
     pub name: Option<String>,
-    /// What they wrote.
+    /// The person's message.
     pub message: Option<String>,
     /// May we write to them?
     pub consent_marketing: Option<bool>,
     /// May we keep their data?
     pub consent_data_processing: Option<bool>,
-    /// What the form says about ads.
+    /// Consent to advertising, as the form has it.
     pub consent: Consent,
     /// The browser sends Global Privacy Control, which overrides the form.
     pub gpc: bool,
-    /// Whose cookie came along.
+    /// The visitor whose cookie was sent.
     pub visitor_id: Option<VisitorId>,
-    /// What the attribution cookie says. It may have seen a click that the visitor's row has not.
+    /// From the attribution cookie. It may have a click that the visitor's row doesn't have.
     pub cookie: Attribution,
     /// The attribution in the body, used if there is no other.
     pub body: Attribution,
@@ -161,7 +161,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
 
 /// Computes the status of the leads of these deals from all their deals, lost ones included.
 pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
-    // Two deals of one lead may be lost at once: who comes second must see what the first did.
+    // Two deals of one lead may be lost at once: the second transaction must see what the first wrote.
     let leads = sqlx::query_scalar!(
         "-- leads::lock_of_deals
         select id

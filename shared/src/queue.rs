@@ -1,8 +1,8 @@
 //! The queue: one row for each conversion and lane it is sent in.
 //!
-//! A row in flight keeps its status and carries a lease instead. The lease is taken by Postgres' clock, so that no two
-//! uploaders disagree on it, and its token guards the outcome: a sandbox that was frozen, lost its lease and wakes up
-//! can't overwrite what happened since. Everything else (what is due, when to try again) goes by the app's clock.
+//! A claimed row keeps its status and has a lease. The lease uses Postgres' clock, so that all uploaders agree on it,
+//! and its token guards the outcome: a sandbox that was frozen and lost its lease can't overwrite what happened since.
+//! Everything else (what is due, when to retry) uses the app's clock.
 
 pub mod breaker;
 mod closing;
@@ -43,7 +43,7 @@ pub struct Claim {
     counters: Vec<Counters>,
 }
 
-/// Claims due rows of a platform, those nearest to the end of their click first.
+/// Claims due rows of a platform; those whose click expires first come first.
 pub async fn claim(
     tx: &mut Tx,
     policy: &Policy,
@@ -176,8 +176,8 @@ pub async fn settle(
     Ok(settled.len() as u64)
 }
 
-/// Was any of the settled rows accepted, and if so, does that confirm one? What the platform has had before, it has
-/// processed before.
+/// Was any of the settled rows accepted, and if so, is one confirmed by that? A duplicate is: the platform has
+/// processed it before.
 fn acceptance(claim: &Claim, delivery: &Delivery, settled: &BTreeSet<Uuid>) -> Option<bool> {
     let outcomes = claim.conversions.iter().zip(&delivery.outcomes);
     let accepted =

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_readers_find_is_said_once() {
+    fn an_error_that_several_readers_find_is_reported_once() {
         let values = values(&[("COOKIE_DOMAIN", "example")]);
         let mut settings = Settings::new(&values);
         for _ in 0..2 {

@@ -10,7 +10,7 @@ use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 
-/// A visitor's id. Minted here, kept in an HttpOnly cookie.
+/// A visitor's id. Generated here, stored in an HttpOnly cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VisitorId(Uuid);
 
@@ -21,7 +21,7 @@ impl VisitorId {
         Self(Uuid::new_v4())
     }
 
-    /// Reads the cookie. What isn't exactly as we write it is no id of ours.
+    /// Reads the cookie. A value that isn't exactly in our format isn't one of our ids.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let id = Uuid::try_parse(text).ok().filter(|id| id.get_version_num() == 4)?;
@@ -38,19 +38,19 @@ impl fmt::Display for VisitorId {
 /// One page load.
 #[derive(Debug)]
 pub struct Visit {
-    /// Whose.
+    /// The visitor.
     pub visitor_id: VisitorId,
-    /// Of this page, over what the cookie remembers.
+    /// This page's attribution merged with the cookie's.
     pub attribution: Attribution,
-    /// The page.
+    /// The URL of the page.
     pub landing_page: String,
-    /// Where the visitor came from.
+    /// The referrer.
     pub referrer: Option<String>,
-    /// The browser's name for itself.
+    /// The user agent.
     pub user_agent: Option<String>,
-    /// The keyed hash of the address.
+    /// The HMAC of the IP address.
     pub ip_hash: Option<Hash>,
-    /// What the page's consent banner says.
+    /// Consent to advertising, as the page's banner has it.
     pub consent: Consent,
     /// When.
     pub at: DateTime<Utc>,
@@ -66,7 +66,7 @@ pub struct RecordedVisit {
 }
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
-/// keeps its time; an answer on consent replaces the one before.
+/// keeps its time; a new answer on consent replaces the previous one.
 pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError> {
     let Attribution { utm, click } = &visit.attribution;
     let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);

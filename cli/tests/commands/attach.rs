@@ -16,7 +16,7 @@ async fn a_deal_is_given_to_a_lead_and_matched(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_cannot_be_attached_is_said(pool: PgPool) {
+async fn an_impossible_attach_says_why(pool: PgPool) {
     let lead = lead("private@example.com").store(&pool).await.to_string();
     deliver(&pool, DEAL).await;
     deliver(&pool, r#"{"deal": {"id": "D-9", "stage": "new"}}"#).await;

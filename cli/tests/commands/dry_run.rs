@@ -47,7 +47,7 @@ async fn nothing_is_stored_whatever_is_sent(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_would_become_of_a_deal_is_said(pool: PgPool) {
+async fn the_outcome_of_a_deal_is_shown(pool: PgPool) {
     let values = values(Some(&pool), &[]);
     let body = file("deal.json", DEAL);
     let at = "2026-11-20T12:00:00Z";
@@ -75,7 +75,7 @@ async fn what_would_become_of_a_deal_is_said(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn without_a_database_the_body_is_read_all_the_same() {
+async fn without_a_database_the_body_is_still_read() {
     let body = file("deal.json", DEAL);
     let text = printed(&values(None, &[]), &["crm", "test", "acme", &body]).await;
     assert!(text.contains("6000.50 EUR") && text.contains("DATABASE_URL isn't set"), "{text}");
@@ -88,7 +88,7 @@ async fn without_a_database_the_body_is_read_all_the_same() {
 }
 
 #[tokio::test]
-async fn headers_that_do_not_fit_fail_the_test() {
+async fn headers_that_fail_verification_fail_the_test() {
     let body = file("deal.json", DEAL);
     let signature = format!("x-signature: sha256={}", "00".repeat(32));
     for header in [signature.as_str(), "x-other: 1", "x-signature: rubbish"] {
@@ -103,7 +103,7 @@ async fn headers_that_do_not_fit_fail_the_test() {
 }
 
 #[tokio::test]
-async fn a_body_of_no_use_fails_the_test_and_is_explained() {
+async fn an_unusable_body_fails_the_test_and_is_explained() {
     for (body, pointer) in [(r#"{"deal": {"stage": "won"}}"#, "/deal/id"), ("{", "")] {
         let arguments = ["--json", "crm", "test", "acme", &file("body", body)];
         let (out, ended) = run(&values(None, &[]), &arguments).await;
@@ -114,7 +114,7 @@ async fn a_body_of_no_use_fails_the_test_and_is_explained() {
 }
 
 #[tokio::test]
-async fn what_the_crm_would_be_asked_is_said_and_can_be_given() {
+async fn a_lookup_is_shown_and_its_answer_can_be_given() {
     let values = values(None, &[("HUBSPOT_CLIENT_SECRET", "hush"), ("HUBSPOT_ACCESS_TOKEN", "hush")]);
     let body = file("body", presets::sample("hubspot-app").unwrap().body);
     let text = printed(&values, &["crm", "test", "hubspot-app", &body]).await;

@@ -34,7 +34,7 @@ fn a_process_ends_as_its_command_does() {
 }
 
 #[test]
-fn what_is_wrong_is_one_sentence_without_secrets() {
+fn an_error_is_one_sentence_without_secrets() {
     let settings = [("CRM_SOURCES", ACME), ("DATABASE_URL", "postgresql://app:hush@127.0.0.1:9/nothing")];
     for (arguments, said) in [
         (&["inbox", "retry", "D-1"][..], "ACME_SECRET"),

@@ -60,7 +60,7 @@ async fn a_deal_is_matched_again_and_waits_again(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_several_events_one_has_to_be_named(pool: PgPool) {
+async fn one_of_several_events_must_be_named(pool: PgPool) {
     for stage in ["new", "old"] {
         deliver(&pool, &DEAL.replace("won", stage)).await;
     }

@@ -81,7 +81,7 @@ async fn the_time_is_signed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_signed_is_said() {
+async fn an_impossible_signature_says_why() {
     let values = values(None, &[]);
     for (arguments, said) in [
         (&["crm", "sign", "zapier"][..], "ZAPIER_SECRET"),

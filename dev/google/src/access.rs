@@ -25,7 +25,7 @@ pub(crate) fn advertising_scopes<'a>(asked: impl Iterator<Item = &'a str>) -> Op
     (!scopes.is_empty() && scopes.iter().all(known)).then_some(scopes)
 }
 
-/// When a token ends, and what it is for.
+/// When a token expires, and its scopes.
 #[derive(Debug)]
 pub(crate) struct Access {
     expires_at: DateTime<Utc>,
@@ -43,7 +43,7 @@ impl AccessTokens {
         token
     }
 
-    /// Lets a call in only with a token from here that has not expired.
+    /// Accepts a call only with a token from this sandbox that has not expired.
     pub(crate) fn authorize(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<&Access, Refusal> {
         let presented =
             headers.get(header::AUTHORIZATION).ok_or_else(|| Refusal::unauthenticated("CREDENTIALS_MISSING"))?;

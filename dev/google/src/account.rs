@@ -8,14 +8,14 @@ use crate::access;
 /// The one Google Ads account that exists in the sandbox, and who may write to it.
 #[derive(Clone, Debug)]
 pub struct GoogleAccount {
-    /// Ten digits without hyphens: the only `operatingAccount.accountId` that is let in.
+    /// Ten digits without hyphens: the only `operatingAccount.accountId` that is accepted.
     pub customer_id: String,
     /// The manager account through which the credentials reach the customer, ten digits. With
     /// `None` they have direct access, and a manager in `loginAccount` is refused.
     pub login_customer_id: Option<String>,
     /// The numeric ids that are valid as `productDestinationId`, and at the end of a `conversionAction`.
     pub conversion_actions: BTreeSet<String>,
-    /// Whether the Google Ads API takes its click conversions. Since June 2026 it takes only those of old customers.
+    /// Whether the Google Ads API accepts its click conversions. Since June 2026 it accepts only existing customers'.
     /// Adjustments are open to everyone.
     pub allow_listed_for_click_uploads: bool,
     /// What the `refresh_token` grant must present.
@@ -86,7 +86,7 @@ impl fmt::Debug for AwsRole {
 }
 
 impl GoogleAccount {
-    /// The account of local development: fixed values that nobody takes for real ones.
+    /// The account of local development: fixed values that can't be mistaken for real ones.
     #[must_use]
     pub fn dev() -> Self {
         Self {

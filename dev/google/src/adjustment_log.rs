@@ -11,9 +11,9 @@ use crate::book::Identity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AdjustmentType {
-    /// It takes it back.
+    /// It retracts it.
     Retraction,
-    /// It gives it another value.
+    /// It restates its value.
     Restatement,
 }
 
@@ -29,7 +29,7 @@ pub struct ReceivedAdjustment {
     pub order_id: String,
     /// The restated value.
     pub value: Option<f64>,
-    /// The currency of that value, if it was said.
+    /// The currency of that value, if it was sent.
     pub currency: Option<String>,
     /// The `adjustmentDateTime`.
     pub adjusted_at: DateTime<Utc>,
@@ -37,7 +37,7 @@ pub struct ReceivedAdjustment {
     pub received: u32,
 }
 
-/// Retractions are the same whenever they are said to have happened.
+/// Two retractions of a conversion are equal, whatever their times.
 type Key = (String, Identity, AdjustmentType, Option<DateTime<Utc>>);
 
 /// The adjustments in the order of their first arrival.

@@ -39,11 +39,11 @@ struct Service {
     rows: &'static str,
     /// The service's own error enum.
     category: &'static str,
-    /// Its word for more rows than a request takes.
+    /// Its error for more rows than a request may have.
     too_many: &'static str,
 }
 
-/// What became of the rows of a request.
+/// The results of the rows of a request.
 #[derive(Default)]
 struct Upload {
     errors: Vec<AdsError>,
@@ -94,7 +94,7 @@ pub(crate) fn version_in(path: &str) -> &str {
     path.split('/').nth(1).unwrap_or_default()
 }
 
-/// Has a call attended to as the endpoint that it names.
+/// Routes a call to the endpoint that its path names.
 pub(crate) async fn attend(
     State(sandbox): State<GoogleSandbox>,
     Path((_, call)): Path<(String, String)>,
@@ -108,7 +108,7 @@ pub(crate) async fn attend(
 }
 
 /// Answers `POST /{version}/customers/{customerId}:uploadClickConversions` and `:uploadConversionAdjustments`. What
-/// was taken is in the ledger before the answer leaves.
+/// was accepted is in the ledger before the answer is sent.
 pub(crate) async fn upload(
     State(sandbox): State<GoogleSandbox>,
     Path((version, call)): Path<(String, String)>,

@@ -1,4 +1,4 @@
-//! What Google says when it refuses: a `google.rpc.Status` as REST shows it.
+//! Google's errors: a `google.rpc.Status` in its REST form.
 
 use axum::Json;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, worked out by hand: what AWS does with the signed request that an
+//! AWS Signature Version 4, implemented here: what AWS does with the signed request that an
 //! uploader shows to Google. Source: AWS's "Create a signed AWS API request".
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ impl CallerIdentity {
 }
 
 impl SignedRequest {
-    /// Checks the request as AWS does. An error is what AWS would say.
+    /// Checks the request as AWS does. The error is AWS's.
     pub(crate) fn verify(self, role: &AwsRole, now: DateTime<Utc>) -> Result<CallerIdentity, String> {
         let headers: BTreeMap<_, _> = self
             .headers

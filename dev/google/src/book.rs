@@ -23,11 +23,11 @@ pub struct Conversion {
     pub conversion_action: String,
     /// The `transactionId` or `orderId`. Empty for a click conversion without one.
     pub id: String,
-    /// The value that stands: the last one sent or restated. `None` when none was ever sent.
+    /// The current value: the last one sent or restated. `None` when none was ever sent.
     pub value: Option<f64>,
     /// The currency of that value.
     pub currency: Option<String>,
-    /// Whether it was taken back. A retracted conversion stays retracted.
+    /// Whether it was retracted. A retracted conversion stays retracted.
     pub retracted: bool,
     /// How many times it was accepted, adjustments not counted.
     pub received: u32,
@@ -55,7 +55,7 @@ pub(crate) struct Arrival {
     pub submission: Option<(String, usize)>,
 }
 
-/// A value and its currency, where one was said.
+/// A value and its currency, if one was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Amount {
     pub value: f64,
@@ -75,7 +75,7 @@ enum Receipt {
     },
 }
 
-/// What holds for a conversion after everything received about it.
+/// The state of a conversion after everything received about it.
 #[derive(Debug)]
 pub(crate) struct Standing {
     pub occurred_at: DateTime<Utc>,
@@ -115,21 +115,21 @@ impl Book {
         }
     }
 
-    /// Takes back the arrivals of `identity` in the submissions for which `is_refused` holds.
+    /// Removes the arrivals of `identity` in the submissions for which `is_refused` returns true.
     pub(crate) fn refuse(&mut self, identity: &Identity, mut is_refused: impl FnMut(&(String, usize)) -> bool) {
         for &place in self.places.get(identity).into_iter().flatten() {
             self.entries[place].refuse(&mut is_refused);
         }
     }
 
-    /// Takes back everything that arrived with one request for one of its destinations.
+    /// Removes everything that arrived with one request for one of its destinations.
     pub(crate) fn refuse_submission(&mut self, request_id: &str, index: usize) {
         for entry in &mut self.entries {
             entry.refuse(&mut |(id, at)| id == request_id && *at == index);
         }
     }
 
-    /// What holds for a conversion. `None` when Google counts none.
+    /// The state of a conversion. `None` if Google counts none.
     pub(crate) fn standing(&self, action: &str, identity: &Identity) -> Option<Standing> {
         self.entries[self.place(action, identity)?].standing()
     }

@@ -1,4 +1,4 @@
-//! The sandbox's own routes: what arrived, and what shall go wrong.
+//! The sandbox's own routes: they show what arrived and script failures.
 
 use axum::Json;
 use axum::extract::State;

@@ -10,7 +10,7 @@ use crate::request::{Destination, ProductAccount};
 
 const MOST_DESTINATIONS: usize = 10;
 
-/// What Google rejects in the destinations, whoever sends them.
+/// What Google rejects in the destinations, for every caller.
 pub(crate) fn violations(destinations: &[Destination]) -> Vec<Violation> {
     let mut found = Vec::new();
     if destinations.is_empty() {

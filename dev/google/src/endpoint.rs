@@ -24,7 +24,7 @@ use crate::faults::FaultKind;
 use crate::poison::{EventPoison, rejection};
 use crate::token::OAuthError;
 
-/// Google's front end takes no more in a request.
+/// The maximum request size of Google's front end.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
 
 /// One of the calls that Google answers.
@@ -57,7 +57,7 @@ impl Endpoint {
     }
 }
 
-/// The calls that arrived, whatever became of them.
+/// The calls that arrived, including failed ones.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
     /// How many asked for an access token.
@@ -103,7 +103,7 @@ impl Requests {
     }
 }
 
-/// Takes a call in, and lets its handler answer unless a fault prevents it.
+/// Records a call, and lets its handler answer unless a fault prevents it.
 pub(crate) async fn attend(
     State((sandbox, endpoint)): State<(GoogleSandbox, Endpoint)>,
     request: Request,
@@ -199,13 +199,13 @@ fn error_answer(
 }
 
 /// The server gives up on a response whose body fails before its first byte, and closes the
-/// connection with nothing sent: the client cannot tell what became of its request.
+/// connection with nothing sent: the client can't know whether its request was processed.
 fn broken_connection() -> Response {
     let failure = io::Error::from(io::ErrorKind::ConnectionReset);
     Response::new(Body::from_stream(stream::iter([Err::<Bytes, _>(failure)])))
 }
 
-/// An answer in good order, byte by byte.
+/// A correct answer, byte by byte.
 async fn in_drops(response: Response, seconds: u32) -> Response {
     let (head, body) = response.into_parts();
     let text = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
@@ -219,7 +219,7 @@ async fn in_drops(response: Response, seconds: u32) -> Response {
     Response::from_parts(head, Body::from_stream(drops))
 }
 
-/// An answer in good order, except that its text ends in the middle.
+/// A correct answer whose text ends in the middle.
 async fn half_of(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
     let text = to_bytes(body, LARGEST_BODY).await.unwrap_or_default();

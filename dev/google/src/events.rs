@@ -1,4 +1,4 @@
-//! What an event must say: the rules on `events` that Google's descriptors do not carry.
+//! The rules for `events` that Google's descriptors don't contain.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -115,7 +115,7 @@ fn check_time(time: Option<DateTime<Utc>>, now: DateTime<Utc>, path: &str, found
             let problem = "The event's time is required.";
             found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", problem));
         }
-        // Seen with real accounts: no more than this is said.
+        // Observed with real accounts: the answer has no more details.
         Some(time) if time > now => {
             let problem = "Request contains an invalid argument.";
             found.push(Violation::new(path, "INVALID_ARGUMENT", problem));

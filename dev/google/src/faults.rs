@@ -7,7 +7,7 @@ use crate::ads::failure::ErrorCode;
 use crate::endpoint::Endpoint;
 use crate::status::Verdict;
 
-/// A failure to come. The faults of one endpoint are used one after another, in the order in which
+/// A scripted failure. The faults of one endpoint are used one after another, in the order in which
 /// they were scripted.
 ///
 /// As JSON: `{"on": "ingest", "times": 2, "after": 1, "fault": {"kind": "http", "status": 503}}`.
@@ -29,7 +29,7 @@ pub struct Fault {
 }
 
 /// What goes wrong. With `Http`, `RejectEvent`, `OAuth`, `GoogleAdsFailure`, `Drop` and `Html`
-/// nothing is processed. With the others the request is handled as ever, and only its answer suffers.
+/// nothing is processed. With the others the request is handled as usual, and only its answer is faulty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -84,7 +84,7 @@ pub enum FaultKind {
         /// The delay of the answer, up to 600.
         seconds: u32,
     },
-    /// The request is handled at once, and the answer's body comes in drops.
+    /// The request is handled at once, and the answer's body arrives slowly in small pieces.
     Drip {
         /// How long the body takes, up to 600.
         seconds: u32,
@@ -169,7 +169,7 @@ impl Fault {
     }
 }
 
-/// A fault that the sandbox cannot play.
+/// A fault that the sandbox doesn't support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultRefused(String);
 
@@ -186,7 +186,7 @@ impl FaultRefused {
         Self(problem)
     }
 
-    /// What is wrong, and everything that would be right.
+    /// What is wrong, and all valid values.
     pub(crate) fn json(&self) -> Value {
         json!({
             "error": self.to_string(),

@@ -1,4 +1,4 @@
-//! `POST /v1/events:ingest`: all of a request is accepted, or nothing of it.
+//! `POST /v1/events:ingest`: a request is accepted as a whole or not at all.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -13,7 +13,7 @@ use crate::endpoint::check_content_type;
 use crate::request::IngestEventsRequest;
 use crate::{access, destinations, events, schema};
 
-/// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer leaves.
+/// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer is sent.
 pub(crate) async fn ingest(
     State(sandbox): State<GoogleSandbox>,
     headers: HeaderMap,

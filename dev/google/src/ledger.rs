@@ -1,4 +1,4 @@
-//! What the sandbox accepted, and what it will say about it later.
+//! What the sandbox accepted, and the verdicts it will return later.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,9 +38,9 @@ pub(crate) struct Submission {
     pub record_count: u64,
     /// How many of the records processing refused, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// What the script says instead.
+    /// The scripted verdict, which takes precedence.
     pub scripted: Option<Verdict>,
-    /// Google does not change a verdict that it told.
+    /// Was the verdict returned? Google doesn't change it afterwards.
     pub is_told: bool,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Books a request that passed every check. `raw` is the same request as it was written.
+    /// Records a request that passed every check. `raw` is the same request as it was written.
     pub(crate) fn accept(
         &mut self,
         request_id: &str,
@@ -163,7 +163,7 @@ impl Ledger {
         self.decisions.insert(transaction_id, reason);
     }
 
-    /// Lets processing take the next events with this `transactionId`. Those it refused stay refused.
+    /// Lets processing accept future events with this `transactionId`. Those it rejected stay rejected.
     pub(crate) fn undecide(&mut self, transaction_id: &str) {
         self.decisions.remove(transaction_id);
     }
@@ -178,7 +178,7 @@ impl Ledger {
 }
 
 impl Submission {
-    /// What Google says of it once it is processed.
+    /// Google's verdict once it is processed.
     pub(crate) fn status(&self) -> RequestStatus {
         if let Some(scripted) = &self.scripted {
             return scripted.status;

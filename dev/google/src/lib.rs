@@ -82,13 +82,13 @@ struct Memory {
 }
 
 impl GoogleSandbox {
-    /// A sandbox that has `account` and lives by the machine's clock.
+    /// A sandbox that has `account` and uses the machine's clock.
     #[must_use]
     pub fn new(account: GoogleAccount) -> Self {
         Self::with_clock(account, Clock::system())
     }
 
-    /// A sandbox that lives by `clock`. An uploader under test should share it.
+    /// A sandbox that uses `clock`. An uploader under test should share it.
     #[must_use]
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
         let memory = Memory {
@@ -156,7 +156,7 @@ impl GoogleSandbox {
         self.memory().ledger.adjustments.all().to_vec()
     }
 
-    /// Waits until `reached` holds for the accepted events. Events are accepted before the call
+    /// Waits until `reached` returns true for the accepted events. Events are accepted before the call
     /// that brought them is answered.
     pub async fn wait_until(&self, mut reached: impl FnMut(&[ReceivedEvent]) -> bool) {
         let mut arrivals = self.0.arrivals.subscribe();
@@ -171,7 +171,7 @@ impl GoogleSandbox {
         self.memory().requests.clone()
     }
 
-    /// Lets something go wrong.
+    /// Scripts a failure.
     ///
     /// # Errors
     /// The fault does not fit its endpoint, or a number in it is out of range.
@@ -204,7 +204,7 @@ impl GoogleSandbox {
         self.memory().ledger.decide(transaction_id.into(), reason.into());
     }
 
-    /// Lets processing take the events with this `transactionId` that come from now on. What it refused stays refused.
+    /// Lets processing accept future events with this `transactionId`. Those it rejected stay rejected.
     pub fn undecide(&self, transaction_id: &str) {
         self.memory().ledger.undecide(transaction_id);
     }
@@ -253,7 +253,7 @@ impl GoogleSandbox {
     }
 }
 
-/// Nobody shall take an answer for one of Google's. It tells the sandbox's time, as Google tells its own.
+/// Marks the answer, so that it can't be mistaken for Google's. Its Date header has the sandbox's time.
 async fn mark(State(sandbox): State<GoogleSandbox>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert("x-adtrail-sandbox", HeaderValue::from_static("google"));

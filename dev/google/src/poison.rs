@@ -1,4 +1,4 @@
-//! Rows that are refused whenever they come, wherever they stand in a request.
+//! Rows that are always refused, wherever they are in a request.
 
 use std::collections::HashMap;
 
@@ -54,9 +54,9 @@ pub enum Named {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowPoison {
-    /// What is said of the row. Neither of the names has to exist.
+    /// The error of the row. Neither of the names has to exist.
     pub error: ErrorCode,
-    /// Whether the row's index is said too, as Google always does.
+    /// Whether the error has the row's index, as Google's always do.
     #[serde(default = "yes")]
     pub indexed: bool,
 }
@@ -131,7 +131,7 @@ impl PoisonedId {
         serde_json::from_str(document).map_err(|error| FaultRefused::because(error.to_string()))
     }
 
-    /// What is wrong, and everything that would be right.
+    /// What is wrong, and all valid values.
     pub(crate) fn refused(error: &FaultRefused) -> Value {
         json!({
             "error": error.to_string(),
@@ -177,7 +177,7 @@ impl Poisons {
         all
     }
 
-    /// Refuses a Data Manager request that holds a poisoned event. `ids` are those of all its events.
+    /// Refuses a Data Manager request that contains a poisoned event. `ids` are those of all its events.
     pub(crate) fn check_events<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
         let poisoned: Vec<(usize, &EventPoison)> =
             ids.enumerate().filter_map(|(index, id)| Some((index, self.events.get(id)?))).collect();

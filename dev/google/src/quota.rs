@@ -1,4 +1,4 @@
-//! How many calls of the Data Manager API a minute takes.
+//! The limit of Data Manager API calls per minute.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ impl Quota {
         self.arrived.count(now)
     }
 
-    /// Whether a call at `now` may pass. One that may not costs nothing.
+    /// Whether a call at `now` is within the limit. One that isn't doesn't count.
     pub(crate) fn admit(&mut self, now: DateTime<Utc>) -> bool {
         let Some(limit) = self.limit else { return true };
         let is_free = self.admitted.count(now) < limit as usize;

@@ -1,4 +1,4 @@
-//! `GET /v1/requestStatus:retrieve`: what became of an accepted request.
+//! `GET /v1/requestStatus:retrieve`: the processing status of an accepted request.
 
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
@@ -10,34 +10,33 @@ use crate::answer::{Refusal, Violation};
 use crate::ledger::Submission;
 use crate::{GoogleSandbox, access};
 
-/// What Google says of a request at one destination.
+/// The status of a request at one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RequestStatus {
     /// Ask again later.
     Processing,
-    /// Every record was taken.
+    /// Every record was processed.
     #[default]
     Success,
-    /// No record was taken.
+    /// No record was processed.
     Failed,
-    /// Some records were taken.
+    /// Some records were processed.
     PartialSuccess,
 }
 
-/// A processing result from the script. Unless it is told otherwise the sandbox takes everything at once, except what
-/// was decided by [`GoogleSandbox::decide`].
+/// A scripted processing result. By default the sandbox processes everything at once, except what
+/// [`GoogleSandbox::decide`] decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// The status of every destination of the request.
     pub status: RequestStatus,
-    /// Why records were not taken: a name of `ProcessingErrorReason`, or one that Google has yet
-    /// to invent. By default `PROCESSING_ERROR_REASON_INTERNAL_ERROR`. Only for the last two
-    /// statuses.
+    /// Why records were rejected: a name of `ProcessingErrorReason`, or an unknown one. By default
+    /// `PROCESSING_ERROR_REASON_INTERNAL_ERROR`. Only for the last two statuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many records were not taken. By default all after `FAILED`, one after
+    /// How many records were rejected. By default all after `FAILED`, one after
     /// `PARTIAL_SUCCESS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_count: Option<u64>,
@@ -50,7 +49,7 @@ pub(crate) struct StatusQuery {
 }
 
 /// Answers `GET /v1/requestStatus:retrieve`. A scripted verdict other than `PROCESSING` is final:
-/// the same request gets it again. So is every other verdict that was told once.
+/// the same request gets it again. So is every other verdict that was returned once.
 pub(crate) async fn retrieve(
     State(sandbox): State<GoogleSandbox>,
     headers: HeaderMap,

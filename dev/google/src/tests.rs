@@ -22,11 +22,11 @@ mod by_identity;
 mod click_conversions;
 
 const HASH: &str = "509e933019bb285a134a9334b8bb679dff79d0ce023d529af4bd744d47b4fd8a";
-/// Far longer than anything takes here.
+/// Much longer than any request here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIGNER: &str = "uploader@sandbox.example.com";
 
-/// A sandbox that listens, on a clock that stands still, and a client that talks to it.
+/// A listening sandbox with a stopped clock, and a client for it.
 struct Trial {
     sandbox: GoogleSandbox,
     clock: Clock,
@@ -50,7 +50,7 @@ impl Trial {
         let address = listener.local_addr().expect("an address");
         let router = sandbox.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        // Plain HTTP is all it speaks here, but the client wants a TLS provider all the same.
+        // Only plain HTTP is used here, but the client requires a TLS provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             sandbox,

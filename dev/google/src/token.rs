@@ -18,7 +18,7 @@ use crate::access::{self, Scopes};
 use crate::account::{GoogleAccount, ServiceAccount};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// What Google says of a token that is valid for an hour.
+/// The lifetime that Google states for a token of one hour.
 const EXPIRES_IN_SECONDS: i64 = 3599;
 /// How far ahead of Google a client's clock may be.
 const CLOCK_SKEW_SECONDS: i64 = 300;
@@ -93,12 +93,12 @@ pub(crate) async fn grant(
     Ok(granted(answer))
 }
 
-/// A token is for nobody in between.
+/// A token must not be cached by proxies.
 pub(crate) fn granted(answer: Value) -> Response {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
 }
 
-/// A refresh token brings what the person agreed to.
+/// A refresh token grants the scopes that the person agreed to.
 fn check_refresh_token(account: &GoogleAccount, request: &TokenRequest) -> Result<Scopes, OAuthError> {
     let known = &account.refresh_token;
     if request.client_id != known.client_id {
@@ -135,7 +135,7 @@ struct Claims {
     scope: String,
 }
 
-/// An assertion brings what it asks for.
+/// An assertion grants the scopes that it asks for.
 fn check_assertion(account: &GoogleAccount, assertion: &str, now: DateTime<Utc>) -> Result<Scopes, OAuthError> {
     let malformed = || OAuthError::invalid_grant("Invalid JWT: it has no readable header or claims.");
     let (message, signature) = assertion.rsplit_once('.').ok_or_else(malformed)?;

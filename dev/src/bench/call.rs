@@ -79,12 +79,12 @@ impl Call {
         Self::new(&crm_conversion::ENDPOINT, StatusCode::UNAUTHORIZED, &json!({"crm_deal_id": "1"}))
     }
 
-    /// A call of an endpoint with nothing in it: refused without a question to the database.
+    /// A call of an endpoint with an empty body: refused without a query.
     pub fn empty(endpoint: &Endpoint) -> Self {
         Self::new(endpoint, StatusCode::BAD_REQUEST, &json!({}))
     }
 
-    /// The question how things stand.
+    /// A request to the health endpoint.
     pub fn health(secrets: &Secrets) -> Self {
         let key = format!("Bearer {}", secrets.health_key.expose_secret());
         Self::new(&tracking_health::ENDPOINT, StatusCode::OK, &Value::Null).with(header::AUTHORIZATION.as_str(), key)
@@ -140,7 +140,7 @@ impl Call {
     }
 
     /// # Errors
-    /// When this isn't the status of the right answer: what was measured would be something else.
+    /// If the status isn't the expected one: something else would be measured.
     pub fn check(&self, status: Option<u64>, body: &str) -> anyhow::Result<()> {
         let Self { method, path, status: expected, .. } = self;
         ensure!(

@@ -1,4 +1,4 @@
-//! A proxy before Postgres that counts what it passes on.
+//! A proxy in front of Postgres that counts what it forwards.
 
 use std::net::SocketAddr;
 use std::ops::Sub;
@@ -87,7 +87,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, counts: &Mutex<Coun
         tokio::select! {
             length = client.read(&mut asked) => {
                 let length = length?;
-                // The good-bye, which nobody answers, comes with the end or before it.
+                // The Terminate message, which has no answer, arrives with the end of the stream or before it.
                 if length == 0 {
                     return server.shutdown().await;
                 }
@@ -115,11 +115,11 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, counts: &Mutex<Coun
     }
 }
 
-/// The type of the message by which a client takes its leave.
+/// The type of the Terminate message.
 const TERMINATE: u8 = b'X';
-/// The type of the message by which the server hands over.
+/// The type of the ReadyForQuery message.
 const READY_FOR_QUERY: u8 = b'Z';
-/// What it says when no transaction is open.
+/// Its status when no transaction is open.
 const IDLE: u8 = b'I';
 
 /// Where in the server's stream of messages we are: a type, the length (that counts itself) in four bytes, and the rest

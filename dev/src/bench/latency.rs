@@ -18,7 +18,7 @@ use crate::{server, settings};
 
 /// Clients that ask at the same time, and how often each asks in one round.
 const LOADS: [(usize, usize); 2] = [(1, 150), (16, 25)];
-/// All rows take turns, so that what disturbs the machine disturbs them alike. The first round warms up.
+/// All rows take turns, so that other load on the machine affects them equally. The first round warms up.
 const ROUNDS: usize = 6;
 const ROWS: [&str; 6] = ["select 1", "401 (counted)", "visit", "event", "lead", "webhook"];
 

@@ -1,4 +1,4 @@
-//! What a sandbox holds in memory: the real binaries after a day's work.
+//! The memory of a sandbox: the real binaries after a day's work.
 
 use anyhow::Context;
 use futures_util::future::try_join_all;

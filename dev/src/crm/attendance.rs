@@ -1,4 +1,4 @@
-//! What happens to every request before its handler: it is counted, may meet a failure, and shows its token.
+//! What happens to every request before its handler: it is counted, may fail as scripted, and is authenticated.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Crm, CrmSandbox};
 
-/// A failure to come. As JSON: `{"status": 429, "times": 2, "retry_after": 30}`.
+/// A scripted failure. As JSON: `{"status": 429, "times": 2, "retry_after": 30}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
@@ -74,7 +74,7 @@ pub(super) fn refusal(crm: Crm, status: StatusCode, message: &str) -> Json<Value
     })
 }
 
-/// A record that isn't there.
+/// The answer for a record that doesn't exist.
 pub(super) fn not_found(crm: Crm) -> Response {
     let status = StatusCode::NOT_FOUND;
     (status, refusal(crm, status, "There is no such record.")).into_response()

@@ -1,4 +1,4 @@
-//! The sandbox's own routes: which records there are, and what shall go wrong.
+//! The sandbox's own routes: they add records and script failures.
 
 use axum::Json;
 use axum::http::StatusCode;

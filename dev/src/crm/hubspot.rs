@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use super::attendance::{not_found, refusal};
 use super::{Crm, Kind, Sandbox};
 
-/// HubSpot takes no more in a batch.
+/// HubSpot's limit for a batch.
 const LARGEST_BATCH: usize = 100;
-/// Properties that come unasked.
+/// Properties that are always returned.
 const ALWAYS: [&str; 3] = ["createdate", "hs_lastmodifieddate", "hs_object_id"];
 
 #[derive(Deserialize)]
@@ -49,8 +49,8 @@ struct Input {
     id: String,
 }
 
-/// `POST /crm/v3/objects/contacts/batch/read`. Answers in the order of the ids, not of the question: nobody should rely
-/// on one.
+/// `POST /crm/v3/objects/contacts/batch/read`. Answers in the order of the ids, not of the request, because
+/// clients must not rely on an order.
 pub(super) async fn contacts(sandbox: Sandbox, batch: Result<Json<Batch>, JsonRejection>) -> Response {
     let invalid = |message: &str| {
         let status = StatusCode::BAD_REQUEST;
@@ -83,7 +83,7 @@ pub(super) async fn contacts(sandbox: Sandbox, batch: Result<Json<Batch>, JsonRe
     (StatusCode::MULTI_STATUS, Json(answer)).into_response()
 }
 
-/// HubSpot says nothing about properties that it doesn't know.
+/// HubSpot ignores unknown properties.
 fn only(properties: &Value, wanted: &[&str]) -> Value {
     let properties = properties.as_object().cloned().unwrap_or_default();
     let is_wanted = |name: &str| wanted.contains(&name) || ALWAYS.contains(&name);

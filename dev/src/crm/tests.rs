@@ -213,7 +213,7 @@ async fn what_is_deleted_is_gone() {
 }
 
 #[tokio::test]
-async fn a_crm_that_has_no_time_is_asked_later() {
+async fn an_unavailable_or_rate_limiting_crm_is_asked_later() {
     let trial = Trial::start().await;
     for crm in ALL {
         for (status, retry_after, expected) in [
@@ -231,7 +231,7 @@ async fn a_crm_that_has_no_time_is_asked_later() {
 }
 
 #[tokio::test]
-async fn hostile_ids_reach_nobody() {
+async fn hostile_ids_are_not_sent() {
     let trial = Trial::start().await;
     for crm in ALL {
         for id in ["../../x", "1?x=y", "1/", "%2e%2e", "1 ", "1\r\nx: y", &"1".repeat(5_000)] {

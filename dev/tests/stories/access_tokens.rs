@@ -141,7 +141,7 @@ async fn many_that_need_a_token_at_once_share_the_failure_to_get_one() {
 }
 
 #[tokio::test]
-async fn a_token_is_replaced_shortly_before_it_ends() {
+async fn a_token_is_replaced_shortly_before_it_expires() {
     for uploader in [Uploader::new(GoogleAccount::dev(), |_| {}).await, Uploader::keyless(keyless::account()).await] {
         let tokens = || {
             let (token, _, iam_credentials) = uploader.asked();
@@ -158,7 +158,7 @@ async fn a_token_is_replaced_shortly_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_token_that_google_no_longer_takes_is_replaced_at_once() {
+async fn a_token_that_google_no_longer_accepts_is_replaced_at_once() {
     for uploader in [Uploader::new(GoogleAccount::dev(), |_| {}).await, Uploader::keyless(keyless::account()).await] {
         assert!(accepted(&uploader.upload().await));
         uploader.next(Endpoint::Ingest, FaultKind::Http { status: 401, retry_after: None, reason: None, body: None });
@@ -202,7 +202,7 @@ async fn a_person_who_agreed_to_less_is_asked_to_agree_again() {
 }
 
 #[tokio::test]
-async fn what_keeps_the_role_out_is_named() {
+async fn the_reason_why_the_role_is_refused_is_named() {
     type Change = fn(&mut WorkloadIdentity);
     let cases: [(Change, &str, &str); 4] = [
         (|pool| pool.audience.push_str("-deleted"), "invalid_target", "audience"),

@@ -31,7 +31,7 @@ fn received(events: &[ReceivedEvent]) -> usize {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn killed_after_acceptance_again_and_again_nothing_is_lost_or_counted_twice(pool: PgPool) {
+async fn repeated_kills_after_acceptance_lose_nothing_and_count_nothing_twice(pool: PgPool) {
     let kills = scaled(100, 10);
     let (stage, binary) = (Stage::new(pool).await, binary("upload-conversions"));
     stage.queue(100).await;

@@ -174,7 +174,7 @@ async fn an_outage_costs_no_attempt(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn one_bad_row_is_given_up_with_googles_reason_and_the_others_go(pool: PgPool) {
+async fn one_bad_row_is_a_dead_letter_with_googles_reason_and_the_others_are_sent(pool: PgPool) {
     let stage = Stage::new(pool).await;
     stage.queue(25).await;
     let refusal = FaultKind::RejectEvent {
@@ -256,7 +256,7 @@ async fn revoked_credentials_are_tried_once_a_run_also_for_verdicts(pool: PgPool
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_odd_lead_of_the_sites_own_stops_nobody_elses_upload(pool: PgPool) {
+async fn an_invalid_lead_of_the_site_does_not_stop_other_uploads(pool: PgPool) {
     let stage = Stage::new(pool).await;
     stage.queue(1).await;
     let odd = json!({

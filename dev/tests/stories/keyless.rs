@@ -94,7 +94,7 @@ async fn container_credentials(role: AwsRole) -> String {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn conversions_go_out_without_a_key(pool: PgPool) {
+async fn conversions_are_sent_without_a_key(pool: PgPool) {
     let stage = Stage::with_account(pool, account(), go_keyless).await;
     stage.queue(30).await;
 

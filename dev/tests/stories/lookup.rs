@@ -248,7 +248,7 @@ async fn assert_all_matched(stage: &Stage, matched_by: &str) {
 type Reason = fn(&Asked) -> String;
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_crm_that_is_away_delays_a_match_and_loses_nothing(pool: PgPool) {
+async fn an_unavailable_crm_delays_a_match_and_loses_nothing(pool: PgPool) {
     let stage = begin(&pool).await;
     let nowhere = without_crms(&stage).await;
     for it in &ASKED {
@@ -384,7 +384,7 @@ async fn an_event_that_is_sent_again_is_not_asked_about_again(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_crm_that_stays_away_for_ninety_days_is_given_up_visibly(pool: PgPool) {
+async fn an_event_expires_visibly_if_its_crm_is_unavailable_for_ninety_days(pool: PgPool) {
     let stage = begin(&pool).await;
     receive_all(&stage).await;
     fail(&stage, 503, None);
@@ -420,7 +420,7 @@ async fn a_crm_that_stays_away_for_ninety_days_is_given_up_visibly(pool: PgPool)
 
 /// A CRM that has enough is not asked again, however many events wait for it; the others' don't wait with them.
 #[sqlx::test(migrations = "../migrations")]
-async fn one_crm_that_is_away_holds_up_neither_itself_nor_the_others(pool: PgPool) {
+async fn one_unavailable_crm_delays_neither_itself_nor_the_others(pool: PgPool) {
     let stage = begin(&pool).await;
     for nth in 0..60 {
         let event = json!({

@@ -225,11 +225,11 @@ async fn outlast(end: End) {
 }
 
 #[tokio::test]
-async fn postgres_stops_and_every_webhook_that_was_taken_is_there() {
+async fn postgres_stops_and_every_accepted_webhook_is_stored() {
     outlast(End::Stop).await;
 }
 
 #[tokio::test]
-async fn postgres_crashes_and_every_webhook_that_was_taken_is_there() {
+async fn postgres_crashes_and_every_accepted_webhook_is_stored() {
     outlast(End::Crash).await;
 }

@@ -53,7 +53,7 @@ async fn pooled(pool: &PgPool, servers: u16) -> (PgBouncer, PgConnectOptions) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
+async fn every_statement_through_tx_gets_its_own_answer(pool: PgPool) {
     let statements = scaled(1_500, 150);
     let (_pooler, options) = pooled(&pool, 3).await;
 
@@ -76,7 +76,7 @@ async fn every_statement_through_the_door_gets_its_own_answer(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn the_same_without_the_door_goes_wrong(pool: PgPool) {
+async fn statements_outside_tx_get_wrong_answers(pool: PgPool) {
     let statements = scaled(1_500, 150);
     let (_pooler, options) = pooled(&pool, 3).await;
 

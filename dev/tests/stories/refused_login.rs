@@ -200,7 +200,7 @@ async fn requests_at_once_are_refused_by_one_login() {
 }
 
 #[tokio::test]
-async fn a_poolers_refusal_is_one_too() {
+async fn a_poolers_refusal_counts_as_a_refused_login() {
     let (server, clock) = (Server::start().await, clock());
     for auth_type in ["scram-sha-256", "md5"] {
         let (values, files) = ([("auth_type", auth_type)], [("auth_file", "\"postgres\" \"right\"")]);
@@ -239,7 +239,7 @@ async fn supabases_pooler(message: &'static str) -> (PgConnectOptions, Arc<Atomi
 }
 
 #[tokio::test]
-async fn supabases_own_refusals_are_too_and_its_other_errors_are_not() {
+async fn supabases_refusals_count_as_refused_logins_and_its_other_errors_do_not() {
     for (message, attempts) in [
         ("(ECIRCUITBREAKER) Too many authentication errors", 1),
         ("(EAUTHQUERY) user not found in the database", 1),

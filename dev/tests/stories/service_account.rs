@@ -39,7 +39,7 @@ fn set(values: &mut Values, key_file: &str) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn conversions_go_out_with_a_service_account(pool: PgPool) {
+async fn conversions_are_sent_with_a_service_account(pool: PgPool) {
     let key = RsaPrivateKey::new(&mut OsRng, 2048).unwrap();
     let account = GoogleAccount {
         service_account: Some(ServiceAccount {

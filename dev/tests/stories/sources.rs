@@ -90,7 +90,7 @@ async fn the_sample_of_every_ready_source_becomes_the_right_conversion(pool: PgP
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn who_cannot_prove_to_be_the_crm_is_refused_by_every_source(pool: PgPool) {
+async fn every_source_refuses_unauthenticated_webhooks(pool: PgPool) {
     let stage = Stage::new(pool).await;
     for Case { source, .. } in CASES {
         let path = format!("/api/webhooks/{source}");
@@ -132,7 +132,7 @@ fn altered(value: &str) -> String {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_no_crm_sends_is_refused_by_every_source(pool: PgPool) {
+async fn every_source_refuses_bodies_that_no_crm_sends(pool: PgPool) {
     let stage = Stage::new(pool).await;
     let deals =
         "select (select count(*) from inbox) + (select count(*) from lost_deals) + (select count(*) from conversions)";

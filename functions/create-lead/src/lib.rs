@@ -118,8 +118,7 @@ fn parse(app: &App<Config>, request: &Request) -> Result<NewLead, Problem> {
     })
 }
 
-/// What the form itself says about where it was reached from. Its click has no time of its own: now is the latest it
-/// can have been.
+/// The attribution in the form's own fields. Its click has no time, so now is used: it can't be later.
 fn attribution(app: &App<Config>, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
     let click_id = |name| fields.optional_text(name, ClickId::parse);
     let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));

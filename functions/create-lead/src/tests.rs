@@ -53,7 +53,7 @@ async fn a_form_becomes_a_lead(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_phone_that_nobody_can_be_matched_by_is_stored_and_said_why(pool: PgPool) {
+async fn a_phone_that_cannot_be_matched_is_stored_with_a_warning(pool: PgPool) {
     let app = app(&pool);
     let in_germany = app_with(&pool, &[("PHONE_DEFAULT_REGION", "DE")]);
     // A number without its country could be anybody's.
@@ -164,7 +164,7 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     let (older, newer) = (click("2026-11-20T09:00:00Z"), click("2026-11-20T11:00:00Z"));
     let (from_row, from_body) = (("2026-11-20T10:00:00+00:00", "row"), ("2026-11-20T12:00:00+00:00", "body"));
     let from_cookie = |at| (at, "cookie");
-    // Visitor, attribution cookie; then when the click was and who says so, who says the UTMs, and whether the
+    // Visitor, attribution cookie; then the time and source of the click, the source of the UTMs, and whether the
     // visitor is known.
     let cases = [
         (&all, json!({}), from_row, "row", true),
@@ -183,7 +183,7 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
         let id = |name: &str| if name == click { json!(name) } else { Value::Null };
         let expected = json!({
             "visitor_id": known.then_some(visitor), "click_at": click_at,
-            // Never the ids of two clicks.
+            // Ids of two clicks are never mixed.
             "gclid": id("row"), "gbraid": id("body"), "wbraid": id("cookie"),
             "utm_source": utm, "utm_term": (utm == "row").then_some("row"), "utm_content": (utm == "body").then_some("body"),
         });
@@ -210,7 +210,7 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
     let visit = format!("adtrail_visitor={asked}");
     let (now, then) = (json!("2026-11-20T12:00:00+00:00"), json!("2026-11-19T10:00:00+00:00"));
     let granted = json!({"ad_user_data": "granted", "ad_personalization": "granted"});
-    // The form's consent, Sec-GPC, cookie; then the boxes, the two purposes, who said so, and when.
+    // The form's consent, Sec-GPC, cookie; then the boxes, the two purposes, the source of the answer, and its time.
     let cases = [
         (json!(null), "", "", [json!(null), json!(null), json!("unknown"), json!("unknown"), json!(null), json!(null)]),
         (
@@ -276,7 +276,7 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_that_waited_becomes_a_conversion_when_its_lead_comes(pool: PgPool) {
+async fn a_waiting_deal_becomes_a_conversion_when_its_lead_arrives(pool: PgPool) {
     let app = app(&pool);
     let (phone, nobody) = (json!({"phone_hash": Hash::of("+493023125123")}), json!({"email_hash": null}));
     for deal in [
@@ -334,14 +334,14 @@ async fn a_form_sent_four_times_at_once_is_one_lead(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_so() {
+async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), form(&json!({"email": "jane@example.com"}))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
     assert_eq!(answer.body["type"], "/problems/unavailable");
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_is_at_the_limit_is_taken(pool: PgPool) {
+async fn values_at_the_limit_are_accepted(pool: PgPool) {
     let app = app(&pool);
     for (field, value) in [
         (
@@ -422,7 +422,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn whatever_comes_nothing_breaks(pool: PgPool) {
+async fn random_input_breaks_nothing(pool: PgPool) {
     let app = app(&pool);
     let valid = [
         json!({

@@ -26,7 +26,7 @@ fn deal(id: &str, fields: &Value) -> Value {
     deal
 }
 
-/// Stores jane@example.com, with other columns, and answers her id.
+/// Stores jane@example.com, with other columns, and returns her id.
 async fn lead(pool: &PgPool, columns: &Value) -> Uuid {
     testing::lead("jane@example.com").with(columns).store(pool).await
 }
@@ -86,7 +86,7 @@ async fn a_deal_becomes_a_conversion_and_is_queued_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn the_status_says_what_becomes_of_a_deal(pool: PgPool) {
+async fn the_status_is_the_outcome_of_a_deal(pool: PgPool) {
     let app = app(&pool);
     let only_closed = app_with(&pool, &[("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "")]);
     let no_google = app_with(&pool, &[("GOOGLE_ADS_CUSTOMER_ID", "")]);
@@ -129,7 +129,7 @@ async fn the_status_says_what_becomes_of_a_deal(pool: PgPool) {
             assert_eq!(conversion["skip_reason"], json!(reason), "{fields}");
             assert_eq!(answer.body["conversion_id"], conversion["id"], "{fields}");
         }
-        // Whatever became of it, it is that for good.
+        // The result doesn't change afterwards.
         let again = send(app, &deal(&id, &fields)).await;
         let repeated = if said == "awaiting_lead" { said } else { "duplicate" };
         assert_eq!(again.body["status"], repeated, "{fields}");
@@ -149,7 +149,7 @@ async fn the_hold_is_a_setting(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
+async fn only_a_caller_with_the_secret_is_authenticated(pool: PgPool) {
     let app = app_with(&pool, &[("WEBHOOK_SECRET_PREVIOUS", "the secret before")]);
     let locked = app_with(&pool, &[("WEBHOOK_SECRET", "")]);
     let before = consequences(&pool).await;
@@ -173,7 +173,7 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
         with(plain(), "authorization", "Bearer"),
         with(plain(), "authorization", WEBHOOK_SECRET),
         with(with(plain(), SIGNATURE, "sha256=00"), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
-        // A body that can't be read is nobody's business either.
+        // Authentication comes before parsing: an unreadable body is answered the same.
         testing::request(&ENDPOINT, "{"),
     ];
     for (nth, request) in refused.into_iter().enumerate() {
@@ -190,7 +190,7 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
         with(plain(), SIGNATURE, &signature("the secret before")),
         with(plain(), "authorization", &format!("Bearer {WEBHOOK_SECRET}")),
         with(plain(), "authorization", "bearer the secret before"),
-        // The CRM's own pages have an origin; it is no browser's call, so CORS has no say.
+        // CRMs may send an Origin header; CORS doesn't apply to calls between servers.
         with(signed(plain()), "origin", "https://crm.example"),
     ] {
         assert_eq!(call(&app, &ENDPOINT, request, handle).await.status, 202);
@@ -198,7 +198,7 @@ async fn only_who_knows_the_secret_is_heard(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_that_two_sources_report_is_one_and_says_so(pool: PgPool) {
+async fn a_deal_that_two_sources_report_is_stored_once_with_a_warning(pool: PgPool) {
     let sources = "[one]\npreset = \"n8n\"\n[other]\npreset = \"n8n\"\nfields.deal_id = { join = [\"other-\", \"/crm_deal_id\"] }";
     let app = app_with(&pool, &[("CRM_SOURCES", sources), ("N8N_SECRET", "n8n's secret of 16")]);
     lead(&pool, &json!({})).await;
@@ -250,7 +250,7 @@ async fn a_lead_is_found_by_id_then_email_then_phone(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn of_several_leads_it_is_the_newest_before_the_deal_with_a_click(pool: PgPool) {
+async fn the_newest_lead_before_the_deal_that_has_a_click_is_preferred(pool: PgPool) {
     let app = app(&pool);
     // Day of November, and click ids, of one person's leads; then the day of the deal and of the lead it belongs to.
     let (none, gclid) = (json!({"gclid": null, "click_at": null}), json!({}));
@@ -292,7 +292,7 @@ async fn each_stage_is_a_conversion_and_the_lead_only_moves_forward(pool: PgPool
     let app = app(&pool);
     let qualified = json!({"conversion_type": "qualified"});
     let closed = json!({});
-    // What the lead was, what comes, what the lead is then.
+    // The lead's status before, the report, and the status after it.
     for (nth, (before, comes, after)) in [
         ("new", vec![&qualified], "qualified"),
         ("new", vec![&qualified, &closed], "closed"),
@@ -343,7 +343,7 @@ async fn a_time_keeps_its_zone_and_defaults_to_now(pool: PgPool) {
         (json!("2026-11-20T14:03:11.5+05:30"), "2026-11-20T08:33:11.5+00:00"),
         (json!("2026-11-20T02:00:00-10:00"), "2026-11-20T12:00:00+00:00"),
         (json!("2000-01-01T00:00:00Z"), "2000-01-01T00:00:00+00:00"),
-        // A CRM's clock may be a little ahead; no platform takes a time that is to come.
+        // A CRM's clock may be a little ahead; no platform accepts a future time.
         (json!("2026-11-20T12:10:00Z"), "2026-11-20T12:00:00+00:00"),
         (json!(null), "2026-11-20T12:00:00+00:00"),
         (json!(""), "2026-11-20T12:00:00+00:00"),
@@ -394,7 +394,7 @@ async fn a_deal_sent_four_times_at_once_counts_once(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_so() {
+async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), &deal("D-1", &json!({}))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
 }
@@ -565,7 +565,7 @@ async fn session_attributes_of_another_kind_stay_with_the_lead(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn whatever_comes_nothing_breaks(pool: PgPool) {
+async fn random_input_breaks_nothing(pool: PgPool) {
     let app = app(&pool);
     let lead = lead(&pool, &json!({})).await;
     let valid = [

@@ -63,7 +63,7 @@ fn params(count: usize) -> Value {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_is_at_the_limit_is_taken(pool: PgPool) {
+async fn values_at_the_limit_are_accepted(pool: PgPool) {
     let app = app(&pool);
     for (field, value) in [
         ("event_name", json!(format!("a{}", "_".repeat(39)))),
@@ -89,7 +89,7 @@ async fn what_is_at_the_limit_is_taken(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_so() {
+async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), &json!({"event_name": "sign_up"})).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
 }
@@ -134,7 +134,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn whatever_comes_nothing_breaks(pool: PgPool) {
+async fn random_input_breaks_nothing(pool: PgPool) {
     let valid = [
         json!({"event_name": "generate_lead", "params": {"value": 1, "form": "contact"}}),
         json!({"event_name": "purchase", "event_id": "0b7e", "page_url": "https://www.example.com/", "params": {"a": {"b": [1]}}}),

@@ -1,4 +1,4 @@
-//! `POST /api/track/visit`: a page was loaded. Keeps where the visitor came from, in two cookies and one row.
+//! `POST /api/track/visit`: a page was loaded. Stores where the visitor came from, in two cookies and one row.
 
 use lambda_http::http::{Method, StatusCode, header};
 use secrecy::SecretString;
@@ -27,7 +27,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
 pub struct Config {
     /// The domain of the cookies, when they are to be shared by several hosts.
     cookie_domain: Option<String>,
-    /// Keys the hash of visitors' addresses.
+    /// The key of the HMAC of visitors' IP addresses.
     ip_hash_key: Option<SecretString>,
 }
 
@@ -41,7 +41,7 @@ impl FromSettings for Config {
 }
 
 const URL_LIMIT: usize = 8_192;
-/// Of what is stored for people to read, in characters. What is longer is cut.
+/// The maximum length of texts that are stored for people to read, in characters. Longer ones are cut.
 const STORED_LIMIT: usize = 2_048;
 const USER_AGENT_LIMIT: usize = 512;
 

@@ -66,11 +66,11 @@ async fn the_address_is_stored_as_a_keyed_hash_only(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn who_comes_back_keeps_the_id_the_first_utms_and_the_newest_click(pool: PgPool) {
+async fn a_returning_visitor_keeps_the_id_the_first_utms_and_the_newest_click(pool: PgPool) {
     let app = app(&pool);
     let page = |query: &str| format!("https://www.example.com/lp?{query}");
     let first = go(&app, &page("utm_source=google&utm_medium=cpc&gclid=one"), "").await;
-    // What comes later, the cookies it comes with, and what the row says then.
+    // A later visit, its cookies, and the row after it.
     let id_only = first.cookie_header().split(';').next().unwrap().to_owned();
     let both = first.cookie_header();
     let steps: [(&str, &str, Value); 6] = [
@@ -93,7 +93,7 @@ async fn who_comes_back_keeps_the_id_the_first_utms_and_the_newest_click(pool: P
         assert_eq!((&stored["utm_term"], &stored["utm_campaign"]), (&Value::Null, &Value::Null), "{query}");
         assert_eq!(stored["landing_page"], page("utm_source=google&utm_medium=cpc&gclid=one"), "{query}");
         assert_eq!(stored["first_seen_at"], "2026-11-20T12:00:00+00:00", "{query}");
-        // The cookie says what the row says.
+        // The cookie has what the row has.
         let cookie = Attribution::from_cookie(&answer.cookies()[1].1, app.clock.now());
         assert_eq!(
             json!(cookie.click.map(|it| it.at)),
@@ -126,7 +126,7 @@ async fn a_cookie_that_is_not_ours_counts_as_none(pool: PgPool) {
     }
 }
 
-/// A click of the year 200000 would never be replaced by a newer one, and no uploader could count its 90 days.
+/// A click of the year 200000 would never be replaced by a newer one, and would never expire.
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_forged_click_is_never_newer_than_now(pool: PgPool) {
     let app = app(&pool);
@@ -150,10 +150,10 @@ async fn a_forged_click_is_never_newer_than_now(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn global_privacy_control_is_a_no(pool: PgPool) {
+async fn global_privacy_control_denies_consent(pool: PgPool) {
     let app = app(&pool);
     let granted = json!({"url": "https://www.example.com/", "consent": {"ad_user_data": "granted"}});
-    // What the browser says, and what is stored of a yes.
+    // The browser's header, and what is stored if consent was granted.
     for (header, stored) in [("1", ["denied", "denied"]), ("0", ["granted", "unknown"]), ("", ["granted", "unknown"])] {
         let answer = visit(&app, with(testing::json_request(&ENDPOINT, &granted), "sec-gpc", header)).await;
         let id = answer.body["visitor_id"].as_str().unwrap();
@@ -183,7 +183,7 @@ async fn an_answer_on_consent_replaces_the_one_before_and_silence_does_not(pool:
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_database_that_is_away_costs_no_attribution(pool: PgPool) {
+async fn an_unavailable_database_loses_no_attribution(pool: PgPool) {
     let away = app_without_database(&[("COOKIE_DOMAIN", "example.com")]);
     let answer = go(&away, "https://www.example.com/lp?gclid=one&utm_source=google", "").await;
     assert_eq!(answer.status, 503);
@@ -205,9 +205,9 @@ async fn a_database_that_is_away_costs_no_attribution(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn long_texts_are_taken_to_the_limit_and_stored_shorter(pool: PgPool) {
+async fn long_texts_are_accepted_up_to_the_limit_and_stored_shortened(pool: PgPool) {
     let app = app(&pool);
-    // Characters count, not bytes: 8,000 of the latter are nearly the 16 KiB of a body.
+    // The limit is in characters, not bytes: these texts are nearly the 16 KiB of a body.
     for (letter, length, status) in [("x", 8_192, 200), ("x", 8_193, 400), ("ü", 8_000, 200)] {
         let url = format!("https://www.example.com/{}", letter.repeat(length - 24));
         assert_eq!(visit(&app, to(&url)).await.status, status, "{length} of {letter}");
@@ -249,7 +249,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn whatever_comes_nothing_breaks(pool: PgPool) {
+async fn random_input_breaks_nothing(pool: PgPool) {
     let app = app(&pool);
     let valid = json!({
         "url": "https://www.example.com/?gclid=x&utm_source=google", "referrer": "https://www.google.com/",

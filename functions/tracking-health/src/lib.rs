@@ -1,4 +1,4 @@
-//! `GET /api/health/tracking`: is everything on its way?
+//! `GET /api/health/tracking`: are conversions being delivered?
 
 use lambda_http::http::{Method, StatusCode};
 use secrecy::SecretString;

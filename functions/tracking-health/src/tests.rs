@@ -107,7 +107,7 @@ async fn everything_is_counted(pool: PgPool) {
         },
     });
     assert_eq!(answer.body, expected);
-    // Sent anyway, so nobody waits for consent: that row has been due since eight.
+    // With `send`, no row waits for consent: this one has been due since eight.
     let sending = check(&app_with(&pool, &[("CONSENT_UNKNOWN", "send")])).await;
     assert_eq!(
         (&sending.body["queue"]["held"], &sending.body["queue"]["oldest_due_seconds"]),
@@ -116,7 +116,7 @@ async fn everything_is_counted(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_waits_too_long_or_was_given_up_lately_degrades(pool: PgPool) {
+async fn overdue_rows_and_recent_dead_letters_degrade(pool: PgPool) {
     let cases = [
         // Due for 45 minutes, and for a second more.
         ("pending", r#"{"next_retry_at": "2026-11-20T11:15:00Z", "created_at": "2026-11-20T08:00:00Z"}"#, "healthy"),
@@ -156,7 +156,7 @@ async fn a_paused_platform_degrades_and_is_critical_when_rows_are_due(pool: PgPo
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn it_is_critical_while_nothing_that_is_due_can_go(pool: PgPool) {
+async fn it_is_critical_while_no_due_row_can_be_sent(pool: PgPool) {
     let app = app(&pool);
     execute(&pool, PAUSE).await;
     let upload = due().store(&pool).await;
@@ -236,7 +236,7 @@ async fn a_correction_is_due_once_what_it_corrects_was_sent(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_stays_without_a_verdict_is_counted_and_degrades_for_a_day(pool: PgPool) {
+async fn rows_without_a_verdict_are_counted_and_degrade_for_a_day(pool: PgPool) {
     let app = app(&pool);
     let given_up = |uploaded_at: &str| json!({"status": "uploaded", "uploaded_at": uploaded_at, "request_id": "r"});
     let mut asked = given_up("2026-11-13T11:00:00Z");
@@ -262,7 +262,7 @@ async fn what_stays_without_a_verdict_is_counted_and_degrades_for_a_day(pool: Pg
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn the_most_frequent_reasons_are_said(pool: PgPool) {
+async fn the_most_frequent_reasons_are_listed(pool: PgPool) {
     let app = app(&pool);
     let pending = |code: &str| json!({"last_error_code": code, "last_error": format!("Mend {code}.")});
     let given_up = |code: &str, at: &str| {
@@ -284,7 +284,7 @@ async fn the_most_frequent_reasons_are_said(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn only_who_has_the_key_is_told(pool: PgPool) {
+async fn only_a_caller_with_the_key_is_answered(pool: PgPool) {
     let app = app(&pool);
     for authorization in ["", "Bearer", "Bearer ", "Bearer wrong", HEALTH_KEY, "Basic dGVzdA=="] {
         let request = with(testing::request(&ENDPOINT, ""), "authorization", authorization);
@@ -304,7 +304,7 @@ async fn only_who_has_the_key_is_told(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_the_only_503() {
+async fn an_unavailable_database_is_the_only_503() {
     let answer = check(&app_without_database(&[])).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
     assert_eq!(answer.body, json!({"type": "/problems/unavailable", "title": answer.body["title"], "status": 503}));

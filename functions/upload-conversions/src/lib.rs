@@ -1,6 +1,6 @@
-//! Runs on a schedule: matches waiting deals, tells the ad platforms about due conversions, and asks what became of
-//! those told earlier. Where the queue (SQL) and the platforms (HTTP) meet; no transaction is open while a platform is
-//! asked.
+//! Runs on a schedule: matches waiting deals, sends due conversions to the ad platforms, and asks for the verdicts on
+//! those sent earlier. Connects the queue (SQL) with the platforms (HTTP); no transaction is open during a request to a
+//! platform.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
 use shared::{App, config, inbox};
 
-/// The settings it can't do without.
+/// The required settings.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID"];
 
 /// What it reads from the settings.
 pub struct Config {
     pub intake: intake::Config,
     pub policy: Policy,
-    /// Of all platforms.
+    /// The plans of all platforms.
     pub lanes: Lanes,
 }
 
@@ -40,31 +40,32 @@ impl FromSettings for Config {
     }
 }
 
-/// After so many failed requests at once the platform is away.
+/// After this number of failed requests at once, the platform counts as unavailable.
 const FAILURES: usize = 3;
-/// Verdicts asked for together.
+/// Number of verdicts asked for together.
 const VERDICTS: usize = 10;
-/// So long before the deadline nothing new is begun: the last requests may take as long. Of a short run, half.
+/// Nothing new is started during this time before the deadline, because the last requests may take as long. At most
+/// half of the run.
 const MARGIN: TimeDelta = TimeDelta::seconds(45);
 
 /// What a run did: its return value and its log line.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Events the CRM was asked about that are done.
+    /// Events whose lookup is complete.
     pub fetched: u64,
-    /// Waiting deals that found their lead.
+    /// Waiting deals that were matched.
     pub matched: u64,
-    /// Waiting deals and events given up after 90 days.
+    /// Waiting deals and events that expired after 90 days.
     pub expired: u64,
     /// Conversions claimed.
     pub claimed: u64,
     /// Accepted by a platform, now or before.
     pub accepted: u64,
-    /// To be tried again.
+    /// To be retried.
     pub postponed: u64,
-    /// Given up because of what they are.
+    /// Rejected permanently.
     pub rejected: u64,
-    /// Claimed, but settled by somebody else before we were done.
+    /// Claimed, but the lease was lost before they were settled.
     pub lease_lost: u64,
     /// Verdicts asked for.
     pub verdicts: u64,
@@ -75,11 +76,11 @@ pub struct Summary {
 /// One run, done by `deadline`.
 ///
 /// # Errors
-/// When the database is away. What was begun is safe: its leases end by themselves.
+/// If the database is unavailable. Claimed rows are safe: their leases expire.
 pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
-    // A deal that can't be matched must not keep the others from being uploaded.
+    // An error while matching must not prevent uploads.
     let inbox = work_inbox(app, end, &mut summary).await;
     let platforms: Vec<&str> = app.config.lanes.iter().map(|platform| platform.route().platform).collect();
     let now = app.clock.now();
@@ -112,17 +113,17 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
     Ok(summary)
 }
 
-/// Brings the inbox forward: asks CRMs for what they left out, looks for leads again, gives up what waited too long.
+/// Processes the inbox: looks up what CRMs left out, matches waiting deals, and expires those that waited too long.
 async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
     let now = app.clock.now();
-    // A CRM that is slow must not take the uploads' time.
+    // A slow CRM must not use up the time for uploads.
     summary.fetched = intake::fetch_due(&app.db, &app.clock, &app.config.intake, now + (end - now) / 3).await?;
     summary.matched = intake::rematch(&app.db, &app.clock, &app.config.intake.plans, end).await?;
     summary.expired = app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await?;
     Ok(())
 }
 
-/// A run's business with one platform.
+/// A run's work for one platform.
 struct Run<'a> {
     app: &'a App<Config>,
     platform: &'a dyn Lane,
@@ -149,7 +150,7 @@ impl Run<'_> {
         self.confirm(summary).await
     }
 
-    /// Sends what is due. False when the platform is paused.
+    /// Sends what is due. False if the platform is paused.
     async fn upload(&self, state: State, due: usize, summary: &mut Summary) -> Result<bool, DbError> {
         let Self { app, platform, allowance } = self;
         let route = platform.route();
@@ -183,7 +184,7 @@ impl Run<'_> {
             }
             if probing && delivery.outcomes.iter().any(Outcome::is_accepted) {
                 if state == State::ProbeUntilConfirmed {
-                    // Its verdict comes later. Until then the rest would only be refused, too.
+                    // Its verdict comes later. Until then the other rows would be rejected as well.
                     let probe_after = app.config.policy.confirm_after + app.config.policy.probe_after;
                     app.db.tx(async |tx| breaker::postpone_probe(tx, id, now + probe_after).await).await?;
                     return Ok(true);
@@ -198,12 +199,12 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// Asks what became of what was accepted earlier.
+    /// Asks for the verdicts on what was accepted earlier.
     async fn confirm(&self, summary: &mut Summary) -> Result<(), DbError> {
         let Self { app, platform, allowance } = self;
         let route = platform.route();
         let id = route.platform;
-        // The first goes alone: if the credentials no longer count, the others needn't find out.
+        // The first is asked for alone: if the credentials are no longer valid, one failed request is enough.
         let mut together = 1;
         while app.clock.now() < allowance.end() {
             let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, together, app.clock.now()).await).await?;
@@ -241,7 +242,7 @@ impl Run<'_> {
     async fn pause_for(&self, outcome: &Outcome, summary: &mut Summary) -> Result<(), DbError> {
         let timing = &self.app.config.policy;
         let (reason, probe_after) = match outcome {
-            // It may be back any moment, unless it says how long it takes.
+            // It may be available again at any moment, unless it says how long to wait.
             Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(queue::LONGEST_ASKED_FOR)),
             Outcome::Paused(reason) => (reason, timing.probe_after),
             _ => return Ok(()),
@@ -277,11 +278,11 @@ impl Summary {
     }
 }
 
-/// The outcome that says that nothing will get through now: the platform refuses us as such, or is away.
+/// The outcome that pauses the platform, if there is one: it refuses every request, or is unavailable.
 fn refusal(outcomes: &[Outcome]) -> Option<&Outcome> {
     let paused = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Paused(_)));
     let mut failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Unavailable(..)));
-    // One failed request among others that went through was an accident. The longest wait counts.
+    // One failed request while others succeeded is no outage. The longest wait counts.
     let none_got_through =
         !outcomes.iter().any(|outcome| outcome.is_accepted() || matches!(outcome, Outcome::Rejected(_)));
     let away = failed.clone().count() >= FAILURES || none_got_through;

@@ -6,10 +6,10 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// What a run may take.
+/// The timeout of a run.
 const RUN: TimeDelta = TimeDelta::seconds(120);
 
-/// The uploader, and a Google that lives by the same clock.
+/// The uploader, and a sandbox Google with the same clock.
 struct Uploader {
     app: App<Config>,
     google: GoogleSandbox,
@@ -38,7 +38,7 @@ impl Uploader {
         Self { app, google, pool }
     }
 
-    /// The same with so many conversions that are due: the nth is `adtrail-n`.
+    /// The same with this number of due conversions: the nth is `adtrail-n`.
     async fn with_due(pool: PgPool, count: u32) -> Self {
         let uploader = Self::new(pool).await;
         uploader.add_due(0..count).await;
@@ -64,13 +64,13 @@ impl Uploader {
         self.run().await
     }
 
-    /// Has these requests answered with this status until the faults are cleared.
+    /// Answers these requests with this status until the faults are cleared.
     fn refuse(&self, on: Endpoint, status: u16, retry_after: Option<u32>) {
         let kind = FaultKind::Http { status, retry_after, reason: None, body: None };
         self.google.script(Fault::once(on, kind).times(u32::MAX)).unwrap();
     }
 
-    /// Has Google's processing refuse them, for want of the account's consent.
+    /// Lets Google's processing reject them, because the account's consent is missing.
     fn refuse_later(&self, numbers: std::ops::Range<u32>) {
         numbers.for_each(|n| self.google.decide(format!("adtrail-{n}"), "PROCESSING_ERROR_REASON_NO_CONSENT"));
     }
@@ -193,7 +193,7 @@ async fn what_was_accepted_is_confirmed_by_a_later_run_and_then_left_alone(pool:
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn credentials_that_no_longer_count_are_found_by_one_question(pool: PgPool) {
+async fn invalid_credentials_are_found_by_one_status_request(pool: PgPool) {
     let uploader = Uploader::with_due(pool, 5).await;
     assert_eq!(uploader.run().await.accepted, 5);
     uploader.refuse(Endpoint::Status, 403, None);
@@ -221,14 +221,14 @@ async fn after_a_late_refusal_the_rest_waits_for_the_verdict_on_the_probe(pool: 
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_run_without_time_begins_nothing(pool: PgPool) {
+async fn a_run_without_time_starts_nothing(pool: PgPool) {
     let uploader = Uploader::with_due(pool, 3).await;
     assert_eq!(handle(&uploader.app, uploader.app.clock.now()).await.unwrap(), Summary::default());
     assert_eq!((uploader.ingest_calls(), uploader.value("sum(claims)").await), (0, json!(0)));
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn nothing_is_begun_in_the_last_45_seconds_of_a_run(pool: PgPool) {
+async fn nothing_is_started_in_the_last_45_seconds_of_a_run(pool: PgPool) {
     for (passed, is_over) in [(74, false), (75, true)] {
         execute(&pool, "delete from public.leads; delete from public.upload_attempts").await;
         let uploader = Uploader::with_due(pool.clone(), 30).await;
@@ -237,7 +237,7 @@ async fn nothing_is_begun_in_the_last_45_seconds_of_a_run(pool: PgPool) {
             uploader.app.clock.advance(TimeDelta::seconds(passed));
         };
         let (summary, ()) = tokio::join!(uploader.run(), time_passes);
-        // What was on its way when the time was over is settled.
+        // Requests that were in flight when the time was over are settled.
         assert_eq!(summary.accepted < 30, is_over, "after {passed} seconds: {summary:?}");
         assert_eq!(summary.accepted, uploader.google.conversions().len() as u64);
         assert_eq!(uploader.value("count(*) filter (where locked_until is not null)").await, 0);

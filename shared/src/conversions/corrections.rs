@@ -212,7 +212,7 @@ pub async fn retract(
     Ok(Some(Retracted { conversion_id, platforms }))
 }
 
-/// Drops what no platform received: uploads that were never claimed, and restatements that were not accepted.
+/// Deletes rows that no platform received: uploads that were never claimed, and restatements that were not accepted.
 async fn drop_unsent(tx: &mut Tx, plans: &Plans, conversion_id: Uuid) -> Result<(), DbError> {
     let restatements: Vec<_> =
         plans.corrections(Operation::Restatement).iter().map(|correction| correction.lane.to_owned()).collect();
@@ -258,7 +258,7 @@ async fn retract_from_platforms(
     Ok(platforms)
 }
 
-/// Stores why it isn't sent to any platform: its deal was lost first.
+/// Stores why it isn't sent to any platform: its deal was lost before.
 async fn skip(tx: &mut Tx, conversion_id: Uuid) -> Result<(), DbError> {
     sqlx::query!(
         "-- conversions::skip

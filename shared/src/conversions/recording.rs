@@ -12,7 +12,7 @@ use crate::inbox::matching::MatchedBy;
 pub(super) struct Written {
     pub conversion_id: Uuid,
     pub idempotency_key: String,
-    /// The deal was closed, and lost afterwards.
+    /// Was the deal lost after it closed?
     pub is_undone: bool,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct DeclaredFields {
 }
 
 impl DeclaredFields {
-    /// These, and what they leave out from others.
+    /// These fields; those that are absent are taken from `others`.
     pub fn over(self, other: Self) -> Self {
         Self {
             event_id: self.event_id.or(other.event_id),
@@ -59,7 +59,7 @@ impl DeclaredFields {
         }
     }
 
-    /// Does any of them point at what is fetched?
+    /// Does any of them point into the result of a lookup?
     pub fn point_at_fetched(&self) -> bool {
         let texts = [&self.event_id, &self.deal_id, &self.currency, &self.stage, &self.status, &self.pipeline];
         let pointers = [&self.occurred_at, &self.event_at, &self.email, &self.phone, &self.lead_id, &self.updated_at];
@@ -74,7 +74,7 @@ impl DeclaredFields {
 #[derive(Debug)]
 pub(super) enum Text {
     At(Pointers),
-    /// Parts that make one text together; nothing if one of them is missing.
+    /// Parts that are concatenated; absent if one of them is.
     Join(Vec<Part>),
     /// The same for every item.
     Always(String),
@@ -96,7 +96,7 @@ impl TryFrom<String> for Part {
 }
 
 impl Text {
-    /// The pointer that a refusal names.
+    /// The pointer to name in an error.
     pub fn first(&self) -> &str {
         match self {
             Self::At(pointers) => pointers.first(),
@@ -127,7 +127,7 @@ impl Text {
         }
     }
 
-    /// Is it something that may come with what is still to be fetched?
+    /// Could a lookup still provide it?
     pub fn waits(&self, item: &Value) -> bool {
         self.points_at_fetched() && !is_fetched(item) && self.find(item).is_none()
     }
@@ -200,7 +200,7 @@ fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, 
 #[derive(Debug)]
 pub(super) struct Number {
     pub at: Pointers,
-    /// How many of its units make one of ours: 100 for cents and for per cent.
+    /// How many of its units make one of ours: 100 for cents and for percent.
     pub divide_by: Option<f64>,
 }
 

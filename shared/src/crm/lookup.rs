@@ -33,14 +33,14 @@ pub enum DeclaredLookup {
     Close(Access),
 }
 
-/// The way into a CRM's API.
+/// How to access a CRM's API.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Access {
     /// The name of the setting that has the token.
     #[serde(deserialize_with = "setting")]
     token: String,
-    /// Where the API is, without a path. The CRM's usual address if absent.
+    /// The API's base URL, without a path. By default the CRM's usual one.
     #[serde(default, deserialize_with = "address")]
     url: Option<String>,
 }
@@ -107,7 +107,7 @@ impl Crm {
         }
     }
 
-    /// Where to get a token, as the second half of a sentence.
+    /// Where to get a token, as the end of a sentence.
     fn token_origin(self) -> &'static str {
         match self {
             Self::Hubspot => {
@@ -205,8 +205,8 @@ impl Lookup {
     }
 }
 
-/// An id, a text or a number, that can stand in a path as it is. Webhooks may come from anyone who has the secret, so
-/// nothing that means something in a URL passes.
+/// An id, a text or a number, that can be put into a path unencoded. Anyone who has the secret can send a webhook, so
+/// characters with a meaning in a URL are rejected.
 fn id(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_broken_token_is_said_with_its_origin() {
+    fn a_missing_or_invalid_token_is_reported_with_its_origin() {
         for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
         {
             let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_wrongly_is_refused_with_its_line() {
+    fn an_invalid_declaration_is_refused_with_its_line() {
         for (access, problem) in [
             ("token = \"pat-eu1-sesame\"", "name of a setting"),
             ("token = \"\"", "name of a setting"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_api_is_may_be_said() {
+    fn the_url_of_the_api_may_be_declared() {
         let url = |access: &str| {
             let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
             Lookup::new(&declared, &|_| Some("t".into())).unwrap().0.url
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_id_gets_into_a_path() {
+    fn only_an_id_is_put_into_a_path() {
         assert_eq!(id(&json!(123)), Some("123".into()));
         assert_eq!(id(&json!("lead_zwqYhEFwzPyfCErS8uQ77is2wFLvr9BgVi6cTfbFM68")).map(|id| id.len()), Some(48));
         for hostile in ["", "../../x", "1?x=y", "1#", "1/2", "%2e", "a b", "ä", ".", &"1".repeat(101)] {
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_reached_twice() {
+    fn an_address_is_listed_once() {
         let mut emails = Reachable::default();
         emails.add([" a@example.com ", "", "A@Example.com", "b@example.com"]);
         emails.add(None);

@@ -11,7 +11,7 @@ use crate::http::problem::FieldError;
 /// HubSpot sends up to 100 at once; no known CRM sends more.
 const MAX_ITEMS: usize = 100;
 
-/// How a body is written.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum BodyEncoding {
@@ -49,7 +49,7 @@ fn form(body: &[u8]) -> Result<Value, FieldError> {
     if body.is_empty() {
         return Err(refusal("", "must not be empty."));
     }
-    // Whoever writes a form escapes these; JSON and HTML are full of them.
+    // Form encoders escape these characters, which are common in JSON and HTML.
     let is_plain = body.iter().all(|byte| !byte.is_ascii_control() && !b" \"<>\\^`{|}".contains(byte));
     let mut escapes = body.split(|byte| *byte == b'%').skip(1);
     if !is_plain || !escapes.all(|escape| escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)) {
@@ -57,7 +57,7 @@ fn form(body: &[u8]) -> Result<Value, FieldError> {
     }
     let mut fields = Map::new();
     for (name, value) in form_urlencoded::parse(body) {
-        // What is no UTF-8 is decoded to the replacement character, and nobody means to send one.
+        // Invalid UTF-8 is decoded to the replacement character, which no form contains on purpose.
         if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
             return Err(refusal("", "must be in UTF-8."));
         }

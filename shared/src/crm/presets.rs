@@ -52,18 +52,18 @@ const PRESETS: [Preset; 13] = [
     preset!("zoho", "form", "application/x-www-form-urlencoded"),
 ];
 
-/// The names of all of them.
+/// The names of all presets.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|preset| preset.name)
 }
 
-/// The declaration of this name, in TOML, with what to paste where in that CRM.
+/// The preset of this name, in TOML, with the steps to set up in that CRM.
 #[must_use]
 pub fn toml(name: &str) -> Option<&'static str> {
     find(name).map(|preset| preset.toml)
 }
 
-/// What that CRM sends.
+/// A sample of what that CRM sends.
 #[must_use]
 pub fn sample(name: &str) -> Option<PresetSample> {
     find(name).map(|preset| preset.sample)
@@ -73,10 +73,10 @@ fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
 }
 
-/// The declaration of this name. One may start from another.
+/// The preset of this name. A preset may start from another one.
 ///
 /// # Errors
-/// The names there are.
+/// The names of all presets.
 pub(super) fn declared(name: &str) -> Result<DeclaredSource, String> {
     let unknown = || format!("there is no preset {name}: it is one of {}", names().collect::<Vec<_>>().join(", "));
     let text = toml(name).ok_or_else(unknown)?;

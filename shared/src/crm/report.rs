@@ -21,20 +21,20 @@ use crate::identity::{Hash, Region};
 /// What is known about an item besides its content.
 #[derive(Debug)]
 pub struct Circumstances {
-    /// When it was received. Read again later, it is the same report.
+    /// When it was received. Unchanged when the item is read again later.
     pub received_at: DateTime<Utc>,
     /// The region of phone numbers without a country code.
     pub region: Option<Region>,
     /// SHA-256 of the body, or of this item's JSON where a body has several.
     pub payload_hash: Hash,
-    /// The sender's name for the event, where the signature has one and the body one item: it names the whole body.
+    /// The sender's id of the event, if the signature has one and the body has one item: it identifies the whole body.
     pub event_id: Option<String>,
 }
 
 /// What was read from an item.
 #[derive(Debug)]
 pub struct Reading {
-    /// The sender's name for the event: the declared field, else that of the signature.
+    /// The sender's id of the event: the declared field, else that of the signature.
     pub event_id: Option<String>,
     /// The deal it is about, if that can be read.
     pub crm_deal_id: Option<String>,
@@ -47,7 +47,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Of an item that can't be read.
+    /// The reading of an invalid item.
     #[must_use]
     pub fn unusable(errors: Vec<FieldError>) -> Self {
         let meaning = Meaning::Unusable(errors);
@@ -81,9 +81,9 @@ pub enum Report {
 impl Source {
     /// Reads an item.
     ///
-    /// A strict source takes its fields only as the contract of `POST /api/webhooks/crm-conversion` has them: amounts
-    /// that are numbers, times of RFC 3339, currencies in capital letters. Any other source also takes what CRMs make
-    /// of them.
+    /// A strict source accepts fields only as in the contract of `POST /api/webhooks/crm-conversion`: amounts that are
+    /// numbers, times of RFC 3339, currencies in capital letters. Any other source also accepts the formats that CRMs
+    /// send.
     #[must_use]
     pub fn read(&self, item: &Value, when: &Circumstances) -> Reading {
         let mut reader = Reader { source: self, item, when, errors: Vec::new(), warnings: Vec::new(), waits: false };
@@ -121,7 +121,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
-        // Google refuses times in its future, and a retry must have the same time: so it is limited to now, once.
+        // Google rejects future times, and a retry must have the same time: so it is limited to the time of arrival.
         let received_at = self.when.received_at;
         let occurred_at = self.time(self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
         let event_at = self.time(self.source.fields.event_at.as_ref());

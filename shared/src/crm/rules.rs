@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// Rounds to six decimals, which is what is stored. From a billion on a float has fewer.
+/// Rounds to six decimals, as stored. A float above a billion has fewer.
 pub(super) fn rounded(number: f64) -> f64 {
     if number.abs() < 1e9 { (number * 1e6).round() / 1e6 } else { number }
 }

@@ -1,4 +1,4 @@
-//! Sources: the ways in for CRMs, as an operator declares them.
+//! Sources: CRMs that may send webhooks, as an operator declares them.
 
 mod declared;
 mod problem;
@@ -21,7 +21,7 @@ use problem::{DeclarationProblem, Problems};
 
 pub(super) use declared::DeclaredSource;
 
-/// The source that is always there: the contract of `POST /api/webhooks/crm-conversion`.
+/// The source that needs no declaration: the contract of `POST /api/webhooks/crm-conversion`.
 pub const DEFAULT: &str = "crm-conversion";
 
 /// Looks up the secret that a setting holds.
@@ -32,7 +32,7 @@ type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 enum Lenience {
     /// No secret.
     None,
-    /// Those of the preset that a source starts from.
+    /// The secrets of the preset that a source starts from.
     OfPreset,
     /// All.
     All,
@@ -42,18 +42,18 @@ enum Lenience {
 #[derive(Debug, Default)]
 pub struct Sources(pub(super) BTreeMap<String, Source>);
 
-/// A way in for a CRM. Its name is the last part of the URL it posts to.
+/// A CRM that may send webhooks. Its name is the last part of the URL it posts to.
 #[derive(Debug)]
 pub struct Source {
     /// Lower-case letters, digits and hyphens, at most 40.
     pub name: String,
-    /// How its webhooks prove who sent them: any of these.
+    /// The authentication schemes of its webhooks; any one is enough.
     pub schemes: Vec<Scheme>,
-    /// Asks the CRM for what its webhooks leave out.
+    /// Looks up at the CRM what its webhooks leave out.
     pub fetch: Option<Lookup>,
     /// The preset it starts from.
     pub preset: Option<String>,
-    /// What is declared and can't be used.
+    /// The parts of the declaration that can't be used.
     pub missing: Vec<Missing>,
     encoding: BodyEncoding,
     items: Option<Pointer>,
@@ -73,8 +73,8 @@ pub struct Missing {
 }
 
 impl Sources {
-    /// Reads what an operator declared: each table is a source. The default source is there whether or not it is
-    /// declared; while its secrets are not set, nobody can authenticate to it.
+    /// Reads the operator's declarations: each table is a source. The default source exists whether or not it is
+    /// declared; while its secrets are not set, authentication to it always fails.
     ///
     /// # Errors
     /// For the operator: what is wrong in which line, and the fix, for all sources at once.
@@ -82,8 +82,8 @@ impl Sources {
         Self::read(toml, secret, Lenience::None)
     }
 
-    /// The same before there are secrets: what can't be used without them is [`Source::missing`]. For trying, not for
-    /// use.
+    /// The same without requiring the secrets: what can't be used without them is [`Source::missing`]. For tests of
+    /// declarations, not for production.
     ///
     /// # Errors
     /// As [`Sources::parse`].
@@ -109,10 +109,10 @@ impl Sources {
         Ok(Self(sources))
     }
 
-    /// A preset as it is, with those of its secrets that are set.
+    /// An unchanged preset, with those of its secrets that are set.
     ///
     /// # Errors
-    /// For the operator: the presets there are, or what is wrong with a secret.
+    /// For the operator: the names of all presets, or what is wrong with a secret.
     pub fn preset(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
         let declared = DeclaredSource { preset: Some(Spanned::new(0..0, name.into())), ..DeclaredSource::default() };
         Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfPreset)
@@ -186,22 +186,22 @@ impl Source {
         })
     }
 
-    /// The items that a body holds: at most 100 objects.
+    /// The items of a body: at most 100 objects.
     ///
     /// # Errors
-    /// Where the body isn't as it is declared: no JSON or form, another shape, a key or name that is there twice,
-    /// deeper than 16 levels, or with U+0000 in it.
+    /// Where the body differs from the declaration: not JSON or not a form, another structure, a duplicate key or name,
+    /// more than 16 levels, or U+0000 in it.
     pub fn items(&self, body: &[u8]) -> Result<Vec<serde_json::Value>, Vec<FieldError>> {
         payload::items(body, self.encoding, self.items.as_ref()).map_err(|refusal| vec![refusal])
     }
 
-    /// Does a body hold an array of items?
+    /// Does a body have an array of items?
     #[must_use]
     pub fn has_items(&self) -> bool {
         self.items.is_some()
     }
 
-    /// Where in the body something is that was found in an item.
+    /// A pointer into an item as a pointer into the body.
     #[must_use]
     pub fn pointer_to(&self, position: usize, pointer: &str) -> String {
         match &self.items {
@@ -210,7 +210,7 @@ impl Source {
         }
     }
 
-    /// What is wrong with an item, seen from the body. What is wrong with the body as a whole stays so.
+    /// Errors of an item with pointers into the body. Errors of the whole body stay as they are.
     #[must_use]
     pub fn in_body(&self, position: usize, error: FieldError) -> FieldError {
         if error.pointer.is_empty() {
@@ -275,7 +275,7 @@ impl<'a> RequestedSecrets<'a> {
 
     fn get(&self, setting: &str) -> Option<SecretString> {
         let found = (self.secret)(setting);
-        // There is a previous secret only while one is being replaced.
+        // A previous secret is set only while one is being replaced.
         if found.is_none() && !setting.ends_with("_PREVIOUS") {
             self.some_missing.set(true);
         }

@@ -1,4 +1,4 @@
-//! Logging in to Postgres, and not again and again where the login is refused.
+//! Logging in to Postgres, without repeating a login that was refused.
 //!
 //! Supabase's pooler counts refused logins by project and address. After ten within a few minutes it locks the address
 //! out, for every login, also with the right password. So a refused login is followed by at most one more, and only if
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
-/// What poolers say without an SQLSTATE of class 28: PgBouncer (08P01) and Supabase's (XX000), which names its errors.
+/// How poolers report a refused login without SQLSTATE class 28: PgBouncer (08P01) and Supabase's (XX000).
 const REFUSALS_OF_POOLERS: [&str; 4] =
     ["password authentication failed", "SASL authentication failed", "(ECIRCUITBREAKER)", "(EAUTHQUERY)"];
 
@@ -57,7 +57,7 @@ impl Login {
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, DbError> {
-        // One at a time: where one login is refused, those beside it are, too.
+        // One at a time: if one login is refused, concurrent ones would be refused too.
         let mut state = timeout(TIMEOUT, self.state.lock()).await.map_err(|_| no_answer())?;
         let now = self.clock.now();
         if let Some(at) = state.refused_at.filter(|at| (*at..*at + PAUSE).contains(&now)) {
@@ -68,7 +68,7 @@ impl Login {
             Err(failure @ Failure::Refused(_)) => failure,
             outcome => return outcome.map_err(DbError::from),
         };
-        // Before the next await: whoever is dropped there has used up the attempt.
+        // Before the next await: if this future is dropped there, the attempt was used all the same.
         state.refused_at = Some(now);
         let Some(options) = self.changed(&state.options).await else { return Err(refusal.into()) };
         state.options = options;
@@ -77,7 +77,7 @@ impl Login {
         Ok(connection)
     }
 
-    /// The options as the settings have them now, if they are others than those that were refused.
+    /// The options in the settings now, if they differ from those that were refused.
     async fn changed(&self, refused: &PgConnectOptions) -> Option<PgConnectOptions> {
         let read = self.read_again.as_ref()?;
         let options = timeout(TIMEOUT, read()).await.unwrap_or_else(|_| Err("no answer".into()));
@@ -93,7 +93,7 @@ impl Login {
 }
 
 enum Failure {
-    /// The server doesn't take this user and password.
+    /// The server refuses this user and password.
     Refused(String),
     Other(DbError),
 }
@@ -123,7 +123,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
         return Err(Failure::Other(DbError::Unavailable(sentence)));
     }
     Err(Failure::Other(match DbError::from(error) {
-        // Whatever goes wrong before the first statement is not about a request.
+        // An error before the first statement isn't caused by the request.
         DbError::Defect(error) => DbError::Unavailable(error.to_string()),
         other => other,
     }))
@@ -133,7 +133,7 @@ fn no_answer() -> DbError {
     DbError::Unavailable("no answer to the connection attempt".into())
 }
 
-/// What the server said, if it refused the login.
+/// The server's error, if it refused the login.
 fn refusal(error: &sqlx::Error) -> Option<String> {
     let error = error.as_database_error()?;
     let sqlstate = error.code().unwrap_or_default();
@@ -142,12 +142,12 @@ fn refusal(error: &sqlx::Error) -> Option<String> {
     is_refusal.then(|| format!("{}, SQLSTATE {sqlstate}", error.message()))
 }
 
-/// What to do about the server's certificate, if it is what went wrong.
+/// The fix, if the server's certificate is the problem.
 fn certificate_problem(error: &sqlx::Error, host: &str) -> Option<String> {
     let sqlx::Error::Io(error) = error else { return None };
     let rustls::Error::InvalidCertificate(problem) = error.get_ref()?.downcast_ref()? else { return None };
     match problem {
-        // A bad signature: its authority has the name of a trusted one and another key.
+        // A bad signature: its authority has the name of a trusted one, but another key.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(
             "the authority of the database's certificate is not known: set DATABASE_CA_PEM to the certificate of that \
              authority, in PEM"

@@ -10,7 +10,7 @@ use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
 pub const VISITOR: &str = "adtrail_visitor";
-/// Holds the attribution, so that it survives a database that is away.
+/// Holds the attribution, so that it isn't lost while the database is unavailable.
 pub const ATTRIBUTION: &str = "adtrail_attribution";
 
 /// The longest that browsers keep a cookie (RFC 6265bis, section 5.5).
@@ -29,7 +29,7 @@ pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
     read.find(|attribution| *attribution != Attribution::default()).unwrap_or_default()
 }
 
-/// Sets both: the id as long as browsers allow, the attribution as long as a click counts.
+/// Sets both: the id for as long as browsers allow, the attribution for as long as a click counts.
 pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, attribution: &Attribution) {
     let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
     let visitor = (VISITOR, visitor.to_string(), LONGEST);
@@ -43,8 +43,8 @@ pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, at
     }
 }
 
-/// The values of this cookie: more than one while `COOKIE_DOMAIN` changes. Pair by pair, because the site's other
-/// cookies may hold anything; browsers send what isn't ASCII as it is.
+/// The values of this cookie: there are several while `COOKIE_DOMAIN` changes. Each pair is parsed on its own, because
+/// other cookies of the site may contain anything, even bytes that aren't ASCII.
 fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str> {
     let headers = request.headers().get_all(header::COOKIE).into_iter();
     let pairs = headers.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
@@ -55,7 +55,7 @@ fn find<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str
 /// Reads the domain that cookies are set for.
 ///
 /// # Errors
-/// What a domain looks like.
+/// If it isn't a domain; the text says what one looks like.
 pub fn domain(text: &str) -> Result<String, String> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     if text.chars().all(known) && text.contains('.') {

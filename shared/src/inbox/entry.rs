@@ -30,8 +30,8 @@ pub struct Entry {
     pub lead: Option<StoredLead>,
 }
 
-/// The entries of this name: the id of a deal or an event in the inbox, or the CRM's id of the deal, which several may
-/// have. Deals first, oldest first.
+/// The entries with this id: of a deal or an event in the inbox, or the CRM's id of the deal, which several entries
+/// may share. Deals first, oldest first.
 pub async fn find(tx: &mut Tx, name: &str) -> Result<Vec<Entry>, DbError> {
     let id = Uuid::try_parse(name).ok();
     let mut entries = Vec::new();
@@ -175,7 +175,7 @@ async fn queue(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<QueueRow>, DbErro
 async fn lead(tx: &mut Tx, id: Uuid) -> Result<Option<StoredLead>, DbError> {
     let lead = sqlx::query_as!(
         StoredLead,
-        // The site's own columns may be citext or nullable. sqlx would look citext up behind the transaction's back.
+        // The site's own columns may be citext or nullable. sqlx would look citext up outside the transaction.
         r#"-- inbox::entry::lead
         select
             id, created_at as "created_at?", gclid::text as gclid, gbraid::text as gbraid, wbraid::text as wbraid,

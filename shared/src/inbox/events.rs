@@ -14,7 +14,7 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Encode)]
 #[sqlx(rename_all = "snake_case")]
 pub enum EventState {
-    /// What the CRM left out has to be looked up.
+    /// Fields that the CRM left out have to be looked up.
     Received,
     /// It is a report on a deal.
     Taken,
@@ -41,12 +41,13 @@ pub struct InboxEvent {
     pub rule: Option<String>,
     /// The deal it is about.
     pub crm_deal_id: Option<String>,
-    /// Where in the inbox that deal is.
+    /// The deal's id in the inbox.
     pub inbox_id: Option<Uuid>,
 }
 
-/// Keeps the events of a body, once each. An event that was taken or received before stays what it was; any other is
-/// what it is now, because the declaration may have changed. Answers the ids of those that were taken before.
+/// Stores the events of a body, once each. An event that is already `taken` or `received` keeps that state, unless it
+/// is `taken` now; any other gets its new state, because the declaration may have changed. Returns the ids of the
+/// events that are `taken` after this.
 pub async fn keep(
     tx: &mut Tx,
     receipt_id: Uuid,
@@ -129,7 +130,7 @@ pub struct Kept {
     pub source_event_id: String,
     /// Its place in the body.
     pub position: i32,
-    /// The body; none when it is no longer kept.
+    /// The body; none if it was deleted.
     pub body: Option<Vec<u8>>,
     /// When it arrived.
     pub received_at: DateTime<Utc>,

@@ -32,7 +32,7 @@ impl ListedState {
     pub const ALL: [Self; 6] =
         [Self::Received, Self::Matched, Self::AwaitingLead, Self::Ignored, Self::Rejected, Self::Expired];
 
-    /// As it is written everywhere.
+    /// As in the database and in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,9 +59,9 @@ pub struct ListedEntry {
     pub crm_deal_id: Option<String>,
     /// The stage it reached.
     pub conversion_type: Option<String>,
-    /// What it is worth.
+    /// Its value.
     pub value: Option<f64>,
-    /// In this currency.
+    /// The currency of the value.
     pub currency: Option<String>,
     /// When it arrived first.
     pub received_at: DateTime<Utc>,

@@ -79,7 +79,7 @@ pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Resul
 /// A waiting deal and the lead it belongs to.
 #[derive(Debug)]
 pub struct Match {
-    /// The deal's place in the inbox.
+    /// The deal's id in the inbox.
     pub inbox_id: Uuid,
     /// The CRM's id of the deal.
     pub crm_deal_id: String,
@@ -180,7 +180,7 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
     Ok(matches)
 }
 
-/// Assigns the deal to a lead, which overrides the CRM. It is matched when it is looked at next.
+/// Assigns the deal to a lead, which overrides the CRM. The next match uses it.
 /// False when there is no such waiting or expired deal, or no such lead.
 pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     let done = sqlx::query!(

@@ -23,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// Of what `platform_state` says.
+    /// From a row of `platform_state`.
     pub(crate) fn of(
         is_paused: bool,
         next_probe_at: Option<DateTime<Utc>>,
@@ -90,7 +90,7 @@ pub async fn pause(tx: &mut Tx, platform: &str, pause: Pause<'_>, now: DateTime<
     Ok(())
 }
 
-/// Leaves a paused platform alone until then.
+/// Postpones the next probe of a paused platform.
 pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::postpone_probe
@@ -103,7 +103,7 @@ pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -
     Ok(())
 }
 
-/// Notes that the platform accepted something, which ends its pause unless that waits for a confirmation.
+/// Records that the platform accepted something, which ends its pause unless that requires a confirmation.
 pub(super) async fn accepted(
     tx: &mut Tx,
     platform: &str,
@@ -123,7 +123,7 @@ pub(super) async fn accepted(
     resume(tx, platform, is_confirmation).await
 }
 
-/// Ends the platform's pause, unless that waits for a confirmation and this is none.
+/// Ends the platform's pause, unless that requires a confirmation and this isn't one.
 pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::resume
@@ -138,7 +138,7 @@ pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -
     Ok(())
 }
 
-/// Ends the pauses of platforms that nothing waits for, so that nothing would ever end them.
+/// Ends the pauses of platforms without open rows: without a probe they would never end.
 pub(super) async fn resume_idle(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::resume_idle

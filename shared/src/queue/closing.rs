@@ -7,8 +7,9 @@ use super::breaker;
 use crate::db::{DbError, Tx};
 use crate::platforms::Plans;
 
-/// Closes open rows of deals that were lost before a platform accepted them, corrections of what the platform refused,
-/// and those held for consent until neither click nor lead counted. Then ends the pauses of lanes without open rows.
+/// Closes open rows of deals that were lost before a platform accepted them, corrections of uploads that the platform
+/// rejected, and rows held for consent whose click and lead have expired. Then ends the pauses of lanes without open
+/// rows.
 pub async fn close_moot(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
     close_lost(tx, now).await?;
     close_corrections_of_refused(tx, now).await?;

@@ -24,7 +24,7 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Of a request with so many rows, or of what was settled without one.
+    /// A line for a request with this number of rows, or for rows that were settled without a request.
     pub(super) fn new(route: Route, request: Option<(&'a Exchange, usize)>) -> Self {
         let exchange = request.map(|(exchange, _)| exchange);
         Self {
@@ -77,7 +77,7 @@ impl<'a> AttemptResult<'a> {
     }
 }
 
-/// The log of a delivery: one or more lines for each request, and for what was settled without one. A refused request
+/// The log of a delivery: one or more lines for each request, and for rows settled without one. A refused request
 /// lists the conversions that caused the refusal; the others in it have a line for the request that settled them.
 pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
     let id = |at: &usize| claim.conversions[*at].queue_id;
@@ -114,7 +114,7 @@ pub(super) async fn append(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let column = |value: fn(&Line) -> Option<String>| lines.iter().map(value).collect::<Vec<_>>();
-    // Rows of lines have different lengths, which arrays of arrays can't have.
+    // Lines have different numbers of rows, and Postgres' arrays of arrays must be rectangular.
     let rows = (1..).zip(lines).flat_map(|(number, line)| line.queue_ids.iter().map(move |id| (number, *id)));
     let (line_numbers, queue_ids): (Vec<i32>, Vec<Uuid>) = rows.unzip();
     sqlx::query!(

@@ -7,13 +7,13 @@ use crate::config;
 use crate::consent::UnknownConsent;
 use crate::settings::{FromSettings, Settings};
 
-/// When rows are sent, and when again.
+/// When rows are sent and retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     pub unknown_consent: UnknownConsent,
-    /// From an upload to the first question for its verdict; doubles up to twelve hours.
+    /// Delay from an upload to the first request for its verdict; doubles up to twelve hours.
     pub confirm_after: TimeDelta,
-    /// From a pause to the next probe.
+    /// Delay from a pause to the next probe.
     pub probe_after: TimeDelta,
 }
 

@@ -1,4 +1,4 @@
-//! Receipts: what a platform accepted isn't processed yet. Its verdict is asked for until there is one.
+//! Receipts: a platform accepted a request but hasn't processed it. The verdict is asked for until there is one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
 pub struct Receipt {
     /// The receipt.
     pub request_id: String,
-    /// What the platform has to know of the conversions, in the order of the rows.
+    /// What the platform needs to know about the conversions, in the order of the rows.
     pub conversions: Vec<Facts>,
     rows: Vec<Row>,
 }
@@ -102,7 +102,7 @@ pub async fn unconfirmed(
     Ok(receipts)
 }
 
-/// What a row becomes. Names are the SQL's.
+/// The new state of a row. Names are the SQL's.
 struct Conclusion<'a> {
     settlement: Settlement<'a>,
     receipt: &'a str,
@@ -168,14 +168,14 @@ pub async fn conclude(
     }
     let outcomes = write(tx, &conclusions, now).await?;
     log::append(tx, route.platform, "status", &lines, now).await?;
-    // A pause that only a question led to ends with an answer: there may be nothing to send for weeks.
+    // A pause that a failed status request caused ends with an answer: there may be nothing to send for weeks.
     if outcomes.iter().any(|outcome| matches!(outcome.as_str(), "confirmed" | "processing")) {
         breaker::resume(tx, route.platform, outcomes.iter().any(|outcome| outcome == "confirmed")).await?;
     }
     Ok(())
 }
 
-/// Writes verdicts on rows that still wait for them, and answers the outcomes of those.
+/// Writes verdicts on rows that still wait for them, and returns the outcomes of those rows.
 async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
     let rows = Columns::of(conclusions.iter().map(|it| &it.settlement));
     let receipts: Vec<_> = conclusions.iter().map(|it| it.receipt.to_owned()).collect();
@@ -233,7 +233,7 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
 pub struct Refused<'a> {
     /// What happened and what to do.
     pub reason: &'a Reason,
-    /// Was it refused by the verdict, after it was accepted? Then verdicts are still available.
+    /// Was it rejected by the verdict, after it was accepted? Then verdicts are still available.
     pub late: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a row of the queue becomes after an attempt.
+//! The new state of a queue row after an attempt.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use super::log::AttemptResult;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Outcome, Reason};
 
-/// How long a row waits after the platform refused it: 15 min, 1 h, 4 h, 16 h; then it is a dead letter.
+/// Delays after a rejection: 15 min, 1 h, 4 h, 16 h; then the row is a dead letter.
 const RETRY_DELAYS: [TimeDelta; 4] =
     [TimeDelta::minutes(15), TimeDelta::hours(1), TimeDelta::hours(4), TimeDelta::hours(16)];
-/// How long it waits after the request failed: 15 min, 30 min, then 1 h for as long as it takes.
+/// Delays after a failed request: 15 min, 30 min, then always 1 h.
 const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
-/// How long it waits for somebody to change a setting, before it is tried again.
+/// How long a row is held until a setting is changed, before it is retried.
 const HELD: TimeDelta = TimeDelta::hours(1);
-/// The longest wait a platform may ask for: until its daily quota is new.
+/// The longest delay that a platform may ask for: until its daily quota is reset.
 pub const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 
-/// What happened to a row so far.
+/// The history of a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counters {
     pub retry_count: i32,
@@ -28,7 +28,7 @@ pub(super) struct Counters {
     pub transport_failures: i32,
 }
 
-/// What a row becomes; an absent value leaves the column as it is.
+/// The new values of a row; an absent one leaves the column unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Settlement<'a> {
     pub id: Uuid,
@@ -90,13 +90,13 @@ impl<'a> Settlement<'a> {
             }
             Outcome::SendAlone(_) => Self { send_alone: true, ..this },
             Outcome::OmitClickId(_) => Self { omit_click_id: true, ..this },
-            // The platform waits as a whole, and is tried next with another row: it may have been this one's fault.
+            // The platform is paused. The next probe uses a different row, in case this one caused the error.
             Outcome::Paused(_) => Self {
                 transport_failures: before.transport_failures + 1,
                 next_retry_at: Some(now + policy.probe_after * 2),
                 ..this
             },
-            // Nothing happened to it at all.
+            // It was not sent.
             Outcome::Unsent => Self { transport_failures: before.transport_failures, ..this },
         }
     }
@@ -147,7 +147,7 @@ impl Columns {
     }
 }
 
-/// Writes settlements of rows that the claim with this token still holds, and answers which those are.
+/// Writes the settlements of the rows whose lease still has this token, and returns those rows.
 pub(super) async fn write(
     tx: &mut Tx,
     settlements: &[Settlement<'_>],
@@ -234,14 +234,14 @@ async fn lock(tx: &mut Tx, settlements: &[Settlement<'_>], token: Uuid) -> Resul
     Ok(held.into_iter().collect())
 }
 
-/// How long a row waits after its next refusal; none when it is the last.
+/// The delay after the next rejection; none if it is the last one.
 fn retry_delay(before: Counters, id: Uuid) -> Option<TimeDelta> {
     let nth = usize::try_from(before.retry_count).ok()?;
     let delay = RETRY_DELAYS.get(nth).filter(|_| before.retry_count + 1 < before.max_retries)?;
     Some(jittered(*delay, id))
 }
 
-/// ± 10 %, so that rows refused together don't come back together. Drawn from the row's random id.
+/// Jitter of ± 10 %, so that rows rejected together are not retried together. Derived from the row's random id.
 fn jittered(delay: TimeDelta, id: Uuid) -> TimeDelta {
     let draw = i32::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]]) % 201) - 100;
     delay + delay * draw / 1000

@@ -1,4 +1,4 @@
-//! What a run asks the queue before it sends: the work of each lane, and the requests so far.
+//! What a run reads from the queue before it sends: the work of each lane, and the number of requests so far.
 
 use chrono::{DateTime, Utc};
 

@@ -29,7 +29,7 @@ async fn stored(pool: &PgPool) -> Value {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_paused_platform_is_tried_again_when_it_is_time(pool: PgPool) {
+async fn a_paused_platform_is_probed_when_the_probe_is_due(pool: PgPool) {
     let app = app(&pool);
     assert_eq!(state(&app).await, State::Active, "nobody has used it yet");
     pause(&app, "PERMISSION_DENIED").await;

@@ -14,7 +14,7 @@ async fn close(app: &App<intake::Config>) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_waits_for_consent_is_closed_when_neither_its_click_nor_its_person_counts(pool: PgPool) {
+async fn a_row_held_for_consent_is_closed_when_its_click_and_its_person_have_expired(pool: PgPool) {
     let app = app(&pool);
     let before = |days, seconds| start() - TimeDelta::days(days) - TimeDelta::seconds(seconds);
     // When the click was, if there was one, and the form; what the consent is; is it closed?

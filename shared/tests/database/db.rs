@@ -79,7 +79,7 @@ async fn what_fails_at_commit_is_an_error(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_connection_that_died_while_idle_is_replaced_without_a_word(pool: PgPool) {
+async fn a_connection_that_broke_while_idle_is_replaced_without_an_error(pool: PgPool) {
     let db = app::<()>(&pool).db;
     db.warm().await.unwrap();
     let first = backend(&db).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_connection_that_dies_at_work_is_unavailable_once(pool: PgPool) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_unavailable() {
+async fn a_server_that_is_down_is_unavailable() {
     let db = app_without_database::<()>(&[]).db;
     assert!(matches!(db.warm().await, Err(DbError::Unavailable(_))));
     assert!(matches!(backend(&db).await, Err(DbError::Unavailable(_))));

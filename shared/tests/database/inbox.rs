@@ -73,7 +73,7 @@ async fn a_lead_that_came_by_another_way_is_found_by_the_schedule_the_longest_wa
 
 /// Two uploaders at once, or an uploader and a lead: each deal is one's alone.
 #[sqlx::test(migrations = "../migrations")]
-async fn a_deal_somebody_works_on_is_left_to_them(pool: PgPool) {
+async fn a_deal_that_another_transaction_has_locked_is_skipped(pool: PgPool) {
     let app = app(&pool);
     for day in 1..=4 {
         let email = format!("p{day}@example.com");

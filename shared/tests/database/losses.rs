@@ -101,7 +101,7 @@ async fn a_loss_and_a_match_that_come_at_once_do_not_miss_each_other(pool: PgPoo
 
 /// A form, its deal's closing, its loss and the schedule, all at once: nobody waits in a circle, and the loss counts.
 #[sqlx::test(migrations = "../migrations")]
-async fn whatever_comes_with_a_loss_comes_to_nothing(pool: PgPool) {
+async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool) {
     let app = app::<intake::Config>(&pool);
     for nth in 0..60 {
         let id = format!("D-{nth}");

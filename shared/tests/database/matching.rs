@@ -91,7 +91,7 @@ async fn an_address_the_site_stores_itself_counts_too(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
+async fn any_of_a_persons_addresses_finds_the_lead(pool: PgPool) {
     let app = app(&pool);
     let addresses = vec![email("private@example.com"), email("jane@example.com")];
     let deal = Deal { email: Some(email("work@example.com")), other_emails: addresses, ..report("D-1") };
@@ -113,7 +113,7 @@ async fn of_a_persons_several_addresses_any_will_do(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_surely_a_leads_deal_tells_what_else_it_is_known_by(pool: PgPool) {
+async fn a_certain_match_adds_the_deals_addresses_to_the_lead(pool: PgPool) {
     let app = app(&pool);
     let jane = lead(&pool, "jane@example.com").await;
     execute(&pool, &format!("update public.leads set phone_hash = '{}'", Hash::of("+493023125123").as_str())).await;
@@ -134,7 +134,7 @@ async fn what_is_surely_a_leads_deal_tells_what_else_it_is_known_by(pool: PgPool
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_stage_that_names_nobody_known_goes_with_the_other_stage_of_its_deal(pool: PgPool) {
+async fn a_stage_without_a_known_person_is_matched_like_the_deals_other_stage(pool: PgPool) {
     let app = app(&pool);
     let jane = lead(&pool, "jane@example.com").await;
     receive(&app, &report("D-1")).await;
@@ -155,7 +155,7 @@ async fn a_stage_that_names_nobody_known_goes_with_the_other_stage_of_its_deal(p
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_operators_word_counts_before_the_crms(pool: PgPool) {
+async fn the_operators_assignment_overrides_the_crm(pool: PgPool) {
     let app = app(&pool);
     let (jane, joan) = (lead(&pool, "jane@example.com").await, lead(&pool, "joan@example.com").await);
     let attach =
@@ -178,7 +178,7 @@ async fn the_operators_word_counts_before_the_crms(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn however_many_are_waiting_all_are_looked_at_again(pool: PgPool) {
+async fn all_waiting_deals_are_matched_again(pool: PgPool) {
     let app = app(&pool);
     let deals = (1..=2_345).map(|nth| {
         let received_at = start() - TimeDelta::days(19) + TimeDelta::minutes(nth / 3);
@@ -195,7 +195,7 @@ async fn however_many_are_waiting_all_are_looked_at_again(pool: PgPool) {
 
 /// What stands of a deal that waits, whatever the order in which its reports came.
 #[sqlx::test(migrations = "../migrations")]
-async fn of_several_reports_each_field_is_by_the_newest_that_has_it(pool: PgPool) {
+async fn each_field_comes_from_the_newest_report_that_has_it(pool: PgPool) {
     let app = app(&pool);
     let at = |hour: u32| -> DateTime<Utc> { format!("2026-11-20T{hour:02}:00:00Z").parse().unwrap() };
     let money = |value| Some(Money::new(value, "EUR".into()));

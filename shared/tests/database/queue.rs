@@ -84,7 +84,7 @@ fn within_a_tenth(delay: TimeDelta, of: TimeDelta) -> bool {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_refused_row_is_tried_again_ever_later_and_given_up_at_the_fifth_refusal(pool: PgPool) {
+async fn a_rejected_row_is_retried_with_growing_delays_until_the_fifth_rejection(pool: PgPool) {
     let app = app(&pool);
     let id = due().store(&pool).await;
     for (nth, delay) in
@@ -179,7 +179,7 @@ async fn a_wait_that_the_platform_asks_for_is_kept(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_settles_a_row_settles_it(pool: PgPool) {
+async fn a_settled_row_has_the_state_of_its_outcome(pool: PgPool) {
     let app = app(&pool);
     // The outcome; then status, receipt, confirmed, error, logged as; and may it be claimed again at once?
     let cases = [
@@ -344,7 +344,7 @@ async fn a_correction_is_due_when_what_it_corrects_was_sent_or_given_up(pool: Pg
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_expires_first_goes_first(pool: PgPool) {
+async fn rows_that_expire_first_are_claimed_first(pool: PgPool) {
     let app = app(&pool);
     let mut expected = Vec::new();
     for (nth, columns) in [
@@ -407,7 +407,7 @@ async fn a_verdict_is_asked_for_ever_later_until_it_comes(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_row_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
+async fn a_row_rejected_by_its_verdict_is_retried_or_becomes_a_dead_letter(pool: PgPool) {
     let app = app(&pool);
     let soon = start() + TimeDelta::hours(7);
     // Refusals before, the verdict; then status, refusals, and the wait.
@@ -487,7 +487,7 @@ async fn without_a_verdict_for_seven_days_it_stays_unconfirmed(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn every_request_is_logged_with_what_it_came_to(pool: PgPool) {
+async fn every_request_is_logged_with_its_result(pool: PgPool) {
     let app = app(&pool);
     for minute in 0..4 {
         let created = format!("2026-11-20T11:0{minute}:00Z");

@@ -1,4 +1,4 @@
-//! `uploadConversionAdjustments`: every row takes a conversion back or gives it another value.
+//! `uploadConversionAdjustments`: every row retracts a conversion or restates its value.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ struct Readable {
     amount: Option<Amount>,
 }
 
-/// Carries out what is right in `request`, unless it only validates.
+/// Applies the valid rows of `request`, unless it only validates.
 pub(super) fn upload(
     request: &UploadConversionAdjustmentsRequest,
     actions: &BTreeSet<String>,
@@ -143,7 +143,7 @@ fn restatement(adjustment: &ConversionAdjustment, kind: AdjustmentType, row: &mu
     }
 }
 
-/// Of adjustments that are the same, none is carried out.
+/// Refuses all adjustments that occur more than once in a request.
 fn refuse_duplicates(read: &mut [(Row, Option<Readable>)]) {
     let key = |readable: &Readable| (readable.action.clone(), readable.target.clone(), readable.kind, readable.at);
     let mut seen: HashMap<_, usize> = HashMap::new();

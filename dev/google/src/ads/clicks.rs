@@ -24,7 +24,7 @@ struct Readable {
     amount: Option<Amount>,
 }
 
-/// Books what is right in `request`, unless it only validates.
+/// Records the valid rows of `request`, unless it only validates.
 pub(super) fn upload(
     request: &UploadClickConversionsRequest,
     actions: &BTreeSet<String>,
@@ -122,7 +122,7 @@ fn check_identifiers(conversion: &ClickConversion, row: &mut Row) {
     row.user_identifiers(&conversion.user_identifiers);
 }
 
-/// What the field is there for, but not for this account or this service.
+/// Refuses fields that exist, but not for this account or this service.
 fn check_what_is_closed(conversion: &ClickConversion, row: &mut Row) {
     for (field, value) in [
         ("user_ip_address", &conversion.user_ip_address),
@@ -147,7 +147,7 @@ fn check_what_is_closed(conversion: &ClickConversion, row: &mut Row) {
     }
 }
 
-/// Of conversions that are the same, none is taken.
+/// Refuses all conversions that occur more than once in a request.
 fn refuse_duplicates(read: &mut [(Row, Option<Readable>)]) {
     let mut seen: HashMap<(String, Identity), usize> = HashMap::new();
     for (_, readable) in read.iter() {

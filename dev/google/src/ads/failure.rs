@@ -1,4 +1,4 @@
-//! What the Google Ads API says when it refuses: a `GoogleAdsFailure`, about a whole request or about some of its rows.
+//! Errors of the Google Ads API: a `GoogleAdsFailure`, about a whole request or about some of its rows.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) struct AdsError {
     pub code: ErrorCode,
     /// For people.
     message: String,
-    /// The value that is to blame.
+    /// The value that caused it.
     trigger: Option<String>,
     /// Such as `conversions[0].conversion_date_time`. Empty when it is about the whole request.
     pub location: String,

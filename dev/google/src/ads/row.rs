@@ -1,4 +1,4 @@
-//! What every row must say, be it a conversion or an adjustment, and what is wrong with it.
+//! The rules for every row, whether a conversion or an adjustment, and its errors.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use super::failure::{AdsError, ErrorCode};
 use crate::book::Amount;
 use crate::currencies::is_currency;
 
-/// The only way in which the Google Ads API takes a time.
+/// The only time format that the Google Ads API accepts.
 const TIME: &str = "%Y-%m-%d %H:%M:%S%:z";
 /// In characters, as at Data Manager.
 const LONGEST_ORDER_ID: usize = 64;
 const MOST_USER_IDENTIFIERS: usize = 5;
 
-/// A row under examination.
+/// A row that is being validated.
 pub(super) struct Row<'a> {
     /// Such as `conversions[0]`.
     place: String,

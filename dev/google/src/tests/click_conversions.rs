@@ -162,7 +162,7 @@ async fn fields_for_others_are_refused() {
 }
 
 #[tokio::test]
-async fn a_time_is_written_in_one_way_and_lies_in_the_last_90_days() {
+async fn a_time_has_one_format_and_is_in_the_last_90_days() {
     let trial = Trial::start().await;
     let misspelt = "dateError.INVALID_STRING_DATE_TIME_SECONDS_WITH_OFFSET";
     for (time, error) in [
@@ -183,7 +183,7 @@ async fn a_time_is_written_in_one_way_and_lies_in_the_last_90_days() {
 }
 
 #[tokio::test]
-async fn someone_is_meant_by_every_row() {
+async fn every_row_identifies_a_person() {
     let trial = Trial::start().await;
     let with = |ids: Value| {
         let mut row = conversion(&ids.to_string().len().to_string());

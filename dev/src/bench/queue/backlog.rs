@@ -19,10 +19,10 @@ const TRANSPORTS: [&str; 2] = ["data_manager", "google_ads"];
 const BACKLOGS: [i64; 2] = [10_000, 100_000];
 /// Of the Lambda function, in MB.
 const MEMORY: f64 = 256.0;
-/// In MB: what two runs differ by anyway. Ten times the rows would be tens of MB.
+/// In MB: the usual difference between two runs. Ten times the rows would be tens of MB.
 const GROWTH: f64 = 8.0;
 
-/// Prints the table; answers the promises that were broken.
+/// Prints the table; returns the promises that were broken.
 pub async fn print(bench: &Bench) -> anyhow::Result<Vec<String>> {
     let mut table = Table::new(
         "Queue: a backlog delivered (the uploader's binary, Postgres and the sandbox Google share this machine)",

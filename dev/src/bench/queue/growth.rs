@@ -17,7 +17,7 @@ use super::Database;
 use super::rows::{self, BATCH};
 
 const FINISHED: [i64; 2] = [10_000, 1_000_000];
-/// Both take turns, so that what disturbs the machine disturbs them alike. The first round warms up.
+/// Both take turns, so that other load on the machine affects them equally. The first round warms up.
 const ROUNDS: i64 = 16;
 const ROUTE: Route = Route { platform: "google_ads", operation: Operation::Upload, transport: "data_manager" };
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use sqlx::PgConnection;
 
-/// The most rows in a request. Half of the finished ones went so; the others one a request.
+/// The most rows in a request. Half of the finished ones were sent in such requests, the others one per request.
 pub const BATCH: i64 = 2_000;
 
 /// Puts so many finished rows into an empty database, with their requests in the log, and so many that are due.

@@ -48,7 +48,7 @@ async fn a_click_two_hours_old_is_sent_four_hours_later(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_old_click_goes_out_as_a_hash_and_with_nothing_left_nothing_goes_out(pool: PgPool) {
+async fn an_old_click_is_replaced_by_the_hash_and_without_one_nothing_is_sent(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..3).await;
     let days = TimeDelta::days;
@@ -105,7 +105,7 @@ async fn a_clock_an_hour_ahead_costs_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_expires_first_goes_first_also_when_not_all_can_go(pool: PgPool) {
+async fn rows_that_expire_first_are_sent_first_even_if_not_all_can_be_sent(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..30).await;
     delivery

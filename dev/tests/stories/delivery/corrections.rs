@@ -56,7 +56,7 @@ impl Delivery {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn a_deal_lost_after_closing_is_taken_back_once(pool: PgPool) {
+async fn a_deal_lost_after_closing_is_retracted_once(pool: PgPool) {
     for (transport, lost) in [("data_manager", "lost"), ("google_ads", "refunded")] {
         let delivery = Delivery::with_uploaded_deal(&pool, &[("GOOGLE_ADS_TRANSPORT", transport)]).await;
         let loss = json!({"conversion_type": lost, "occurred_at": "2026-11-22T11:30:00Z"});
@@ -85,7 +85,7 @@ async fn a_deal_lost_after_closing_is_taken_back_once(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn the_last_of_several_values_stands(pool: PgPool) {
+async fn the_last_of_several_values_counts(pool: PgPool) {
     for transport in ["data_manager", "google_ads"] {
         let delivery = Delivery::with_uploaded_deal(&pool, &[("GOOGLE_ADS_TRANSPORT", transport)]).await;
         assert_eq!(delivery.counted().value, Some(100.0));
@@ -124,7 +124,7 @@ async fn lost_before_anything_was_sent_nothing_is_sent(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn lost_while_google_may_have_it_is_taken_back_all_the_same(pool: PgPool) {
+async fn a_deal_lost_while_google_may_have_it_is_retracted(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(1..2).await;
     delivery.google.script(Fault::once(Endpoint::Ingest, FaultKind::ReplyLost {})).unwrap();

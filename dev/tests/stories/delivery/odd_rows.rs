@@ -54,7 +54,7 @@ async fn a_row_refused_late_for_the_account_does_not_stop_those_that_come_after(
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_left_of_a_batch_is_not_to_blame_for_it(pool: PgPool) {
+async fn the_rest_of_a_batch_is_not_blamed_for_it(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..1_100).await;
     delivery.google.decide("adtrail-7", "PROCESSING_ERROR_REASON_INVALID_EVENT");
@@ -71,7 +71,7 @@ async fn what_is_left_of_a_batch_is_not_to_blame_for_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn when_google_refuses_everything_without_a_word_nothing_is_given_up(pool: PgPool) {
+async fn if_google_refuses_everything_without_a_reason_no_row_becomes_a_dead_letter(pool: PgPool) {
     for rows in [9, 60, 1_100] {
         let delivery = Delivery::new(&pool, &[]).await;
         delivery.google.keep_bodies(false);
@@ -119,7 +119,7 @@ async fn no_pause_is_for_ever(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_waits_for_consent_does_not_wait_for_ever(pool: PgPool) {
+async fn rows_held_for_consent_expire(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[("CONSENT_UNKNOWN", "hold")]).await;
     delivery.add_due(0..1).await;
     delivery.execute("update public.conversions set ad_user_data = 'unknown'").await;

@@ -53,7 +53,7 @@ async fn the_grant_is_gone_until_somebody_renews_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn no_connection_comes_about(pool: PgPool) {
+async fn no_connection_can_be_opened(pool: PgPool) {
     outlast(&pool, "data_manager", &[(Endpoint::Token, FaultKind::Drop {}), (Endpoint::Ingest, FaultKind::Drop {})])
         .await;
 }

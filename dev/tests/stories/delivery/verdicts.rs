@@ -20,7 +20,7 @@ impl Delivery {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn what_is_refused_after_all_is_open_again_or_given_up(pool: PgPool) {
+async fn a_late_rejection_is_retried_or_becomes_a_dead_letter(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..5).await;
     for (id, reason) in [(1, "INVALID_EVENT"), (2, "INTERNAL_ERROR"), (3, "TOO_RECENT_CLICK"), (4, "DUPLICATE_GCLID")] {

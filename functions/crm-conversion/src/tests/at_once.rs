@@ -1,4 +1,4 @@
-//! Reports on one deal that arrive at the same moment end as they would have one after the other.
+//! Reports on one deal that arrive at the same moment have the same result as one after the other.
 
 use shared::db::DbError;
 use shared::locks::{self, Locks};
@@ -6,7 +6,7 @@ use testing::{permutations, scaled};
 
 use super::*;
 
-/// Rounds of every order, 1,020 of all six in `make test-long`. Each round is a deal of its own.
+/// Rounds of every order, 1,020 of all six in `make test-long`. Each round has its own deal.
 fn rounds() -> usize {
     scaled(170, 10)
 }
@@ -40,14 +40,14 @@ async fn waiting(pool: &PgPool) -> i64 {
     sqlx::query_scalar(waiting).fetch_one(pool).await.unwrap()
 }
 
-/// Sends the reports at once. All of them find the deal locked, and get it in the order they came in.
+/// Sends the reports at once. All of them find the deal locked, and get the lock in the order of arrival.
 async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &str, reports: &[Value]) {
     let sending = app.db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &Locks::of_deal(crm_deal_id)).await?;
         let mut sending = Vec::new();
         for (nth, report) in reports.iter().enumerate() {
             sending.push(Box::pin(send(app, report)));
-            // Until it waits for the lock: the order they wait in is the order they get it in.
+            // Until it waits for the lock: Postgres grants it in this order.
             while waiting(pool).await <= i64::try_from(nth).unwrap() {
                 for sent in &mut sending {
                     assert!(futures_util::poll!(sent).is_pending(), "it didn't wait for the deal's lock");

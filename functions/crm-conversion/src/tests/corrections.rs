@@ -33,7 +33,7 @@ fn worth(value: u32, updated_at: &str) -> Value {
     closed(&json!({"value": value, "currency": "EUR", "updated_at": updated_at}))
 }
 
-/// What the answer says, and to which platforms it goes.
+/// The status in the answer, and the platforms it is queued for.
 async fn said(app: &App<intake::Config>, report: &Value) -> (String, Value) {
     let answer = send(app, report).await;
     assert!(answer.status < 300, "{report} is answered {answer:?}");
@@ -45,7 +45,7 @@ fn says(status: &str, told: Value) -> (String, Value) {
     (status.to_owned(), told)
 }
 
-/// As if the uploader had sent everything of a deal that it may send.
+/// Marks all rows of a deal that may be sent as sent, as the uploader does.
 async fn upload(pool: &PgPool, crm_deal_id: &str) {
     let sent = format!(
         "update public.conversion_queue q
@@ -78,7 +78,7 @@ async fn lead_status(pool: &PgPool) -> Value {
     row(pool, "select conversion_status from public.leads").await["conversion_status"].clone()
 }
 
-/// Nothing but these tables may have more rows than before.
+/// Asserts that only these tables have more rows than before.
 async fn only_in(pool: &PgPool, before: &std::collections::BTreeMap<String, i64>, grown: &[&str]) {
     for (table, count) in consequences(pool).await {
         assert!(before[&table] == count || grown.contains(&table.as_str()), "{table} has {count} rows");
@@ -86,7 +86,7 @@ async fn only_in(pool: &PgPool, before: &std::collections::BTreeMap<String, i64>
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_lost_before_any_platform_heard_of_it_is_never_told(pool: PgPool) {
+async fn a_deal_lost_before_it_was_sent_is_never_sent(pool: PgPool) {
     for kind in ["lost", "refunded"] {
         execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;
         let app = app(&pool);
@@ -107,7 +107,7 @@ async fn a_deal_lost_before_any_platform_heard_of_it_is_never_told(pool: PgPool)
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_lost_after_a_platform_may_have_heard_of_it_is_taken_back_once(pool: PgPool) {
+async fn a_deal_lost_after_it_may_have_been_sent_is_retracted_once(pool: PgPool) {
     let leased = "set locked_until = now() + interval '5 minutes', lock_token = gen_random_uuid(), claims = 1";
     let failed = "set status = 'failed', retry_count = 1, claims = 1";
     let uploaded = "set status = 'uploaded', uploaded_at = now(), claims = 1";
@@ -144,7 +144,7 @@ async fn a_deal_lost_after_a_platform_may_have_heard_of_it_is_taken_back_once(po
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_a_platform_refused_for_good_is_not_taken_back(pool: PgPool) {
+async fn a_dead_letter_is_not_retracted(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     send(&app, &closed(&json!({"value": 1, "currency": "EUR"}))).await;
@@ -156,7 +156,7 @@ async fn what_a_platform_refused_for_good_is_not_taken_back(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_loss_counts_against_what_closed_until_then_whichever_comes_first(pool: PgPool) {
+async fn a_loss_applies_to_earlier_closings_in_any_order_of_arrival(pool: PgPool) {
     let again = json!({"occurred_at": CLOSED_AGAIN_AT});
     // The closing before the loss, the loss, and the closing after it; and what is queued in the end.
     let (a, b, c) = (closed(&json!({})), lost(&json!({})), closed(&again));
@@ -198,7 +198,7 @@ async fn a_loss_counts_against_what_closed_until_then_whichever_comes_first(pool
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_deal_that_closes_again_is_told_as_it_is_now(pool: PgPool) {
+async fn a_deal_that_closes_again_is_sent_with_its_current_value(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     let first = send(&app, &closed(&json!({"value": 1, "currency": "EUR"}))).await;
@@ -213,9 +213,9 @@ async fn a_deal_that_closes_again_is_told_as_it_is_now(pool: PgPool) {
     assert_eq!(send(&app, &again).await.body["status"], "duplicate");
 }
 
-/// Platforms take nothing again that was taken back.
+/// Platforms never accept a conversion again that was retracted.
 #[sqlx::test(migrations = "../../migrations")]
-async fn what_was_taken_back_from_a_platform_stays_so(pool: PgPool) {
+async fn a_retracted_conversion_stays_retracted(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     send(&app, &closed(&json!({}))).await;
@@ -295,7 +295,7 @@ async fn of_a_lost_deal_only_its_id_and_time_are_read(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_value_that_changes_before_it_was_told_is_told_as_it_is(pool: PgPool) {
+async fn a_value_that_changes_before_it_was_sent_is_sent_without_a_correction(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     assert_eq!(said(&app, &worth(100, CLOSED_AT)).await, says("queued", json!(["google_ads"])));
@@ -305,7 +305,7 @@ async fn a_value_that_changes_before_it_was_told_is_told_as_it_is(pool: PgPool) 
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
+async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     send(&app, &worth(100, CLOSED_AT)).await;
@@ -321,7 +321,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
     });
     expect(&first, &expected);
 
-    // Somebody is telling it the value before: theirs no more.
+    // An uploader that is sending the previous value has lost its lease.
     let platform = "google_ads_restatements";
     let in_flight =
         app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
@@ -337,7 +337,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
     let again = app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(again.conversions[0].money, Some(Money::new(300.0, "EUR".into())));
 
-    // Told, and changed once more: the same row again.
+    // Sent, and changed once more: the same row is reused.
     execute(
         &pool,
         "update public.conversion_queue set status = 'uploaded', uploaded_at = now(), confirmed_at = now(),
@@ -352,7 +352,7 @@ async fn a_value_that_changes_after_it_was_told_is_told_again(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn the_newest_report_stands(pool: PgPool) {
+async fn the_newest_report_counts(pool: PgPool) {
     let plain = |value: u32| closed(&json!({"value": value, "currency": "EUR"}));
     let bare = |updated_at: &str| closed(&json!({"updated_at": updated_at}));
     let (eight, nine, ten) = (CLOSED_AT, LOST_AT, CLOSED_AGAIN_AT);
@@ -360,17 +360,17 @@ async fn the_newest_report_stands(pool: PgPool) {
         (vec![worth(200, nine), worth(100, eight)], json!(200.0)),
         (vec![worth(100, eight), worth(200, nine), worth(100, eight)], json!(200.0)),
         (vec![worth(100, eight), worth(200, ten), worth(150, nine)], json!(200.0)),
-        // By arrival; a body received before says nothing new.
+        // By arrival; a body that was received before changes nothing.
         (vec![plain(100), plain(200)], json!(200.0)),
         (vec![plain(100), plain(200), plain(100)], json!(200.0)),
         (vec![plain(100), plain(200), plain(100), plain(200), plain(300)], json!(300.0)),
-        // No value is no news, in whatever order.
+        // A report without a value doesn't change it, in any order.
         (vec![worth(100, eight), bare(nine)], json!(100.0)),
         (vec![bare(nine), worth(100, eight)], json!(100.0)),
         (vec![bare(ten), worth(100, eight), worth(200, nine)], json!(200.0)),
         (vec![worth(100, eight), bare(ten), worth(200, nine)], json!(200.0)),
         (vec![closed(&json!({})), plain(7), closed(&json!({"currency": "USD"}))], json!(7.0)),
-        // A clock that is ahead of ours still tells which is newer.
+        // A clock that is ahead of ours still orders reports.
         (vec![worth(200, "2026-11-20T12:08:00Z"), worth(100, "2026-11-20T12:07:00Z")], json!(200.0)),
     ] {
         for lead_comes_first in [true, false] {
@@ -395,7 +395,7 @@ async fn the_newest_report_stands(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
+async fn the_newest_report_decides_whose_a_waiting_deal_is(pool: PgPool) {
     let app = app(&pool);
     let of = |email: &str, updated_at: &str| closed(&json!({"email": email, "updated_at": updated_at}));
     send(&app, &of("typo@example.com", LOST_AT)).await;
@@ -407,7 +407,7 @@ async fn a_waiting_deal_is_whose_the_newest_report_says(pool: PgPool) {
     expect(&row(&pool, CONVERSION).await, &json!({"lead_id": jane}));
 }
 
-/// What can happen to a deal, in every order there is; and what is stored in the end, each end once.
+/// Everything that can happen to a deal, in every order; returns the distinct results.
 async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_once: bool) -> Vec<Value> {
     let steps = [
         None,
@@ -463,7 +463,7 @@ async fn in_every_order(pool: &PgPool, changed: Value, lost: Value, uploads_at_o
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
+async fn the_order_of_reports_does_not_change_the_result(pool: PgPool) {
     let ends = in_every_order(&pool, worth(200, "2026-11-20T08:30:00Z"), lost(&json!({})), false).await;
     let expected = json!([
         {
@@ -480,9 +480,9 @@ async fn in_whatever_order_the_reports_come_the_end_is_the_same(pool: PgPool) {
     assert_eq!(ends, [expected]);
 }
 
-/// Lost and won again, at another time and value than was said first.
+/// Lost and won again, with another time and value than reported first.
 #[sqlx::test(migrations = "../../migrations")]
-async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) {
+async fn the_order_of_reports_does_not_change_a_corrected_time(pool: PgPool) {
     let mut changed = worth(200, "2026-11-20T08:30:00Z");
     changed["occurred_at"] = json!("2026-11-20T08:20:00Z");
     let ends = in_every_order(&pool, changed, lost(&json!({"occurred_at": "2026-11-20T07:30:00Z"})), false).await;
@@ -495,9 +495,9 @@ async fn in_whatever_order_the_reports_come_a_changed_time_stands(pool: PgPool) 
     assert_eq!(ends[0][0], expected);
 }
 
-/// Won, lost and won again, told by a CRM that only says when it noticed. The lead may come last, too.
+/// Won, lost and won again, reported by a CRM that sends only the time of the event. The lead may come last, too.
 #[sqlx::test(migrations = "../../migrations")]
-async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPool) {
+async fn a_deal_won_lost_and_won_again_is_won_in_any_order_of_reports(pool: PgPool) {
     let sources = "[noticing]\npreset = \"crm-conversion\"\nstrict = false\n[noticing.fields]\noccurred_at = \"/none\"\nevent_at = \"/at\"";
     let app = app_with(&pool, &[("CRM_SOURCES", sources)]);
     let noticed = |conversion_type: &str, at: &str, value: u32| json!({"conversion_type": conversion_type, "at": at, "value": value, "currency": "EUR", "updated_at": at});
@@ -538,7 +538,7 @@ async fn in_whatever_order_a_deal_is_won_lost_and_won_again_it_is_won(pool: PgPo
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_loss_that_comes_late_takes_nothing_back_of_a_deal_that_was_won_since(pool: PgPool) {
+async fn a_late_loss_does_not_retract_a_deal_that_was_won_since(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     send(&app, &closed(&json!({}))).await;
@@ -551,7 +551,7 @@ async fn a_loss_that_comes_late_takes_nothing_back_of_a_deal_that_was_won_since(
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_loss_that_is_sent_again_much_later_is_no_second_one(pool: PgPool) {
+async fn a_loss_that_is_sent_again_much_later_is_a_duplicate(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
     let first = lost(&json!({"occurred_at": null, "reason": "price"}));
@@ -564,15 +564,15 @@ async fn a_loss_that_is_sent_again_much_later_is_no_second_one(pool: PgPool) {
     assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
     assert_eq!(said(&app, &first).await, says("nothing_to_retract", json!(null)));
     assert_eq!(queued(&pool).await, json!([["google_ads", "pending"]]));
-    // By the time it was changed, for want of another.
+    // By the time of the change, because there is no other.
     let changed_before = lost(&json!({"occurred_at": null, "updated_at": CLOSED_AT}));
     assert_eq!(said(&app, &changed_before).await, says("nothing_to_retract", json!(null)));
     assert_eq!(lead_status(&pool).await, "closed");
 }
 
-/// The platform knows in the end that there is nothing, whatever it was told in between.
+/// In the end the platform counts nothing, whatever was sent in between.
 #[sqlx::test(migrations = "../../migrations")]
-async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool: PgPool) {
+async fn a_lost_deal_counts_nothing_at_the_platform_in_any_order_of_reports(pool: PgPool) {
     let changed = worth(200, "2026-11-20T08:30:00Z");
     for state in in_every_order(&pool, changed, lost(&json!({})), true).await {
         let expected =
@@ -589,7 +589,7 @@ async fn in_whatever_order_the_reports_come_the_platform_ends_with_nothing(pool:
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn reports_that_come_at_once_end_as_if_one_came_after_the_other(pool: PgPool) {
+async fn concurrent_reports_have_the_result_of_sequential_ones(pool: PgPool) {
     let app = app(&pool);
     for nth in 0..60 {
         let (id, email) = (format!("D-{nth}"), format!("p{nth}@example.com"));
@@ -616,7 +616,7 @@ async fn reports_that_come_at_once_end_as_if_one_came_after_the_other(pool: PgPo
 
 /// A value that changes while the uploader claims: either the new one is sent, or it is corrected.
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_claim_at_the_same_moment_misses_no_change(pool: PgPool) {
+async fn a_concurrent_claim_misses_no_change(pool: PgPool) {
     let app = app(&pool);
     for nth in 0..60 {
         execute(&pool, "truncate public.leads, public.lost_deals, public.inbox cascade").await;

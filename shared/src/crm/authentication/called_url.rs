@@ -11,7 +11,7 @@ use crate::outgoing::endpoint;
 /// How a sender writes the URL it signs.
 #[derive(Debug, Default)]
 pub(super) enum CalledUrl {
-    /// As it calls it.
+    /// As it is called.
     #[default]
     AsCalled,
     /// HubSpot's way, from the URL that is declared or the one that is called.
@@ -47,7 +47,7 @@ impl TryFrom<String> for HubspotUrl {
     }
 }
 
-/// Where the sender called, which is in front of whatever ended TLS.
+/// The URL that the sender called, in front of the proxy that terminated TLS.
 fn called(request: &Request) -> String {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.or(request.uri().authority().map(Authority::as_str)).unwrap_or_default();
@@ -102,7 +102,7 @@ mod tests {
         };
         for (host, uri, url) in [
             ("example.com", "/a?b=c%20d&e", "https://example.com/a?b=c%20d&e"),
-            // On Lambda the URI is a whole one.
+            // On Lambda the URI is absolute.
             ("example.com", "https://example.com/a?b=+", "https://example.com/a?b=+"),
             ("localhost:3000", "/a", "http://localhost:3000/a"),
             ("127.0.0.1:80", "/a?", "http://127.0.0.1:80/a?"),

@@ -49,7 +49,7 @@ impl Credential {
         Ok(Self { place: Place::Parameter(declared.parameter.0.clone()), live })
     }
 
-    /// None when nothing is sent in its place. Every live secret is compared.
+    /// None if the request has no credential of this kind. Every live secret is compared.
     pub(super) fn check(&self, scheme: &'static str, request: &Request) -> Result<Option<Verified>, Refusal> {
         let Some(given) = self.place.value(request)? else { return Ok(None) };
         let mut fitted = None;

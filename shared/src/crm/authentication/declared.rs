@@ -1,5 +1,5 @@
-//! Schemes as they are declared. What can be wrong without knowing a secret is found here, where the parser knows the
-//! line.
+//! Schemes as they are declared. Everything that can be checked without a secret is checked here, where the parser
+//! knows the line.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::names::{Header, Parameter, Prefix, Setting, User};
 use super::template::{Template, TemplatePart};
 use super::timestamp::{Timestamp, Tolerance, Unit};
 
-/// A scheme: what it is called, and what there is to say about it. `secret` and `password` name settings.
+/// A scheme: its name and its options. `secret` and `password` name settings.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum DeclaredScheme {
@@ -57,8 +57,8 @@ impl DeclaredScheme {
     }
 }
 
-/// Makes tables of which the fields must go together be checked inside of the parser's visit: what is found later has
-/// no line. Their own `deserialize` is the one that serde makes of `remote = "Self"`, their `check` says the fix.
+/// Checks tables whose fields depend on each other within the parser's visit: errors found later have no line. Serde
+/// generates their `deserialize` with `remote = "Self"`; the errors of their `check` say the fix.
 macro_rules! checked {
     ($($table:ident),+) => {$(
         impl<'de> Deserialize<'de> for $table {

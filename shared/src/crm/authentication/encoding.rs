@@ -1,5 +1,5 @@
-//! Bytes as text. There is one text for the same bytes, or two in hexadecimal, so that nothing in a signature may
-//! change.
+//! Bytes as text. The same bytes have one valid text, or two in hexadecimal, so a signature can't be altered and stay
+//! valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use crate::identity::hex;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SignatureEncoding {
-    /// Hexadecimal, in capitals or without, but not mixed.
+    /// Hexadecimal, in upper or lower case, but not mixed.
     #[default]
     Hex,
     /// The standard alphabet, padded.
@@ -57,7 +57,7 @@ pub(super) enum SecretEncoding {
 }
 
 impl SecretEncoding {
-    /// An error says what the setting must be.
+    /// The error says what the setting must be.
     pub(super) fn decode(self, text: &str) -> Result<Vec<u8>, String> {
         let (bytes, name) = match self {
             Self::Raw => return Ok(text.as_bytes().to_vec()),

@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 use super::encoding::SignatureEncoding;
 use super::names::Live;
 
-/// One that counts, and what stands before its signatures.
+/// A live key, and the prefix of its signatures.
 #[derive(Debug)]
 pub(super) struct Key {
     /// The setting that holds it.
@@ -35,7 +35,7 @@ enum Kind {
 pub(super) enum Algorithm {
     #[default]
     Sha256,
-    /// For senders that know nothing newer. In an HMAC it still holds.
+    /// For senders that support nothing newer. In an HMAC it is still secure.
     Sha1,
     Sha512,
 }
@@ -54,7 +54,7 @@ impl Key {
         matches!(self.kind, Kind::Hmac { .. })
     }
 
-    /// What its signatures are called.
+    /// The name of its signatures.
     pub(super) fn algorithm(&self) -> &'static str {
         match &self.kind {
             Kind::Hmac { algorithm: Algorithm::Sha256, .. } => "HMAC-SHA-256",
@@ -74,7 +74,7 @@ impl Key {
         encoding.decode(text.strip_prefix(&self.prefix)?).filter(|bytes| bytes.len() == length)
     }
 
-    /// Is one of the signatures this key's? All are compared, in a time that says nothing about them.
+    /// Is one of the signatures this key's? All are compared, in constant time.
     pub(super) fn has_made_one_of(&self, signatures: &[Vec<u8>], message: &[u8]) -> bool {
         match &self.kind {
             Kind::Hmac { algorithm, secret } => {
@@ -121,7 +121,7 @@ impl Algorithm {
 pub(super) struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// What is before the 32 bytes in a SubjectPublicKeyInfo (RFC 8410).
+    /// The prefix of the 32 bytes in a SubjectPublicKeyInfo (RFC 8410).
     const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
     fn parse(text: &str) -> Option<Self> {

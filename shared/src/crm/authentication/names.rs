@@ -23,7 +23,7 @@ impl Header {
         &self.0
     }
 
-    /// Its one value. Senders and proxies disagree on which of two would count, so two are refused.
+    /// Its only value. Several are refused, because senders and proxies disagree on which one counts.
     pub(super) fn value<'r>(&self, request: &'r Request) -> Result<Option<&'r str>, Refusal> {
         let mut values = request.headers().get_all(self.as_str()).iter();
         match (values.next(), values.next()) {
@@ -61,7 +61,7 @@ pub(super) struct Setting(String);
 /// Finds the value of a setting.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
 
-/// A secret that counts.
+/// A live secret.
 #[derive(Debug)]
 pub(super) struct Live {
     /// The setting it is in.
@@ -70,8 +70,8 @@ pub(super) struct Live {
 }
 
 impl Setting {
-    /// The current secret and, while it is being replaced, the one before. `read` makes bytes of a setting's text, or
-    /// says what it must be.
+    /// The current secret and, while it is being replaced, the previous one. `read` converts a setting's text to bytes;
+    /// its error says what the text must be.
     pub(super) fn live(
         &self,
         lookup: Lookup<'_>,
@@ -117,7 +117,7 @@ impl TryFrom<String> for Setting {
     }
 }
 
-/// A user's name. It ends at the first colon of what HTTP Basic sends.
+/// A user's name. It has no colon, because HTTP Basic ends it there.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(try_from = "String")]
 pub(super) struct User(pub(super) String);
@@ -156,7 +156,7 @@ impl TryFrom<String> for Parameter {
     }
 }
 
-/// What stands before a signature.
+/// The prefix of a signature.
 #[derive(Deserialize, Debug, Clone, Default)]
 #[serde(try_from = "String")]
 pub(super) struct Prefix(pub(super) String);

@@ -14,7 +14,7 @@ use super::timestamp::{Timestamp, Tolerance, Unit};
 use super::{Refusal, Sample, Signed, Verified};
 use crate::http::Request;
 
-/// Senders list several while they rotate a secret. More would only cost time.
+/// Senders list several while they rotate a secret. The limit bounds the work.
 const LISTED: usize = 16;
 
 /// A signature in a header.
@@ -155,7 +155,7 @@ impl Signature {
             id: id.unwrap_or_default(),
         });
         let key = self.key_of(&listed, &message)?;
-        // After the signature: only a sender who knows the secret learns about its clock or a replay.
+        // Checked after the signature: only a sender who knows the secret is told about its clock or a replay.
         if let (Some(timestamp), Some((_, at))) = (&self.timestamp, timestamp) {
             timestamp.check(at, now)?;
         }
@@ -205,7 +205,7 @@ impl Signature {
         let over = if over == "{body}" { "the body" } else { &over };
         let key = |key: &Key| format!("{}<{} {} of {over}>", key.prefix, self.encoding.as_str(), key.algorithm());
         let mut kinds: Vec<_> = self.keys.iter().map(key).collect();
-        // Two live secrets are asked for in the same words.
+        // Two live secrets have the same description.
         kinds.dedup();
         let mut parts = vec![format!("{}: {}", self.header.as_str(), kinds.join(" or "))];
         let timestamp = |it: &Timestamp| format!("{}: <Unix time in {}>", it.header.as_str(), it.unit.as_str());

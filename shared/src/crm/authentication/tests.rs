@@ -1,4 +1,4 @@
-//! What is let in and what is not.
+//! Which requests are authenticated and which are not.
 
 mod declarations;
 mod flips;

@@ -1,4 +1,4 @@
-//! When a request was signed: what keeps a copied request from being sent again later.
+//! When a request was signed, which prevents replays.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ pub(super) struct Timestamp {
     pub(super) tolerance: Tolerance,
 }
 
-/// What a timestamp counts from 1970 on.
+/// The unit of a timestamp, counted from 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum Unit {
     #[default]
@@ -54,7 +54,7 @@ impl Unit {
 pub(super) struct Tolerance(u16);
 
 impl Default for Tolerance {
-    /// Five minutes, as Standard Webhooks and HubSpot have it.
+    /// Five minutes, as in Standard Webhooks and at HubSpot.
     fn default() -> Self {
         Self(300)
     }
@@ -72,7 +72,7 @@ impl TryFrom<i64> for Tolerance {
 }
 
 impl Timestamp {
-    /// The text as it is signed, and the time it stands for.
+    /// The text as it is signed, and its time.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<(&'r str, i64), Refusal> {
         let value = self.header.value(request).map_err(|_| Refusal::TimestampMalformed)?;
         let text = value.ok_or(Refusal::TimestampMissing)?;

@@ -34,7 +34,7 @@ impl Pointer {
         self.0.strip_prefix(FETCHED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// What it points at. Null, an empty text and an empty array are what templates of CRMs send for what isn't there.
+    /// What it points at. Null, an empty text and an empty array count as absent: CRMs' templates send them for that.
     pub fn find<'a>(&self, item: &'a Value) -> Option<&'a Value> {
         item.pointer(&self.0).filter(|value| match value {
             Value::Null => false,
@@ -53,7 +53,7 @@ impl TryFrom<String> for Pointer {
     }
 }
 
-/// One pointer or several, of which the first that points at something counts.
+/// One pointer or several; the first that points at a value counts.
 #[derive(Debug)]
 pub(in crate::crm) struct Pointers(Vec<Pointer>);
 
@@ -66,7 +66,7 @@ impl Pointers {
         self.0.iter().find_map(|pointer| Some((pointer.as_str(), pointer.find(item)?)))
     }
 
-    /// Is it something that may come with what is still to be fetched?
+    /// Could a lookup still provide it?
     pub fn wait(&self, item: &Value) -> bool {
         self.point_at_fetched() && !is_fetched(item) && self.find(item).is_none()
     }
@@ -76,7 +76,7 @@ impl Pointers {
     }
 }
 
-/// Was the CRM asked already for what its webhook left out?
+/// Has the lookup been done?
 pub(in crate::crm) fn is_fetched(item: &Value) -> bool {
     item.pointer(FETCHED).is_some()
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 
-/// What one field can be written as.
+/// The forms in which a field can be written.
 pub(super) trait Shapes: Sized {
     fn one(text: &str) -> Result<Self, String>;
     fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error>;
@@ -14,7 +14,7 @@ pub(super) trait Shapes: Sized {
     }
 }
 
-/// Reads such a field. An untagged enum would do, but its errors know no line.
+/// Reads such a field. An untagged enum would be simpler, but its errors have no line.
 pub(super) struct OneOr<T> {
     expected: &'static str,
     field: PhantomData<T>,

@@ -1,7 +1,7 @@
 //! Close: the opportunity's lead with its contacts.
 //!
-//! After Close's API v1 (Leads; Specifying Fields). No contact is marked as the main one, so they come as Close lists
-//! them. Close counts the seconds to wait in its answer's `rate_reset`; only a Retry-After header is read here.
+//! Follows Close's API v1 (Leads; Specifying Fields). No contact is marked as the main one, so they keep Close's order.
+//! Close also returns the seconds to wait as `rate_reset` in the body; only the Retry-After header is read here.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_contact_of_the_lead_counts() {
+    fn every_contact_of_the_lead_is_read() {
         let lead = json!({"id": "lead_1", "contacts": [
             {
                 "id": "cont_1",
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lead_may_have_no_contact_but_has_the_list() {
+    fn a_lead_may_have_no_contact_but_must_have_the_list() {
         assert_eq!(fetched(&json!({"id": "lead_1", "contacts": []})).unwrap()["emails"], json!([]));
         assert_eq!(fetched(&json!({"id": "lead_1"})), None);
         assert_eq!(fetched(&json!("lead")), None);

@@ -1,14 +1,14 @@
 //! HubSpot: the deal with the ids of its contacts, then the contacts.
 //!
-//! After HubSpot's CRM API v3 (Deals; Contacts: batch read). Two things the documentation leaves open are taken as they
-//! come: whether a deal's main contact is listed first, and whether a batch is answered in the order asked for.
+//! Follows HubSpot's CRM API v3 (Deals; Contacts: batch read). The documentation doesn't say whether a deal's main
+//! contact is listed first, or whether a batch is answered in order: contacts keep the deal's order.
 
 use serde_json::{Value, json};
 
 use super::api::CrmApi;
 use super::{LookupError, MOST, Reachable, id};
 
-/// The last is the operator's own, if they have made it; HubSpot passes over names that it doesn't know.
+/// The last one is a custom property, if the operator created it; HubSpot ignores unknown names.
 const DEAL_PROPERTIES: &str =
     "amount,deal_currency_code,dealstage,pipeline,closedate,hs_deal_stage_probability,adtrail_lead_id";
 
@@ -28,7 +28,7 @@ pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupErr
     Ok(fetched(&deal, &contacts))
 }
 
-/// The deal's contacts, at most [`MOST`]. One that has several labels at the deal is listed once for each.
+/// The deal's contacts, at most [`MOST`]. HubSpot lists a contact once per label, so duplicates are removed.
 fn contact_ids(deal: &Value) -> Option<Vec<String>> {
     deal["properties"].as_object()?;
     let mut ids = Vec::new();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_is_asked_for_once_and_not_too_many() {
+    fn each_contact_is_requested_once_and_their_number_is_limited() {
         let several = json!({"contacts": {"results": [
             {"id": "201", "type": "deal_to_contact"},
             {"id": "201", "type": "deal_to_contact_unlabeled"},
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deal_may_have_no_contact_but_has_properties() {
+    fn a_deal_may_have_no_contact_but_must_have_properties() {
         assert_eq!(contact_ids(&deal(&Value::Null)), Some(vec![]));
         assert_eq!(contact_ids(&deal(&json!({}))), Some(vec![]));
         assert_eq!(contact_ids(&json!({})), None);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deals_order_counts_and_lost_contacts_are_left_out() {
+    fn contacts_keep_the_deals_order_and_missing_ones_are_left_out() {
         let answer = json!({
             "status": "COMPLETE",
             "results": [

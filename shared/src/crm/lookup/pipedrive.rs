@@ -1,7 +1,7 @@
 //! Pipedrive: the deal's person.
 //!
-//! After Pipedrive's API v2 (Persons). What it says of a person who was deleted isn't documented: data that comes is
-//! used, and a 404 is taken at its word.
+//! Follows Pipedrive's API v2 (Persons). Its answer for a deleted person isn't documented: if it has data, the data is
+//! used; a 404 means that the person doesn't exist.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::{LookupError, Reachable, id};
 pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
     let person = match &item["data"]["person_id"] {
         Value::Null => Value::Null,
-        // API v1, and webhooks like it, wrap the id.
+        // API v1, and webhooks in its format, wrap the id.
         link => {
             let link = link.get("value").unwrap_or(link);
             let person_id = id(link).ok_or_else(|| api.no_id("/data/person_id"))?;
@@ -30,7 +30,7 @@ fn fetched(person: &Value) -> Value {
     json!({ "person": person, "emails": reachable(&person["emails"]), "phones": reachable(&person["phones"]) })
 }
 
-/// The one marked as primary first, then the others as they come.
+/// The one marked as primary first, then the others in their order.
 fn reachable(list: &Value) -> Reachable {
     let mut entries: Vec<_> = list.as_array().into_iter().flatten().collect();
     entries.sort_by_key(|entry| entry["primary"] != true);

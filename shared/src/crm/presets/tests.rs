@@ -22,7 +22,7 @@ fn sample_items(name: &str) -> (Source, Vec<Value>) {
     (source, items)
 }
 
-/// What the adapters bring.
+/// The results of the lookups.
 fn fetched() -> Value {
     let properties = json!({"amount": "6000.50", "deal_currency_code": "EUR", "dealstage": "closedwon"});
     json!({"emails": ["jane@example.com", "j@example.com"], "phones": [], "deal": {"id": "7", "properties": properties}})
@@ -30,7 +30,7 @@ fn fetched() -> Value {
 
 #[test]
 fn every_sample_is_read_to_the_deal_it_is_about() {
-    // Name, deal, event, value, currency, second of the day; all of them were won by jane@example.com.
+    // Name, deal, event, value, currency, second of the day; all were won, and are jane@example.com's.
     let at = "2026-11-20T11:03:11Z";
     let cases = [
         (
@@ -84,11 +84,11 @@ fn every_sample_is_read_to_the_deal_it_is_about() {
     }
 }
 
-/// What is changed in a sample, by pointer.
+/// The changes to a sample, by pointer.
 type Change = (&'static str, Value);
 
 #[test]
-fn other_stages_of_the_samples_mean_what_they_say() {
+fn other_stages_of_the_samples_have_the_right_outcome() {
     let cases: [(&str, &[Change], &str); 22] = [
         ("close", &[("/event/data/status_type", json!("lost"))], "Lost"),
         (
@@ -137,7 +137,7 @@ fn other_stages_of_the_samples_mean_what_they_say() {
 }
 
 #[test]
-fn another_amount_of_a_hubspot_deal_counts_once_it_was_won() {
+fn a_new_amount_of_a_hubspot_deal_counts_once_it_is_won() {
     let (source, mut items) = sample_items("hubspot-app");
     assert!(matches!(read(&source, &items[1]).meaning, Meaning::Fetch));
     items[1]["fetched"] = fetched();
@@ -148,7 +148,7 @@ fn another_amount_of_a_hubspot_deal_counts_once_it_was_won() {
 }
 
 #[test]
-fn deals_of_two_crms_are_set_apart_by_a_prefix() {
+fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let toml = "[hubspot]\npreset = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
     let sources = Sources::parse(toml, &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
     let source = sources.get("hubspot").unwrap();

@@ -17,7 +17,7 @@ impl Reader<'_> {
             Amount::Expected => self.expected(),
         };
         let currency = self.currency();
-        // Refused, it is an error already.
+        // A currency that is present but invalid has been reported already.
         let is_absent = |text: &Text| text.find(self.item).is_none();
         if value.is_some() && fields.currency.as_ref().is_none_or(is_absent) {
             if fields.currency.as_ref().is_some_and(|currency| currency.waits(self.item)) {
@@ -66,7 +66,7 @@ impl Reader<'_> {
         read?.map_err(|(pointer, detail)| self.refuse(&pointer, detail)).ok()
     }
 
-    /// Where a number was found, and what it is, if it is one.
+    /// The pointer to a number, and its value if it is valid.
     fn number(&mut self, field: &Number) -> Option<(String, Option<f64>)> {
         self.waits |= field.at.wait(self.item);
         let (pointer, value) = field.at.find(self.item)?;
@@ -93,8 +93,8 @@ impl Reader<'_> {
 const NO_AMOUNT: &str = "must be a number from 0 to 999999999999 with at most six decimals, such as 6000.5, without \
                          separators of thousands";
 
-/// A number written as 6000 or 6000.50. Whether 1.234 is a thousand and something depends on who wrote it, 1.234,56
-/// isn't read either.
+/// A number written as 6000 or 6000.50. Thousands separators are not accepted: 1.234 is a decimal number,
+/// and 1.234,56 is invalid.
 fn decimal(text: &str) -> Option<f64> {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));

@@ -8,10 +8,10 @@ use crate::crm::fields::Pointers;
 use crate::http::Warning;
 use crate::identity::{Email, Phone};
 
-/// Of the addresses of one person; nobody has more, but a list of everybody at a company could be.
+/// The maximum number of addresses of one person. A longer list may be of a whole company.
 const MAX_EMAILS: usize = 20;
 
-/// What a lead can be found by.
+/// The data by which a lead can be found.
 #[derive(Default)]
 pub(super) struct Person {
     pub lead_id: Option<Uuid>,
@@ -39,7 +39,7 @@ impl Reader<'_> {
                 Err(why) => self.warn_or_refuse("phone", &pointer, why),
             }
         }
-        // Of several numbers, one that somebody can be found by.
+        // Of several numbers, one that can be matched.
         let at = phones.iter().position(|(_, phone)| phone.hash().is_ok()).unwrap_or_default();
         let phone = phones.into_iter().nth(at);
         let mut lead_id = None;
@@ -57,7 +57,7 @@ impl Reader<'_> {
         Person { lead_id, email: emails.next(), other_emails: emails.collect(), phone: phone.map(|(_, phone)| phone) }
     }
 
-    /// There is no person, except perhaps a phone.
+    /// There is no person, except possibly a phone.
     fn unnamed(&mut self, phone: Option<&(String, Phone)>) {
         let fields = &self.source.fields;
         if phone.is_some_and(|(_, phone)| phone.hash().is_ok()) {

@@ -202,7 +202,7 @@ fn an_amount_is_read_as_crms_write_it() {
 }
 
 #[test]
-fn a_rule_can_say_what_a_deal_is_worth() {
+fn a_rule_can_set_the_value_of_a_deal() {
     let item = json!({"id": 7, "value": 1000, "currency": "EUR", "likely": 33});
     for (value, expected) in [
         ("\"deal\"", Some((1000.0, "EUR"))),
@@ -226,7 +226,7 @@ fn a_rule_can_say_what_a_deal_is_worth() {
 }
 
 #[test]
-fn a_time_is_cut_to_now_unless_it_says_what_is_newer() {
+fn a_time_is_limited_to_now_unless_it_orders_reports() {
     let source = source("", "occurred_at = [\"/won\", \"/at\"]\nupdated_at = \"/at\"\nzone = \"+01:00\"", ALWAYS);
     let soon = deal(&source, &json!({"id": 7, "won": "", "at": "2026-11-20 13:05:00"}));
     assert_eq!(soon.occurred_at, Some(circumstances().received_at));
@@ -241,7 +241,7 @@ fn a_time_is_cut_to_now_unless_it_says_what_is_newer() {
 }
 
 #[test]
-fn a_person_is_who_can_be_recognised() {
+fn a_person_is_read_from_emails_phones_and_the_lead_id() {
     let fields = "email = [\"/email\", \"/emails\"]\nphone = \"/phone\"\nlead_id = \"/lead\"";
     let lenient = source("", fields, ALWAYS);
     let several =
@@ -267,7 +267,7 @@ fn a_person_is_who_can_be_recognised() {
 }
 
 #[test]
-fn an_event_is_known_by_its_id_or_by_what_was_sent() {
+fn an_event_is_identified_by_its_id_or_by_the_hash_of_its_body() {
     let joined = source("", "event_id = { join = [\"/event\", \"-\", \"/id\"] }", ALWAYS);
     let mut signed = circumstances();
     signed.event_id = Some("msg_1".into());
@@ -284,7 +284,7 @@ fn an_event_is_known_by_its_id_or_by_what_was_sent() {
 }
 
 #[test]
-fn what_the_webhook_leaves_out_is_fetched_only_when_it_matters() {
+fn missing_fields_are_fetched_only_if_they_matter() {
     let fields = "status = \"/status\"\nvalue = [\"/value\", \"/fetched/deal/value\"]\ncurrency = \"/currency\"
         email = [\"/email\", \"/fetched/emails\"]";
     let rules = r#"

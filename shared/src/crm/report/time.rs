@@ -14,7 +14,7 @@ const MILLISECONDS: f64 = 100_000_000_000.0;
 const RFC_3339: &str = "must be a time with its zone as in RFC 3339, such as 2026-11-20T14:03:11+01:00";
 
 impl Reader<'_> {
-    /// A time from the year 2000 to ten minutes after the report came.
+    /// A time from the year 2000 to ten minutes after the report arrived.
     pub(super) fn time(&mut self, pointers: Option<&Pointers>) -> Option<DateTime<Utc>> {
         let (pointer, value) = pointers?.find(self.item)?;
         let at = match value.as_str().map(str::trim) {
@@ -102,7 +102,7 @@ mod tests {
             (Value::from(100_000_000_000_i64), None, "1973-03-03T09:46:40+00:00"),
             (Value::from("2026-11-20 13:03:11"), Some("+01:00"), "2026-11-20T12:03:11+00:00"),
             (Value::from("2026-11-20T12:03:11.395000"), Some("UTC"), "2026-11-20T12:03:11.395+00:00"),
-            // A zone of its own comes before the declared one.
+            // Its own zone takes precedence over the declared one.
             (Value::from("2026-11-20T12:03:11Z"), Some("+01:00"), "2026-11-20T12:03:11+00:00"),
         ] {
             assert_eq!(read(&value, zone).as_deref(), Ok(at), "{value}");

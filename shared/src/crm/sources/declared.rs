@@ -1,4 +1,4 @@
-//! A source as it is written down.
+//! A source as it is declared.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::crm::rules::{Amount, Conditions, Rule, RuleOutcome};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme]")]
 pub(in crate::crm) struct DeclaredSource {
-    /// It was `ready` at first, and declarations in use say so.
+    /// Its first name was `ready`, which existing declarations still use.
     #[serde(alias = "ready")]
     pub preset: Option<Spanned<String>>,
     pub body: Option<BodyEncoding>,
@@ -31,7 +31,7 @@ pub(in crate::crm) struct DeclaredSource {
 }
 
 impl DeclaredSource {
-    /// This one, and what it leaves out from another.
+    /// This table; keys that are absent are taken from the other.
     pub fn over(self, other: Self) -> Self {
         Self {
             preset: self.preset,
@@ -46,7 +46,7 @@ impl DeclaredSource {
         }
     }
 
-    /// This one, with what is wrong about it shown at another place: the operator never sees the text of a preset.
+    /// The same, with errors located elsewhere: the operator never sees the text of a preset.
     pub(super) fn moved_to(self, place: &Range<usize>) -> Self {
         fn moved<T>(value: Spanned<T>, place: &Range<usize>) -> Spanned<T> {
             Spanned::new(place.clone(), value.into_inner())
@@ -61,7 +61,7 @@ impl DeclaredSource {
         }
     }
 
-    /// What is missing in it, and what doesn't fit together.
+    /// Missing and contradictory keys.
     pub(super) fn problems(&self, name: &Spanned<String>) -> Vec<DeclarationProblem> {
         let (here, name) = (name.span(), name.get_ref());
         let mut problems = Vec::new();
@@ -126,7 +126,7 @@ impl DeclaredSource {
             .collect()
     }
 
-    /// The fields that the value of a rule needs.
+    /// The fields that a rule's `value` needs.
     fn lacking(&self, rule: &Rule, name: &str) -> Vec<String> {
         if !matches!(rule.conversion, RuleOutcome::Closed | RuleOutcome::Qualified) {
             return Vec::new();

@@ -8,7 +8,7 @@ use toml::de::{DeTable, ValueDeserializer};
 
 use super::declared::DeclaredSource;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug)]
 pub(super) struct DeclarationProblem {
     at: Range<usize>,
@@ -24,10 +24,10 @@ impl DeclarationProblem {
 /// A source's name, and its table as far as it can be read.
 type Table = (Spanned<String>, Result<DeclaredSource, Vec<DeclarationProblem>>);
 
-/// All of them in one text.
+/// All problems in one text.
 pub(super) struct Problems<'a> {
     toml: &'a str,
-    /// Lines and what to say of them.
+    /// Lines and their errors.
     found: Vec<(usize, String)>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Problems<'a> {
         Self { toml, found: Vec::new() }
     }
 
-    /// The tables of the text, each read for itself, so that one doesn't hide what is wrong with the next.
+    /// The tables of the text, each parsed on its own, so that an error in one doesn't hide those in the next.
     pub fn tables(&mut self) -> Vec<Table> {
         let problem = |error: &toml::de::Error, at: Range<usize>| {
             DeclarationProblem::at(error.span().unwrap_or(at), without_text(error.message()))
@@ -76,11 +76,11 @@ impl<'a> Problems<'a> {
     }
 }
 
-/// Where people put a secret itself, which must not come out in an error.
+/// Keys where people may write the secret itself, which must not appear in an error.
 const SECRETS: [&str; 10] =
     ["secret", "password", "token", "bearer", "basic", "hmac", "hubspot_v3", "standard_webhooks", "close", "ed25519"];
 
-/// A line, at most 120 characters of it, up to a text that should be the name of a setting and isn't.
+/// At most 120 characters of a line, up to a text that should be the name of a setting and isn't.
 fn without_secret(line: &str) -> String {
     let is_setting = |name: &str| name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
     let suspect = |(at, word): (usize, &str)| {
@@ -97,7 +97,7 @@ fn without_secret(line: &str) -> String {
     }
 }
 
-/// A message of the parser, without the text it is about: that can be a secret, and the line is shown beside it.
+/// A message of the parser without the text it quotes: that may be a secret, and the line is shown next to it.
 fn without_text(message: &str) -> String {
     let message = message.trim().replace('\n', ", ");
     if message == "invalid type: map, expected a sequence" {

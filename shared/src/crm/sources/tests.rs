@@ -1,6 +1,6 @@
 use super::*;
 
-/// A secret of a shape that every scheme takes.
+/// A secret in a format that every scheme accepts.
 fn any(setting: &str) -> Option<SecretString> {
     let prefix = if setting == "STANDARD_WEBHOOKS_SECRET" { "whsec_" } else { "" };
     (!setting.ends_with("_PREVIOUS")).then(|| format!("{prefix}{}", "0123456789abcdef".repeat(4)).into())
@@ -60,7 +60,7 @@ fn the_first_name_of_the_key_still_names_a_preset() {
 }
 
 #[test]
-fn of_a_presets_schemes_one_must_have_its_secret() {
+fn one_of_a_presets_schemes_must_have_its_secret() {
     let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
     let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
@@ -92,7 +92,7 @@ fn what_an_operator_declares_replaces_the_preset_key_by_key() {
     assert!(source.fetch.is_some());
 }
 
-/// The line of [`ACME`] that is written otherwise, how, the line that is blamed, and what the fix says.
+/// The line of [`ACME`] that is replaced, its replacement, the line that the error names, and the fix.
 type Mistake = (&'static str, &'static str, usize, &'static str);
 
 #[test]
@@ -140,7 +140,7 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
 }
 
 #[test]
-fn what_is_missing_is_said_with_an_example() {
+fn a_missing_key_is_reported_with_an_example() {
     let refused = refusal("[empty]");
     for fix in ["[[empty.auth]]", "deal_id = \"/deal/id\"", "[[empty.rules]]"] {
         assert!(refused.contains(fix), "{refused}");
@@ -168,7 +168,7 @@ fn a_secret_in_the_place_of_its_settings_name_is_not_repeated() {
 }
 
 #[test]
-fn the_mistakes_of_all_sources_are_said_at_once_by_line() {
+fn the_mistakes_of_all_sources_are_reported_at_once_by_line() {
     let toml =
         format!("{}{}{ACME}", ACME.replace("acme", "Big_Crm"), ACME.replace("acme", "b").replace("\"/id\"", "\"id\""));
     let refused = refusal(&toml);

@@ -39,7 +39,7 @@ pub struct StoredDeal {
     pub matched_by: Option<MatchedBy>,
 }
 
-/// A row of `inbox_events` with what its `inbox_receipts` says.
+/// A row of `inbox_events` joined with its row of `inbox_receipts`.
 #[derive(Debug, Serialize)]
 pub struct StoredEvent {
     pub id: Uuid,
@@ -128,7 +128,7 @@ pub struct QueueRow {
     pub created_at: DateTime<Utc>,
 }
 
-/// Where a queue row stands.
+/// The status of a queue row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Decode)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
@@ -142,7 +142,7 @@ pub enum QueueStatus {
 crate::db::text_in_sql!(QueueStatus);
 
 impl QueueStatus {
-    /// As it is written everywhere.
+    /// As in the database and in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

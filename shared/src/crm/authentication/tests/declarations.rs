@@ -1,4 +1,4 @@
-//! Declarations that can't be meant, and settings that can't be secrets: each is told apart, with its line and the fix.
+//! Invalid declarations, and settings that can't be secrets: each has an error of its own, with its line and the fix.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn error(line: &str) -> String {
 }
 
 #[test]
-fn a_wrong_declaration_is_told_with_its_line_and_the_fix() {
+fn the_error_of_an_invalid_declaration_has_its_line_and_the_fix() {
     let hmac = |more: &str| error(&format!(r#"hmac = {{ header = "x-signature", secret = "ACME_SECRET"{more} }}"#));
     for (said, part) in [
         (hmac(r#", signed = "{timestamp}.{body}""#), "say in timestamp_header"),
@@ -73,7 +73,7 @@ fn a_secret_pasted_into_a_declaration_is_not_repeated() {
 }
 
 #[test]
-fn a_setting_that_is_missing_or_no_such_secret_is_named_with_the_fix() {
+fn a_missing_or_invalid_setting_is_named_with_the_fix() {
     let said = |line: &str, settings: &[(&str, &str)]| {
         let lookup = |name: &str| {
             settings.iter().find(|(setting, _)| *setting == name).map(|(_, value)| SecretString::from(*value))

@@ -11,7 +11,7 @@ use super::*;
 fn refuses_every_flip(scheme: &Scheme, good: &Signed, rounds: u32) {
     assert_eq!(check(scheme, &request(good, BODY)).map(|it| it.scheme), Ok(scheme.name()));
     let flips = (0..=good.headers.len(), any::<Index>(), 0..8_u32);
-    // What no header can carry never arrives: another flip is tried.
+    // A flip that no header can contain is replaced by another one.
     let config = Config { max_global_rejects: rounds, ..cases(rounds) };
     let all_refused = TestRunner::new(config).run(&flips, |(part, at, bit)| {
         let mut bytes = if part == 0 { BODY.to_vec() } else { good.headers[part - 1].1.clone().into_bytes() };
@@ -30,7 +30,7 @@ fn refuses_every_flip(scheme: &Scheme, good: &Signed, rounds: u32) {
 }
 
 #[test]
-fn a_request_with_one_other_bit_is_never_let_in() {
+fn a_request_with_one_flipped_bit_is_never_accepted() {
     let hmac = |encoding: &str| {
         scheme(&format!(
             r#"hmac = {{ header = "x-signature", secret = "ACME_SECRET", encoding = "{encoding}", prefix = "sha256=", signed = "{{timestamp}}.{{body}}", timestamp_header = "x-timestamp" }}"#

@@ -1,4 +1,4 @@
-//! Each scheme: right, wrong, absent, twice; and several together.
+//! Each scheme: valid, invalid, absent, repeated; and several together.
 
 use super::*;
 
@@ -27,7 +27,7 @@ const HEADER: &str = r#"header = { name = "X-Acme-Secret", secret = "ACME_SECRET
 const IN_URL: &str = r#"url = { secret = "ACME_SECRET" }"#;
 
 #[test]
-fn what_it_signs_it_lets_in_and_names_the_setting() {
+fn a_request_that_a_scheme_signs_is_verified_by_it_and_the_setting_is_named() {
     for (toml, _) in SIGNING.into_iter().chain([(HEADER, ""), (IN_URL, "")]) {
         let scheme = scheme(toml);
         let verified = check(&scheme, &signed(&scheme)).unwrap_or_else(|refusal| panic!("{toml}: {refusal}"));
@@ -40,7 +40,7 @@ fn what_it_signs_it_lets_in_and_names_the_setting() {
 }
 
 #[test]
-fn the_secret_before_is_let_in_and_no_other() {
+fn the_previous_secret_is_accepted_and_no_other() {
     let previous = |name: &str| (!name.ends_with("_PREVIOUS")).then(|| lookup(&format!("{name}_PREVIOUS"))).flatten();
     let others = |name: &str| match name {
         "STANDARD_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx".into()),
@@ -60,7 +60,7 @@ fn the_secret_before_is_let_in_and_no_other() {
 }
 
 #[test]
-fn what_is_absent_is_missing_and_what_comes_twice_is_refused() {
+fn an_absent_header_is_missing_and_a_repeated_one_is_refused() {
     for (toml, header) in SIGNING.into_iter().chain([(HEADER, "x-acme-secret")]) {
         let scheme = scheme(toml);
         assert_eq!(check(&scheme, &without(signed(&scheme), header)), Err(Refusal::Missing), "{toml}");
@@ -163,7 +163,7 @@ fn one_good_signature_in_a_list_is_enough_wherever_it_stands() {
 }
 
 #[test]
-fn any_scheme_will_do_but_what_is_there_must_be_right() {
+fn one_scheme_is_enough_but_everything_that_is_present_must_be_valid() {
     let (hmac, basic, bearer) = (SIGNING[0].0, SIGNING[7].0, SIGNING[8].0);
     let all = [scheme(hmac), scheme(basic), scheme(bearer), scheme(HEADER)];
     for one in &all {

@@ -1,10 +1,10 @@
-//! Old requests, future ones, and timestamps that are none.
+//! Old requests, future ones, and invalid timestamps.
 
 use super::*;
 
 const HMAC: &str = r#"hmac = { header = "x-signature", secret = "ONLY_SECRET", signed = "{timestamp}.{body}", timestamp_header = "x-timestamp" }"#;
 
-/// A request that is rightly signed with this text for a timestamp.
+/// A request with a valid signature over this text as its timestamp.
 fn signed_at(timestamp: &str) -> Request {
     let mac = crate::identity::hmac(&"the only secret".into(), &[timestamp.as_bytes(), b".", BODY].concat());
     let signature = hex(&hmac::Mac::finalize(mac).into_bytes());
@@ -13,7 +13,7 @@ fn signed_at(timestamp: &str) -> Request {
 }
 
 #[test]
-fn exactly_the_tolerance_is_let_in_and_a_second_more_is_not() {
+fn exactly_the_tolerance_is_accepted_and_a_second_more_is_not() {
     let scheme = scheme(HMAC);
     for seconds in [0, 1, -1, 300, -300] {
         let at = (now().timestamp() + seconds).to_string();
@@ -26,7 +26,7 @@ fn exactly_the_tolerance_is_let_in_and_a_second_more_is_not() {
 }
 
 #[test]
-fn milliseconds_have_the_same_edge() {
+fn milliseconds_have_the_same_limit() {
     let scheme = scheme(r#"hubspot_v3 = { secret = "ONLY_SECRET" }"#);
     for (milliseconds, is_in) in [(300_000, true), (-300_000, true), (300_001, false), (-300_001, false)] {
         let at = now() + chrono::TimeDelta::milliseconds(milliseconds);
@@ -37,7 +37,7 @@ fn milliseconds_have_the_same_edge() {
 }
 
 #[test]
-fn a_wider_tolerance_is_kept_to() {
+fn a_wider_tolerance_is_respected() {
     let scheme = scheme(&HMAC.replace(" }", ", tolerance_seconds = 3600 }"));
     for (seconds, is_in) in [(3_600, true), (3_601, false), (-3_600, true), (-3_601, false)] {
         let at = (now().timestamp() + seconds).to_string();

@@ -1,4 +1,4 @@
-//! Signatures that others have published.
+//! Published test vectors.
 
 use super::*;
 
