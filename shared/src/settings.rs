@@ -52,6 +52,14 @@ pub fn value(values: &Values, name: &str) -> Option<SecretString> {
     (!value.is_empty()).then(|| SecretString::from(value))
 }
 
+/// Can this be the name of a setting? Where a name is expected, people paste the secret itself, which must not come out
+/// in an error: no word of a name is as long as a secret.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+    text.bytes().all(known) && text.split('_').all(|word| word.len() < 16)
+}
+
 /// What a function reads from its settings.
 pub trait FromSettings: Sized {
     /// Notes in `settings` what is missing or wrong; what it answers then is never used.
@@ -155,11 +163,11 @@ impl<'a> Settings<'a> {
 
     /// Notes if it is one that anybody could know.
     pub fn check_own_secret(&mut self, name: &str) {
-        let secret = self.as_written(name);
-        let is_weak = secret.starts_with("dev-") || secret.len() < 16;
-        if self.is_deployed && !secret.is_empty() && is_weak {
+        let Some(secret) = self.text(name) else { return };
+        if self.is_deployed && (secret.starts_with("dev-") || secret.chars().count() < 16) {
             self.refuse(format!(
-                "{name} must be a secret of at least 16 characters, not one of make dev: openssl rand -hex 32"
+                "{name} must be a secret of at least 16 characters, not counting white space around it, and not one of \
+                 make dev: openssl rand -hex 32"
             ));
         }
     }
@@ -194,18 +202,22 @@ mod tests {
     fn secrets_of_make_dev_are_refused_elsewhere() {
         let values = values(&[
             ("WEBHOOK_SECRET", "dev-webhook-secret"),
+            ("WEBHOOK_SECRET_PREVIOUS", " dev-webhook-secret"),
             ("HEALTH_KEY", "short"),
-            ("IP_HASH_KEY", "0123456789abcdef"),
+            ("ZAPIER_SECRET", "               a\n"),
+            ("IP_HASH_KEY", " 0123456789abcdef\n"),
         ]);
         let report = |mut settings: Settings| {
-            for name in ["WEBHOOK_SECRET", "HEALTH_KEY", "IP_HASH_KEY", "NOT_SET"] {
+            for name in values.keys().map(String::as_str).chain(["NOT_SET"]) {
                 settings.own_secret(name);
             }
             settings.finish(Some(())).err().map(|error| error.to_string()).unwrap_or_default()
         };
         let deployed = report(Settings::deployed(&values));
-        assert_eq!(deployed.matches("must be a secret of at least 16 characters").count(), 2, "{deployed}");
-        assert!(deployed.contains("WEBHOOK_SECRET") && deployed.contains("HEALTH_KEY"), "{deployed}");
+        assert_eq!(deployed.matches("must be a secret of at least 16 characters").count(), 4, "{deployed}");
+        for name in ["WEBHOOK_SECRET", "WEBHOOK_SECRET_PREVIOUS", "HEALTH_KEY", "ZAPIER_SECRET"] {
+            assert!(deployed.contains(&format!("{name} must")), "{name} in {deployed}");
+        }
         assert_eq!(report(Settings::new(&values)), "");
     }
 

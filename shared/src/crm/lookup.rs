@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use self::api::CrmApi;
+use crate::settings;
 
 mod api;
 mod close;
@@ -61,15 +62,13 @@ impl DeclaredLookup {
     }
 }
 
+const NO_NAME: &str = "token must be the name of a setting, such as CRM_API_TOKEN, not the token itself";
+
 /// The name of a setting. A token that was put there instead must not appear in an error.
 fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
     let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-    if (1..=64).contains(&name.len()) && name.bytes().all(known) {
-        Ok(name)
-    } else {
-        Err(D::Error::custom("token must be the name of a setting, such as CRM_API_TOKEN, not the token itself"))
-    }
+    if (1..=64).contains(&name.len()) && name.bytes().all(known) { Ok(name) } else { Err(D::Error::custom(NO_NAME)) }
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -171,7 +170,13 @@ impl Lookup {
     pub fn new(declared: &DeclaredLookup, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
         let (crm, Access { token: setting, url }) = declared.parts();
         let url = url.as_deref().unwrap_or(crm.usual_url());
-        let token = secret(setting).ok_or_else(|| format!("{setting} is missing. Set it to {}", crm.token_origin()))?;
+        let token = secret(setting).ok_or_else(|| {
+            if settings::is_name(setting) {
+                format!("{setting} is missing. Set it to {}", crm.token_origin())
+            } else {
+                NO_NAME.into()
+            }
+        })?;
         CrmApi::new(crm, url, setting, token.expose_secret()).map(Self)
     }
 
@@ -265,6 +270,10 @@ mod tests {
             assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
             let broken = Lookup::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
             assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
+            let pasted =
+                super::tests::declared(&format!("[fetch]\n{crm} = {{ token = \"S3CR3TSESAME0PEN\" }}")).unwrap();
+            let missing = Lookup::new(&pasted, &|_| None).unwrap_err();
+            assert!(missing.contains("the name of a setting") && !missing.contains("S3CR3T"), "{missing}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use crate::http::Request;
+use crate::settings;
 
 /// The name of a header, spelled as it is declared.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +59,8 @@ pub(super) fn is_visible(text: &str) -> bool {
 #[serde(try_from = "String")]
 pub(super) struct Setting(String);
 
+const NO_NAME: &str = "must be the name of a setting that holds the secret, as ACME_SECRET, never the secret itself";
+
 /// Finds the value of a setting.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<SecretString>;
 
@@ -89,6 +92,9 @@ impl Setting {
             live.push(Live { setting: setting.clone(), secret: SecretSlice::from(secret) });
         }
         if live.first().is_none_or(|first| first.setting != self.0) {
+            if !settings::is_name(&self.0) {
+                return Err(NO_NAME.into());
+            }
             return Err(format!(
                 "The setting {} is missing: put the secret that the sender uses there, in the environment or in the secret \
                  ADTRAIL_SECRET_ID names",
@@ -108,7 +114,7 @@ impl TryFrom<String> for Setting {
             && name.starts_with(|c: char| c.is_ascii_uppercase())
             && name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
         if !is_name {
-            Err("must be the name of a setting that holds the secret, as ACME_SECRET, never the secret itself")
+            Err(NO_NAME)
         } else if name.ends_with("_PREVIOUS") {
             Err("must name the current secret's setting; the one of the same name and _PREVIOUS is read automatically")
         } else {

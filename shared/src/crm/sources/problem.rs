@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, ValueDeserializer};
 
 use super::declared::DeclaredSource;
+use crate::settings;
 
 /// One problem.
 #[derive(Debug)]
@@ -82,13 +83,12 @@ const SECRETS: [&str; 10] =
 
 /// At most 120 characters of a line, up to a text that should be the name of a setting and isn't.
 fn without_secret(line: &str) -> String {
-    let is_setting = |name: &str| name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
     let suspect = |(at, word): (usize, &str)| {
         let end = at + word.len();
         let value = line[end..].trim_start_matches(['"', '\'', ' ']).strip_prefix('=')?.trim_start();
         let text = value.strip_prefix(['"', '\''])?;
         let name = text.split(['"', '\'']).next().unwrap_or_default();
-        (!is_setting(name)).then_some(end)
+        (!settings::is_name(name)).then_some(end)
     };
     let suspects = SECRETS.iter().flat_map(|word| line.match_indices(word)).filter_map(suspect);
     match suspects.min() {

@@ -158,10 +158,13 @@ fn a_secret_in_the_place_of_its_settings_name_is_not_repeated() {
         "bearer = \"s3cr3t-and-more\"",
         "bearer = { secret = 's3cr3t' }",
         "bearer = { token = 7, secret = \"s3cr3t\" }",
+        "bearer = { secret = \"S3CR3TSESAME0PEN\" }",
+        "bearer = { secret = \"ACME_S3CR3TSESAME0PEN\" }",
     ] {
         let toml = ACME.replacen("bearer = { secret = \"ACME_TOKEN\" }", wrong, 1);
         let refused = Sources::parse(&toml, &|_| None).err().unwrap();
         assert!(refused.contains("source acme, line") && !refused.contains("s3cr3t-"), "{refused}");
+        assert!(!refused.contains("S3CR3T"), "{refused}");
         let shown = refused.lines().next().unwrap();
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
