@@ -52,12 +52,21 @@ pub fn value(values: &Values, name: &str) -> Option<SecretString> {
     (!value.is_empty()).then(|| SecretString::from(value))
 }
 
+/// The fewest characters of a secret that Adtrail accepts for itself.
+const SHORTEST_SECRET: usize = 16;
+
+/// Has this only the characters of a setting's name: capitals, digits and underscores? So may a secret that was
+/// pasted in its place: see [`is_name`].
+#[must_use]
+pub fn is_spelled_as_name(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+}
+
 /// Can this be the name of a setting? Where a name is expected, people paste the secret itself, which must not come out
 /// in an error: no word of a name is as long as a secret.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-    text.bytes().all(known) && text.split('_').all(|word| word.len() < 16)
+    is_spelled_as_name(text) && text.split('_').all(|word| word.len() < SHORTEST_SECRET)
 }
 
 /// What a function reads from its settings.
@@ -164,9 +173,9 @@ impl<'a> Settings<'a> {
     /// Notes if it is one that anybody could know.
     pub fn check_own_secret(&mut self, name: &str) {
         let Some(secret) = self.text(name) else { return };
-        if self.is_deployed && (secret.starts_with("dev-") || secret.chars().count() < 16) {
+        if self.is_deployed && (secret.starts_with("dev-") || secret.chars().count() < SHORTEST_SECRET) {
             self.refuse(format!(
-                "{name} must be a secret of at least 16 characters, not counting white space around it, and not one of \
+                "{name} must be a secret of at least {SHORTEST_SECRET} characters, not counting white space around it, and not one of \
                  make dev: openssl rand -hex 32"
             ));
         }
@@ -175,7 +184,7 @@ impl<'a> Settings<'a> {
     /// A text, if it is set.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        self.secret(name).map(|value| value.expose_secret().trim().to_owned())
+        self.secret(name).map(|value| value.expose_secret().to_owned())
     }
 
     /// A value, if it is set and can be read.

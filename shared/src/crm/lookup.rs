@@ -67,8 +67,8 @@ const NO_NAME: &str = "token must be the name of a setting, such as CRM_API_TOKE
 /// The name of a setting. A token that was put there instead must not appear in an error.
 fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let known = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
-    if (1..=64).contains(&name.len()) && name.bytes().all(known) { Ok(name) } else { Err(D::Error::custom(NO_NAME)) }
+    let is_name = (1..=64).contains(&name.len()) && settings::is_spelled_as_name(&name);
+    if is_name { Ok(name) } else { Err(D::Error::custom(NO_NAME)) }
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

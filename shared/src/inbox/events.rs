@@ -62,7 +62,7 @@ pub async fn keep(
     let rules: Vec<Option<&str>> = events.iter().map(|event| event.rule.as_deref()).collect();
     let deals: Vec<Option<&str>> = events.iter().map(|event| event.crm_deal_id.as_deref()).collect();
     let inbox_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.inbox_id).collect();
-    let taken_before = sqlx::query_scalar!(
+    let taken = sqlx::query_scalar!(
         r#"-- inbox::events::keep
         insert into public.inbox_events as e (
             receipt_id, position, source, source_event_id, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at,
@@ -101,7 +101,7 @@ pub async fn keep(
     )
     .fetch_all(tx)
     .await?;
-    Ok(taken_before.into_iter().flatten().collect())
+    Ok(taken.into_iter().flatten().collect())
 }
 
 /// Was this event `taken` before?

@@ -112,7 +112,7 @@ impl TryFrom<String> for Setting {
         // The text is not in the error: it may be the secret itself.
         let is_name = name.len() <= 100
             && name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_');
+            && settings::is_spelled_as_name(&name);
         if !is_name {
             Err(NO_NAME)
         } else if name.ends_with("_PREVIOUS") {
