@@ -22,7 +22,7 @@ pub struct Health {
     pub corrections: Corrections,
     /// The inbox, in numbers.
     pub inbox: Inbox,
-    /// Every platform that is set up.
+    /// Every lane that is configured, has a state or has open rows.
     pub platforms: Vec<PlatformHealth>,
     /// When something last happened.
     pub last: Last,
@@ -140,7 +140,7 @@ pub async fn check(
         r#"-- health::check
         with row as (
             select
-                q.status, q.confirmed_at, q.dead_lettered_at, q.transport_failures, q.last_error_code, q.last_error,
+                q.platform, q.status, q.confirmed_at, q.dead_lettered_at, q.transport_failures, q.last_error_code, q.last_error,
                 q.status in ('pending', 'failed') as open,
                 q.adjusts is null as is_upload,
                 -- Given up, but not because somebody refused it.
@@ -193,7 +193,7 @@ pub async fn check(
             coalesce(bool_or(
                 (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
                 or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
-                -- 15 and 30 minutes were not enough: the platform is away, or a proxy is in the way.
+                -- 15 and 30 minutes were not enough: the platform is unavailable, or a proxy blocks the requests.
                 or (open and transport_failures > 2)
             ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,
@@ -207,7 +207,12 @@ pub async fn check(
                     jsonb_build_object('platform', id, 'state', coalesce(p.state, 'active'), 'reason', p.reason)
                     order by id
                 )
-                from unnest($3::text[]) as id
+                -- The uploader may have settings that health doesn't have.
+                from (
+                    select unnest($3::text[])
+                    union select platform from public.platform_state
+                    union select platform from row where open
+                ) as lane (id)
                 left join public.platform_state p on p.platform = id
             ) as platforms
         from row"#,

@@ -163,8 +163,8 @@ async fn it_is_critical_while_no_due_row_can_be_sent(pool: PgPool) {
     correction(&pool, upload, &json!({})).await;
     assert_eq!(check(&app).await.body["status"], "critical", "the correction waits for the upload");
     let uploaded = json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"});
-    let told = due().queue(&uploaded).store(&pool).await;
-    correction(&pool, told, &json!({})).await;
+    let upload = due().queue(&uploaded).store(&pool).await;
+    correction(&pool, upload, &json!({})).await;
     assert_eq!(check(&app).await.body["status"], "degraded", "corrections go on");
     execute(
         &pool,
@@ -173,6 +173,25 @@ async fn it_is_critical_while_no_due_row_can_be_sent(pool: PgPool) {
     )
     .await;
     assert_eq!(check(&app).await.body["status"], "critical");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn lanes_with_a_state_or_open_rows_are_listed_without_settings_of_a_platform(pool: PgPool) {
+    let app = app_with(&pool, &[("GOOGLE_ADS_CUSTOMER_ID", "")]);
+    let uploaded =
+        due().queue(&json!({"status": "uploaded", "uploaded_at": "2026-11-20T11:00:00Z"})).store(&pool).await;
+    assert_eq!(check(&app).await.body["platforms"], json!([]), "nothing to send");
+    correction(&pool, uploaded, &json!({})).await;
+    let retractions = json!({"platform": "google_ads_retractions", "state": "active", "reason": null});
+    assert_eq!(check(&app).await.body["platforms"], json!([retractions]));
+    execute(&pool, PAUSE).await;
+    let uploads = json!({"platform": "google_ads", "state": "paused", "reason": "PERMISSION_DENIED: add the account"});
+    let body = check(&app).await.body;
+    assert_eq!((&body["status"], &body["platforms"]), (&json!("degraded"), &json!([uploads, retractions])));
+    execute(&pool, "delete from public.conversion_queue where adjusts is not null").await;
+    due().store(&pool).await;
+    let body = check(&app).await.body;
+    assert_eq!((&body["status"], &body["platforms"]), (&json!("critical"), &json!([uploads])));
 }
 
 /// Stores a retraction of what was uploaded.
@@ -208,8 +227,8 @@ async fn corrections_are_counted_apart(pool: PgPool) {
         ),
     ] {
         let uploaded = json!({"status": "uploaded", "uploaded_at": uploaded_at});
-        let told = due().queue(&uploaded).store(&pool).await;
-        correction(&pool, told, &columns).await;
+        let upload = due().queue(&uploaded).store(&pool).await;
+        correction(&pool, upload, &columns).await;
         let body = check(&app).await.body;
         assert_eq!(body["corrections"], counted, "{columns}");
         let queue = &body["queue"];

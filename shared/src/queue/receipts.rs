@@ -40,7 +40,7 @@ pub async fn unconfirmed(
     now: DateTime<Utc>,
 ) -> Result<Vec<Receipt>, DbError> {
     let rows = sqlx::query!(
-        r#"-- receipts::unconfirmed
+        r#"-- queue::receipts::unconfirmed
         with receipt as materialized (
             select request_id, min(next_status_check_at) as due_at
             from (
