@@ -1,14 +1,14 @@
 //! Everything two of Adtrail's functions need. `docs/architecture.md` walks through it.
 //!
-//! A module uses its own layer and those above it, never those below. `tests/layers.rs` holds it to that.
+//! A module uses only the modules on the lines above its own, never those below. `tests/layers.rs` checks it.
 
 // Ground: what knows nothing of deals.
 pub mod clock; // the time, injected
 pub mod money; // a value and its currency
+pub mod identity; // e-mail, phone and their hashes
 pub mod db; // the only way to a statement
 mod aws; // the SDK's configuration
 pub mod outgoing; // how we call others
-pub mod identity; // e-mail, phone and their hashes
 pub mod attribution; // clicks and UTMs
 
 // Vocabulary: the words that everything below uses.
@@ -33,10 +33,10 @@ pub mod conversions; // deals that count, and what corrects them
 
 // The shell: what brings the rest together.
 pub mod config; // what the settings mean together
-pub mod app; // what a function has at hand
-pub mod queue; // which platform is to be told what
+pub mod queue; // what is sent to which platform, and when
 pub mod health; // is everything on its way?
 pub mod intake; // from a webhook to its outcome
+pub mod app; // what a function has at hand
 pub mod lambda; // from the Lambda runtime into a handler
 
 pub use app::App;
