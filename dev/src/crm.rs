@@ -80,7 +80,6 @@ struct Memory {
 }
 
 impl CrmSandbox {
-    /// An empty sandbox.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

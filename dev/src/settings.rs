@@ -16,7 +16,6 @@ use crate::functions::{Config, Functions};
 
 use google_sandbox::GoogleAccount;
 
-/// Signs the webhook.
 pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
 /// Opens the health endpoint.
 pub const HEALTH_KEY: &str = "dev-health-key";

@@ -35,7 +35,6 @@ impl ClickId {
         }
     }
 
-    /// The id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,7 +52,6 @@ impl TryFrom<String> for ClickId {
 /// One click on an ad, with at least one id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Click {
-    /// Google's click id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gclid: Option<ClickId>,
     /// Google's click id for clicks from the web into an app.
@@ -130,19 +128,14 @@ fn is_one_of_up_to(text: &str, limit: i32, known: impl Fn(u8) -> bool) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Utm {
-    /// `utm_source`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// `utm_medium`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub medium: Option<String>,
-    /// `utm_campaign`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
-    /// `utm_term`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub term: Option<String>,
-    /// `utm_content`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
 }
@@ -162,7 +155,6 @@ pub struct Attribution {
     /// The first UTMs seen; later ones don't replace them.
     #[serde(skip_serializing_if = "Utm::is_empty")]
     pub utm: Utm,
-    /// The newest click.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub click: Option<Click>,
 }

@@ -9,7 +9,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub struct Clock(Option<Arc<Mutex<DateTime<Utc>>>>);
 
 impl Clock {
-    /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
         Self(None)
@@ -21,7 +20,6 @@ impl Clock {
         Self(Some(Arc::new(Mutex::new(at))))
     }
 
-    /// The time now.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
 pub enum ConsentStatus {
-    /// Yes.
     Granted,
-    /// No.
     Denied,
     /// Not asked, or not answered.
     #[default]
@@ -46,7 +44,6 @@ impl ConsentStatus {
 /// What happens to a conversion while consent to use its data for ads is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownConsent {
-    /// It waits.
     #[default]
     Hold,
     /// It is sent without a statement on consent; for where the law doesn't ask for one.

@@ -21,7 +21,6 @@ pub enum ConversionType {
 crate::db::text_in_sql!(ConversionType);
 
 impl ConversionType {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Qualified, Self::Closed];
 
     /// As it is written everywhere.
@@ -49,7 +48,6 @@ pub struct Deal {
     pub crm_deal_id: String,
     /// The stage it reached.
     pub conversion_type: ConversionType,
-    /// Its value.
     pub money: Option<Money>,
     /// When it reached the stage, as the deal says.
     pub occurred_at: Option<DateTime<Utc>>,
@@ -57,11 +55,9 @@ pub struct Deal {
     pub event_at: Option<DateTime<Utc>>,
     /// Our id of the lead, when the CRM echoes it.
     pub lead_id: Option<Uuid>,
-    /// The person's address.
     pub email: Option<Email>,
     /// Further addresses of the person, when the CRM knows several.
     pub other_emails: Vec<Email>,
-    /// The person's number.
     pub phone: Option<Phone>,
     /// When the CRM last changed it; of several reports the newest counts.
     pub updated_at: Option<DateTime<Utc>>,

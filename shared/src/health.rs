@@ -50,7 +50,6 @@ pub struct Queue {
     pub uploaded: i64,
     /// Refused, to be retried.
     pub failed: i64,
-    /// Dead letters.
     pub dead_letter: i64,
     /// Of the pending: until the click is old enough, or consent known.
     pub held: i64,
@@ -71,7 +70,6 @@ pub struct Corrections {
     pub open: i64,
     /// Accepted by the platform.
     pub uploaded: i64,
-    /// Dead letters.
     pub dead_letter: i64,
 }
 
@@ -82,7 +80,6 @@ pub struct HealthReason {
     pub code: String,
     /// What happened and what to do, from one of the rows.
     pub message: String,
-    /// How many.
     pub rows: i64,
 }
 
@@ -104,7 +101,6 @@ pub struct Inbox {
 /// The state of one lane.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlatformHealth {
-    /// The lane.
     pub platform: String,
     /// `active` or `paused`.
     pub state: String,
@@ -115,11 +111,8 @@ pub struct PlatformHealth {
 /// When something last happened.
 #[derive(Debug, Serialize)]
 pub struct Last {
-    /// A visit.
     pub visit: Option<DateTime<Utc>>,
-    /// A lead.
     pub lead: Option<DateTime<Utc>>,
-    /// An event.
     pub event: Option<DateTime<Utc>>,
     /// A deal from the CRM.
     pub webhook: Option<DateTime<Utc>>,
@@ -127,7 +120,6 @@ pub struct Last {
     pub upload: Option<DateTime<Utc>>,
 }
 
-/// Asks the database.
 #[expect(clippy::too_many_lines, reason = "two statements, so that their numbers belong together")]
 pub async fn check(
     tx: &mut Tx,

@@ -28,11 +28,8 @@ pub type Response = lambda_http::Response<Body>;
 /// One endpoint of the HTTP contract (docs/openapi.yaml).
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Its method.
     pub method: Method,
-    /// Its path.
     pub path: &'static str,
-    /// Who calls it.
     pub caller: Caller,
     /// The largest body, in bytes after base64 decoding.
     pub body_limit: usize,
@@ -110,7 +107,6 @@ fn admit(origins: &Origins, endpoint: &Endpoint, request: &Request) -> Result<Ad
     Ok(Admitted::Request)
 }
 
-/// A JSON answer.
 #[must_use]
 pub fn json(status: StatusCode, document: &impl Serialize) -> Response {
     let (status, text) = match serde_json::to_string(document) {

@@ -30,7 +30,6 @@ impl Hash {
         Self(hex(&Sha256::digest(bytes)))
     }
 
-    /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -44,7 +44,6 @@ impl Money {
         self.value
     }
 
-    /// The currency.
     #[must_use]
     pub fn currency(&self) -> &str {
         &self.currency

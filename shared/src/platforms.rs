@@ -51,9 +51,7 @@ pub fn connect(settings: &mut Settings, clock: &Clock) -> (Plans, Lanes) {
 /// What is sent to a platform about a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// The conversion.
     Upload,
-    /// Its new value.
     Restatement,
     /// That it no longer counts.
     Retraction,
@@ -87,7 +85,6 @@ pub struct Route {
 /// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id` and
 /// time, and the platform must count it once.
 pub trait Lane: Send + Sync {
-    /// Its names.
     fn route(&self) -> Route;
 
     /// The limits of its API, if there are any. All lanes of one transport share them.
@@ -120,9 +117,7 @@ pub struct Conversion {
     pub transaction_id: String,
     /// The stage the deal reached.
     pub conversion_type: ConversionType,
-    /// When it did.
     pub occurred_at: DateTime<Utc>,
-    /// Its value.
     pub money: Option<Money>,
     /// Google's click ids, all of one click; none when the platform refused them.
     pub gclid: Option<ClickId>,
@@ -134,7 +129,6 @@ pub struct Conversion {
     pub session_attributes: Option<String>,
     /// The e-mail hash by Google's normalisation.
     pub email_hash_google: Option<Hash>,
-    /// The phone hash.
     pub phone_hash: Option<Hash>,
     /// May it be sent for advertising? Never denied: such rows aren't claimed.
     pub ad_user_data: ConsentStatus,

@@ -96,7 +96,6 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// From these values.
     #[must_use]
     pub fn new(values: &'a Values) -> Self {
         Self { values, is_deployed: false, missing: Vec::new(), problems: Vec::new() }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 pub(super) enum Body<'a> {
     /// The content of this file.
     File(&'a str),
-    /// This text.
     Text(&'a str),
 }
 

@@ -14,7 +14,6 @@ use super::{REQUIRED, document, find, only_deal, refuse_matched, words};
 use crate::answer::Answer;
 use crate::{Failure, app};
 
-/// What is retried.
 enum Target {
     Event(Kept),
     Deal { inbox_id: Uuid, crm_deal_id: String, was_expired: bool, events: Vec<Kept> },

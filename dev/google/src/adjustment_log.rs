@@ -11,7 +11,6 @@ use crate::book::Identity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AdjustmentType {
-    /// It retracts it.
     Retraction,
     /// It restates its value.
     Restatement,
@@ -23,7 +22,6 @@ pub enum AdjustmentType {
 pub struct ReceivedAdjustment {
     /// The conversion action's numeric id.
     pub conversion_action: String,
-    /// Retraction or restatement.
     pub adjustment_type: AdjustmentType,
     /// The conversion's `orderId`. Empty when a `gclidDateTimePair` named it.
     pub order_id: String,
@@ -31,7 +29,6 @@ pub struct ReceivedAdjustment {
     pub value: Option<f64>,
     /// The currency of that value, if it was sent.
     pub currency: Option<String>,
-    /// The `adjustmentDateTime`.
     pub adjusted_at: DateTime<Utc>,
     /// How many times it came: once it was carried out, later ones were refused as already done.
     pub received: u32,

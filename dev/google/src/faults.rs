@@ -23,7 +23,6 @@ pub struct Fault {
     /// turn.
     #[serde(default)]
     pub after: u32,
-    /// What goes wrong.
     #[serde(rename = "fault")]
     pub kind: FaultKind,
 }
@@ -63,7 +62,6 @@ pub enum FaultKind {
     OAuth {
         /// Such as `invalid_grant`. `invalid_client` is answered with 401, others with 400.
         error: String,
-        /// The `error_description`.
         #[serde(default)]
         description: String,
     },

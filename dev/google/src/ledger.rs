@@ -18,7 +18,6 @@ use crate::status::{RequestStatus, Verdict};
 pub struct ReceivedEvent {
     /// The request that brought it, the latest if it came more than once.
     pub request_id: String,
-    /// The event's `transactionId`.
     #[serde(rename = "transactionId")]
     pub transaction_id: String,
     /// How many times it was accepted.

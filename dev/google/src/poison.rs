@@ -148,7 +148,6 @@ impl PoisonedId {
     }
 }
 
-/// The poisoned ids.
 #[derive(Debug, Default)]
 pub(crate) struct Poisons {
     events: HashMap<String, EventPoison>,

@@ -172,7 +172,6 @@ impl Person {
         self.in_their_browser(Call::new(&track_visit::ENDPOINT, StatusCode::OK, &body))
     }
 
-    /// Something happens there.
     pub fn event(&self) -> Call {
         let params = json!({"form_id": "contact", "value": 12.5, "currency": "EUR"});
         let page = format!("{ORIGIN}/contact");

@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 /// What went over the wire since the proxy started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections opened.
     pub connections: u64,
     /// How often the client spoke and waited for the server, from the end of the log-in on.
     pub round_trips: u64,

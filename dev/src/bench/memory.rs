@@ -11,7 +11,6 @@ use super::table::Table;
 const EARLY: usize = 200;
 const LATE: usize = 2_000;
 
-/// Prints the table.
 pub async fn print(bench: &Bench) -> anyhow::Result<()> {
     let mut table = Table::new(
         "Memory of a sandbox (the functions' binaries; MB resident, VmRSS)",

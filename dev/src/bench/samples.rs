@@ -7,12 +7,10 @@ use std::time::Duration;
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
-    /// One more.
     pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
     }
 
-    /// Many more.
     pub fn extend(&mut self, samples: impl IntoIterator<Item = Duration>) {
         self.0.extend(samples);
     }

@@ -15,7 +15,6 @@ use crate::lambda_runtime::LambdaRuntime;
 /// Runs on a schedule; the others answer requests.
 pub const UPLOADER: &str = "upload-conversions";
 
-/// All binaries.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     BINARIES.iter().copied().chain([UPLOADER])
 }

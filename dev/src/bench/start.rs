@@ -19,7 +19,6 @@ const TIMES: usize = 15;
 /// Nothing listens there (TCP port service multiplexer), so connecting fails at once.
 const NO_DATABASE: &str = "postgresql://postgres@127.0.0.1:1/postgres?sslmode=disable";
 
-/// Prints the table.
 pub async fn print(bench: &Bench) -> anyhow::Result<()> {
     let mut table = Table::new(
         "Start of a sandbox (process start to the first request to the Runtime API; p50 of 15)",

@@ -15,7 +15,6 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         Self { title, words, rows: vec![head.map(str::to_owned)] }
     }
 
-    /// Appends a row.
     pub fn row(&mut self, cells: [String; COLUMNS]) {
         self.rows.push(cells);
     }

@@ -40,7 +40,6 @@ pub use size::scaled;
 
 /// A website that may call.
 pub const ORIGIN: &str = "https://www.example.com";
-/// Signs the webhook.
 pub const WEBHOOK_SECRET: &str = "test-webhook-secret";
 /// Carries the webhook's signature.
 pub const SIGNATURE: &str = "x-webhook-signature";
@@ -149,9 +148,7 @@ pub fn signature(body: &[u8], secret: &str) -> String {
 /// An answer, taken apart.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
     /// Its body, which is JSON; null when there is none.
     pub body: Value,

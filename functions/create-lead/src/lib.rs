@@ -19,7 +19,6 @@ use shared::platforms::{self, Plans};
 use shared::settings::{FromSettings, Settings};
 use uuid::Uuid;
 
-/// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/leads",

@@ -11,7 +11,6 @@ use shared::http::{Caller, Endpoint, Problem, Request, Response, json};
 use shared::inbox::refusals;
 use shared::intake::{self, EventOutcome, Processed, Webhook};
 
-/// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/webhooks/{source}",

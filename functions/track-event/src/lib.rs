@@ -9,7 +9,6 @@ use shared::http::body::{Body, shared_id, text_up_to};
 use shared::http::{Caller, Endpoint, Problem, Request, Response, cookies, json};
 use uuid::Uuid;
 
-/// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/track/event",

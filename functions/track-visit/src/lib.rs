@@ -14,7 +14,6 @@ use shared::settings::{FromSettings, Settings};
 use shared::visitors::{self, Visit, VisitorId};
 use url::Url;
 
-/// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/track/visit",

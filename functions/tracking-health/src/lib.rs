@@ -10,7 +10,6 @@ use shared::platforms::{self, Plans};
 use shared::settings::{FromSettings, Settings};
 use shared::{config, health};
 
-/// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::GET,
     path: "/api/health/tracking",

@@ -17,7 +17,6 @@ use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
 use shared::{App, config, inbox};
 
-/// The required settings.
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID"];
 
 /// What it reads from the settings.
@@ -57,13 +56,11 @@ pub struct Summary {
     pub matched: u64,
     /// Waiting deals and events that expired after 90 days.
     pub expired: u64,
-    /// Conversions claimed.
     pub claimed: u64,
     /// Accepted by a platform, now or before.
     pub accepted: u64,
     /// To be retried.
     pub postponed: u64,
-    /// Rejected permanently.
     pub rejected: u64,
     /// Claimed, but the lease was lost before they were settled.
     pub lease_lost: u64,

@@ -49,7 +49,6 @@ pub struct Verified {
     pub event_id: Option<String>,
 }
 
-/// Why authentication failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No declared scheme found its header or parameter.
@@ -97,7 +96,6 @@ pub struct Sample<'a> {
     pub method: &'a str,
     /// The whole URL.
     pub url: &'a str,
-    /// Its body.
     pub body: &'a [u8],
     /// The name of the event, for schemes that send one.
     pub id: &'a str,

@@ -8,9 +8,7 @@ use super::sources::DeclaredSource;
 /// A body as a CRM sends it.
 #[derive(Clone, Copy, Debug)]
 pub struct PresetSample {
-    /// The body.
     pub body: &'static str,
-    /// Its media type.
     pub content_type: &'static str,
 }
 

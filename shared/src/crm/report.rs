@@ -40,7 +40,6 @@ pub struct Reading {
     pub crm_deal_id: Option<String>,
     /// The rule that matches, for people: `rule 2: status = won`.
     pub rule: Option<String>,
-    /// What it means.
     pub meaning: Meaning,
     /// Fields that can't be used fully.
     pub warnings: Vec<Warning>,
@@ -59,7 +58,6 @@ impl Reading {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are reports, and none lives long")]
 pub enum Meaning {
-    /// A report.
     Report(Report),
     /// It needs a lookup, whose result is put into the item at `/fetched`.
     Fetch,

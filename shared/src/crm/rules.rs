@@ -15,7 +15,6 @@ use conditions::either;
 
 pub(super) use conditions::{Conditions, Held};
 
-/// One rule.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[acme.rules]]")]
 pub(super) struct Rule {
@@ -48,7 +47,6 @@ pub(super) enum Amount {
     Expected,
     /// A fixed number.
     Fixed(f64),
-    /// No value.
     None,
 }
 

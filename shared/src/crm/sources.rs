@@ -30,11 +30,9 @@ type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 /// Which secrets may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lenience {
-    /// No secret.
     None,
     /// The secrets of the preset that a source starts from.
     OfPreset,
-    /// All.
     All,
 }
 

@@ -154,7 +154,6 @@ impl Problem {
         Self { cause: Some(cause.into()), ..problem }
     }
 
-    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.kind.parts().1

@@ -10,9 +10,7 @@ use crate::clock::Clock;
 /// How many requests an API takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In any minute.
     pub per_minute: usize,
-    /// In any day.
     pub per_day: usize,
 }
 

@@ -26,7 +26,6 @@ impl Reason {
 pub enum Outcome {
     /// Accepted, with a receipt; the verdict follows.
     Accepted {
-        /// The receipt.
         request_id: String,
     },
     /// Accepted and processed; no verdict follows.
@@ -146,7 +145,6 @@ pub struct Request {
 /// The verdict on a conversion that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Processed.
     Confirmed,
     /// Ask again later.
     Processing,

@@ -25,7 +25,6 @@ pub struct Plan {
 /// A correction that a platform accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct Correction {
-    /// Restatement or retraction.
     pub operation: Operation,
     /// What `conversion_queue.platform` says of such rows.
     pub lane: &'static str,

@@ -10,13 +10,11 @@ use crate::platforms::Reason;
 /// Whether a lane sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It sends.
     Active,
     /// A probe is due: send one row. If it is accepted, the pause ends.
     Probe,
     /// A probe is due, in a pause because verdicts were rejections: send one row and wait for its verdict.
     ProbeUntilConfirmed,
-    /// Nothing is sent.
     Paused,
     /// Nothing is sent; a verdict may end the pause.
     PausedUntilConfirmed,

@@ -17,7 +17,6 @@ const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
 /// A receipt whose verdict is due, and the rows that wait for it.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// The receipt.
     pub request_id: String,
     /// What the platform needs to know about the conversions, in the order of the rows.
     pub conversions: Vec<Facts>,

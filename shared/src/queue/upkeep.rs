@@ -13,7 +13,6 @@ const MANY: i64 = 10_000;
 /// The work of a lane.
 #[derive(Debug)]
 pub struct Work {
-    /// The lane.
     pub platform: String,
     /// Whether it is paused.
     pub state: State,

@@ -21,7 +21,6 @@ const FINISHED: [i64; 2] = [10_000, 1_000_000];
 const ROUNDS: i64 = 16;
 const ROUTE: Route = Route { platform: "google_ads", operation: Operation::Upload, transport: "data_manager" };
 
-/// Prints the table.
 pub async fn print(bench: &Bench) -> anyhow::Result<()> {
     let [mut young, mut old] = [Site::new(bench, FINISHED[0]).await?, Site::new(bench, FINISHED[1]).await?];
     for round in 0..ROUNDS {

@@ -28,7 +28,6 @@ pub enum DeclaredScheme {
     Close(Close),
     /// An Ed25519 signature in a header.
     Ed25519(Ed25519),
-    /// HTTP Basic.
     Basic(Basic),
     /// The secret as a bearer token.
     Bearer(Bearer),

@@ -9,7 +9,6 @@ use toml::de::{DeTable, ValueDeserializer};
 use super::declared::DeclaredSource;
 use crate::settings;
 
-/// One problem.
 #[derive(Debug)]
 pub(super) struct DeclarationProblem {
     at: Range<usize>,
