@@ -17,8 +17,12 @@ const URL_PARAMETERS: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
 
 /// Reads a setting's value: certificates in PEM, where `\n` may stand for a line break.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
-    // Consoles and templates turn line breaks into backslash and n.
-    let pem = text.replace("\\r", "").replace("\\n", "\n");
+    // Consoles and templates write line breaks as backslash and n, or two backslashes and n, and add indentation, quotes
+    // or a byte order mark. None of these characters is part of PEM.
+    let is_added = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '\u{feff}');
+    let lines = text.replace("\\r", "").replace("\\n", "\n");
+    let lines = lines.lines().map(|line| line.trim_matches(is_added)).filter(|line| !line.is_empty());
+    let pem: String = lines.flat_map(|line| [line, "\n"]).collect();
     if are_certificates(&pem) {
         Ok(pem)
     } else {
@@ -143,8 +147,25 @@ mod tests {
     fn a_certificate_is_read_with_line_breaks_or_what_stands_for_them() {
         let written_out = SUPABASE_ROOTS.replace('\n', "\\n");
         let from_windows = SUPABASE_ROOTS.replace('\n', "\\r\\n");
-        for text in [SUPABASE_ROOTS, &written_out, &from_windows] {
-            assert_eq!(parse(text).as_deref(), Ok(SUPABASE_ROOTS));
+        let escaped_twice = SUPABASE_ROOTS.replace('\n', "\\\\n");
+        let from_windows_twice = SUPABASE_ROOTS.replace('\n', "\\\\r\\\\n");
+        for text in [SUPABASE_ROOTS, &written_out, &from_windows, &escaped_twice, &from_windows_twice] {
+            assert_eq!(parse(text).as_deref(), Ok(SUPABASE_ROOTS), "{text}");
+        }
+    }
+
+    #[test]
+    fn indentation_quotes_and_a_byte_order_mark_are_no_part_of_a_certificate() {
+        let written_out = SUPABASE_ROOTS.replace('\n', "\\n");
+        for text in [
+            SUPABASE_ROOTS.lines().map(|line| format!("    {line}\r\n")).collect(),
+            SUPABASE_ROOTS.lines().map(|line| format!("\t{line}  \n\n")).collect(),
+            format!("\"{SUPABASE_ROOTS}\""),
+            format!("'{written_out}'"),
+            format!("\u{feff}{SUPABASE_ROOTS}"),
+            format!("\u{feff}\"  {written_out}\"\n"),
+        ] {
+            assert_eq!(parse(&text).as_deref(), Ok(SUPABASE_ROOTS), "{text}");
         }
     }
 
