@@ -57,8 +57,12 @@ pub(super) fn usable(
         return Err(Outcome::Rejected(if !has_click && !has_user_data {
             Reason::new("no_identifiers", "No click id, e-mail or phone: Google can't attribute it.")
         } else {
-            let message = "All identifiers have expired: click ids count for 90 days, hashed e-mail and phone for 63. \
-                 Report deals to Adtrail sooner, or report an earlier stage.";
+            let message = format!(
+                "All identifiers have expired: click ids count for {} days, hashed e-mail and phone for {}. Report deals \
+                 to Adtrail sooner, or report an earlier stage.",
+                windows::CLICK.num_days(),
+                windows::USER_DATA.num_days()
+            );
             Reason::new("expired", message)
         }));
     }
@@ -105,7 +109,8 @@ fn check(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
 
 fn adjustable(conversion: &Conversion, now: DateTime<Utc>) -> Result<(), Outcome> {
     if now - conversion.occurred_at > windows::ADJUSTMENT {
-        let message = "The conversion is older than 54 days; Google no longer accepts corrections.";
+        let days = windows::ADJUSTMENT.num_days();
+        let message = format!("The conversion is older than {days} days; Google no longer accepts corrections.");
         return Err(Outcome::Rejected(Reason::new("adjustment_window_is_over", message)));
     }
     Ok(())

@@ -128,9 +128,7 @@ fn of_adjustment(value: &str) -> Option<(ReasonMeaning, &'static str)> {
         | "NO_CONVERSION_ACTION_FOUND"
         | "INVALID_CONVERSION_ACTION_TYPE" => (Action, ACTION),
         "CUSTOMER_DATA_POLICY_PROHIBITS_ENHANCEMENT" => (Account, USER_DATA),
-        "CONVERSION_EXPIRED" => {
-            (Conversion, "The conversion is older than 54 days; Google no longer accepts corrections")
-        }
+        "CONVERSION_EXPIRED" => (Conversion, "The conversion is so old that Google no longer accepts corrections"),
         "TOO_MANY_ADJUSTMENTS" => (Conversion, "The conversion has reached Google's limit of corrections"),
         "ADJUSTMENT_PRECEDES_CONVERSION"
         | "TOO_MANY_ADJUSTMENTS_IN_REQUEST"
