@@ -134,6 +134,7 @@ pub(crate) enum InboxCommand {
         #[arg(value_name = "ID")]
         name: String,
         /// Id of the lead in the table leads
+        #[arg(value_parser = lead_id)]
         lead_id: Uuid,
     },
     /// Re-reads an event or re-matches a deal
@@ -146,6 +147,10 @@ pub(crate) enum InboxCommand {
         #[arg(value_name = "ID")]
         name: String,
     },
+}
+
+fn lead_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "must be the id of a lead, a UUID such as 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")
 }
 
 fn state() -> impl TypedValueParser<Value = ListedState> {

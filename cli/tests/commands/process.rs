@@ -60,6 +60,16 @@ fn an_unknown_state_is_answered_with_those_there_are() {
 }
 
 #[test]
+fn attach_asks_for_the_id_of_a_lead() {
+    for no_id in ["b", "jane@example.com", ""] {
+        let output = adtrail(&["inbox", "attach", "D-7", no_id], &[]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("must be the id of a lead, a UUID such as") && !error.contains("length"), "{error}");
+    }
+}
+
+#[test]
 fn help_has_an_example_for_every_command() {
     for command in [
         &["crm", "sources"],
