@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes sure that the programs named are on this machine: `install.sh postgres [pgbouncer]`.
 #
-# What is found is used: the places are those of dev/services/src/programs.rs, where the programs are started. What is missing
-# is fetched into a private folder of this checkout, without root's rights and without a change to the system.
+# What is found is used: the places are those of dev/services/src/programs.rs, where the programs are started. What is
+# missing is fetched into a private folder of this checkout, without root's rights and without a change to the system.
 set -eu
 umask 022
 

@@ -1,4 +1,4 @@
-//! No line of a comment or of SQL is longer than 120 characters. rustfmt leaves both as they are.
+//! No line of a comment or of SQL is longer than 120 characters. rustfmt leaves both as they are, and other files alone.
 
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
@@ -27,14 +27,16 @@ const LANDED: [&str; 10] = [
 fn no_line_of_a_comment_or_of_sql_is_longer_than_120_characters() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut offenders = Vec::new();
-    for (folder, extension) in
-        [("cli", "rs"), ("dev", "rs"), ("functions", "rs"), ("shared", "rs"), ("migrations", "sql")]
-    {
-        let files = files(&repository.join(folder), extension);
-        assert!(!files.is_empty(), "{folder} has no .{extension} file");
+    for (extension, too_long) in [
+        ("rs", too_long_in_rust as fn(&str) -> Vec<usize>),
+        ("sql", |text| too_long(text, 0..text.len())),
+        ("toml", too_long_after_hash),
+        ("sh", too_long_after_hash),
+    ] {
+        let files = files(repository, extension);
+        assert!(!files.is_empty(), "there is no .{extension} file");
         for file in files.iter().filter(|file| !LANDED.iter().any(|landed| file.ends_with(landed))) {
-            let text = fs::read_to_string(file).unwrap();
-            let lines = if extension == "sql" { too_long(&text, 0..text.len()) } else { too_long_in_rust(&text) };
+            let lines = too_long(&fs::read_to_string(file).unwrap());
             let path = file.strip_prefix(repository).unwrap().display();
             offenders.extend(lines.iter().map(|line| format!("{path}:{line}")));
         }
@@ -59,12 +61,18 @@ let raw = r#"-- name
         "ü".repeat(LONGEST - 3)
     );
     assert_eq!(too_long_in_rust(&text), [1, 4, 5, 8]);
+    assert_eq!(too_long_after_hash(&format!("# {long}\nkey = \"{long}\"\n  # {long}\n#\n")), [1, 3]);
 }
 
+/// The files of a folder that somebody wrote: not what cargo built, and nothing hidden.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+        let entry = entry.unwrap();
+        let (path, name) = (entry.path(), entry.file_name());
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
         if path.is_dir() {
             files.extend(self::files(&path, extension));
         } else if path.extension().is_some_and(|it| it == extension) {
@@ -92,6 +100,12 @@ fn too_long_in_rust(text: &str) -> Vec<usize> {
     }
     lines.dedup();
     lines
+}
+
+/// The comments of TOML and shell that are too long.
+fn too_long_after_hash(text: &str) -> Vec<usize> {
+    let lines = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with('#'));
+    lines.filter(|(_, line)| line.chars().count() > LONGEST).map(|(nth, _)| nth + 1).collect()
 }
 
 /// The numbers of the lines that are too long and have a part in this range.

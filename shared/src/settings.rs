@@ -174,8 +174,8 @@ impl<'a> Settings<'a> {
         let Some(secret) = self.text(name) else { return };
         if self.is_deployed && (secret.starts_with("dev-") || secret.chars().count() < SHORTEST_SECRET) {
             self.refuse(format!(
-                "{name} must be a secret of at least {SHORTEST_SECRET} characters, not counting white space around it, and not one of \
-                 make dev: openssl rand -hex 32"
+                "{name} must be a secret of at least {SHORTEST_SECRET} characters, not counting white space around it, \
+                 and not one of make dev: openssl rand -hex 32"
             ));
         }
     }
