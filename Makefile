@@ -1,4 +1,5 @@
-# Every target sets up what it needs. Rust, gcc, git and make are enough; PostgreSQL is taken where it lies or fetched.
+# Every target sets up what it needs. Rust, gcc, git and make are enough; an installed PostgreSQL is used, else one is
+# fetched.
 
 .PHONY: help dev demo test test-long check queries prepare bench build
 .DEFAULT_GOAL := help

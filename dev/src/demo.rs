@@ -33,7 +33,7 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
     visit.expect(StatusCode::OK)?;
     ensure!(visit.cookies.len() == 2, "expected two cookies, got {}", visit.cookies.len());
     let cookies = visit.cookies.join("; ");
-    told(&visit, "Two HttpOnly cookies are set: who she is, and the click she came by.");
+    explain(&visit, "Two HttpOnly cookies are set: who she is, and the click she came by.");
     let visitor = stage.row("visitors", "visitor_id", &visit.body["visitor_id"]).await?;
     stored("visitors", &visitor, &["visitor_id", "gclid", "utm_source", "utm_campaign", "click_at"]);
 
@@ -44,7 +44,7 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
     });
     let lead = stage.post("/api/leads", &form, &[("cookie", &cookies)]).await?;
     lead.expect(StatusCode::CREATED)?;
-    told(&lead, "Her address is hashed twice, the plain way and Google's, which differ for Gmail.");
+    explain(&lead, "Her address is hashed twice, the plain way and Google's, which differ for Gmail.");
     let row = stage.row("leads", "id", &lead.body["lead_id"]).await?;
     stored("leads", &row, &["id", "gclid", "email_hash", "email_hash_google", "ad_user_data", "conversion_status"]);
 
@@ -61,7 +61,7 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
     let queued = stage.post(path, &report, &headers).await?;
     queued.expect(StatusCode::OK)?;
     ensure!(queued.body["status"] == "queued", "the deal wasn't queued: {}", queued.body);
-    told(&queued, "The deal found its lead, became a conversion and went into the queue, in one transaction.");
+    explain(&queued, "The deal found its lead, became a conversion and went into the queue, in one transaction.");
     let conversion_id = queued.body["conversion_id"].clone();
     let conversion = stage.row("conversions", "id", &conversion_id).await?;
     stored("conversions", &conversion, &["transaction_id", "gclid", "value", "currency", "occurred_at", "matched_by"]);
@@ -100,7 +100,7 @@ fn step(number: u8, text: &str) {
     println!("\n{number}. {text}");
 }
 
-fn told(answer: &Answer, text: &str) {
+fn explain(answer: &Answer, text: &str) {
     println!("   {} {}", answer.status.as_u16(), answer.body);
     println!("   {text}");
 }

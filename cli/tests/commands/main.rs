@@ -43,7 +43,7 @@ const ACME_SECRET: &str = "the secret of acme";
 const DEAL: &str =
     r#"{"deal": {"id": "D-7", "stage": "won", "value": 6000.5}, "person": {"email": "jane@example.com"}}"#;
 
-/// The settings of an operator who declares acme; an empty value takes a setting away.
+/// The settings of an operator who declares acme; an empty value unsets a setting.
 fn values(pool: Option<&PgPool>, settings: &[(&str, &str)]) -> Values {
     let usual = [
         ("CRM_SOURCES", ACME),

@@ -137,7 +137,7 @@ pub(crate) async fn attend(
         }
         Some(FaultKind::GoogleAdsFailure { status, error, retry_delay }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let error = AdsError::new(error, "The sandbox was told to refuse this.").retry_after(retry_delay);
+            let error = AdsError::new(error, "The sandbox is set to refuse this.").retry_after(retry_delay);
             ads::failure::refusal(ads::version_in(request.uri().path()), status, &error).into_response()
         }
         Some(FaultKind::OAuth { error, description }) => OAuthError::new(&error, &description).into_response(),

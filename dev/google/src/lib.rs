@@ -197,7 +197,7 @@ impl GoogleSandbox {
     }
 
     /// Has Data Manager's processing refuse the events with this `transactionId`, for a `ProcessingErrorReason` or one
-    /// that Google has yet to invent: those to come, and those already there whose status nobody has been told. The
+    /// that Google has yet to invent: those to come, and those already there whose status nobody has received. The
     /// status of their request becomes `FAILED` at a destination where all records are refused, otherwise
     /// `PARTIAL_SUCCESS`. A verdict from the script comes first.
     pub fn decide(&self, transaction_id: impl Into<String>, reason: impl Into<String>) {

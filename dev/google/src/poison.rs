@@ -10,7 +10,7 @@ use crate::ads::failure::{AdsError, ErrorCode};
 use crate::answer::{Refusal, Violation};
 use crate::faults::{FaultRefused, FieldStyle};
 
-const PROBLEM: &str = "The sandbox was told to refuse this.";
+const PROBLEM: &str = "The sandbox is set to refuse this.";
 
 /// Why every request with a certain `transactionId` or `orderId` is refused. One id can be poisoned once at each API.
 ///

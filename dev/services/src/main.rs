@@ -16,7 +16,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["with-postgres", _, ..] => with_postgres::run(&arguments[1..]).await,
         ["migrate"] => {
-            #[expect(clippy::disallowed_methods, reason = "a command of the Makefile, told by the environment")]
+            #[expect(clippy::disallowed_methods, reason = "a command of the Makefile, configured by the environment")]
             let url = std::env::var("DATABASE_URL").context("set DATABASE_URL to the database to migrate")?;
             migrations::run(&url).await.map(|()| ExitCode::SUCCESS)
         }

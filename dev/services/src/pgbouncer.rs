@@ -97,7 +97,7 @@ fn write_for_server(file: &Path, content: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// sqlx asks for `extra_float_digits` when it connects, which PgBouncer refuses unless told otherwise.
+/// sqlx asks for `extra_float_digits` when it connects, which PgBouncer refuses unless configured otherwise.
 fn settings(postgres: &PgConnectOptions, pool_size: u16, port: u16) -> String {
     format!(
         "\

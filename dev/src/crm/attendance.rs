@@ -34,7 +34,7 @@ fn one() -> u32 {
 pub(super) async fn attend(State((sandbox, crm)): State<(CrmSandbox, Crm)>, request: Request, next: Next) -> Response {
     if let Some(failure) = note(&sandbox, crm) {
         let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, refusal(crm, status, "The sandbox was told to refuse this.")).into_response();
+        let mut response = (status, refusal(crm, status, "The sandbox is set to refuse this.")).into_response();
         if let Some(seconds) = failure.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

@@ -68,7 +68,7 @@ pub fn waiting_deal(crm_deal_id: &str, email: &str) -> Row {
     )
 }
 
-/// A closed deal that an ad platform is to hear of: its lead, its conversion and its row of the queue.
+/// A closed deal that is due for an ad platform: its lead, its conversion and its row of the queue.
 #[derive(Debug)]
 #[must_use = "it isn't stored yet"]
 pub struct DueConversion {
@@ -77,8 +77,8 @@ pub struct DueConversion {
     queue: Row,
 }
 
-/// A conversion that Google Ads is to hear of, due since a minute before [`start`]. Nothing is known by which Google
-/// could attribute it.
+/// A conversion that is due for Google Ads since a minute before [`start`], without anything by which Google could
+/// attribute it.
 pub fn due() -> DueConversion {
     due_at(start())
 }

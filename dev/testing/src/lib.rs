@@ -61,7 +61,7 @@ pub fn app<C: FromSettings>(pool: &PgPool) -> App<C> {
     app_with(pool, &[])
 }
 
-/// The same with other settings; an empty value takes a setting away.
+/// The same with other settings; an empty value unsets a setting.
 ///
 /// # Panics
 /// When a setting is wrong.

@@ -76,7 +76,7 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     assert_eq!((&event["conversionValue"], &event["currency"]), (&json!(6000.5), &json!("EUR")));
     assert_eq!(event["consent"], json!({"adUserData": "CONSENT_GRANTED", "adPersonalization": "CONSENT_DENIED"}));
 
-    // Accepted, confirmed, and told so everywhere.
+    // Accepted, confirmed, and reported so everywhere.
     stage.tick().await;
     let row = stage.row("conversion_queue").await;
     assert_eq!((&row["status"], &row["request_id"]), (&json!("uploaded"), &json!(events[0].request_id)));

@@ -1,5 +1,5 @@
 //! Stories from end to end: real Postgres, real HTTP, a sandbox Google that rejects what Google rejects.
-#![expect(clippy::unwrap_used, reason = "in a story, what isn't as told is the end of it")]
+#![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod access_tokens;
 mod concurrency;

@@ -1,4 +1,4 @@
-//! The database refuses our password: whoever asks too often is locked out.
+//! The database refuses our password, and locks an address out after too many logins.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -25,9 +25,7 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Accepted, with a receipt; the verdict follows.
-    Accepted {
-        request_id: String,
-    },
+    Accepted { request_id: String },
     /// Accepted and processed; no verdict follows.
     Recorded,
     /// The platform accepted it in an earlier attempt.

@@ -131,7 +131,7 @@ async fn a_login_or_a_database_that_is_not_there_is_unavailable(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
-async fn an_error_is_told_by_its_sqlstate(pool: PgPool) {
+async fn an_error_is_classified_by_its_sqlstate(pool: PgPool) {
     let App { db, .. } = app::<()>(&pool);
     for (state, kind) in [
         ("22003", "value"),
@@ -151,13 +151,13 @@ async fn an_error_is_told_by_its_sqlstate(pool: PgPool) {
     ] {
         let raise = format!("do $$ begin raise exception 'x' using errcode = '{state}'; end $$");
         let outcome = db.tx(async |tx| Ok::<_, DbError>(sqlx::query(&raise).execute(tx).await?.rows_affected())).await;
-        let told = match outcome {
+        let found = match outcome {
             Err(DbError::Value(_)) => "value",
             Err(DbError::Unavailable(_)) => "unavailable",
             Err(DbError::Defect(_)) => "defect",
             Ok(_) => "ok",
         };
-        assert_eq!(told, kind, "{state}");
+        assert_eq!(found, kind, "{state}");
     }
 }
 

@@ -22,7 +22,7 @@ async fn claim(app: &App<Policy>, limit: usize) -> Claim {
     claimed.unwrap()
 }
 
-/// How many rows the uploader is told are due.
+/// How many rows are due for the uploader.
 async fn count_due(app: &App<Policy>) -> usize {
     let now = app.clock.now();
     let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[PLATFORM], now).await).await;
@@ -199,14 +199,14 @@ async fn a_settled_row_has_the_state_of_its_outcome(pool: PgPool) {
             rows(&pool, &format!("select outcome from public.upload_attempts where queue_ids @> array['{id}'::uuid]"))
                 .await;
         let outcome_logged = logged.first().map(|it| it["outcome"].clone());
-        let told = json!([
+        let stored = json!([
             row["status"],
             row["request_id"],
             !row["confirmed_at"].is_null(),
             row["last_error_code"],
             outcome_logged
         ]);
-        assert_eq!(told, expected, "{outcome:?}");
+        assert_eq!(stored, expected, "{outcome:?}");
         assert_eq!((&row["retry_count"], &row["lock_token"]), (&json!(0), &Value::Null));
         let again = claim(&app, 9).await;
         assert_eq!(ids(&again).contains(&id), open, "{outcome:?}");

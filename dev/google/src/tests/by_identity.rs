@@ -129,20 +129,20 @@ async fn verdicts_are_decided_by_id_and_count_per_destination() {
 }
 
 #[tokio::test]
-async fn a_verdict_can_be_decided_until_it_is_told() {
+async fn a_verdict_can_be_decided_until_it_is_given() {
     let trial = Trial::start().await;
     let reason = "PROCESSING_ERROR_REASON_CLICK_NOT_FOUND";
     let open = request_id(&trial, &events(&["deal-1-won"])).await;
-    let told = request_id(&trial, &events(&["deal-2-won"])).await;
+    let given = request_id(&trial, &events(&["deal-2-won"])).await;
     let processing = FaultKind::Verdict(Verdict { status: RequestStatus::Processing, ..Verdict::default() });
     trial.next(Endpoint::Status, processing);
     assert_eq!(statuses(&trial, &open).await[0].0, "PROCESSING");
-    assert_eq!(statuses(&trial, &told).await[0].0, "SUCCESS");
+    assert_eq!(statuses(&trial, &given).await[0].0, "SUCCESS");
     for id in ["deal-1-won", "deal-2-won"] {
         trial.sandbox.decide(id, reason);
     }
     assert_eq!(statuses(&trial, &open).await[0].0, "FAILED");
-    assert_eq!(statuses(&trial, &told).await[0].0, "SUCCESS");
+    assert_eq!(statuses(&trial, &given).await[0].0, "SUCCESS");
     assert_eq!(counted(&trial), [("deal-2-won".to_owned(), 1)]);
     let missing = adjustments::retraction("deal-1-won");
     let request = json!({"partialFailure": true, "conversionAdjustments": [missing]});

@@ -1,4 +1,4 @@
-//! Undoing and correcting what Google was told.
+//! Retracting and correcting what Google received.
 
 use chrono::TimeDelta;
 use crm_conversion::{ENDPOINT, handle};
@@ -73,8 +73,8 @@ async fn a_deal_lost_after_closing_is_retracted_once(pool: PgPool) {
             delivery.tick_after(TimeDelta::hours(7)).await;
         }
         let adjustments = delivery.google.adjustments();
-        let told: Vec<_> = adjustments.iter().map(|it| (it.adjustment_type, it.received)).collect();
-        assert_eq!(told, [(AdjustmentType::Retraction, 1)], "{transport}");
+        let received: Vec<_> = adjustments.iter().map(|it| (it.adjustment_type, it.received)).collect();
+        assert_eq!(received, [(AdjustmentType::Retraction, 1)], "{transport}");
         let linked = json!({"platform": "google_ads_retractions", "status": "uploaded", "of": "google_ads"});
         assert_eq!(delivery.correction_rows().await, [linked]);
         let status: String =

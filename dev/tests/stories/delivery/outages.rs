@@ -29,7 +29,7 @@ async fn outlast(pool: &PgPool, transport: &str, faults: &[(Endpoint, FaultKind)
     }
     let requests = delivery.google.requests();
     let calls = requests.ingest_calls + requests.click_conversion_calls + requests.token;
-    assert!(i32::try_from(calls).unwrap() <= 3 * ticks, "{calls} calls to a Google that is away");
+    assert!(i32::try_from(calls).unwrap() <= 3 * ticks, "{calls} calls to an unavailable Google");
     assert_eq!(delivery.statuses().await, counts(&[("pending", rows.into())]));
     assert_eq!(delivery.attempts_used().await, 0);
 

@@ -37,12 +37,12 @@ fn worth(value: u32, updated_at: &str) -> Value {
 async fn said(app: &App<intake::Config>, report: &Value) -> (String, Value) {
     let answer = send(app, report).await;
     assert!(answer.status < 300, "{report} is answered {answer:?}");
-    let told = answer.body.get("platforms").or(answer.body.get("reason")).cloned().unwrap_or_default();
-    (answer.body["status"].as_str().unwrap().to_owned(), told)
+    let detail = answer.body.get("platforms").or(answer.body.get("reason")).cloned().unwrap_or_default();
+    (answer.body["status"].as_str().unwrap().to_owned(), detail)
 }
 
-fn says(status: &str, told: Value) -> (String, Value) {
-    (status.to_owned(), told)
+fn says(status: &str, detail: Value) -> (String, Value) {
+    (status.to_owned(), detail)
 }
 
 /// Marks all rows of a deal that may be sent as sent, as the uploader does.
@@ -120,8 +120,8 @@ async fn a_deal_lost_after_it_may_have_been_sent_is_retracted_once(pool: PgPool)
         let original = row(&pool, "select * from public.conversion_queue").await;
         let report = lost(&json!({"conversion_type": kind}));
         assert_eq!(said(&app, &report).await, says("retracted", json!(["google_ads_retractions"])), "{sent}");
-        let told = row(&pool, "select * from public.conversion_queue where adjusts is null").await;
-        assert_eq!(told, original, "what is in flight comes to its end");
+        let upload = row(&pool, "select * from public.conversion_queue where adjusts is null").await;
+        assert_eq!(upload, original, "what is in flight comes to its end");
         let retraction = row(&pool, "select * from public.conversion_queue where adjusts is not null").await;
         let expected = json!({
             "adjusts": original["id"], "conversion_id": original["conversion_id"], "platform": "google_ads_retractions",
@@ -222,8 +222,8 @@ async fn a_retracted_conversion_stays_retracted(pool: PgPool) {
     upload(&pool, "D-1").await;
     send(&app, &lost(&json!({}))).await;
     assert_eq!(said(&app, &closed(&json!({"occurred_at": CLOSED_AGAIN_AT}))).await, says("duplicate", json!(null)));
-    let told = json!([["google_ads", "uploaded"], ["google_ads_retractions", "pending"]]);
-    assert_eq!(queued(&pool).await, told);
+    let expected = json!([["google_ads", "uploaded"], ["google_ads_retractions", "pending"]]);
+    assert_eq!(queued(&pool).await, expected);
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -311,8 +311,8 @@ async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
     send(&app, &worth(100, CLOSED_AT)).await;
     upload(&pool, "D-1").await;
     let original = row(&pool, "select * from public.conversion_queue").await;
-    let told = || says("restated", json!(["google_ads_restatements"]));
-    assert_eq!(said(&app, &worth(200, LOST_AT)).await, told());
+    let restated = || says("restated", json!(["google_ads_restatements"]));
+    assert_eq!(said(&app, &worth(200, LOST_AT)).await, restated());
     let corrections = "select * from public.conversion_queue where adjusts is not null";
     let first = row(&pool, corrections).await;
     let expected = json!({
@@ -327,7 +327,7 @@ async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
         app.db.tx(async |tx| queue::claim(tx, &policy(), platform, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(in_flight.conversions.len(), 1);
     app.clock.advance(TimeDelta::days(3));
-    assert_eq!(said(&app, &worth(300, CLOSED_AGAIN_AT)).await, told());
+    assert_eq!(said(&app, &worth(300, CLOSED_AGAIN_AT)).await, restated());
     let reopened = row(&pool, corrections).await;
     let expected = json!({
         "id": first["id"], "status": "pending", "lock_token": null, "locked_until": null,
@@ -344,7 +344,7 @@ async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
             request_id = 'r', lock_token = null, locked_until = null where adjusts is not null",
     )
     .await;
-    assert_eq!(said(&app, &closed(&json!({"value": 300, "currency": "USD"}))).await, told(), "a currency is news");
+    assert_eq!(said(&app, &closed(&json!({"value": 300, "currency": "USD"}))).await, restated(), "a currency is news");
     let expected = json!({"id": first["id"], "status": "pending", "request_id": null, "confirmed_at": null});
     expect(&row(&pool, corrections).await, &expected);
     expect(&row(&pool, CONVERSION).await, &json!({"value": 300.0, "currency": "USD"}));
@@ -578,13 +578,13 @@ async fn a_lost_deal_counts_nothing_at_the_platform_in_any_order_of_reports(pool
         let expected =
             json!({"value": 200.0, "retracted_at": "2026-11-20T09:00:00+00:00", "conversion_status": "lost"});
         expect(&state[0], &expected);
-        let told = state[0]["queue"].as_array().cloned().unwrap_or_default();
-        let rows_of = |platform: &str| told.iter().filter(|row| row[0] == platform).count();
-        let was_told = rows_of("google_ads");
-        assert_eq!(rows_of("google_ads_retractions"), was_told, "{state}");
-        assert!(rows_of("google_ads_restatements") <= was_told, "{state}");
-        assert_eq!(state[0]["skip_reason"].is_null(), was_told == 1, "{state}");
-        assert!(told.iter().all(|row| row[0] == "google_ads" || row[2] == "google_ads"), "{state}");
+        let queue = state[0]["queue"].as_array().cloned().unwrap_or_default();
+        let rows_of = |platform: &str| queue.iter().filter(|row| row[0] == platform).count();
+        let uploads = rows_of("google_ads");
+        assert_eq!(rows_of("google_ads_retractions"), uploads, "{state}");
+        assert!(rows_of("google_ads_restatements") <= uploads, "{state}");
+        assert_eq!(state[0]["skip_reason"].is_null(), uploads == 1, "{state}");
+        assert!(queue.iter().all(|row| row[0] == "google_ads" || row[2] == "google_ads"), "{state}");
     }
 }
 
@@ -631,12 +631,12 @@ async fn a_concurrent_claim_misses_no_change(pool: PgPool) {
             (answer, claimed)
         };
         assert_eq!(answer.status, 200, "{answer:?}");
-        let told = claimed.unwrap().conversions.pop().map(|it| it.money.unwrap());
+        let sent = claimed.unwrap().conversions.pop().map(|it| it.money.unwrap());
         let corrections = answer.body["platforms"].as_array().unwrap().len();
-        match told {
-            Some(money) if (money.value() - 100.0).abs() < 0.5 => assert_eq!(corrections, 1, "the old value was told"),
+        match sent {
+            Some(money) if (money.value() - 100.0).abs() < 0.5 => assert_eq!(corrections, 1, "the old value was sent"),
             Some(_) => assert!(!is_lost && corrections == 0, "the new value needs no correction"),
-            None => assert_eq!(corrections, 0, "nothing was told"),
+            None => assert_eq!(corrections, 0, "nothing was sent"),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn read(settings: &mut Settings) -> Option<Credentials> {
     {
         let (first, others) = (first.join(", "), others.concat().join(", "));
         settings.refuse(format!(
-            "{first} and {others} are different credentials, and only one kind may be set: take away {others}, or \
+            "{first} and {others} are different credentials, and only one kind may be set: unset {others}, or \
              {first} if that is the one you don't mean to use"
         ));
         return None;
@@ -113,16 +113,13 @@ mod tests {
     #[test]
     fn of_two_kinds_one_has_to_go() {
         let error = read(&[&USER[..], &[(EXTERNAL_ACCOUNT, EXTERNAL)]].concat()).err().unwrap();
-        assert!(
-            error.contains("take away GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_REFRESH_TOKEN, or"),
-            "{error}"
-        );
+        assert!(error.contains("unset GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_REFRESH_TOKEN, or"), "{error}");
         assert!(!error.contains("hush"), "{error}");
         let error = read(&[(SERVICE_ACCOUNT_KEY, "{}"), (EXTERNAL_ACCOUNT, EXTERNAL)]).err().unwrap();
-        assert!(error.contains("take away GOOGLE_SERVICE_ACCOUNT_KEY, or GOOGLE_EXTERNAL_ACCOUNT"), "{error}");
+        assert!(error.contains("unset GOOGLE_SERVICE_ACCOUNT_KEY, or GOOGLE_EXTERNAL_ACCOUNT"), "{error}");
         // Even a rest of another kind.
         let error = read(&[USER[0], (EXTERNAL_ACCOUNT, EXTERNAL)]).err().unwrap();
-        assert!(error.contains("take away GOOGLE_CLIENT_ID, or"), "{error}");
+        assert!(error.contains("unset GOOGLE_CLIENT_ID, or"), "{error}");
         // An empty variable is none.
         assert!(read(&[("GOOGLE_CLIENT_ID", ""), (EXTERNAL_ACCOUNT, EXTERNAL)]).is_ok());
     }
