@@ -6,6 +6,7 @@ use shared::settings::ConfigError;
 /// Written to standard error: what is wrong and how to fix it, without secrets and addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// Invalid arguments.
     #[error("{0}")]
     Usage(clap::Error),
     /// Anything else.

@@ -21,6 +21,7 @@ use crate::platforms::Plans;
 /// A deal that was matched.
 #[derive(Debug)]
 pub struct Recorded {
+    /// The conversion.
     pub conversion_id: Uuid,
     /// The platforms it is queued for.
     pub platforms: Vec<&'static str>,
