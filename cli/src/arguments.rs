@@ -149,11 +149,11 @@ pub(crate) enum InboxCommand {
     },
 }
 
-fn lead_id(text: &str) -> Result<Uuid, &'static str> {
-    text.parse().map_err(|_| "must be the id of a lead, a UUID such as 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")
-}
-
 fn state() -> impl TypedValueParser<Value = ListedState> {
     PossibleValuesParser::new(ListedState::ALL.map(ListedState::as_str))
         .try_map(|name| ListedState::ALL.into_iter().find(|state| state.as_str() == name).ok_or("unknown state"))
+}
+
+fn lead_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "must be the id of a lead, a UUID such as 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")
 }

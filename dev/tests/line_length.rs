@@ -1,4 +1,4 @@
-//! No line of a comment or of SQL is longer than 120 characters. rustfmt leaves both as they are, and other files alone.
+//! No line of a comment or of SQL is longer than 120 characters. rustfmt wraps neither.
 
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
@@ -83,8 +83,8 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of comments and SQL that are too long. All of Rust that can hide the beginning of either is a token here: a
-/// comment, a raw string, a string, a character.
+/// The lines of comments and SQL that are too long. All of Rust that can hide the beginning of either is a token here:
+/// a comment, a raw string, a string, a character.
 fn too_long_in_rust(text: &str) -> Vec<usize> {
     let token = Regex::new(
         r#"(?sx) (?<comment>//[^\n]*) | r\#"(?<raw>.*?)"\# | r"(?<bare>[^"]*)" | "(?<string>(?:[^"\\]|\\.)*)"

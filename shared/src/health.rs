@@ -132,7 +132,8 @@ pub async fn check(
         r#"-- health::check
         with row as (
             select
-                q.platform, q.status, q.confirmed_at, q.dead_lettered_at, q.transport_failures, q.last_error_code, q.last_error,
+                q.platform, q.status, q.confirmed_at, q.dead_lettered_at, q.transport_failures, q.last_error_code,
+                q.last_error,
                 q.status in ('pending', 'failed') as open,
                 q.adjusts is null as is_upload,
                 -- Given up, but not because somebody refused it.
@@ -185,7 +186,7 @@ pub async fn check(
             coalesce(bool_or(
                 (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
                 or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
-                -- 15 and 30 minutes were not enough: the platform is unavailable, or a proxy blocks the requests.
+                -- 15 and 30 minutes were not enough: the platform is unavailable, or a proxy blocks it.
                 or (open and transport_failures > 2)
             ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,

@@ -17,8 +17,8 @@ const URL_PARAMETERS: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
 
 /// Reads a setting's value: certificates in PEM, where `\n` may stand for a line break.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
-    // Consoles and templates write line breaks as backslash and n, or two backslashes and n, and add indentation, quotes
-    // or a byte order mark. None of these characters is part of PEM.
+    // Consoles and templates write a line break as one or two backslashes and n, and add indentation, quotes or a byte
+    // order mark. None of these characters is part of PEM.
     let is_added = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\' | '\u{feff}');
     let lines = text.replace("\\r", "").replace("\\n", "\n");
     let lines = lines.lines().map(|line| line.trim_matches(is_added)).filter(|line| !line.is_empty());
