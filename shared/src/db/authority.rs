@@ -158,8 +158,8 @@ mod tests {
     fn indentation_quotes_and_a_byte_order_mark_are_no_part_of_a_certificate() {
         let written_out = SUPABASE_ROOTS.replace('\n', "\\n");
         for text in [
-            SUPABASE_ROOTS.lines().map(|line| format!("    {line}\r\n")).collect(),
-            SUPABASE_ROOTS.lines().map(|line| format!("\t{line}  \n\n")).collect(),
+            SUPABASE_ROOTS.replace('\n', "\r\n    "),
+            format!("\t{}", SUPABASE_ROOTS.replace('\n', "  \n\n\t")),
             format!("\"{SUPABASE_ROOTS}\""),
             format!("'{written_out}'"),
             format!("\u{feff}{SUPABASE_ROOTS}"),
