@@ -24,7 +24,13 @@ test: ## All tests, against a real Postgres and a real PgBouncer
 	@$(WITH_POSTGRES) cargo test --workspace
 
 test-long: export ADTRAIL_TEST_LONG := 1
-test-long: test ## The same, the longest stories at their full size
+test-long: target/schemathesis/installed test ## The same, the longest stories at their full size, and schemathesis
+
+# Needs Python.
+target/schemathesis/installed: dev/tests/openapi/schemathesis/requirements.txt
+	@python3 -m venv --clear target/schemathesis
+	@target/schemathesis/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
 	cargo fmt --all --check

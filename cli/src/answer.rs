@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::visible;
+
 /// The same answer as JSON and as text.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -12,10 +14,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Safe to print on a terminal: what CRMs sent may hold control characters.
+    /// Safe to print on a terminal, whatever CRMs sent.
     pub(crate) fn new(document: Value, text: &str) -> Self {
-        let printable = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
-        Self::verbatim(document, text.chars().map(printable).collect())
+        Self::verbatim(document, visible::text(text))
     }
 
     /// With a text that must stay as it is.

@@ -23,6 +23,7 @@ impl FromSettings for Draft {
         let intake = intake::Config {
             sources: config::crm_sources_draft(settings),
             phone_region: config::phone_region(settings),
+            match_by: config::match_by(settings),
             plans: platforms::plans(settings),
         };
         Self { intake }

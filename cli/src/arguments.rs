@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shared::consent::{Consent, ConsentStatus};
 use shared::inbox::listing::ListedState;
 use uuid::Uuid;
 
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// Lists, shows and repairs received deals and events
     #[command(subcommand)]
     Inbox(InboxCommand),
+    /// Records the consent of a lead
+    #[command(subcommand)]
+    Lead(LeadCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,7 +111,7 @@ pub(crate) enum InboxCommand {
     /// Lists the newest deals and events
     ///
     /// received: an event whose missing fields are fetched from the CRM. matched: a deal whose lead was found.
-    /// awaiting_lead: a deal whose lead is not known yet. ignored: an event that calls for no action. rejected: an
+    /// awaiting_lead: a deal whose lead was not found yet. ignored: an event that calls for no action. rejected: an
     /// event with invalid fields. expired: a deal or event that was not completed within 90 days.
     #[command(after_help = "Example:\n  adtrail inbox list --state awaiting_lead --state rejected --limit 20")]
     List {
@@ -127,7 +131,8 @@ pub(crate) enum InboxCommand {
     },
     /// Assigns a deal to a lead and matches it
     ///
-    /// Overrides the lead that the CRM names. A deal that is already matched keeps its lead.
+    /// Overrides the lead that the CRM names. A deal that is already matched gets the other lead, as long as no
+    /// platform may have received its conversion.
     #[command(after_help = "Example:\n  adtrail inbox attach D-1042 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")]
     Attach {
         /// Id shown by inbox list, or the CRM's id of the deal
@@ -147,6 +152,57 @@ pub(crate) enum InboxCommand {
         #[arg(value_name = "ID")]
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeadCommand {
+    /// Records what a lead told you about consent to advertising
+    ///
+    /// It is kept as a statement of now. A denial stops what was not sent yet. A grant counts against every earlier
+    /// denial of the person, in whatever form or browser that was given.
+    #[command(after_help = "Examples:
+  adtrail lead consent 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11 denied
+  adtrail lead consent 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11 granted --purpose ad_user_data")]
+    Consent {
+        /// Id of the lead in the table leads
+        lead_id: Uuid,
+        #[command(flatten)]
+        answer: LeadAnswer,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LeadAnswer {
+    /// What the lead says
+    #[arg(value_enum)]
+    answer: Said,
+    /// Only for this purpose [default: both]
+    #[arg(long, value_enum)]
+    purpose: Option<Purpose>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Said {
+    Granted,
+    Denied,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Purpose {
+    AdUserData,
+    AdPersonalization,
+}
+
+impl From<LeadAnswer> for Consent {
+    fn from(LeadAnswer { answer, purpose }: LeadAnswer) -> Self {
+        let status = match answer {
+            Said::Granted => ConsentStatus::Granted,
+            Said::Denied => ConsentStatus::Denied,
+        };
+        let to = |other| if purpose == Some(other) { ConsentStatus::Unknown } else { status };
+        Self { ad_user_data: to(Purpose::AdPersonalization), ad_personalization: to(Purpose::AdUserData) }
+    }
 }
 
 fn state() -> impl TypedValueParser<Value = ListedState> {

@@ -3,14 +3,17 @@
 use shared::db::DbError;
 use shared::settings::ConfigError;
 
-/// Written to standard error: what is wrong and how to fix it, without secrets and addresses.
+use crate::visible;
+
+/// Written to standard error: what is wrong and how to fix it, without secrets and addresses. Safe on a terminal,
+/// though it may repeat arguments.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Invalid arguments.
-    #[error("{0}")]
+    #[error("{}", visible::text(&.0.to_string()))]
     Usage(clap::Error),
     /// Anything else.
-    #[error("{0}")]
+    #[error("{}", visible::text(.0))]
     Message(String),
 }
 

@@ -60,7 +60,9 @@ fn refuse_matched(entry: &Entry, deal: &StoredDeal) -> Result<(), Failure> {
     }
     let lead = entry.lead.as_ref().map(|lead| format!(" {}", lead.id)).unwrap_or_default();
     Err(Failure::Message(format!(
-        "The deal is already matched to lead{lead}. This can't be changed: its conversion may have been sent."
+        "The deal is already matched to lead{lead}. If that is wrong, assign it to another lead: adtrail inbox attach {} \
+         <LEAD_ID>.",
+        deal.id
     )))
 }
 

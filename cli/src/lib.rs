@@ -7,7 +7,9 @@ mod arguments;
 mod crm;
 mod failure;
 mod inbox;
+mod lead;
 mod table;
+mod visible;
 
 use std::io::{ErrorKind, Write};
 
@@ -16,7 +18,7 @@ use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
 
-use arguments::{Arguments, Command, CrmCommand, InboxCommand};
+use arguments::{Arguments, Command, CrmCommand, InboxCommand, LeadCommand};
 
 /// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
 /// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
@@ -42,8 +44,10 @@ pub async fn run(
         Command::Inbox(InboxCommand::Show { name }) => inbox::show(values, &name).await?,
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values, &name, lead_id).await?,
         Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values, &name).await?,
+        Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values, lead_id, answer).await?,
     };
-    written(if json { writeln!(out, "{:#}", answer.document) } else { writeln!(out, "{}", answer.text.trim_end()) })?;
+    let document = || visible::json(&format!("{:#}", answer.document));
+    written(if json { writeln!(out, "{}", document()) } else { writeln!(out, "{}", answer.text.trim_end()) })?;
     answer.problem.map_or(Ok(()), |problem| Err(Failure::Message(problem)))
 }
 

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets};
 
+use crate::visible;
+
 /// Rows under headings.
 pub(crate) fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = plain();
     table.set_header(headings);
-    table.add_rows(rows);
+    // Before the table is laid out: what is escaped is wider.
+    table.add_rows(rows.into_iter().map(|cells| cells.map(|cell| visible::text(&cell))));
     rendered(&table)
 }
 
@@ -15,7 +18,7 @@ pub(crate) fn columns<const N: usize>(headings: [&str; N], rows: impl IntoIterat
 pub(crate) fn fields<N: AsRef<str>>(rows: impl IntoIterator<Item = (N, String)>) -> String {
     let mut table = plain();
     for (name, value) in rows.into_iter().filter(|(_, value)| !value.is_empty()) {
-        table.add_row([&format!("  {}", name.as_ref()), &value]);
+        table.add_row([&format!("  {}", name.as_ref()), &visible::text(&value)]);
     }
     rendered(&table)
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use google_sandbox::{GoogleAccount, GoogleSandbox};
 
 mod call;
-mod counting_proxy;
+pub mod counting_proxy;
 mod latency;
 mod memory;
 mod queue;
@@ -26,7 +26,7 @@ mod start;
 mod story;
 mod table;
 
-use call::Secrets;
+use call::{Person, Secrets};
 
 /// Server connections of the pooler to the one database.
 const POOL_SIZE: u16 = 15;
@@ -42,6 +42,19 @@ struct Bench {
     /// A sandbox Google.
     google_url: String,
     secrets: Secrets,
+}
+
+impl Bench {
+    /// Makes their cookies those of visitors that were here before. An id that is nobody's is replaced by a visit.
+    async fn know(&self, people: &[Person]) -> anyhow::Result<()> {
+        let ids: Vec<_> = people.iter().map(Person::visitor_id).collect();
+        let mut connection = PgConnection::connect(&self.database_url).await?;
+        sqlx::query("insert into public.visitors (visitor_id) select unnest($1::text[])")
+            .bind(&ids)
+            .execute(&mut connection)
+            .await?;
+        Ok(connection.close().await?)
+    }
 }
 
 /// Runs all measurements against a throwaway Postgres and prints them. Fails (exit code 1) when a promise is broken:

@@ -16,6 +16,7 @@ use axum::http::HeaderValue;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
+use google_sandbox::BadAnswer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -76,6 +77,8 @@ pub struct CrmSandbox(Arc<Mutex<Memory>>);
 struct Memory {
     records: BTreeMap<(Kind, String), Value>,
     failures: BTreeMap<Crm, Failure>,
+    /// With the number of answers that are still to be broken.
+    bad_answers: BTreeMap<Crm, (BadAnswer, u32)>,
     requests: BTreeMap<Crm, usize>,
 }
 
@@ -140,6 +143,11 @@ impl CrmSandbox {
     /// Makes the next requests to this CRM fail. Another failure of the same CRM replaces it.
     pub fn fail(&self, crm: Crm, failure: Failure) {
         self.memory().failures.insert(crm, failure);
+    }
+
+    /// Breaks the next answers of this CRM, this number of times. Replaces what was set before for the same CRM.
+    pub fn spoil(&self, crm: Crm, bad: BadAnswer, times: u32) {
+        self.memory().bad_answers.insert(crm, (bad, times));
     }
 
     /// How many requests arrived for this CRM, including failed ones.

@@ -34,7 +34,7 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
     ensure!(visit.cookies.len() == 2, "expected two cookies, got {}", visit.cookies.len());
     let cookies = visit.cookies.join("; ");
     explain(&visit, "Two HttpOnly cookies are set: who she is, and the click she came by.");
-    let visitor = stage.row("visitors", "visitor_id", &visit.body["visitor_id"]).await?;
+    let visitor = stage.row("visitors", "gclid", &json!(gclid)).await?;
     stored("visitors", &visitor, &["visitor_id", "gclid", "utm_source", "utm_campaign", "click_at"]);
 
     step(2, "She fills in the form. Her cookies come along.");

@@ -69,7 +69,8 @@ macro_rules! functions {
 
 functions! {
     "track-visit": track_visit(track_visit::Config),
-    "track-event": track_event(()),
+    "track-event": track_event(track_event::Config),
+    "record-consent": record_consent(record_consent::Config),
     "create-lead": create_lead(create_lead::Config),
     "crm-conversion": crm_conversion(intake::Config),
     "tracking-health": tracking_health(tracking_health::Config),

@@ -13,7 +13,7 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use shared::App;
 use shared::http::cors::Origins;
-use shared::http::{Endpoint, Problem, Request, Response, answer};
+use shared::http::{Endpoint, Problem, Request, Response, answer, harden};
 
 /// API Gateway's body limit; a function's own limit is checked afterwards.
 const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;
@@ -47,7 +47,8 @@ async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
 }
 
 /// The function's answer as API Gateway returns it.
-pub fn to_axum(response: Response) -> AxumResponse {
+pub fn to_axum(mut response: Response) -> AxumResponse {
+    harden(&mut response);
     let (parts, body) = response.into_parts();
     AxumResponse::from_parts(parts, body.to_vec().into())
 }

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod functions;
 mod gateway;
 pub mod lambda_runtime;
+mod localhost;
 pub mod rows;
 pub mod server;
 pub mod settings;

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::routing::get;
 use dev::crm::CrmSandbox;
 use dev::functions::Functions;
 use dev::{bench, demo, server, settings};
@@ -87,7 +86,7 @@ async fn serve() -> anyhow::Result<()> {
     let google = GoogleSandbox::new(GoogleAccount::dev());
     let crm = CrmSandbox::new();
     crm.put_samples();
-    let router = server::router(functions, &google, &crm).route("/dev/env", get(async || exports));
+    let router = server::router(functions, &google, &crm, exports);
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     println!(
         "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"

@@ -6,13 +6,14 @@ use axum::Router;
 use axum::response::{Html, Response as AxumResponse};
 use axum::routing::{get, post};
 use chrono::TimeDelta;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::StatusCode;
 use shared::App;
-use shared::http::{Problem, Response, json};
+use shared::http::{Problem, json};
 
 use crate::crm::CrmSandbox;
 use crate::functions::Functions;
 use crate::gateway::to_axum;
+use crate::localhost;
 use crate::rows;
 use google_sandbox::GoogleSandbox;
 
@@ -20,10 +21,10 @@ use google_sandbox::GoogleSandbox;
 const RUN: TimeDelta = TimeDelta::seconds(120);
 const INDEX: &str = include_str!("index.html");
 
-/// All of it.
-pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSandbox) -> Router {
+/// All of it, for this machine alone. `exports` are the settings for a shell.
+pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSandbox, exports: String) -> Router {
     let uploader = &functions.upload_conversions;
-    api(functions)
+    let router = api(functions)
         .route("/", get(async || Html(INDEX)))
         .route("/dev/tick", post(async move || tick(uploader).await))
         .route(
@@ -33,13 +34,15 @@ pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSa
                 Err(error) => to_axum(Problem::from(error).into_response()),
             }),
         )
+        .route("/dev/env", get(async || exports))
         .merge(google.router())
-        .merge(crm.router())
+        .merge(crm.router());
+    localhost::only(router)
 }
 
 /// The HTTP contract alone.
 pub fn api(functions: &'static Functions) -> Router {
-    functions.routes().fallback(async || to_axum(not_found()))
+    functions.routes().fallback(async || to_axum(Problem::not_found().into_response()))
 }
 
 /// Runs the uploader every `pause`, for ever.
@@ -58,10 +61,4 @@ async fn tick(app: &'static App<upload_conversions::Config>) -> AxumResponse {
         Ok(summary) => to_axum(json(StatusCode::OK, &summary)),
         Err(error) => to_axum(Problem::from(error).into_response()),
     }
-}
-
-fn not_found() -> Response {
-    let mut response = Problem::not_found().into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

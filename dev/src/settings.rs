@@ -40,16 +40,23 @@ const CRM_SECRETS: [(&str, &str); 15] = [
 ];
 
 /// Settings that may be changed from outside. Not the credentials: `make dev` never speaks to the real Google.
-const ADJUSTABLE: [&str; 8] = [
+const ADJUSTABLE: [&str; 12] = [
     "ALLOWED_ORIGINS",
     "CLICK_HOLD_SECONDS",
     "CONSENT_UNKNOWN",
     "COOKIE_DOMAIN",
     "CRM_SOURCES",
+    "EVENTS_PER_HOUR",
     "GOOGLE_ADS_TRANSPORT",
     "GOOGLE_ADS_USER_DATA",
+    "LEADS_PER_HOUR",
+    "MATCH_BY",
     "PHONE_DEFAULT_REGION",
+    "VISITS_PER_HOUR",
 ];
+
+/// Tests and benchmarks make all their calls from one address. A server of `make dev` has the limits of a deployment.
+const RATE_LIMITS: [&str; 3] = ["EVENTS_PER_HOUR", "LEADS_PER_HOUR", "VISITS_PER_HOUR"];
 
 /// Everything the functions ask for, against this database and the sandbox Google at this URL.
 #[must_use]
@@ -57,6 +64,7 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
     let account = GoogleAccount::dev();
     let credentials = &account.refresh_token;
     let token_url = format!("{google_url}/token");
+    let limits = RATE_LIMITS.map(|name| (name, "1000000000"));
     let values = BTreeMap::from([
         ("DATABASE_URL", database_url),
         ("ALLOWED_ORIGINS", google_url),
@@ -75,7 +83,8 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
         ("GOOGLE_CLIENT_SECRET", &credentials.client_secret),
         ("GOOGLE_REFRESH_TOKEN", &credentials.refresh_token),
     ]);
-    values.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
+    let values = values.into_iter().chain(limits);
+    values.map(|(name, value)| (name.to_owned(), SecretString::from(value))).collect()
 }
 
 /// Every preset as it is, with secrets; those with lookups use the sandbox at this URL.
@@ -138,6 +147,7 @@ pub fn from_environment(database_url: &str, port: u16) -> Values {
     values.extend(crms(&here));
     let pages = format!("http://localhost:{port},{here}");
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(pages));
+    values.retain(|name, _| !RATE_LIMITS.contains(&name.as_str()));
     for name in ADJUSTABLE {
         if let Some(value) = environment(name) {
             values.insert(name.into(), SecretString::from(value));

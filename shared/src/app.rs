@@ -72,6 +72,7 @@ mod tests {
                 ("CRM_SOURCES", "[acme"),
                 ("CONSENT_UNKNOWN", "maybe"),
                 ("PHONE_DEFAULT_REGION", "UK"),
+                ("MATCH_BY", "email"),
                 ("GOOGLE_ADS_CUSTOMER_ID", "12"),
             ],
             &["WEBHOOK_SECRET", "ALLOWED_ORIGINS"],
@@ -81,6 +82,7 @@ mod tests {
             "CRM_SOURCES ",
             "CONSENT_UNKNOWN must",
             "PHONE_DEFAULT_REGION must",
+            "MATCH_BY must be addresses or lead_id",
             "GOOGLE_ADS_CUSTOMER_ID must",
         ] {
             assert!(report.contains(part), "{part} in {report}");

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::consent::UnknownConsent;
+use crate::consent::{UnknownConsent, WithdrawnConsent};
 use crate::crm::Sources;
 use crate::crm::authentication::Scheme;
 use crate::db::authority;
 use crate::identity::Region;
+use crate::inbox::matching::MatchBy;
 use crate::settings::{ConfigError, Settings, values};
 
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -44,9 +45,19 @@ pub fn phone_region(settings: &mut Settings) -> Option<Region> {
     settings.parsed("PHONE_DEFAULT_REGION", Region::parse)
 }
 
+/// What a deal's lead may be found by.
+pub fn match_by(settings: &mut Settings) -> MatchBy {
+    settings.parsed("MATCH_BY", MatchBy::parse).unwrap_or_default()
+}
+
 /// What happens to conversions of people who were not asked for consent.
 pub fn unknown_consent(settings: &mut Settings) -> UnknownConsent {
     settings.parsed("CONSENT_UNKNOWN", UnknownConsent::parse).unwrap_or_default()
+}
+
+/// What happens to conversions that were sent when consent is withdrawn.
+pub fn withdrawn_consent(settings: &mut Settings) -> WithdrawnConsent {
+    settings.parsed("CONSENT_WITHDRAWN", WithdrawnConsent::parse).unwrap_or_default()
 }
 
 /// The CRMs that may report deals.

@@ -1,5 +1,7 @@
 //! Consent in three values, for each of the two purposes Google asks about.
 
+pub mod statements;
+
 use serde::{Deserialize, Serialize};
 
 /// Consent to one purpose. No answer is `unknown`, never consent.
@@ -17,7 +19,8 @@ pub enum ConsentStatus {
 crate::db::text_in_sql!(ConsentStatus);
 
 impl ConsentStatus {
-    const ALL: [Self; 3] = [Self::Granted, Self::Denied, Self::Unknown];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Granted, Self::Denied, Self::Unknown];
 
     /// May data with this consent be sent to a platform?
     #[must_use]
@@ -29,15 +32,27 @@ impl ConsentStatus {
         }
     }
 
+    /// As it is written everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// This, or the other where this is no answer.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        if self == Self::Unknown { other } else { self }
+    }
+
     /// # Errors
     /// The values allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "granted" => Ok(Self::Granted),
-            "denied" => Ok(Self::Denied),
-            "unknown" => Ok(Self::Unknown),
-            _ => Err("must be granted, denied or unknown".into()),
-        }
+        let said = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        said.ok_or_else(|| "must be granted, denied or unknown".into())
     }
 }
 
@@ -68,6 +83,51 @@ impl UnknownConsent {
     }
 }
 
+/// What happens to a conversion that a platform may have received when its person withdraws consent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WithdrawnConsent {
+    /// The withdrawal is noted, and nothing more is sent. What was lawful when it was sent stays.
+    #[default]
+    Keep,
+    /// It is retracted from the platforms that take retractions.
+    Retract,
+}
+
+impl WithdrawnConsent {
+    /// # Errors
+    /// The values allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "retract" => Ok(Self::Retract),
+            _ => Err("must be keep or retract".into()),
+        }
+    }
+}
+
+/// Where a statement was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum ConsentSource {
+    /// The lead's form.
+    Form,
+    /// The banner's state, sent with a page view.
+    Visit,
+    /// The banner's answer.
+    Banner,
+    /// The browser's Global Privacy Control.
+    Gpc,
+    /// A CRM's report.
+    Crm,
+    /// The operator's command.
+    Operator,
+    /// The site's own code, which writes to `leads`.
+    Site,
+}
+
+crate::db::text_in_sql!(ConsentSource);
+
 /// Google's two purposes (Consent Mode v2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
@@ -80,6 +140,15 @@ pub struct Consent {
 impl Consent {
     /// Both denied: what the browser's Global Privacy Control says.
     pub const DENIED: Self = Self { ad_user_data: ConsentStatus::Denied, ad_personalization: ConsentStatus::Denied };
+
+    /// This, and the other for the purposes that this doesn't answer.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            ad_user_data: self.ad_user_data.or(other.ad_user_data),
+            ad_personalization: self.ad_personalization.or(other.ad_personalization),
+        }
+    }
 
     /// Was either purpose answered?
     #[must_use]

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::consent::Consent;
 use crate::identity::{Email, Hash, Phone};
 use crate::money::Money;
 
@@ -59,6 +60,8 @@ pub struct Deal {
     /// Further addresses of the person, when the CRM knows several.
     pub other_emails: Vec<Email>,
     pub phone: Option<Phone>,
+    /// What the CRM says about the person's consent.
+    pub consent: Consent,
     /// When the CRM last changed it; of several reports the newest counts.
     pub updated_at: Option<DateTime<Utc>>,
     /// SHA-256 of what was sent, or of the sender's id of the event: the same hash again is a duplicate.

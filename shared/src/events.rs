@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::db::{DbError, Tx};
-use crate::visitors::VisitorId;
+use crate::rate_limits::Callers;
+use crate::visitors::{self, VisitorId};
 
 /// The most parameters of an event (GA4 Measurement Protocol, "Limitations").
 pub const PARAM_LIMIT: usize = 25;
@@ -56,22 +57,67 @@ pub struct Event {
     pub at: DateTime<Utc>,
 }
 
-/// Stores an event, once per id. `true` if it was new. An unknown visitor is left out.
-pub async fn record(tx: &mut Tx, event: &Event) -> Result<bool, DbError> {
+/// Stores an event, once per visitor and id. `true` if it was new. `None` if a caller is above its limit: nothing is
+/// stored. An unknown visitor is left out.
+///
+/// A browser may get its cookie between the first call and a retry, or lose it. So a call without a visitor repeats
+/// whatever has its id, and a visitor's call repeats the same event that was stored without a visitor.
+pub async fn record(tx: &mut Tx, event: &Event, callers: &Callers) -> Result<Option<bool>, DbError> {
+    let stored = insert(tx, event, &event.event_id, callers).await?;
+    if let (Some(Stored::Apart), Some(visitor)) = (stored, event.visitor_id) {
+        let key = visitors::own_key(&event.event_id, visitor);
+        // The call is counted.
+        return Ok(insert(tx, event, &key, &Callers::default()).await?.map(|stored| stored == Stored::New));
+    }
+    Ok(stored.map(|stored| stored == Stored::New))
+}
+
+/// What was found under a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Nothing before.
+    New,
+    /// The same event.
+    Same,
+    /// An event that isn't this visitor's.
+    Apart,
+}
+
+async fn insert(tx: &mut Tx, event: &Event, key: &str, callers: &Callers) -> Result<Option<Stored>, DbError> {
     let row = sqlx::query!(
-        r#"-- events::record
-        insert into public.tracking_events (event_id, event_name, visitor_id, params, page_url, created_at)
-        values ($1, $2, (select visitor_id from public.visitors where visitor_id = $3), $4, $5, $6)
+        r#"-- events::insert
+        with call as materialized (
+            select public.count_call($7, $8, 1, $6) as used
+        )
+        insert into public.tracking_events as e (event_id, event_name, visitor_id, params, page_url, created_at)
+        select $1, $2, (select visitor_id from public.visitors where visitor_id = $3), $4, $5, $6
+        from call
+        where used <= 1
         on conflict (event_id) do update set event_id = excluded.event_id
-        returning (xmax = 0) as "new!""#,
-        event.event_id,
+        returning
+            (xmax = 0) as "new!",
+            exists (
+                select from public.visitors v
+                where v.visitor_id = $3
+                    and case
+                        when e.visitor_id is not null then e.visitor_id <> v.visitor_id
+                        else (e.event_name, e.params, e.page_url) is distinct from ($2, $4, $5)
+                    end
+            ) as "is_apart!""#,
+        key,
         event.event_name,
         event.visitor_id.map(|id| id.to_string()),
         event.params,
         event.page_url.as_deref(),
         event.at,
+        &callers.keys,
+        &callers.limits,
     )
-    .fetch_one(tx)
+    .fetch_optional(tx)
     .await?;
-    Ok(row.new)
+    Ok(row.map(|row| match (row.new, row.is_apart) {
+        (true, _) => Stored::New,
+        (false, true) => Stored::Apart,
+        (false, false) => Stored::Same,
+    }))
 }

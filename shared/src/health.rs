@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
-use crate::platforms::Plans;
+use crate::platforms::{Operation, Plans};
 
 /// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -86,7 +86,7 @@ pub struct HealthReason {
 /// The inbox, in numbers.
 #[derive(Debug, Serialize)]
 pub struct Inbox {
-    /// Deals whose lead isn't known yet.
+    /// Deals whose lead wasn't found yet.
     pub awaiting_lead: i64,
     /// Events that wait for a lookup.
     pub received: i64,
@@ -96,6 +96,10 @@ pub struct Inbox {
     pub refused: i64,
     /// Deals and events that expired after 90 days.
     pub expired: i64,
+    /// Leads of the last seven days from callers above their limit: no deal is matched to them by their addresses.
+    pub suspicious_leads: i64,
+    /// Deals of the last seven days that were matched to one of several candidates: leads of different browsers.
+    pub several_candidates: i64,
 }
 
 /// The state of one lane.
@@ -137,12 +141,12 @@ pub async fn check(
                 q.status in ('pending', 'failed') as open,
                 q.adjusts is null as is_upload,
                 -- Given up, but not because somebody refused it.
-                coalesce(q.last_error_code in ('deal_lost', 'original_refused'), false) as is_moot,
+                coalesce(q.last_error_code in ('deal_lost', 'original_refused', 'consent_withdrawn'), false) as is_moot,
                 q.status = 'uploaded' and q.confirmed_at is null and q.request_id is not null
                     and q.next_status_check_at is null as unconfirmed,
                 q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
-                c.ad_user_data = 'unknown' and 'unknown' <> all($1::text[]) as awaits_consent,
+                c.ad_user_data <> all($1::text[]) and q.platform <> all($4::text[]) as awaits_consent,
                 -- A correction goes when what it corrects has gone.
                 coalesce(o.status in ('pending', 'failed'), false) as awaits_upload,
                 coalesce(p.state = 'paused', false) as is_paused
@@ -212,6 +216,7 @@ pub async fn check(
         &unknown_consent.sendable() as &[ConsentStatus],
         now,
         &configured,
+        &plans.correction_lanes(Operation::Retraction) as &[&str],
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -230,6 +235,14 @@ pub async fn check(
             ) as "refused!",
             (select count(*) from public.inbox where state = 'expired')
                 + (select count(*) from public.inbox_events where state = 'expired') as "expired!",
+            (
+                select count(*) from public.leads
+                where is_suspicious and created_at > $1::timestamptz - interval '7 days'
+            ) as "suspicious_leads!",
+            (
+                select count(*) from public.inbox
+                where several_candidates and matched_at > $1::timestamptz - interval '7 days'
+            ) as "several_candidates!",
             exists (select from public.inbox_events where state = 'received' and fetch_failures > 2)
                 or exists (
                     select from public.inbox_events
@@ -278,6 +291,8 @@ pub async fn check(
             rejected: inbox.rejected,
             refused: inbox.refused,
             expired: inbox.expired,
+            suspicious_leads: inbox.suspicious_leads,
+            several_candidates: inbox.several_candidates,
         },
         platforms,
         last: Last {

@@ -75,13 +75,20 @@ where
             Err(_) => Problem::internal("the handler panicked").into_response(),
         },
     };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    harden(&mut response);
     if endpoint.caller == Caller::Browser {
         cors::allow(&mut response, origin.filter(|origin| origins.allow(origin)));
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(endpoint = endpoint.path, status = response.status().as_u16(), duration_ms, "answered");
     response
+}
+
+/// What every answer carries: no cache keeps it, and no browser takes it for another type.
+pub fn harden(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 enum Admitted {

@@ -1,8 +1,12 @@
 //! From a webhook to its outcome: stored, read by the declaration of its source, matched, recorded and queued. One path
 //! for the endpoint, for events that needed a lookup, and for the operator's retries.
 
+mod applying;
 mod follow_up;
 
+use std::collections::BTreeSet;
+
+use applying::{Event, process};
 use chrono::{DateTime, Utc};
 use lambda_http::http::HeaderMap;
 use serde::Serialize;
@@ -13,23 +17,23 @@ pub use follow_up::{Resumed, fetch_due, rematch, resume};
 
 use crate::clock::Clock;
 use crate::config;
-use crate::conversions::{self, SkipReason, record_matches};
+use crate::conversions::SkipReason;
 use crate::crm::authentication::Verified;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source, Sources};
 use crate::db::{Db, DbError, Tx};
-use crate::deals::{Deal, Loss};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
 use crate::identity::{Hash, Region};
+use crate::inbox;
 use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, EventState, InboxEvent};
-use crate::inbox::matching::Waiting;
+use crate::inbox::matching::MatchBy;
 use crate::inbox::receipts::{self, WebhookReceipt};
-use crate::inbox::{self, Received, losses};
 use crate::leads;
 use crate::locks::{self, Locks};
 use crate::platforms::{self, Plans};
 use crate::settings::{FromSettings, Settings};
+use crate::texts::{SENTENCE, fit};
 
 /// Settings for the reports of CRMs.
 pub struct Config {
@@ -37,6 +41,8 @@ pub struct Config {
     pub sources: Sources,
     /// The region of phone numbers without a country code.
     pub phone_region: Option<Region>,
+    /// What a deal's lead may be found by.
+    pub match_by: MatchBy,
     /// What the platforms accept of the conversions that deals become.
     pub plans: Plans,
 }
@@ -46,6 +52,7 @@ impl FromSettings for Config {
         Self {
             sources: config::crm_sources(settings),
             phone_region: config::phone_region(settings),
+            match_by: config::match_by(settings),
             plans: platforms::plans(settings),
         }
     }
@@ -140,13 +147,12 @@ pub struct Processed {
     /// Where in the inbox that deal is.
     #[serde(skip)]
     pub inbox_id: Option<Uuid>,
+    /// May the status of that deal's lead be another one now?
+    #[serde(skip)]
+    concerns_lead: bool,
 }
 
 impl Processed {
-    fn of(reading: Reading, outcome: EventOutcome, inbox_id: Option<Uuid>) -> Self {
-        Self { outcome, warnings: reading.warnings, rule: reading.rule, crm_deal_id: reading.crm_deal_id, inbox_id }
-    }
-
     fn as_event(&self, position: usize, source_event_id: String) -> InboxEvent {
         let (state, reason) = match &self.outcome {
             EventOutcome::Received => (EventState::Received, None),
@@ -154,6 +160,7 @@ impl Processed {
             EventOutcome::Rejected { errors } => (EventState::Rejected, Some(in_words(errors))),
             _ => (EventState::Taken, None),
         };
+        let reason = reason.map(|reason| fit(&reason, SENTENCE));
         let (rule, crm_deal_id) = (self.rule.clone(), self.crm_deal_id.clone());
         InboxEvent { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
     }
@@ -197,17 +204,15 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
     let readings = read_hashed(config, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
     locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
-    let (mut processed, mut kept): (Vec<Processed>, Vec<InboxEvent>) = (Vec::new(), Vec::new());
-    for (position, (source_event_id, reading)) in readings.into_iter().enumerate() {
-        // A repeated loss doesn't count again, even if the deal closed in between.
-        let is_known = matches!(reading.meaning, Meaning::Report(Report::Lost(_)))
-            && events::is_taken(tx, &webhook.source.name, &source_event_id).await?;
-        let arrival = Arrival { at: webhook.received_at, is_known };
-        let it = process(tx, config, reading, arrival, webhook.received_at).await?;
+    let known = known_losses(tx, &webhook.source.name, &readings).await?;
+    let (ids, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
+    let events = readings.into_iter().zip(known).map(|(reading, is_known)| Event { reading, is_known }).collect();
+    let mut processed = process(tx, config, events, webhook.received_at, webhook.received_at).await?;
+    let mut kept: Vec<InboxEvent> = Vec::new();
+    for (position, (source_event_id, it)) in ids.into_iter().zip(&processed).enumerate() {
         if kept.iter().all(|event| event.source_event_id != source_event_id) {
             kept.push(it.as_event(position, source_event_id));
         }
-        processed.push(it);
     }
     let receipt = WebhookReceipt {
         source: &webhook.source.name,
@@ -217,15 +222,37 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_by: webhook.verified.scheme,
         verified_with: &webhook.verified.secret,
     };
-    let receipt_id = receipts::keep(tx, &receipt, webhook.received_at).await?;
-    let processed_before = events::keep(tx, receipt_id, receipt.source, &kept, webhook.received_at).await?;
+    let processed_before = receipts::keep(tx, &receipt, &kept, webhook.received_at).await?;
     for event in kept.iter().filter(|event| event.state == EventState::Received) {
         // Its lookup was done before.
         if processed_before.contains(&event.source_event_id) {
             processed[event.position].outcome = EventOutcome::Duplicate { conversion_id: None };
         }
     }
+    renew_status(tx, &processed).await?;
     Ok(processed)
+}
+
+/// Which of these are losses that were processed before, in an earlier body or earlier in this one. A repeated loss
+/// doesn't count again, even if the deal closed in between.
+async fn known_losses(tx: &mut Tx, source: &str, readings: &[(String, Reading)]) -> Result<Vec<bool>, DbError> {
+    let is_loss = |reading: &Reading| matches!(reading.meaning, Meaning::Report(Report::Lost(_)));
+    let losses: Vec<_> = readings.iter().filter(|(_, reading)| is_loss(reading)).map(|(id, _)| id.as_str()).collect();
+    let taken = events::taken(tx, source, &losses).await?;
+    let mut seen: BTreeSet<&str> = taken.iter().map(String::as_str).collect();
+    let mut known = Vec::with_capacity(readings.len());
+    for (id, reading) in readings {
+        let is_report = matches!(reading.meaning, Meaning::Report(_));
+        let is_repeated = is_report && !seen.insert(id);
+        known.push(is_repeated && is_loss(reading));
+    }
+    Ok(known)
+}
+
+/// Renews the status of the leads that events concern. Comes last in the transaction.
+async fn renew_status(tx: &mut Tx, processed: &[Processed]) -> Result<(), DbError> {
+    let deals = processed.iter().filter(|it| it.concerns_lead).filter_map(|it| it.crm_deal_id.as_deref());
+    leads::renew_status(tx, &deals.collect::<Vec<_>>(), &[]).await
 }
 
 /// The outcomes a webhook would have, with everything that would be stored for each of its deals. Rolls back.
@@ -260,109 +287,6 @@ pub async fn dry_run(
         Err(End::Failed(error)) => Err(error),
         Ok(()) => Ok(Vec::new()),
     }
-}
-
-/// How a report arrived.
-#[derive(Clone, Copy)]
-struct Arrival {
-    /// When it was first received.
-    at: DateTime<Utc>,
-    /// Was the event processed before?
-    is_known: bool,
-}
-
-/// Applies a reading and returns its outcome.
-async fn process(
-    tx: &mut Tx,
-    config: &Config,
-    mut reading: Reading,
-    arrival: Arrival,
-    now: DateTime<Utc>,
-) -> Result<Processed, DbError> {
-    let (outcome, inbox_id) = match &reading.meaning {
-        Meaning::Report(Report::Reached(deal)) => {
-            let received = inbox::receive(tx, deal, arrival.at, now).await?;
-            reading.warnings.extend(shared_id(deal, &received));
-            (apply_stage(tx, config, deal, &received, now).await?, Some(received.inbox_id))
-        }
-        Meaning::Report(Report::Lost(loss)) => {
-            (apply_loss(tx, &config.plans, loss, arrival.is_known, now).await?, None)
-        }
-        Meaning::Fetch => (EventOutcome::Received, None),
-        Meaning::Ignored(reason) => (EventOutcome::Ignored { reason: reason.clone() }, None),
-        Meaning::Unusable(errors) => (EventOutcome::Rejected { errors: errors.clone() }, None),
-    };
-    Ok(Processed::of(reading, outcome, inbox_id))
-}
-
-async fn apply_stage(
-    tx: &mut Tx,
-    config: &Config,
-    deal: &Deal,
-    received: &Received,
-    now: DateTime<Utc>,
-) -> Result<EventOutcome, DbError> {
-    let inbox_id = received.inbox_id;
-    if let Some(conversion_id) = received.conversion_id {
-        let duplicate = EventOutcome::Duplicate { conversion_id: Some(conversion_id) };
-        if !received.is_new {
-            return Ok(duplicate);
-        }
-        if !conversions::reopen(tx, inbox_id).await? {
-            let restated = conversions::restate(tx, &config.plans, inbox_id, now).await?;
-            let Some(restated) = restated.filter(|it| it.value_changed || !it.was_retracted) else {
-                return Ok(duplicate);
-            };
-            // Its new time may be before the loss.
-            let retracted =
-                if restated.time_changed { retract(tx, &config.plans, &deal.crm_deal_id, now).await? } else { None };
-            return Ok(retracted.unwrap_or(EventOutcome::Restated { conversion_id, platforms: restated.platforms }));
-        }
-    }
-    let recorded = record_matches(tx, &config.plans, Waiting::Deal(inbox_id), now).await?.pop();
-    Ok(recorded.map_or(EventOutcome::AwaitingLead, |recorded| match recorded.skip_reason {
-        Some(reason) => EventOutcome::Skipped { conversion_id: recorded.conversion_id, reason },
-        None => EventOutcome::Queued { conversion_id: recorded.conversion_id, platforms: recorded.platforms },
-    }))
-}
-
-/// Warns when two CRMs may use the same deal numbers, which would silently mix their deals.
-fn shared_id(deal: &Deal, received: &Received) -> Option<Warning> {
-    let detail = format!(
-        "was reported by the source {} before: if that is another CRM, separate their ids with deal_id = {{ join = […] }}",
-        received.source
-    );
-    (received.source != deal.source).then_some(Warning { field: "deal_id", detail })
-}
-
-async fn apply_loss(
-    tx: &mut Tx,
-    plans: &Plans,
-    loss: &Loss,
-    is_known: bool,
-    now: DateTime<Utc>,
-) -> Result<EventOutcome, DbError> {
-    losses::keep(tx, loss, is_known, now).await?;
-    // Reports with a time after the loss count now.
-    for inbox_id in inbox::settle_times(tx, &loss.crm_deal_id).await? {
-        conversions::restate(tx, plans, inbox_id, now).await?;
-    }
-    let retracted = retract(tx, plans, &loss.crm_deal_id, now).await?;
-    if retracted.is_none() {
-        leads::renew_status(tx, &[&loss.crm_deal_id]).await?;
-    }
-    Ok(retracted.unwrap_or(EventOutcome::NothingToRetract))
-}
-
-async fn retract(
-    tx: &mut Tx,
-    plans: &Plans,
-    crm_deal_id: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<EventOutcome>, DbError> {
-    let Some(retracted) = conversions::retract(tx, plans, crm_deal_id, now).await? else { return Ok(None) };
-    leads::renew_status(tx, &[crm_deal_id]).await?;
-    Ok(Some(EventOutcome::Retracted { conversion_id: retracted.conversion_id, platforms: retracted.platforms }))
 }
 
 /// What to lock before a reading is applied.

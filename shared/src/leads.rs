@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::{Attribution, Click, SessionAttributes};
-use crate::consent::{Consent, ConsentStatus};
+use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
 use crate::locks::{self, Locks};
-use crate::visitors::VisitorId;
+use crate::rate_limits::{Callers, LEADS_REFUSED_ABOVE};
+use crate::visitors::{self, VisitorId};
 
 /// A lead as the form sent it.
 #[derive(Debug)]
@@ -68,34 +69,59 @@ pub enum Created {
     Duplicate(Uuid),
     /// The transaction id belongs to another submission.
     Conflict,
+    /// A caller is far above its limit. Nothing is stored.
+    Refused,
 }
 
 /// Stores a lead with the attribution of its visitor. Takes the locks on its person first, so it comes first in its
 /// transaction: a deal and its lead can't miss each other.
-pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
+///
+/// The same submission again is a duplicate whoever sends it. A visitor's submission conflicts only with one of its
+/// own: nobody else's `transaction_id` counts.
+///
+/// A lead of a caller above its limit is stored as suspicious: no deal is matched to it by its addresses.
+pub async fn create(tx: &mut Tx, lead: &NewLead, callers: &Callers) -> Result<Created, DbError> {
+    let phone_hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
+    locks::take(tx, &Locks::of_person([&lead.email.hash()].into_iter().chain(phone_hash))).await?;
+    let (created, is_apart) = insert(tx, lead, &lead.transaction_id, callers).await?;
+    if let (Created::Conflict, true, Some(visitor)) = (created, is_apart, lead.visitor_id) {
+        let key = visitors::own_key(&lead.transaction_id, visitor);
+        return Ok(insert(tx, lead, &key, callers).await?.0);
+    }
+    Ok(created)
+}
+
+/// Stores a lead under this key, and says if the key belongs to a lead that isn't this visitor's.
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Result<(Created, bool), DbError> {
     let payload_hash = lead.payload_hash();
     let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
-    locks::take(tx, &Locks::of_person([&email_hash].into_iter().chain(phone_hash))).await?;
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
     let [gclid, gbraid, wbraid] = click.map_or([None; 3], Click::ids);
+    let consent_source =
+        if lead.gpc { Some(ConsentSource::Gpc) } else { consent.is_known().then_some(ConsentSource::Form) };
     let said_something =
         consent.is_known() || lead.consent_marketing.is_some() || lead.consent_data_processing.is_some();
     let row = sqlx::query!(
-        r#"-- leads::create
-        insert into public.leads (
+        r#"-- leads::insert
+        with call as materialized (
+            select public.count_call($29, $30, $31, $26) as used
+        )
+        insert into public.leads as l (
             transaction_id, payload_hash, email, email_hash, email_hash_google, phone, phone_hash, name, message,
             consent_marketing, consent_data_processing, consent_recorded_at,
             ad_user_data, ad_personalization, consent_source,
             visitor_id, gclid, gbraid, wbraid, click_at,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes, created_at
+            utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes, created_at, is_suspicious
         )
         select
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, v.consent_recorded_at),
-            case when $13 <> 'unknown' then $13 else coalesce(v.ad_user_data, 'unknown') end,
-            case when $14 <> 'unknown' then $14 else coalesce(v.ad_personalization, 'unknown') end,
+            -- The visit's answer only where the form has none: a row has one source.
+            case when $15::text is null then coalesce(v.ad_user_data, 'unknown') else $13 end,
+            case when $15::text is null then coalesce(v.ad_personalization, 'unknown') else $14 end,
             case
                 when $15::text is not null then $15::text
                 when v.ad_user_data <> 'unknown' or v.ad_personalization <> 'unknown' then 'visit'
@@ -111,17 +137,22 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
             case when utm then v.utm_campaign else $22 end,
             case when utm then v.utm_term else $23 end,
             case when utm then v.utm_content else $24 end,
-            $25, $26
-        from (select) as form
+            $25, $26, call.used > 1
+        from call
         left join public.visitors v on v.visitor_id = $27
         cross join lateral (
             select
                 coalesce(v.click_at >= $28, v.click_at is not null) as own,
                 coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
         ) as known
+        where call.used <= $31
         on conflict (transaction_id) do update set transaction_id = excluded.transaction_id
-        returning id, payload_hash, (xmax = 0) as "new!""#,
-        lead.transaction_id,
+        returning
+            id, payload_hash, (xmax = 0) as "new!",
+            exists (
+                select from public.visitors v where v.visitor_id = $27 and v.visitor_id is distinct from l.visitor_id
+            ) as "is_apart!""#,
+        key,
         payload_hash.as_str(),
         lead.email.as_str(),
         email_hash.as_str(),
@@ -135,7 +166,7 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         said_something.then_some(lead.at),
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,
-        if lead.gpc { Some("gpc") } else { consent.is_known().then_some("form") },
+        consent_source as Option<ConsentSource>,
         gclid,
         gbraid,
         wbraid,
@@ -149,18 +180,49 @@ pub async fn create(tx: &mut Tx, lead: &NewLead) -> Result<Created, DbError> {
         lead.at,
         lead.visitor_id.map(|id| id.to_string()),
         lead.cookie.click.as_ref().map(|c| c.at),
+        &callers.keys,
+        &callers.limits,
+        LEADS_REFUSED_ABOVE,
     )
-    .fetch_one(tx)
+    .fetch_optional(tx)
     .await?;
-    Ok(match row.payload_hash {
+    let Some(row) = row else { return Ok((Created::Refused, false)) };
+    let created = match row.payload_hash {
         _ if row.new => Created::New(row.id),
         Some(stored) if stored == payload_hash.as_str() => Created::Duplicate(row.id),
         _ => Created::Conflict,
-    })
+    };
+    Ok((created, row.is_apart))
 }
 
-/// Computes the status of the leads of these deals from all their deals, lost ones included.
-pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbError> {
+/// Keeps what the operator recorded of a lead's consent. False when there is no such lead.
+pub async fn state_consent(tx: &mut Tx, lead_id: Uuid, consent: Consent, at: DateTime<Utc>) -> Result<bool, DbError> {
+    let stated = sqlx::query!(
+        "-- leads::state_consent
+        insert into public.consent_statements (lead_id, email_hash, phone_hash, purpose, value, source, stated_at)
+        select l.id, l.email_hash, l.phone_hash, said.purpose, said.value, 'operator', $4
+        from public.leads l
+        cross join (values ('ad_user_data', $2::text), ('ad_personalization', $3::text)) as said (purpose, value)
+        where l.id = $1 and said.value <> 'unknown'",
+        lead_id,
+        consent.ad_user_data as ConsentStatus,
+        consent.ad_personalization as ConsentStatus,
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(stated.rows_affected() > 0)
+}
+
+/// Computes the status of the leads of these deals, and of leads that had one of them, from all their deals, lost ones
+/// included.
+///
+/// Comes last in its transaction, once and for all its deals: leads are locked in one order, and who has locked them
+/// waits for nothing else. So two transactions about the same people can't deadlock.
+pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str], former_leads: &[Uuid]) -> Result<(), DbError> {
+    if crm_deal_ids.is_empty() && former_leads.is_empty() {
+        return Ok(());
+    }
     // Two deals of one lead may be lost at once: the second transaction must see what the first wrote.
     let leads = sqlx::query_scalar!(
         "-- leads::lock_of_deals
@@ -170,10 +232,13 @@ pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbEr
             select c.lead_id
             from unnest($1::text[]) as deal
             join public.conversions c on c.idempotency_key in (deal || ':qualified', deal || ':closed')
+            union all
+            select unnest($2::uuid[])
         )
         order by id
         for no key update",
         crm_deal_ids as &[&str],
+        former_leads,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -193,9 +258,15 @@ pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(), DbEr
             group by c.lead_id
         )
         update public.leads l
-        set conversion_status = case when is_closed then 'closed' when is_qualified then 'qualified' else 'lost' end
-        from stage
-        where l.id = stage.lead_id",
+        set conversion_status = case
+            when stage.lead_id is null then 'new'
+            when is_closed then 'closed'
+            when is_qualified then 'qualified'
+            else 'lost'
+        end
+        from unnest($1) as lead (id)
+        left join stage on stage.lead_id = lead.id
+        where l.id = lead.id",
         &leads,
     )
     .execute(tx)

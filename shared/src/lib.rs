@@ -4,10 +4,12 @@
 
 // Ground: what knows nothing of deals.
 pub mod clock; // the time, injected
+pub mod invisible; // characters that nobody sees
 pub mod money; // a value and its currency
 pub mod identity; // e-mail, phone and their hashes
 pub mod db; // the only way to a statement
 mod aws; // the SDK's configuration
+mod texts; // makes texts of other systems safe to store
 pub mod outgoing; // how we call others
 pub mod attribution; // clicks and UTMs
 
@@ -17,6 +19,7 @@ pub mod settings; // by name, from the environment and the secret
 pub mod deals; // what a CRM reports
 
 // The website.
+pub mod rate_limits; // how often anybody may call
 pub mod visitors; // browsers that came by
 pub mod locks; // on persons and deals
 pub mod leads; // people who filled in a form

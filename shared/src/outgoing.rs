@@ -1,6 +1,10 @@
-//! How we call others: where they may be, and with which client.
+//! How we call others: which addresses are allowed, with which client, and what limits their answers have.
 
 use std::time::Duration;
+
+use chrono::TimeDelta;
+use reqwest::Response;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// Where a service is: https, or plain http on this machine.
 pub fn endpoint(text: &str) -> Result<String, String> {
@@ -29,4 +33,136 @@ pub fn http_client() -> Result<reqwest::Client, String> {
         .user_agent(concat!("adtrail/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| error.to_string())
+}
+
+/// The longest delay that an answer may ask for: until a daily quota is reset.
+pub const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+
+/// The delay that an answer asks for, in seconds. A date is ignored, and so is a delay above [`LONGEST_WAIT`].
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<TimeDelta> {
+    let seconds: u32 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(TimeDelta::seconds(seconds.into())).filter(|wait| *wait <= LONGEST_WAIT)
+}
+
+/// How much of an answer is read. Its JSON values are counted too: parsed, small ones take a hundred times the memory
+/// of their text.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    bytes: usize,
+    values: usize,
+}
+
+impl Limit {
+    /// For an answer about one conversion or one record. Expected ones have a few thousand bytes.
+    pub const ONE: Self = Self { bytes: 1024 * 1024, values: 20_000 };
+    /// For an answer about a batch. One error for each of 2,000 conversions takes 1.2 MB and 28,000 values.
+    const MANY: Self = Self { bytes: 8 * 1024 * 1024, values: 100_000 };
+
+    /// For an answer about this number of conversions.
+    #[must_use]
+    pub fn of(conversions: usize) -> Self {
+        if conversions > 1 { Self::MANY } else { Self::ONE }
+    }
+}
+
+/// Reads an answer's body. If it exceeds the limit or isn't UTF-8, the result is empty, which no parser accepts.
+///
+/// # Errors
+/// If the connection breaks or times out before the end of the body.
+pub async fn body(mut response: Response, limit: Limit) -> Result<Vec<u8>, reqwest::Error> {
+    let (mut body, mut values) = (Vec::new(), 0);
+    while let Some(chunk) = response.chunk().await? {
+        // Each value of a JSON text but the first follows one of these.
+        values += chunk.iter().filter(|byte| b",[{".contains(byte)).count();
+        if body.len() + chunk.len() > limit.bytes || values > limit.values {
+            let Limit { bytes, values } = limit;
+            tracing::warn!(bytes, values, status = response.status().as_u16(), "an answer exceeds the limit");
+            return Ok(Vec::new());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // Parsers skip fields they don't need without checking the encoding.
+    Ok(if std::str::from_utf8(&body).is_ok() { body } else { Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    /// Reads an answer with this head and these pieces as its body.
+    async fn read<I>(head: &str, pieces: I, limit: Limit) -> Result<Vec<u8>, reqwest::Error>
+    where
+        I: Iterator<Item = Vec<u8>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let head = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n");
+        std::thread::spawn(move || {
+            let mut connection = listener.accept().unwrap().0;
+            let _ = connection.read(&mut [0; 4096]);
+            // The reader may have closed the connection.
+            let _ = connection.write_all(head.as_bytes());
+            for piece in pieces {
+                if connection.write_all(&piece).is_err() {
+                    break;
+                }
+            }
+        });
+        body(http_client().unwrap().get(url).send().await.unwrap(), limit).await
+    }
+
+    async fn sent(text: String, limit: Limit) -> usize {
+        let head = format!("Content-Length: {}", text.len());
+        read(&head, std::iter::once(text.into_bytes()), limit).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn an_answer_up_to_its_limit_is_read() {
+        for limit in [Limit::ONE, Limit::MANY] {
+            let Limit { bytes, values } = limit;
+            assert_eq!(sent("x".repeat(bytes), limit).await, bytes);
+            assert_eq!(sent("x".repeat(bytes + 1), limit).await, 0);
+            assert_eq!(sent("{},".repeat(values / 2), limit).await, values / 2 * 3);
+            assert_eq!(sent("{},".repeat(values / 2 + 1), limit).await, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_read_up_to_the_limit() {
+        let endless = std::iter::repeat_with(|| vec![b'x'; 65_536]);
+        assert!(read("Connection: close", endless, Limit::ONE).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_utf_8_is_empty() {
+        let read = async |body: &[u8]| read("Connection: close", std::iter::once(body.to_vec()), Limit::ONE).await;
+        assert_eq!(read("ü".as_bytes()).await.unwrap(), "ü".as_bytes());
+        assert!(read(b"{\"a\":\"\xff\"}").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_body_shorter_than_its_content_length_is_an_error() {
+        assert!(read("Content-Length: 9", std::iter::once(b"12345678".to_vec()), Limit::ONE).await.is_err());
+    }
+
+    #[test]
+    fn an_absurd_retry_after_is_ignored() {
+        let wait = |text: &'static str| {
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]))
+                .map(|wait| wait.num_seconds())
+        };
+        assert_eq!([wait("0"), wait("30"), wait(" 86400 ")], [Some(0), Some(30), Some(86_400)]);
+        for none in
+            ["", "-1", "1.5", "soon", "86401", "4294967295", "18446744073709551615", "Sun, 22 Nov 2026 12:00:00 GMT"]
+        {
+            assert_eq!(wait(none), None, "{none}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod breaker;
 mod closing;
+mod consent;
 mod log;
 mod policy;
 pub mod receipts;
@@ -18,16 +19,17 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::consent::ConsentStatus;
+use crate::consent::statements::Subject;
+use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Conversion, Delivery, Facts, Outcome, Route};
+use crate::platforms::{Conversion, Delivery, Facts, Operation, Outcome, Route};
 
 pub use closing::close_moot;
+use consent::Claimed;
 pub use policy::Policy;
-pub use settlement::LONGEST_ASKED_FOR;
 use settlement::{Counters, Settlement};
 pub use upkeep::{Work, requests, wake, work};
 
@@ -43,23 +45,60 @@ pub struct Claim {
     counters: Vec<Counters>,
 }
 
-/// Claims due rows of a platform; those whose click expires first come first.
+/// Claims due rows of a lane, those that expire first at the front, and withholds those whose person denies consent.
 pub async fn claim(
     tx: &mut Tx,
     policy: &Policy,
-    platform: &str,
+    route: Route,
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Claim, DbError> {
+    loop {
+        let (mut claim, claimed) = lease(tx, policy, route, limit, now).await?;
+        if claimed.is_empty() || route.operation == Operation::Retraction {
+            return Ok(claim);
+        }
+        let consents = consent::decide(tx, policy, claim.token, &claimed, now).await?;
+        claim.keep(consents);
+        // All of them may have been withheld, and the next ones not.
+        if !claim.conversions.is_empty() {
+            return Ok(claim);
+        }
+    }
+}
+
+impl Claim {
+    /// Keeps the rows that may be sent, with the consent they are sent with.
+    fn keep(&mut self, consents: Vec<Option<Consent>>) {
+        let conversions = std::mem::take(&mut self.conversions);
+        let counters = std::mem::take(&mut self.counters);
+        for ((conversion, counters), consent) in conversions.into_iter().zip(counters).zip(consents) {
+            let Some(Consent { ad_user_data, ad_personalization }) = consent else { continue };
+            self.conversions.push(Conversion { ad_user_data, ad_personalization, ..conversion });
+            self.counters.push(counters);
+        }
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+async fn lease(
+    tx: &mut Tx,
+    policy: &Policy,
+    route: Route,
+    limit: usize,
+    now: DateTime<Utc>,
+) -> Result<(Claim, Vec<Claimed>), DbError> {
     let token = Uuid::new_v4();
     let rows = sqlx::query!(
         r#"-- queue::claim
         with due as materialized (
             select
                 q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone, q.omit_click_id,
+                c.id as conversion_id, c.lead_id, c.crm_deal_id,
                 c.transaction_id, c.conversion_type, c.occurred_at, c.value::float8 as value, c.currency,
                 c.gclid, c.gbraid, c.wbraid, c.click_at, c.session_attributes,
-                c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at, c.retracted_at,
+                c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at,
+                coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at,
                 (select created_at from public.leads where id = c.lead_id) as lead_at
             from public.conversion_queue q
             -- Not a join: a plan that sorts all that is due would do so for every claim of a long queue.
@@ -95,6 +134,7 @@ pub async fn claim(
         where q.id = due.id
         returning
             q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone, due.omit_click_id,
+            due.conversion_id, due.lead_id, due.crm_deal_id,
             due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
@@ -103,9 +143,9 @@ pub async fn claim(
             due.ad_user_data as "ad_user_data: ConsentStatus",
             due.ad_personalization as "ad_personalization: ConsentStatus",
             due.restated_at, due.retracted_at, due.lead_at"#,
-        platform,
+        route.platform,
         now,
-        &policy.unknown_consent.sendable() as &[ConsentStatus],
+        &policy.sendable(route.operation) as &[ConsentStatus],
         i64::try_from(limit).unwrap_or(i64::MAX),
         f64::from(LEASE_SECONDS),
         token,
@@ -114,7 +154,14 @@ pub async fn claim(
     .await?;
     let mut claim =
         Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::with_capacity(rows.len()) };
+    let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
+        claimed.push(Claimed {
+            queue_id: row.id,
+            conversion_id: row.conversion_id,
+            subject: Subject { lead_id: row.lead_id, crm_deal_id: row.crm_deal_id },
+            consent: Consent { ad_user_data: row.ad_user_data, ad_personalization: row.ad_personalization },
+        });
         claim.counters.push(Counters {
             retry_count: row.retry_count,
             max_retries: row.max_retries,
@@ -148,7 +195,7 @@ pub async fn claim(
             },
         });
     }
-    Ok(claim)
+    Ok((claim, claimed))
 }
 
 /// Stores the outcomes of a claim, one for each conversion in their order, and logs the requests. Returns how many rows

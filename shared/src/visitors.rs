@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::attribution::{Attribution, Click, ClickId, Utm};
-use crate::consent::{Consent, ConsentStatus};
+use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
+use crate::rate_limits::Callers;
 
 /// A visitor's id. Generated here, stored in an HttpOnly cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +36,21 @@ impl fmt::Display for VisitorId {
     }
 }
 
+/// A visitor's own idempotency key for an id that somebody else has used. It can't be an id as it is sent, which has no
+/// slash, and doesn't tell the visitor.
+#[must_use]
+pub fn own_key(id: &str, visitor: VisitorId) -> String {
+    let hash = Hash::of(format!("{visitor}/{id}"));
+    format!("{id}/{}", &hash.as_str()[..32])
+}
+
 /// One page load.
 #[derive(Debug)]
 pub struct Visit {
-    /// The visitor.
-    pub visitor_id: VisitorId,
+    /// The visitor, as the cookie says.
+    pub cookie: Option<VisitorId>,
+    /// The visitor's id if the cookie names no visitor we know.
+    pub minted: VisitorId,
     /// This page's attribution merged with the cookie's.
     pub attribution: Attribution,
     /// The URL of the page.
@@ -50,8 +61,10 @@ pub struct Visit {
     pub user_agent: Option<String>,
     /// The HMAC of the IP address.
     pub ip_hash: Option<Hash>,
-    /// Consent to advertising, as the page's banner has it.
+    /// What the page's consent banner says, or the browser itself.
     pub consent: Consent,
+    /// Which of them.
+    pub consent_source: ConsentSource,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -59,6 +72,8 @@ pub struct Visit {
 /// The visitor after this visit.
 #[derive(Debug)]
 pub struct RecordedVisit {
+    /// The id it is stored under.
+    pub visitor_id: VisitorId,
     /// Was the visitor known before?
     pub returning: bool,
     /// First UTMs, newest click.
@@ -66,19 +81,38 @@ pub struct RecordedVisit {
 }
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
-/// keeps its time; a new answer on consent replaces the previous one.
-pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError> {
+/// keeps its time; a new answer on consent replaces the previous one. An id that wasn't minted here is replaced, not
+/// stored. `None` if a caller is above its limit: nothing is stored.
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Option<RecordedVisit>, DbError> {
     let Attribution { utm, click } = &visit.attribution;
     let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);
     let row = sqlx::query!(
         r#"-- visitors::record
+        with call as materialized (
+            select public.count_call($22, $23, 1, $20) as used
+        ),
+        visitor as materialized (
+            select coalesce((select visitor_id from public.visitors where visitor_id = $21), $1) as id
+            from call
+            where used <= 1
+        ),
+        stated as (
+            insert into public.consent_statements (visitor_id, purpose, value, source, stated_at)
+            select id, said.purpose, said.value, $24, $20
+            from visitor
+            cross join (values ('ad_user_data', $17::text), ('ad_personalization', $18::text)) as said (purpose, value)
+            where said.value <> 'unknown'
+        )
         insert into public.visitors as v (
             visitor_id, gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at,
             utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ip_hash, user_agent, landing_page, referrer,
             ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+        select
+            id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20
+        from visitor
         on conflict (visitor_id) do update set
             (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at) = (
                 select gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at
@@ -118,10 +152,10 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError
             consent_recorded_at = coalesce(excluded.consent_recorded_at, v.consent_recorded_at),
             last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at)
         returning
-            (xmax <> 0) as "returning!", gclid as "gclid: ClickId", gbraid as "gbraid: ClickId",
+            visitor_id, (xmax <> 0) as "returning!", gclid as "gclid: ClickId", gbraid as "gbraid: ClickId",
             wbraid as "wbraid: ClickId", gad_source, gad_campaignid, click_at,
             utm_source, utm_medium, utm_campaign, utm_term, utm_content"#,
-        visit.visitor_id.to_string(),
+        visit.minted.to_string(),
         gclid,
         gbraid,
         wbraid,
@@ -141,11 +175,18 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError
         visit.consent.ad_personalization as ConsentStatus,
         visit.consent.is_known().then_some(visit.at),
         visit.at,
+        visit.cookie.map(|id| id.to_string()),
+        &callers.keys,
+        &callers.limits,
+        visit.consent_source as ConsentSource,
     )
-    .fetch_one(tx)
+    .fetch_optional(tx)
     .await?;
+    let Some(row) = row else { return Ok(None) };
     let click = row.click_at.and_then(|at| Click::of([row.gclid, row.gbraid, row.wbraid], at));
-    Ok(RecordedVisit {
+    Ok(Some(RecordedVisit {
+        // It is one of the two.
+        visitor_id: VisitorId::parse(&row.visitor_id).unwrap_or(visit.minted),
         returning: row.returning,
         attribution: Attribution {
             utm: Utm {
@@ -157,5 +198,49 @@ pub async fn record(tx: &mut Tx, visit: &Visit) -> Result<RecordedVisit, DbError
             },
             click: click.map(|it| Click { gad_source: row.gad_source, gad_campaignid: row.gad_campaignid, ..it }),
         },
-    })
+    }))
+}
+
+/// Keeps the answer that a visitor gave to the consent banner after the page view. False if the visitor isn't known.
+/// `None` if a caller is above its limit: nothing is stored.
+pub async fn answer_consent(
+    tx: &mut Tx,
+    visitor_id: VisitorId,
+    consent: Consent,
+    source: ConsentSource,
+    at: DateTime<Utc>,
+    callers: &Callers,
+) -> Result<Option<bool>, DbError> {
+    let is_known = sqlx::query_scalar!(
+        r#"-- visitors::answer_consent
+        with call as materialized (
+            select public.count_call($6, $7, 1, $5) as used
+        ),
+        visitor as (
+            update public.visitors v
+            set ad_user_data = coalesce(nullif($2::text, 'unknown'), v.ad_user_data),
+                ad_personalization = coalesce(nullif($3::text, 'unknown'), v.ad_personalization),
+                consent_recorded_at = $5
+            where visitor_id = $1 and (select used from call) <= 1
+            returning visitor_id
+        ),
+        stated as (
+            insert into public.consent_statements (visitor_id, purpose, value, source, stated_at)
+            select visitor_id, said.purpose, said.value, $4, $5
+            from visitor
+            cross join (values ('ad_user_data', $2::text), ('ad_personalization', $3::text)) as said (purpose, value)
+            where said.value <> 'unknown'
+        )
+        select exists (select from visitor) as "is_known!" from call where used <= 1"#,
+        visitor_id.to_string(),
+        consent.ad_user_data as ConsentStatus,
+        consent.ad_personalization as ConsentStatus,
+        source as ConsentSource,
+        at,
+        &callers.keys,
+        &callers.limits,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(is_known)
 }

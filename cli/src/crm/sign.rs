@@ -9,7 +9,7 @@ use super::delivery::{Delivery, request};
 use super::{ChosenSource, curl, read};
 use crate::answer::Answer;
 use crate::arguments::Sign;
-use crate::{Failure, app};
+use crate::{Failure, app, visible};
 
 /// Safe for the command line of any shell; Linux ends one argument at 128 KB.
 const LONGEST_ARGUMENT: usize = 100_000;
@@ -65,7 +65,7 @@ pub(super) fn cannot_sign(source: &Source) -> Failure {
 /// A body that can be pasted into a terminal unchanged.
 fn pasteable(bytes: &[u8]) -> Result<&str, Failure> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LONGEST_ARGUMENT);
-    let text = text.filter(|text| !text.contains(|c: char| c.is_control() && c != '\n'));
+    let text = text.filter(|text| !text.contains(visible::is_hidden));
     text.ok_or_else(|| {
         Failure::Message(
             "The body is too long for a command line or isn't plain text: save it as a file and name the file.".into(),

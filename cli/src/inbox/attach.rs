@@ -1,39 +1,63 @@
 //! `adtrail inbox attach`.
 
 use serde_json::json;
-use shared::conversions::record_matches;
+use shared::conversions::{self, Release};
 use shared::inbox::matching::{self, Waiting};
-use shared::intake;
+use shared::locks::{self, Locks};
 use shared::settings::Values;
+use shared::{intake, leads};
 use uuid::Uuid;
 
-use super::{REQUIRED, document, find, only_deal, refuse_matched, words};
+use super::{REQUIRED, document, find, only_deal, words};
 use crate::answer::Answer;
 use crate::{Failure, app};
 
 pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result<Answer, Failure> {
     let app = app::for_inbox::<intake::Config>(values, REQUIRED)?;
-    let attached = app.db.tx(async |tx| -> Result<_, Failure> {
+    let deal = app.db.tx(async |tx| -> Result<_, Failure> {
         let found = find(tx, name).await?;
-        let Some((entry, deal)) = only_deal(&found, name)? else {
+        let Some((_, deal)) = only_deal(&found, name)? else {
             return Err(Failure::Message(format!(
                 "{name} is an event that never became a deal, so there is nothing to attach: adtrail inbox show {name} \
                  shows why, adtrail inbox retry {name} reads it again."
             )));
         };
-        refuse_matched(entry, deal)?;
-        if !matching::attach(tx, deal.id, lead_id, app.clock.now()).await? {
+        Ok((deal.id, deal.crm_deal_id.clone()))
+    });
+    let (inbox_id, crm_deal_id) = deal.await?;
+    let attached = app.db.tx(async |tx| -> Result<_, Failure> {
+        locks::take(tx, &Locks::of_deal(&crm_deal_id)).await?;
+        let former = match conversions::release(tx, inbox_id).await? {
+            Release::NotMatched => None,
+            Release::Released(lead_id) => Some(lead_id),
+            Release::Refused { lead_id, platforms } => return Err(refused(lead_id, &platforms)),
+        };
+        let now = app.clock.now();
+        if !matching::attach(tx, inbox_id, lead_id, now).await? {
             return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
-        let recorded = record_matches(tx, &app.config.plans, Waiting::Deal(deal.id), app.clock.now()).await?.pop();
-        Ok((deal.id, deal.crm_deal_id.clone(), recorded))
+        let (plans, match_by) = (&app.config.plans, app.config.match_by);
+        let recorded = conversions::record(tx, plans, match_by, Waiting::Deals(&[inbox_id]), now).await?.pop();
+        leads::renew_status(tx, &[&crm_deal_id], former.as_slice()).await?;
+        Ok((former.filter(|former| *former != lead_id), recorded))
     });
-    let (inbox_id, crm_deal_id, recorded) = attached.await?;
+    let (former, recorded) = attached.await?;
     let (status, text) = recorded.as_ref().map(words::recorded).map_or_else(
         || ("awaiting_lead", "The next run of the uploader matches it".into()),
         |(status, what)| (status, format!("It is {what}")),
     );
+    let instead = former.map(|former| format!(" instead of lead {former}")).unwrap_or_default();
     let mut document = document(inbox_id, &crm_deal_id, status, recorded.as_ref());
     document["lead_id"] = json!(lead_id);
-    Ok(Answer::new(document, &format!("Deal {crm_deal_id} is assigned to lead {lead_id}. {text}.")))
+    document["former_lead_id"] = json!(former);
+    Ok(Answer::new(document, &format!("Deal {crm_deal_id} is assigned to lead {lead_id}{instead}. {text}.")))
+}
+
+fn refused(lead_id: Uuid, platforms: &[String]) -> Failure {
+    Failure::Message(format!(
+        "The deal is already matched to lead {lead_id}, and {} may have received its conversion. It keeps this lead: a \
+         platform doesn't accept the same conversion again with another click. If it must not count, report the deal \
+         as lost from the CRM, which retracts it.",
+        platforms.join(", ")
+    ))
 }

@@ -102,8 +102,10 @@ async fn rematch(
     was_expired: bool,
 ) -> Result<Answer, Failure> {
     let matched = app.db.tx(async |tx| -> Result<_, Failure> {
-        matching::wait_again(tx, inbox_id, app.clock.now()).await?;
-        Ok(record_matches(tx, &app.config.plans, Waiting::Deal(inbox_id), app.clock.now()).await?.pop())
+        matching::wait_again(tx, &[inbox_id], app.clock.now()).await?;
+        Ok(record_matches(tx, &app.config.plans, app.config.match_by, Waiting::Deals(&[inbox_id]), app.clock.now())
+            .await?
+            .pop())
     });
     let recorded = matched.await?;
     let (status, text) = match recorded.as_ref().map(words::recorded) {

@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use shared::consent::statements::Statement;
 use shared::inbox::entry::{Entry, StoredEvent};
 use shared::settings::Values;
 
 use super::{find, words};
 use crate::answer::Answer;
-use crate::table::section;
+use crate::table::{section, time};
 use crate::{Failure, app};
 
 pub(crate) async fn show(values: &Values, name: &str) -> Result<Answer, Failure> {
@@ -26,6 +27,8 @@ fn document(entry: &Entry) -> Value {
         "conversion": entry.conversion,
         "queue": entry.queue,
         "lead": entry.lead,
+        "candidates": entry.candidates,
+        "consent": entry.consent,
     })
 }
 
@@ -44,6 +47,9 @@ fn text(entry: &Entry) -> String {
     let mut sections = Vec::new();
     sections.extend(entry.deal.as_ref().map(|deal| section("deal", fields(json!(deal)))));
     sections.extend(entry.lead.as_ref().map(|lead| section("lead", fields(json!(lead)))));
+    let of_all = format!("candidate (of {})", entry.candidates.len());
+    sections.extend(entry.candidates.iter().map(|lead| section(&of_all, fields(json!(lead)))));
+    sections.extend((!entry.consent.is_empty()).then(|| section("consent", entry.consent.iter().map(statement))));
     sections.extend(entry.conversion.as_ref().map(|it| section("conversion", fields(json!(it)))));
     sections.extend(entry.queue.iter().map(|row| section("queue", fields(json!(row)))));
     let mut shown = None;
@@ -53,6 +59,16 @@ fn text(entry: &Entry) -> String {
         sections.push(if is_shown { "  Same body as above.\n".into() } else { body(event) });
     }
     sections.join("\n")
+}
+
+/// When it was said, what, where and by whom.
+fn statement(it: &Statement) -> (String, String) {
+    let document = json!(it);
+    let word = |name: &str| words::text(&document[name]);
+    let whose = ["lead_id", "visitor_id", "crm_deal_id"].into_iter().filter(|name| !document[name].is_null());
+    let whose: Vec<_> = whose.map(|name| format!("{name} {}", word(name))).collect();
+    let said = format!("{} {}, {}, {}", word("purpose"), word("value"), word("source"), whose.join(", "));
+    (time(it.stated_at), said)
 }
 
 /// Indented, and JSON line by line.

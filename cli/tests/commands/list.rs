@@ -21,9 +21,14 @@ async fn the_inbox_is_listed_by_state(pool: PgPool) {
     assert_eq!(document(&values, &["inbox", "list", "--limit", "1"]).await["entries"].as_array().unwrap().len(), 1);
     let text = printed(&values, &["inbox", "list"]).await;
     assert_eq!(text.lines().count(), 5, "a heading and a line each: {text}");
-    for part in
-        ["ID ", "6000.50 EUR", "D-8", "by email", "no lead has its lead id, e-mail or phone", "/deal/id is required"]
-    {
+    for part in [
+        "ID ",
+        "6000.50 EUR",
+        "D-8",
+        "by email",
+        "no lead with its lead id, e-mail or phone was found yet",
+        "/deal/id is required",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("@example.com") && !all.to_string().contains("@example.com"), "{text}");
@@ -81,4 +86,35 @@ async fn a_body_cannot_write_to_the_terminal(pool: PgPool) {
     let id = shown["entries"][0]["id"].as_str().unwrap();
     let text = printed(&values, &["inbox", "show", id]).await;
     assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_hidden_in_a_text_is_shown_escaped(pool: PgPool) {
+    // A bidi override, a zero-width space, a tag; and in a value that is only in the body: DEL and CSI.
+    let deal = "D-\u{202e}7\u{200b}\u{e0041}";
+    deliver(&pool, &DEAL.replace("\"D-7\"", &format!("\"{deal}\", \"note\": \"\u{7f}\u{9b}31m\""))).await;
+    let values = values(Some(&pool), &[]);
+    let is_hidden =
+        |text: &str| text.contains(|c: char| (c.is_control() && c != '\n') || deal[2..].contains(c) && !c.is_ascii());
+    for command in [&["inbox", "list"][..], &["inbox", "show", deal]] {
+        let text = printed(&values, command).await;
+        assert!(text.contains(r"D-\u{202E}7\u{200B}\u{E0041}") && !is_hidden(&text), "{text:?}");
+        let json = printed(&values, &[&["--json"], command].concat()).await;
+        assert!(json.contains(r"D-\u202e7\u200b\udb40\udc41") && !is_hidden(&json), "{json:?}");
+        assert!(serde_json::from_str::<Value>(&json).unwrap().to_string().contains(deal), "the same document: {json}");
+    }
+    assert!(printed(&values, &["inbox", "show", deal]).await.contains(r"\u{7F}\u{9B}31m"));
+    let listed = printed(&values, &["inbox", "list"]).await;
+    let starts = |heading: &str| listed.lines().next().unwrap().find(heading).unwrap();
+    assert!(listed.lines().nth(1).unwrap()[starts("TYPE")..].starts_with("closed"), "columns stay in line: {listed}");
+
+    for (arguments, said) in [
+        (&["inbox", "show", "D-\u{1b}[31m\u{202e}"][..], r"D-\u{1B}[31m\u{202E}"),
+        (&["inbox", "attach", "D-7", "\u{1b}[2J\u{202e}"], r"\u{202E}"),
+        (&["crm", "sign", "acme\u{202e}"], r"acme\u{202E}"),
+        (&["nowhere\u{200b}"], r"nowhere\u{200B}"),
+    ] {
+        let error = refused(&values, arguments).await;
+        assert!(error.contains(said) && !is_hidden(&error), "{error:?}");
+    }
 }

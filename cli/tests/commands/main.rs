@@ -4,6 +4,7 @@
 
 mod attach;
 mod dry_run;
+mod lead;
 mod list;
 mod process;
 mod retry;

@@ -162,6 +162,7 @@ pub(crate) async fn attend(
             response
         }
         Some(FaultKind::Drip { seconds }) => in_drops(next.run(request).await, seconds).await,
+        Some(FaultKind::BadAnswer(bad)) => bad.spoil(next.run(request).await).await,
         Some(FaultKind::Verdict(verdict)) => {
             request.extensions_mut().insert(verdict);
             next.run(request).await

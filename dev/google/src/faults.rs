@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ads::failure::ErrorCode;
+use crate::bad_answer::BadAnswer;
 use crate::endpoint::Endpoint;
 use crate::status::Verdict;
 
@@ -97,6 +98,8 @@ pub enum FaultKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_delay: Option<u32>,
     },
+    /// The request is handled, and its answer is broken: `{"kind": "bad_answer", "answer": "endless"}`.
+    BadAnswer(BadAnswer),
     /// Status only: another verdict than the sandbox's own.
     Verdict(Verdict),
 }
@@ -161,6 +164,10 @@ impl Fault {
                 "status is 400 to 599"
             }
             FaultKind::Slow { seconds } | FaultKind::Drip { seconds } if *seconds > 600 => "seconds is at most 600",
+            FaultKind::BadAnswer(answer) => match answer.check() {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
+            },
             _ => return Ok(()),
         };
         Err(FaultRefused::because(problem.to_owned()))
@@ -212,6 +219,7 @@ impl FaultRefused {
                     {"kind": "truncated"},
                     {"kind": "slow", "seconds": "0 to 600"},
                     {"kind": "drip", "seconds": "0 to 600"},
+                    {"kind": "bad_answer", "as": BadAnswer::allowed()},
                     {"kind": "verdict", "on": "status",
                      "status": ["PROCESSING", "SUCCESS", "FAILED", "PARTIAL_SUCCESS"],
                      "reason": "a ProcessingErrorReason, optional",
@@ -298,6 +306,12 @@ mod tests {
             ("ingest", r#"{"kind":"truncated"}"#),
             ("ingest", r#"{"kind":"slow","seconds":3}"#),
             ("ingest", r#"{"kind":"drip","seconds":3}"#),
+            ("ingest", r#"{"kind":"bad_answer","answer":"endless"}"#),
+            ("token", r#"{"kind":"bad_answer","answer":"padded","megabytes":50}"#),
+            ("status", r#"{"kind":"bad_answer","answer":"texts","followed_by":"\u0000","times":1}"#),
+            ("adjustments", r#"{"kind":"bad_answer","answer":"invalid_utf8"}"#),
+            ("ingest", r#"{"kind":"bad_answer","answer":"wrong_length","by":-3}"#),
+            ("ingest", r#"{"kind":"bad_answer","answer":"dated","date":"Thu, 01 Jan 1970 00:00:00 GMT"}"#),
             ("status", r#"{"kind":"verdict","status":"PROCESSING"}"#),
             ("status", r#"{"kind":"verdict","status":"FAILED","reason":"NEW","record_count":2}"#),
         ] {
@@ -321,6 +335,9 @@ mod tests {
             (r#"{"on":"token","fault":{"kind":"http","code":500}}"#, "`status`"),
             (r#"{"on":"token","fault":{"kind":"drop","status":1}}"#, "status"),
             (r#"{"on":"status","fault":{"kind":"slow","seconds":601}}"#, "at most 600"),
+            (r#"{"on":"token","fault":{"kind":"bad_answer","answer":"padded","megabytes":201}}"#, "at most 200"),
+            (r#"{"on":"token","fault":{"kind":"bad_answer","answer":"rude"}}"#, "`endless`"),
+            (r#"{"on":"token","fault":{"kind":"bad_answer","answer":"endless","for":1}}"#, "`for`"),
             (r#"{"on":"ingest","fault":{"kind":"oauth","error":"x"}}"#, "does not exist there"),
             (r#"{"on":"ingest","fault":{"kind":"google_ads_failure","status":429,"error":{"a":"B"}}}"#, "there"),
             (r#"{"on":"adjustments","fault":{"kind":"google_ads_failure","status":200,"error":{"a":"B"}}}"#, "599"),

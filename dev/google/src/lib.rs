@@ -26,6 +26,7 @@ mod adjustment_log;
 mod ads;
 mod answer;
 mod aws_signature;
+mod bad_answer;
 mod book;
 mod control;
 mod currencies;
@@ -51,6 +52,7 @@ mod tests;
 pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccount, WorkloadIdentity};
 pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
 pub use ads::failure::ErrorCode;
+pub use bad_answer::BadAnswer;
 pub use book::{Conversion, Transport};
 pub use endpoint::{Endpoint, Requests};
 pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
@@ -258,7 +260,8 @@ async fn mark(State(sandbox): State<GoogleSandbox>, mut response: Response) -> R
     let headers = response.headers_mut();
     headers.insert("x-adtrail-sandbox", HeaderValue::from_static("google"));
     if let Ok(date) = HeaderValue::from_str(&sandbox.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()) {
-        headers.insert(DATE, date);
+        // A fault may have set another.
+        headers.entry(DATE).or_insert(date);
     }
     response
 }

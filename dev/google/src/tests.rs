@@ -517,6 +517,35 @@ async fn answers_can_be_spoiled() {
 }
 
 #[tokio::test]
+async fn answers_are_broken_as_scripted() {
+    let trial = Trial::start().await;
+    let token = trial.token().await;
+    let spoiled = async |bad: BadAnswer| {
+        trial.next(Endpoint::Ingest, FaultKind::BadAnswer(bad));
+        trial.ingest(&token, &request()).await.expect("an answer")
+    };
+    let id = |text: &str| serde_json::from_str::<Value>(text).expect("JSON")["requestId"].to_string();
+
+    let mut endless = spoiled(BadAnswer::Endless {}).await;
+    for _ in 0..100 {
+        assert!(!endless.chunk().await.expect("more").expect("more").is_empty());
+    }
+    drop(endless);
+    let padded = spoiled(BadAnswer::Padded { megabytes: 3 }).await.text().await.expect("a text");
+    assert!(padded.len() > 3 * 1024 * 1024 && !id(&padded).is_empty());
+    let longer = BadAnswer::Texts { followed_by: "\0".into(), times: 2 };
+    assert!(id(&spoiled(longer).await.text().await.expect("a text")).ends_with("\\u0000\\u0000\""));
+    let bytes = spoiled(BadAnswer::InvalidUtf8 {}).await.chunk().await.expect("bytes").expect("bytes");
+    std::str::from_utf8(&bytes).expect_err("not UTF-8");
+    spoiled(BadAnswer::WrongLength { by: 7 }).await.text().await.expect_err("shorter than its length");
+    let cut = spoiled(BadAnswer::WrongLength { by: -7 }).await.text().await.expect("a text");
+    serde_json::from_str::<Value>(&cut).expect_err("not all of it");
+    let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+    assert_eq!(spoiled(BadAnswer::Dated { date: date.into() }).await.headers()["date"], date);
+    assert_eq!(trial.sandbox.events()[0].received, 7, "each was accepted");
+}
+
+#[tokio::test]
 async fn error_statuses_have_google_s_shape() {
     let trial = Trial::start().await;
     let token = trial.token().await;

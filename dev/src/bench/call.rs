@@ -162,6 +162,16 @@ impl Person {
         Self { id: Uuid::new_v4() }
     }
 
+    /// Two of them.
+    pub fn two() -> [Self; 2] {
+        [Self::new(), Self::new()]
+    }
+
+    /// What their cookie says.
+    pub fn visitor_id(&self) -> String {
+        self.id.to_string()
+    }
+
     /// They land on the website.
     pub fn visit(&self) -> Call {
         let id = self.id.simple();
@@ -177,6 +187,12 @@ impl Person {
         let page = format!("{ORIGIN}/contact");
         let body = json!({"event_name": "form_start", "event_id": self.id, "params": params, "page_url": page});
         self.in_their_browser(Call::new(&track_event::ENDPOINT, StatusCode::ACCEPTED, &body))
+    }
+
+    /// They change their answer to the banner.
+    pub fn consent(&self, answer: &str) -> Call {
+        let body = json!({"ad_user_data": answer, "ad_personalization": answer});
+        self.in_their_browser(Call::new(&record_consent::ENDPOINT, StatusCode::OK, &body))
     }
 
     /// They fill in the form.
@@ -210,7 +226,7 @@ impl Person {
     }
 
     fn in_their_browser(&self, call: Call) -> Call {
-        let cookie = format!("{}={}", cookies::VISITOR, self.id);
+        let cookie = format!("{}={}", cookies::VISITOR, self.visitor_id());
         call.with(header::ORIGIN.as_str(), ORIGIN).with(header::COOKIE.as_str(), cookie)
     }
 }

@@ -1,8 +1,9 @@
-//! A proxy in front of Postgres that counts what it forwards.
+//! A proxy before Postgres that counts what it passes on, and can put the server at a distance.
 
 use std::net::SocketAddr;
 use std::ops::Sub;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,11 +39,11 @@ pub struct CountingProxy {
 }
 
 impl CountingProxy {
-    /// Starts one before the server of this URL.
+    /// Starts one before the server of this URL, which each request then takes so much longer to reach.
     ///
     /// # Errors
     /// When the URL is none, or no port is free.
-    pub async fn start(postgres_url: &str) -> anyhow::Result<Self> {
+    pub async fn start(postgres_url: &str, distance: Duration) -> anyhow::Result<Self> {
         let postgres: PgConnectOptions = postgres_url.parse()?;
         let (user, host, port) =
             (postgres.get_username().to_owned(), postgres.get_host().to_owned(), postgres.get_port());
@@ -55,18 +56,22 @@ impl CountingProxy {
                 let (host, counts) = (host.clone(), Arc::clone(&counted));
                 count(&counts, |counts| counts.connections += 1);
                 // An error closes both ends, which is what either end would see without a proxy.
-                tokio::spawn(async move { relay(client, TcpStream::connect((host, port)).await?, &counts).await });
+                tokio::spawn(
+                    async move { relay(client, TcpStream::connect((host, port)).await?, &counts, distance).await },
+                );
             }
         });
         Ok(Self { address, user, counts })
     }
 
     /// The URL of one of the server's databases through this proxy.
+    #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgresql://{}@{}/{database}?sslmode=disable", self.user, self.address)
     }
 
     /// Everything so far. What a client has got an answer to is in it.
+    #[must_use]
     pub fn counts(&self) -> Counts {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,7 +81,12 @@ fn count(counts: &Mutex<Counts>, add: impl FnOnce(&mut Counts)) {
     add(&mut counts.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-async fn relay(mut client: TcpStream, mut server: TcpStream, counts: &Mutex<Counts>) -> std::io::Result<()> {
+async fn relay(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    counts: &Mutex<Counts>,
+    distance: Duration,
+) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut asked, mut answered) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
@@ -94,6 +104,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, counts: &Mutex<Coun
                     count(counts, |counts| counts.round_trips += 1);
                 }
                 waiting = true;
+                tokio::time::sleep(distance).await;
                 server.write_all(&asked[..length]).await?;
             }
             length = server.read(&mut answered) => {

@@ -4,6 +4,7 @@ use anyhow::Context;
 use futures_util::future::try_join_all;
 
 use super::Bench;
+use super::call::Person;
 use super::sandbox::{Sandbox, functions};
 use super::story::story;
 use super::table::Table;
@@ -31,7 +32,7 @@ async fn grow(bench: &Bench, function: &'static str) -> anyhow::Result<(&'static
     let mut sandbox = Sandbox::start(&bench.binaries, function, &settings).await?;
     let mut resident = [None; 3];
     for request in 1..=LATE {
-        let step = story(&bench.secrets).into_iter().find(|step| step.function == function);
+        let step = story(&bench.secrets, &Person::two()).into_iter().find(|step| step.function == function);
         sandbox.run(step.context(function)?.call.as_ref()).await?;
         let reading = [1, EARLY, LATE].into_iter().position(|at| at == request);
         if let Some(reading) = reading {

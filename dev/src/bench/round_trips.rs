@@ -1,7 +1,9 @@
 //! What a request costs the database: the real binaries, one connection each, behind a counting proxy.
 
+use std::time::Duration;
+
 use super::Bench;
-use super::call::Call;
+use super::call::{Call, Person};
 use super::counting_proxy::{CountingProxy, Counts};
 use super::sandbox::{Sandbox, functions};
 use super::story::{Step, story};
@@ -17,7 +19,7 @@ struct Counted {
 pub async fn print(bench: &Bench) -> anyhow::Result<Vec<String>> {
     let mut sandboxes = Vec::new();
     for function in functions() {
-        let proxy = CountingProxy::start(&bench.database_url).await?;
+        let proxy = CountingProxy::start(&bench.database_url, Duration::ZERO).await?;
         let settings = bench.secrets.settings(&proxy.url("postgres"), &bench.google_url);
         sandboxes.push(Counted {
             function,
@@ -31,7 +33,9 @@ pub async fn print(bench: &Bench) -> anyhow::Result<Vec<String>> {
         ["function", "case", "transactions", "round trips", "connections so far"],
     );
     let mut broken = Vec::new();
-    for Step { function, case, call, transactions } in story(&bench.secrets) {
+    let people = Person::two();
+    bench.know(&people[..1]).await?;
+    for Step { function, case, call, transactions } in story(&bench.secrets, &people) {
         let Some(counted) = sandboxes.iter_mut().find(|it| it.function == function) else { continue };
         let counts = counted.request(call.as_ref()).await?;
         let connections = counted.proxy.counts().connections;

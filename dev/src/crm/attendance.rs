@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use google_sandbox::BadAnswer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,7 +45,19 @@ pub(super) async fn attend(State((sandbox, crm)): State<(CrmSandbox, Crm)>, requ
         let status = StatusCode::UNAUTHORIZED;
         return (status, refusal(crm, status, "This token is not known.")).into_response();
     }
-    next.run(request).await
+    let bad = bad_answer(&sandbox, crm);
+    let response = next.run(request).await;
+    match bad {
+        Some(bad) => bad.spoil(response).await,
+        None => response,
+    }
+}
+
+fn bad_answer(sandbox: &CrmSandbox, crm: Crm) -> Option<BadAnswer> {
+    let mut memory = sandbox.memory();
+    let (bad, times) = memory.bad_answers.get_mut(&crm).filter(|(_, times)| *times > 0)?;
+    *times -= 1;
+    Some(bad.clone())
 }
 
 fn note(sandbox: &CrmSandbox, crm: Crm) -> Option<Failure> {

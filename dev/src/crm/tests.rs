@@ -219,6 +219,8 @@ async fn an_unavailable_or_rate_limiting_crm_is_asked_later() {
         for (status, retry_after, expected) in [
             (429, Some(30), Some(TimeDelta::seconds(30))),
             (429, Some(86_400), Some(TimeDelta::hours(6))),
+            (429, Some(86_401), None),
+            (503, Some(u32::MAX), None),
             (429, None, None),
             (503, Some(5), Some(TimeDelta::seconds(5))),
             (500, None, None),
@@ -255,8 +257,29 @@ async fn an_answer_that_is_none_is_asked_for_later() {
         let url = serve(router).await;
         for crm in ALL {
             let error = lookup(crm, &url, "any").fetch(&item(crm, &json!(1))).await.expect_err("no answer");
-            assert!(matches!(&error, LookupError::Later { reason, .. } if reason.contains("unreadable")), "{error:?}");
+            assert!(matches!(&error, LookupError::Unreadable { reason } if reason.contains("unreadable")), "{error:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_answer_is_an_error_with_a_short_reason() {
+    let trial = Trial::start().await;
+    for crm in ALL {
+        for (bad, said) in [
+            (BadAnswer::Endless {}, "sent an unreadable answer: must be JSON in UTF-8"),
+            (BadAnswer::Padded { megabytes: 50 }, "sent an unreadable answer: must be JSON in UTF-8"),
+            (BadAnswer::InvalidUtf8 {}, "sent an unreadable answer: must be JSON in UTF-8"),
+            (BadAnswer::Texts { followed_by: "\0".into(), times: 1 }, "must not contain U+0000. Adtrail retries"),
+            (BadAnswer::WrongLength { by: -7 }, "sent an unreadable answer: must be JSON in UTF-8"),
+            (BadAnswer::WrongLength { by: 7 }, "can't be reached"),
+        ] {
+            trial.sandbox.spoil(crm, bad.clone(), 1);
+            let reason = trial.fetch(crm, json!(1)).await.expect_err("no answer").to_string();
+            assert!(reason.contains(said) && reason.len() < 250, "{bad:?}: {reason}");
+        }
+        trial.sandbox.spoil(crm, BadAnswer::Dated { date: "Thu, 01 Jan 1970 00:00:00 GMT".into() }, 1);
+        assert!(trial.fetch(crm, json!(1)).await.is_ok());
     }
 }
 
@@ -314,6 +337,6 @@ async fn records_and_failures_come_over_http_too() {
         assert!(trial.fetch(crm, json!(5)).await.is_err());
     }
     let counted = http.get(format!("{}/sandbox/crm/requests", trial.url)).send().await.expect("an answer");
-    let counted: Value = counted.json().await.expect("JSON");
+    let counted: Value = serde_json::from_str(&counted.text().await.expect("a text")).expect("JSON");
     assert_eq!(counted, json!({ "hubspot": 2, "pipedrive": 2, "close": 2 }));
 }

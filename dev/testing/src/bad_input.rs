@@ -104,6 +104,7 @@ fn expect_problem(answer: &Answer, status: u16, sent: &str) {
     assert_eq!(answer.status, status, "{sent} is answered {:?}", answer.body);
     assert_eq!(answer.header("content-type"), "application/problem+json", "{sent}");
     assert_eq!(answer.header("cache-control"), "no-store", "{sent}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{sent}");
     assert_eq!(answer.body["status"], status, "{sent}");
     assert!(answer.body["type"].as_str().is_some_and(|kind| kind.starts_with("/problems/")), "{sent}");
     assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{sent}");

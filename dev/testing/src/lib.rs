@@ -2,6 +2,7 @@
 //! rows, and bodies that nobody should send. Whatever goes wrong in here is a failed test, so it panics.
 
 mod bad_input;
+mod chance;
 mod fixtures;
 mod fuzz;
 mod size;
@@ -34,6 +35,7 @@ use shared::settings::FromSettings;
 use sqlx::PgPool;
 
 pub use bad_input::refuses_bad_input;
+pub use chance::Chance;
 pub use fixtures::{DueConversion, Row, due, due_at, lead, store, store_due, waiting_deal};
 pub use fuzz::{cases, fuzz};
 pub use size::scaled;
@@ -100,13 +102,18 @@ pub fn app_without_database<C: FromSettings>(settings: &[(&str, &str)]) -> App<C
 /// Never: the path is one of ours.
 #[must_use]
 pub fn request(endpoint: &Endpoint, body: impl Into<Vec<u8>>) -> Request {
-    let mut http = ApiGatewayV2httpRequestContextHttpDescription::default();
-    http.source_ip = Some("192.0.2.1".into());
-    let mut context = ApiGatewayV2httpRequestContext::default();
-    context.http = http;
     let path = endpoint.path.replace("{source}", "crm-conversion");
     let builder = lambda_http::http::Request::builder().method(endpoint.method.clone()).uri(path);
-    let request = builder.body(Body::from(body.into())).expect("a request");
+    from_address(builder.body(Body::from(body.into())).expect("a request"), "192.0.2.1")
+}
+
+/// The request from this IP address.
+#[must_use]
+pub fn from_address(request: Request, address: &str) -> Request {
+    let mut http = ApiGatewayV2httpRequestContextHttpDescription::default();
+    http.source_ip = Some(address.into());
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.http = http;
     request.with_request_context(RequestContext::ApiGatewayV2(context))
 }
 
@@ -240,7 +247,10 @@ pub async fn execute(pool: &PgPool, statements: &str) {
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
 pub async fn match_waiting(tx: &mut Tx, app: &App<intake::Config>, limit: u16) -> Result<Vec<Recorded>, DbError> {
     match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => record_matches(tx, &app.config.plans, Waiting::Page(None, until), app.clock.now()).await,
+        Some(until) => {
+            record_matches(tx, &app.config.plans, app.config.match_by, Waiting::Page(None, until), app.clock.now())
+                .await
+        }
         None => Ok(Vec::new()),
     }
 }
@@ -263,7 +273,7 @@ pub async fn consequences(pool: &PgPool) -> BTreeMap<String, i64> {
 /// When the database can't be asked.
 pub async fn row_counts(pool: &PgPool) -> BTreeMap<String, i64> {
     let tables = "select table_name::text from information_schema.tables \
-                  where table_schema = 'public' and table_type = 'BASE TABLE'";
+                  where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> 'rate_counters'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.expect("the tables");
     let mut counts = BTreeMap::new();
     for table in tables {

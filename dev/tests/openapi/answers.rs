@@ -11,8 +11,9 @@ use crate::document::{Document, Operation, Place, inside};
 pub const WEBSITE: &str = "https://www.example.com";
 
 /// These are said once for all answers, in the document's introduction.
-const SAID_ONCE: [HeaderName; 5] = [
+const SAID_ONCE: [HeaderName; 6] = [
     header::CACHE_CONTROL,
+    header::X_CONTENT_TYPE_OPTIONS,
     header::VARY,
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
     header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
@@ -109,13 +110,18 @@ fn values(document: &Document, header: &Place, name: &str, answer: &Answer) -> V
     violations.map(|violation| format!("{name}: {violation}")).collect()
 }
 
-/// The headers of every answer.
+/// What is wrong with the headers that every answer has, at whatever path.
+pub fn unhardened(headers: &HeaderMap) -> Vec<String> {
+    let promised = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let broken = promised.iter().filter(|(name, promised)| headers.get(name).is_none_or(|value| value != promised));
+    broken.map(|(name, promised)| format!("{name} isn't {promised}")).collect()
+}
+
+/// What is said once for all answers.
 fn said_once(document: &Document, for_browsers: bool, answer: &Answer) -> Vec<String> {
     let mut found = Vec::new();
-    if answer.headers.get(header::CACHE_CONTROL).is_none_or(|value| value != "no-store") {
-        found.push("Cache-Control isn't no-store".into());
-    }
-    let [_, vary, cors @ ..] = SAID_ONCE;
+    found.extend(unhardened(&answer.headers));
+    let [_, _, vary, cors @ ..] = SAID_ONCE;
     let readable = for_browsers && answer.origin == Some(WEBSITE);
     for (name, wanted) in std::iter::once((vary, for_browsers)).chain(cors.map(|name| (name, readable))) {
         if answer.headers.contains_key(&name) != wanted {
@@ -147,6 +153,7 @@ mod tests {
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),
             (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::VARY, "Origin"),
             (header::ACCESS_CONTROL_ALLOW_ORIGIN, WEBSITE),
             (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
@@ -186,7 +193,8 @@ mod tests {
         }
         let headers = [
             ("content-type", "text/html", "the Content-Type Some(\"text/html\") isn't documented"),
-            ("cache-control", "public", "Cache-Control isn't no-store"),
+            ("cache-control", "public", "cache-control isn't no-store"),
+            ("x-content-type-options", "", "x-content-type-options isn't nosniff"),
             ("vary", "Accept", "vary: "),
             ("vary", "", "vary is missing"),
             ("access-control-allow-origin", "*", "Access-Control-Allow-Origin isn't the origin"),

@@ -11,6 +11,9 @@ use crate::document::{Document, Operation, inside};
 /// Instead of a status: whatever the call becomes, it is accepted.
 pub const ANY_SUCCESS: u16 = 2;
 
+/// One who was here before.
+pub const VISITOR: &str = "b5a1f0de-0c1f-4d63-8f0e-6f3d0a9c2e11";
+
 /// One request and what must come of it.
 pub struct Call {
     /// As in `POST /api/leads`.
@@ -28,7 +31,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// As the website, or with the right credentials.
+    /// As the website, with the right credentials or as a visitor who is known.
     pub fn new(operation: &str, status: u16, body: impl Into<Vec<u8>>) -> Self {
         let (method, path) = operation.split_once(' ').expect("a method and a path");
         let body = body.into();
@@ -37,6 +40,7 @@ impl Call {
                 Some((header::AUTHORIZATION.as_str(), format!("Bearer {WEBHOOK_SECRET}")))
             }
             "/api/webhooks/{source}" => Some(("x-nethunt-secret", settings::secret("NETHUNT_SECRET").to_owned())),
+            "/api/consent" => Some((header::COOKIE.as_str(), format!("adtrail_visitor={VISITOR}"))),
             "/api/health/tracking" => Some((header::AUTHORIZATION.as_str(), format!("Bearer {HEALTH_KEY}"))),
             _ => None,
         };
@@ -61,6 +65,12 @@ impl Call {
     /// With this header instead of the credentials.
     pub fn with(self, name: &'static str, value: &str) -> Self {
         Self { headers: vec![(name, value.into())], ..self }
+    }
+
+    /// With this header, too.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Signed as the CRM of this preset does.
@@ -111,6 +121,10 @@ pub fn general(document: &Document, operation: &Operation) -> Vec<Call> {
         calls.push(Call::new(&name, 401, least).with("authorization", "Basic YTpi"));
     }
     if limit > 0 {
+        // A beacon's type.
+        calls.push(
+            Call::new(&name, ANY_SUCCESS, shown(document, operation)[0].body.clone()).and("content-type", "text/plain"),
+        );
         calls.extend(
             ["", "{", "[]", "null", "<html>"].map(|body| Call::new(&name, 400, body).says("/errors/0/pointer", "")),
         );
@@ -130,11 +144,8 @@ pub fn shown(document: &Document, operation: &Operation) -> Vec<Call> {
     let mut calls = Vec::new();
     for (kind, content) in document.members(&format!("{}/requestBody/content", operation.pointer)) {
         for (_, example) in document.members(&inside(&content.pointer, "examples")) {
-            let value = &example.value["value"];
-            let body = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let mut call = Call::new(&operation.name(), ANY_SUCCESS, body);
-            call.headers.push(("content-type", kind.into()));
-            calls.push(call);
+            let body = example.value["value"].to_string();
+            calls.push(Call::new(&operation.name(), ANY_SUCCESS, body).and("content-type", kind));
         }
     }
     calls
@@ -145,6 +156,13 @@ pub fn without_database(document: &Document, status: u16) -> Vec<Call> {
     let operations = document.operations();
     let calls = operations.iter().filter(|operation| operation.method != "OPTIONS");
     calls.map(|operation| Call::new(&operation.name(), status, least(document, operation))).collect()
+}
+
+/// A call of each operation whose callers are above their limits.
+pub fn above_the_limit(document: &Document) -> Vec<Call> {
+    let operations = document.operations();
+    let limited = operations.iter().filter(|it| document.find(&format!("{}/responses/429", it.pointer)).is_some());
+    limited.map(|operation| Call::new(&operation.name(), 429, least(document, operation))).collect()
 }
 
 /// The smallest body that the document shows; none for an operation that takes none.

@@ -3,13 +3,13 @@
 use dev::settings::{self, WEBHOOK_SECRET};
 use serde_json::{Map, Value, json};
 
-use crate::calls::Call;
+use crate::calls::{Call, VISITOR};
 
 /// All of them. In order: later calls refer to earlier ones.
 pub fn calls() -> Vec<Call> {
-    let mut calls = vec![health("healthy").says("/last/visit", Value::Null)];
-    calls.extend(visits());
+    let mut calls = visits();
     calls.extend(events());
+    calls.extend(consents());
     calls.extend(leads());
     calls.extend(deals());
     calls.extend(corrections());
@@ -30,6 +30,10 @@ fn visit(status: u16, body: &Value) -> Call {
 
 fn event(status: u16, body: &Value) -> Call {
     Call::new("POST /api/track/event", status, body.to_string())
+}
+
+fn consent(status: u16, body: &Value) -> Call {
+    Call::new("POST /api/consent", status, body.to_string())
 }
 
 fn lead(status: u16, body: &Value) -> Call {
@@ -77,19 +81,26 @@ fn webhooks() -> Vec<Call> {
 
 fn visits() -> Vec<Call> {
     let page = "https://www.example.com/";
-    let cookie = "adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61";
+    let cookie = |id: &str| format!("adtrail_visitor={id}");
     vec![
-        visit(200, &json!({"url": page})).with("cookie", cookie).says("/returning", false),
-        visit(200, &json!({"url": page})).with("cookie", cookie).says("/returning", true),
+        visit(200, &json!({"url": page})).with("cookie", &cookie(VISITOR)).says("/returning", true),
+        visit(200, &json!({"url": page}))
+            .with("cookie", &cookie("3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61"))
+            .says("/returning", false),
         visit(200, &json!({"url": page})).with("cookie", "adtrail_visitor=7; adtrail_attribution=7"),
         visit(200, &json!({"url": page})).with("content-type", "application/x-www-form-urlencoded"),
         visit(200, &json!({"url": page, "referrer": "", "consent": {}, "unknown": [1]})),
         visit(200, &json!({"url": page, "referrer": "x".repeat(4_000)})),
         visit(200, &json!({"url": format!("{page}{}", "x".repeat(8_192 - page.len()))})),
         visit(200, &json!({"url": format!("{page}{}", "ü".repeat(5_000))})),
-        visit(200, &json!({"url": page, "referrer": null, "consent": null})).by_prose(),
+        visit(200, &json!({"url": page, "referrer": null, "consent": null})),
         visit(200, &json!({"url": format!("  {page} "), "consent": {"ad_user_data": ""}})).by_prose(),
+        visit(200, &json!({"url": "http://localhost:3000/lp?a=b#c"})),
         visit(400, &json!({})).says("/errors/0/pointer", "/url"),
+        visit(400, &json!({"url": "http://¿\u{6}…"})),
+        visit(400, &json!({"url": page, "unknown": {"a": ["\u{0}"]}})).says("/errors/0/pointer", "/unknown/a/0"),
+        visit(400, &json!({"url": page, "x\u{0}": 1})).says("/errors/0/pointer", ""),
+        visit(400, &json!({"url": page, "consent": {"x": {"y\u{0}": 1}}})),
         visit(400, &json!({"url": ""})),
         visit(400, &json!({"url": 7})),
         visit(400, &json!({"url": "/lp"})),
@@ -119,7 +130,7 @@ fn events() -> Vec<Call> {
         event(202, &with("params", params(25))),
         event(202, &with("page_url", json!("/lp"))),
         event(202, &nested(16)),
-        event(202, &json!({"event_name": "sign_up", "event_id": null, "params": null, "page_url": ""})).by_prose(),
+        event(202, &json!({"event_name": "sign_up", "event_id": null, "params": null, "page_url": ""})),
         event(400, &nested(17)).by_prose(),
         event(400, &json!({})).says("/errors/0/pointer", "/event_name"),
         event(400, &named("1st_visit")),
@@ -133,6 +144,27 @@ fn events() -> Vec<Call> {
         event(400, &with("params", json!({"a b": 1}))).says("/errors/0/pointer", "/params"),
         event(400, &with("page_url", json!("x".repeat(8_193)))),
         event(400, &with("page_url", json!("a\u{7}"))),
+        event(400, &with("page_url", json!("\u{b}"))),
+        event(400, &with("params", json!({"p": {"q": "\u{0}"}}))),
+    ]
+}
+
+/// After [`visits`], whose visitor answers.
+fn consents() -> Vec<Call> {
+    let unknown = "adtrail_visitor=00000000-0000-4000-8000-000000000000";
+    let answer = |status: u16, body: Value| consent(status, &body);
+    vec![
+        answer(200, json!({"ad_user_data": "granted", "ad_personalization": "denied"})).says("/source", "banner"),
+        answer(200, json!({"ad_user_data": "granted", "ad_personalization": "denied"})),
+        answer(200, json!({"ad_personalization": "denied", "unknown": [1]})).says("/ad_user_data", "unknown"),
+        answer(200, json!({"ad_user_data": "denied", "ad_personalization": "unknown"})),
+        answer(200, json!({"ad_user_data": "denied", "ad_personalization": null})),
+        answer(409, json!({"ad_user_data": "denied"})).with("cookie", unknown),
+        answer(409, json!({"ad_user_data": "denied"})).with("cookie", "adtrail_visitor=7"),
+        answer(400, json!({})).says("/errors/0/pointer", ""),
+        answer(400, json!({"ad_user_data": "unknown"})).says("/errors/0/pointer", ""),
+        answer(400, json!({"ad_user_data": "yes"})).says("/errors/0/pointer", "/ad_user_data"),
+        answer(400, json!({"ad_user_data": "granted", "ad_personalization": true})),
     ]
 }
 
@@ -164,12 +196,12 @@ fn leads() -> Vec<Call> {
         lead(409, &changed("consent", json!({"marketing": false, "ad_user_data": "granted"}))),
         lead(201, &json!({"email": "no@example.com", "consent": {"ad_user_data": "denied", "data_processing": true}})),
         lead(201, &with("phone", json!("+49 (0)30 901820 ext 7"))).says("/status", "created"),
+        lead(201, &with("email", json!(format!("{}@bücher.example", "ü".repeat(64))))),
         lead(201, &with("phone", json!("030 901820"))).says("/warnings/0/field", "phone"),
         lead(201, &with("session_attributes", json!("aB3._-=+/".repeat(455)))),
         lead(201, &with("message", json!("ü".repeat(5_000)))),
         lead(201, &with("consent", json!({"ad_personalization": "unknown"}))),
-        lead(201, &json!({"email": "jane.doe@example.com", "phone": null, "name": "", "consent": {"marketing": null}}))
-            .by_prose(),
+        lead(201, &json!({"email": "jane.doe@example.com", "phone": null, "name": "", "consent": {"marketing": null}})),
         lead(400, &json!({})).says("/errors/0/pointer", "/email"),
         lead(400, &consent("marketing", json!("yes"))).says("/errors/0/pointer", "/consent/marketing"),
         lead(400, &consent("data_processing", json!(1))),
@@ -181,7 +213,11 @@ fn leads() -> Vec<Call> {
         ("email", json!("jane@example..com")),
         ("email", json!(format!("{}@example.com", "x".repeat(65)))),
         ("email", json!(["jane@example.com"])),
+        ("email", json!("a;b@example.com")),
+        ("email", json!("jane@[192.0.2.1]")),
+        ("email", json!("ja\u{200b}ne@example.com")),
         ("phone", json!("call me")),
+        ("phone", json!("1\u{7}")),
         ("phone", json!("1".repeat(65))),
         ("phone", json!(4_930_901_820_u64)),
         ("name", json!("x".repeat(201))),
@@ -221,19 +257,27 @@ fn deals() -> Vec<Call> {
         deal(200, &of("john@example.com", json!("D-3"))).says("/platforms", json!(["google_ads"])),
         deal(200, &of("john@example.com", json!("D-3"))).says("/status", "duplicate"),
         deal(200, &of("no@example.com", json!("D-4"))).says("/reason", "consent_denied"),
+        deal(202, &of("nobody@example.com", json!(u64::MAX))),
         deal(202, &by_phone("+1 800-555-0100")),
         deal(202, &by_phone("+49 (0)30 901829")),
         deal(202, &with("phone", json!("030 901820"))).says("/warnings/0/field", "phone"),
-        deal(200, &json!({"crm_deal_id": "D-3", "conversion_type": "closed", "email": "john@example.com", "phone": "+12"}))
-            .says("/warnings/0/field", "phone"),
+        deal(
+            200,
+            &json!({"crm_deal_id": "D-3", "conversion_type": "closed", "email": "john@example.com", "phone": "+12"}),
+        )
+        .says("/warnings/0/field", "phone"),
         deal(202, &with("currency", json!("EUR"))),
         deal(202, &with("occurred_at", json!("2000-01-01T00:00:00Z"))),
-        deal(202, &json!({"crm_deal_id": "D-5", "conversion_type": "closed", "email": "", "phone": "+1 800-555-0100", "lead_id": null})).by_prose(),
+        deal(202, &with("ad_user_data", json!("granted"))),
+        deal(
+            202,
+            &json!({"crm_deal_id": "D-5", "conversion_type": "closed", "email": "", "phone": "+1 800-555-0100", "lead_id": null}),
+        ),
         deal(400, &json!({})).says("/errors/2/pointer", "/email"),
         deal(400, &json!({"crm_deal_id": "D-6", "conversion_type": "closed"})),
         deal(400, &by_phone("030 901820")).says("/errors/0/pointer", "/phone").by_prose(),
         deal(400, &by_phone("+12")).by_prose(),
-        deal(400, &with("currency", json!("ABC"))).by_prose(),
+        deal(400, &with("currency", json!("ABC"))),
         deal(400, &with("occurred_at", json!("2026-11-23T00:00:00Z"))).by_prose(),
         deal(400, &with("occurred_at", json!("1999-12-31T23:59:59Z"))).by_prose(),
     ];
@@ -247,7 +291,7 @@ fn deals() -> Vec<Call> {
     calls.push(deal(400, &priced(json!(1_000_000_000_000_u64), json!("JPY"))).says("/errors/0/pointer", "/value"));
     calls.push(deal(202, &priced(json!(0.000_001), json!("EUR"))));
     calls.push(deal(400, &priced(json!(0.000_000_1), json!("EUR"))).by_prose());
-    calls.push(deal(400, &priced(json!(1), json!("ABC"))).by_prose());
+    calls.push(deal(400, &priced(json!(1), json!("ABC"))));
     let wrong = [
         ("crm_deal_id", json!(" ")),
         ("crm_deal_id", json!(-1)),
@@ -266,6 +310,8 @@ fn deals() -> Vec<Call> {
         ("occurred_at", json!("2026-11-20")),
         ("updated_at", json!("2026-11-20T14:03:11")),
         ("updated_at", json!(1_795_176_000)),
+        ("ad_user_data", json!("yes")),
+        ("ad_personalization", json!(true)),
         ("conversion_type", json!("LOST")),
     ];
     calls.extend(wrong.map(|(name, value)| deal(400, &with(name, value))));
@@ -294,7 +340,10 @@ fn corrections() -> Vec<Call> {
             .says("/status", "nothing_to_retract"),
         deal(200, &worth("D-11", 1, "2026-11-20T14:03:11+01:00")).says("/reason", "deal_lost"),
         deal(200, &json!({"crm_deal_id": 12, "conversion_type": "lost", "value": 7})),
-        deal(200, &json!({"crm_deal_id": 12, "conversion_type": "lost", "email": "jane", "value": "7"})).by_prose(),
+        deal(
+            200,
+            &json!({"crm_deal_id": 12, "conversion_type": "lost", "email": "jane", "value": "7", "updated_at": "2026-01-01T12:99:00Z"}),
+        ),
         deal(400, &json!({"conversion_type": "lost"})).says("/errors/0/pointer", "/crm_deal_id"),
         deal(400, &json!({"crm_deal_id": 12, "conversion_type": "refunded", "occurred_at": "2026-11-20"})),
         deal(400, &deal_of("D-12", json!({"updated_at": "2026-11-23T00:00:00Z"}))).by_prose(),

@@ -38,7 +38,7 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     let again = stage
         .post("/api/track/visit", &[("cookie", &cookies(&first.set_cookies))], &landing("gclid=Two&utm_source=bing"))
         .await;
-    assert_eq!((&again.body["visitor_id"], &again.body["returning"]), (&first.body["visitor_id"], &json!(true)));
+    assert_eq!((&again.set_cookies[0], &again.body["returning"]), (&first.set_cookies[0], &json!(true)));
     let visitor = stage.row("visitors").await;
     assert_eq!((&visitor["gclid"], &visitor["utm_source"]), (&json!("Two"), &json!("google")));
     let cookies = cookies(&again.set_cookies);

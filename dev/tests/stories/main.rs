@@ -2,13 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod access_tokens;
+mod bad_answers;
 mod concurrency;
+mod consent;
 mod crash;
 mod database_authority;
 mod delivery;
+mod flood;
 mod lookup;
 mod journey;
 mod keyless;
+mod localhost;
+mod many_events;
 mod outage;
 mod pooler;
 mod refused_login;
@@ -17,3 +22,4 @@ mod secret;
 mod service_account;
 mod sources;
 mod stage;
+mod whose_deal;

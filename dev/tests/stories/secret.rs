@@ -80,6 +80,31 @@ async fn a_function_takes_its_settings_from_one_secret(pool: PgPool) {
     ask_for_health(&[secret], &[(KEY, 200), ("another key of 16", 401)]).await;
 }
 
+/// Whatever level is asked for.
+#[sqlx::test(migrations = "../migrations")]
+async fn no_log_has_a_request_in_it(pool: PgPool) {
+    for (level, format) in [("TRACE", "JSON"), ("DEBUG", "Text")] {
+        let runtime = LambdaRuntime::start().await.unwrap();
+        let mut function = runtime.command(&binary("tracking-health"));
+        function.env("DATABASE_URL", database_url(&pool)).env("HEALTH_KEY", KEY);
+        function.env("AWS_LAMBDA_LOG_LEVEL", level).env("AWS_LAMBDA_LOG_FORMAT", format);
+        function.env("RUST_LOG", "trace,lambda_runtime=trace,lambda_http=trace").stdout(Stdio::piped());
+        let mut running = function.stderr(Stdio::piped()).spawn().unwrap();
+        for key in [KEY, "another key of 16"] {
+            runtime.invoke(request(key));
+            timeout(PATIENCE, runtime.result()).await.expect("an answer").unwrap().unwrap();
+        }
+        running.start_kill().unwrap();
+        let ended = running.wait_with_output().await.unwrap();
+
+        let said = String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("DEBUG") && said.contains("answered"), "{said}");
+        for told in [KEY, "another key of 16", "192.0.2.1"] {
+            assert!(!said.contains(told), "{told} in: {said}");
+        }
+    }
+}
+
 /// The first role can't log in.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_function_reads_its_secret_again_when_its_login_is_refused(pool: PgPool) {

@@ -24,6 +24,7 @@ pub struct Stage {
     pub pool: PgPool,
     pub base: String,
     pub clock: Clock,
+    pub functions: &'static Functions,
     http: reqwest::Client,
 }
 
@@ -63,9 +64,10 @@ impl Stage {
         let functions = settings::functions(&values, clock.clone(), 16).unwrap_or_else(|error| panic!("{error}"));
         let functions: &'static Functions = Box::leak(Box::new(functions));
         let crm = CrmSandbox::new();
-        let router = server::router(functions, &google, &crm).into_make_service_with_connect_info::<SocketAddr>();
+        let router = server::router(functions, &google, &crm, settings::exports(&values));
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { google, crm, pool, base, clock, http: shared::outgoing::http_client().unwrap() }
+        Self { google, crm, pool, base, clock, functions, http: shared::outgoing::http_client().unwrap() }
     }
 
     pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: String) -> Answer {

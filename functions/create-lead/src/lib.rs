@@ -1,5 +1,7 @@
-//! `POST /api/leads`: a form was submitted. Stores the lead with the click that led to it, and matches deals that the
-//! CRM reported before.
+//! `POST /api/leads`: a form was submitted. Stores the lead with the click that led to it.
+//!
+//! Deals that wait for it are matched by the uploader's next run. If they were matched here, the time of the answer
+//! would tell anybody who knows an address whether the CRM has a deal of it.
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
@@ -8,14 +10,11 @@ use shared::attribution::{Attribution, Click, ClickId, SessionAttributes, UTM_LI
 use shared::clock::Clock;
 use shared::config;
 use shared::consent::{Consent, ConsentStatus};
-use shared::conversions::record_matches;
-use shared::db::DbError;
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, cookies, denies_by_gpc, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json};
 use shared::identity::{Email, Phone, Region};
-use shared::inbox::matching::Waiting;
 use shared::leads::{self, Created, NewLead};
-use shared::platforms::{self, Plans};
+use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
 use uuid::Uuid;
 
@@ -24,20 +23,20 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/leads",
     caller: Caller::Browser,
     body_limit: 32 * 1024,
-    requires: &["ALLOWED_ORIGINS", "GOOGLE_ADS_CUSTOMER_ID"],
+    requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
 };
 
 /// What it reads from the settings.
 pub struct Config {
     /// The region of phone numbers without a country code.
     phone_region: Option<Region>,
-    /// What the platforms accept of the conversions that waiting deals become.
-    plans: Plans,
+    /// How often one caller may call.
+    rate_limit: RateLimit,
 }
 
 impl FromSettings for Config {
     fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
-        Self { phone_region: config::phone_region(settings), plans: platforms::plans(settings) }
+        Self { phone_region: config::phone_region(settings), rate_limit: RateLimit::leads(settings) }
     }
 }
 
@@ -50,24 +49,15 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
-/// Stores the lead once per transaction id, and in the same transaction matches the waiting deals of the same person.
+/// Stores the lead once per transaction id.
 ///
 /// # Errors
-/// 400 when the body is wrong, 409 when the transaction id is in use, 503 when the database is unavailable.
+/// 400 when the body is wrong, 409 when the transaction id is in use, 429 when the caller is far above its limit, 503
+/// when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let lead = parse(app, &request)?;
-    let created = app
-        .db
-        .tx(async |tx| -> Result<_, DbError> {
-            let created = leads::create(tx, &lead).await?;
-            if let Created::New(_) = created {
-                let waiting = Waiting::OfPerson { email: &lead.email, phone: lead.phone.as_ref() };
-                record_matches(tx, &app.config.plans, waiting, lead.at).await?;
-            }
-            Ok(created)
-        })
-        .await?;
-    let (code, lead_id, status) = match created {
+    let callers = app.config.rate_limit.callers(address(&request)).visitor(lead.visitor_id).email(&lead.email.hash());
+    let (code, lead_id, status) = match app.db.tx(async |tx| leads::create(tx, &lead, &callers).await).await? {
         Created::New(id) => (StatusCode::CREATED, id, "created"),
         Created::Duplicate(id) => (StatusCode::OK, id, "duplicate"),
         Created::Conflict => {
@@ -75,6 +65,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
                 "This transaction_id already belongs to another submission. Generate a new one for every submission.",
             ));
         }
+        Created::Refused => return Err(Problem::too_many_requests(rate_limits::resets_in(lead.at))),
     };
     let warnings = Warning::of_phone(lead.phone.as_ref()).into_iter().collect();
     Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status, warnings }))

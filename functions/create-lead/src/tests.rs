@@ -1,6 +1,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::identity::Hash;
+use shared::intake;
 use shared::visitors::VisitorId;
 use sqlx::PgPool;
 use testing::{
@@ -23,6 +24,12 @@ const LEAD: &str = "select * from public.leads";
 async fn lead(pool: &PgPool, answer: &Answer) -> Value {
     assert_eq!(answer.status, 201, "{:?}", answer.body);
     row(pool, &format!("{LEAD} where id = '{}'", answer.body["lead_id"].as_str().unwrap())).await
+}
+
+/// As the uploader's next run does.
+async fn match_waiting(pool: &PgPool) {
+    let app = testing::app::<intake::Config>(pool);
+    app.db.tx(async |tx| testing::match_waiting(tx, &app, 100).await).await.unwrap();
 }
 
 /// The row's columns of these names.
@@ -95,6 +102,7 @@ async fn session_attributes_reach_the_conversion(pool: PgPool) {
     expect(&lead(&pool, &with).await, &json!({"session_attributes": captured}));
     let without = send(&app, form(&json!({"email": "without@example.com", "session_attributes": ""}))).await;
     expect(&lead(&pool, &without).await, &json!({"session_attributes": null}));
+    match_waiting(&pool).await;
     let copied = rows(&pool, "select session_attributes from public.conversions order by crm_deal_id").await;
     assert_eq!(json!(copied), json!([{"session_attributes": captured}, {"session_attributes": null}]));
 }
@@ -139,6 +147,87 @@ async fn the_same_form_again_is_a_duplicate_and_another_one_a_conflict(pool: PgP
     let (one, two) = (send(&app, form(&bare)).await, send(&app, form(&bare)).await);
     assert_ne!(one.body["transaction_id"], two.body["transaction_id"], "without an id each form is a lead");
     assert_eq!(rows(&pool, LEAD).await.len(), 3);
+}
+
+/// The form of this person with this key, from the browser with this cookie.
+async fn sent_by(app: &App<Config>, visitor: &str, key: &str, email: &str) -> Answer {
+    let body = json!({"email": email, "transaction_id": key});
+    let answer = send(app, with(form(&body), "cookie", &format!("adtrail_visitor={visitor}"))).await;
+    assert!(answer.status == 409 || answer.body["transaction_id"] == key, "{:?}", answer.body);
+    answer
+}
+
+async fn visitors<const N: usize>(pool: &PgPool) -> [String; N] {
+    let visitors = [(); N].map(|()| VisitorId::mint().to_string());
+    execute(pool, &format!("insert into public.visitors (visitor_id) values ('{}')", visitors.join("'), ('"))).await;
+    visitors
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_transaction_id_that_somebody_else_used_keeps_no_lead_out(pool: PgPool) {
+    let app = app(&pool);
+    let [jane, joe] = &visitors(&pool).await;
+    let (mail, other) = ("jane@example.com", "other@example.com");
+    // One that isn't stored counts as none.
+    let (nobody, forged) = (&String::new(), &VisitorId::mint().to_string());
+    let mut nth = 0;
+    for before in [nobody, forged, jane] {
+        for after in [nobody, forged, jane, joe] {
+            for email in [mail, other] {
+                nth += 1;
+                let key = format!("lead-{nth}");
+                let case = format!("'{before}', then '{after}' with {email}");
+                let first = sent_by(&app, before, &key, mail).await;
+                assert_eq!(first.status, 201, "{case}");
+                let second = sent_by(&app, after, &key, email).await;
+                let is_own = after == before || after == nobody || after == forged;
+                let expected = if email == mail {
+                    200
+                } else if is_own {
+                    409
+                } else {
+                    201
+                };
+                assert_eq!(second.status, expected, "{case}");
+                assert_eq!(first.body["lead_id"] == second.body["lead_id"], email == mail, "{case}");
+
+                let again = sent_by(&app, before, &key, mail).await;
+                assert_eq!((again.status, &again.body["lead_id"]), (200, &first.body["lead_id"]), "{case}");
+                let again = sent_by(&app, after, &key, email).await;
+                assert_eq!(again.status, if expected == 409 { 409 } else { 200 }, "{case}");
+                assert_eq!(again.body["lead_id"], second.body["lead_id"], "{case}");
+                let another = sent_by(&app, after, &key, "another@example.com").await;
+                let is_first_of_its_own = email == mail && !is_own;
+                assert_eq!(another.status, if is_first_of_its_own { 201 } else { 409 }, "{case}");
+
+                let stored = rows(&pool, &format!("{LEAD} where split_part(transaction_id, '/', 1) = '{key}'")).await;
+                let others = usize::from(expected == 201 || is_first_of_its_own);
+                assert_eq!(stored.len(), 1 + others, "{case}");
+            }
+        }
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_sent_several_times_at_once_is_one_lead(pool: PgPool) {
+    let app = app(&pool);
+    let [jane, stranger] = &visitors(&pool).await;
+    for is_taken in [false, true] {
+        for nth in 0..10 {
+            let key = format!("{is_taken}-{nth}");
+            if is_taken {
+                assert_eq!(sent_by(&app, stranger, &key, "stranger@example.com").await.status, 201);
+            }
+            let first = if is_taken { jane.as_str() } else { "" };
+            let sent = |visitor| sent_by(&app, visitor, &key, "jane@example.com");
+            let answers = tokio::join!(sent(first), sent(jane), sent(jane), sent(first));
+            let answers = [answers.0, answers.1, answers.2, answers.3];
+            assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{key}");
+            assert!(answers.iter().all(|answer| answer.body["lead_id"] == answers[0].body["lead_id"]), "{key}");
+            let stored = rows(&pool, &format!("{LEAD} where split_part(transaction_id, '/', 1) = '{key}'")).await;
+            assert_eq!(stored.len(), 1 + usize::from(is_taken), "{key}");
+        }
+    }
 }
 
 fn cookie(visitor: &str, attribution: &Value) -> String {
@@ -248,7 +337,7 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
             json!({"ad_user_data": "denied"}),
             "",
             &visit,
-            [json!(null), json!(null), json!("denied"), json!("denied"), json!("form"), now.clone()],
+            [json!(null), json!(null), json!("denied"), json!("unknown"), json!("form"), now.clone()],
         ),
         (
             granted.clone(),
@@ -276,7 +365,7 @@ async fn consent_has_three_values_and_a_source(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_waiting_deal_becomes_a_conversion_when_its_lead_arrives(pool: PgPool) {
+async fn a_waiting_deal_becomes_a_conversion_after_its_lead_arrived(pool: PgPool) {
     let app = app(&pool);
     let (phone, nobody) = (json!({"phone_hash": Hash::of("+493023125123")}), json!({"email_hash": null}));
     for deal in [
@@ -292,7 +381,14 @@ async fn a_waiting_deal_becomes_a_conversion_when_its_lead_arrives(pool: PgPool)
         "email": "Jane@Example.com", "phone": "+49 (30) 23125123", "gclid": "click", "transaction_id": "t",
         "consent": {"ad_user_data": "granted"},
     });
+    let deals = rows(&pool, "select * from public.inbox order by id").await;
     let answer = send(&app, form(&body)).await;
+    assert_eq!(
+        rows(&pool, "select * from public.inbox order by id").await,
+        deals,
+        "the form has no work with the deals"
+    );
+    match_waiting(&pool).await;
     let lead = lead(&pool, &answer).await;
     assert_eq!(lead["conversion_status"], "closed");
     let conversions = rows(
@@ -423,7 +519,8 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn random_input_breaks_nothing(pool: PgPool) {
-    let app = app(&pool);
+    // All of it comes from one e-mail address.
+    let app = app_with(&pool, &[("LEADS_PER_HOUR", "100000")]);
     let valid = [
         json!({
             "email": "jane@example.com", "phone": "+49 30 23125123", "name": "Jane", "message": "Hello", "transaction_id": "t-1",
@@ -440,4 +537,41 @@ async fn random_input_breaks_nothing(pool: PgPool) {
     })
     .await;
     assert_eq!(rows(&pool, LEAD).await.len(), before + 500, "a cookie is never an error");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn above_its_limit_a_lead_is_stored_but_not_found_by_its_addresses(pool: PgPool) {
+    let app = app_with(&pool, &[("LEADS_PER_HOUR", "20")]);
+    let of = async |email: &str| send(&app, form(&json!({"email": email, "gclid": "Click"}))).await;
+    // One e-mail address has a tenth of a network's limit; the form may be sent twice.
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(lead(&pool, &of("jane.doe@example.com").await).await);
+    }
+    let suspicious: Vec<_> = answers.iter().map(|lead| lead["is_suspicious"].as_bool()).collect();
+    assert_eq!(suspicious, [Some(false), Some(false), Some(true)]);
+    for number in 4..=20 {
+        assert_eq!(lead(&pool, &of(&format!("{number}@example.com")).await).await["is_suspicious"], json!(false));
+    }
+    let flood = lead(&pool, &of("joe@example.com").await).await;
+    assert_eq!(flood["is_suspicious"], json!(true));
+    // A deal of that address waits for another lead; an echoed id is proof enough.
+    let state = "select state from public.inbox where crm_deal_id";
+    waiting_deal("1", "joe@example.com").store(&pool).await;
+    waiting_deal("2", "joan@example.com").with(&json!({"lead_id": flood["id"]})).store(&pool).await;
+    match_waiting(&pool).await;
+    assert_eq!(row(&pool, &format!("{state} = '1'")).await, json!({"state": "awaiting_lead"}));
+    assert_eq!(row(&pool, &format!("{state} = '2'")).await, json!({"state": "matched"}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn far_above_its_limit_a_lead_is_refused(pool: PgPool) {
+    let app = app_with(&pool, &[("LEADS_PER_HOUR", "10")]);
+    let of = async |number| send(&app, form(&json!({"email": format!("{number}@example.com")}))).await;
+    for number in 1..=100 {
+        assert_eq!(of(number).await.status, 201, "lead {number}");
+    }
+    let refused = of(101).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
+    assert_eq!(rows(&pool, LEAD).await.len(), 100);
 }

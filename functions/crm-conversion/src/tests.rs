@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::*;
 
 mod at_once;
+mod bodies;
+mod consent;
 mod corrections;
 
 async fn send(app: &App<intake::Config>, deal: &Value) -> Answer {
@@ -252,7 +254,8 @@ async fn a_lead_is_found_by_id_then_email_then_phone(pool: PgPool) {
 #[sqlx::test(migrations = "../../migrations")]
 async fn the_newest_lead_before_the_deal_that_has_a_click_is_preferred(pool: PgPool) {
     let app = app(&pool);
-    // Day of November, and click ids, of one person's leads; then the day of the deal and of the lead it belongs to.
+    testing::Row::of("visitors", &json!({"visitor_id": "jane"})).store(&pool).await;
+    // Day of November, and click ids, of one browser's leads; then the day of the deal and of the lead it belongs to.
     let (none, gclid) = (json!({"gclid": null, "click_at": null}), json!({}));
     let empty = json!({"gclid": ""});
     let gbraid = json!({"gclid": null, "gbraid": "click"});
@@ -268,8 +271,10 @@ async fn the_newest_lead_before_the_deal_that_has_a_click_is_preferred(pool: PgP
     for (nth, (leads, occurred, expected)) in cases.into_iter().enumerate() {
         let email = format!("p{nth}@example.com");
         for (day, click) in leads {
-            let mut columns =
-                json!({"email_hash": Hash::of(&email), "created_at": format!("2026-11-{day:02}T11:00:00Z")});
+            let mut columns = json!({
+                "email_hash": Hash::of(&email), "visitor_id": "jane",
+                "created_at": format!("2026-11-{day:02}T11:00:00Z"),
+            });
             columns.as_object_mut().unwrap().extend(click.as_object().unwrap().clone());
             lead(&pool, &columns).await;
         }
@@ -328,8 +333,10 @@ async fn a_deals_number_is_its_digits(pool: PgPool) {
     let as_number = json!({"crm_deal_id": 1042});
     let first = send(&app, &deal("", &as_number)).await;
     assert_eq!(first.body["status"], "queued");
-    let as_text = send(&app, &deal("1042", &json!({}))).await;
-    assert_eq!(as_text.body, json!({"status": "duplicate", "conversion_id": first.body["conversion_id"]}));
+    for again in [deal("1042", &json!({})), deal("", &json!({"crm_deal_id": 1042.0}))] {
+        let duplicate = json!({"status": "duplicate", "conversion_id": first.body["conversion_id"]});
+        assert_eq!(send(&app, &again).await.body, duplicate);
+    }
     for id in [json!(0), json!(u64::MAX), json!("a:b:closed"), json!("Ünïcode 'quoted' \"\\"), json!("x".repeat(200))]
     {
         assert_eq!(send(&app, &deal("", &json!({"crm_deal_id": id}))).await.body["status"], "queued", "{id}");

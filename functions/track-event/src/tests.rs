@@ -1,11 +1,14 @@
+use chrono::TimeDelta;
 use serde_json::{Map, Value};
 use shared::visitors::VisitorId;
 use sqlx::PgPool;
-use testing::{Answer, app, app_without_database, call, execute, fuzz, refuses_bad_input, row, rows, with};
+use testing::{
+    Answer, app, app_with, app_without_database, call, execute, from_address, fuzz, refuses_bad_input, row, rows, with,
+};
 
 use super::*;
 
-async fn send(app: &App<()>, body: &Value) -> Answer {
+async fn send(app: &App<Config>, body: &Value) -> Answer {
     call(app, &ENDPOINT, testing::json_request(&ENDPOINT, body), handle).await
 }
 
@@ -58,6 +61,93 @@ async fn the_visitor_is_the_cookies_if_there_is_one(pool: PgPool) {
     }
 }
 
+/// An event with this id in `form`, from the browser with this cookie; its status.
+async fn sent_by(app: &App<Config>, visitor: &str, id: &str, form: &str) -> Value {
+    let event = json!({"event_name": "form_start", "event_id": id, "params": {"form": form}});
+    let request = with(testing::json_request(&ENDPOINT, &event), "cookie", &format!("adtrail_visitor={visitor}"));
+    let answer = call(app, &ENDPOINT, request, handle).await;
+    assert_eq!((answer.status, &answer.body["event_id"]), (202, &event["event_id"]), "{visitor}");
+    answer.body["status"].clone()
+}
+
+async fn visitors<const N: usize>(pool: &PgPool) -> [String; N] {
+    let visitors = [(); N].map(|()| VisitorId::mint().to_string());
+    execute(pool, &format!("insert into public.visitors (visitor_id) values ('{}')", visitors.join("'), ('"))).await;
+    visitors
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_id_that_another_visitor_used_does_not_swallow_an_event(pool: PgPool) {
+    let app = app(&pool);
+    let [first, second, third] = visitors(&pool).await;
+    let id = "form_start:1764000000";
+    for status in ["stored", "duplicate"] {
+        for visitor in [&first, &second, &third] {
+            assert_eq!(sent_by(&app, visitor, id, "contact").await, status, "{visitor}");
+        }
+    }
+    let stored = rows(&pool, &format!("{EVENT} order by created_at, length(event_id)")).await;
+    assert_eq!((stored.len(), &stored[0]["event_id"], &stored[0]["visitor_id"]), (3, &json!(id), &json!(first)));
+
+    execute(&pool, "delete from public.visitors").await;
+    let left = rows(&pool, EVENT).await;
+    assert!(left.len() == 3 && left.iter().all(|row| row["visitor_id"].is_null()), "{left:?}");
+    let shown = json!(left).to_string();
+    let is_told = [first, second, third].iter().any(|visitor| shown.contains(visitor));
+    assert!(!is_told, "the keys don't tell who was erased: {shown}");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_retry_is_the_same_event_whether_or_not_the_cookie_came_in_between(pool: PgPool) {
+    let app = app(&pool);
+    let [jane, joe] = &visitors(&pool).await;
+    // One that isn't stored counts as none.
+    let (nobody, forged) = (&String::new(), &VisitorId::mint().to_string());
+    let mut cases = Vec::new();
+    for before in [nobody, forged, jane] {
+        for (after, form) in [nobody, forged, jane, joe].map(|it| [(it, "contact"), (it, "other")]).concat() {
+            let anonymous_before = before != jane;
+            let known_after = after == jane || after == joe;
+            let is_new = if anonymous_before { known_after && form == "other" } else { after == joe };
+            cases.push((before, after, form, is_new));
+        }
+    }
+    assert_eq!(cases.iter().filter(|(.., is_new)| *is_new).count(), 6);
+    for (nth, (before, after, form, is_new)) in cases.into_iter().enumerate() {
+        let id = format!("form_start:{nth}");
+        let case = format!("'{before}', then '{after}' with {form}");
+        assert_eq!(sent_by(&app, before, &id, "contact").await, "stored", "{case}");
+        assert_eq!(sent_by(&app, after, &id, form).await, if is_new { "stored" } else { "duplicate" }, "{case}");
+        for (visitor, form) in [(before, "contact"), (after, form)] {
+            assert_eq!(sent_by(&app, visitor, &id, form).await, "duplicate", "{case}, repeated");
+        }
+        let stored = rows(&pool, &format!("{EVENT} where split_part(event_id, '/', 1) = '{id}'")).await;
+        assert_eq!(stored.len(), if is_new { 2 } else { 1 }, "{case}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_event_sent_several_times_at_once_is_stored_once(pool: PgPool) {
+    let app = app(&pool);
+    let [jane, stranger] = &visitors(&pool).await;
+    for is_taken in [false, true] {
+        for nth in 0..10 {
+            let id = format!("{is_taken}:{nth}");
+            if is_taken {
+                assert_eq!(sent_by(&app, stranger, &id, "contact").await, "stored");
+            }
+            // Without the cookie it repeats whatever has the id.
+            let first = if is_taken { jane.as_str() } else { "" };
+            let sent = |visitor| sent_by(&app, visitor, &id, "contact");
+            let statuses = tokio::join!(sent(first), sent(jane), sent(jane), sent(first));
+            let statuses = [statuses.0, statuses.1, statuses.2, statuses.3];
+            assert_eq!(statuses.iter().filter(|status| *status == "stored").count(), 1, "{id}: {statuses:?}");
+            let stored = rows(&pool, &format!("{EVENT} where split_part(event_id, '/', 1) = '{id}'")).await;
+            assert_eq!(stored.len(), 1 + usize::from(is_taken), "{id}");
+        }
+    }
+}
+
 fn params(count: usize) -> Value {
     (0..count).map(|nth| (format!("p{nth}"), json!(nth))).collect::<Map<_, _>>().into()
 }
@@ -85,6 +175,10 @@ async fn values_at_the_limit_are_accepted(pool: PgPool) {
             "{event} is answered {:?}",
             answer.body
         );
+    }
+    let longest = "y".repeat(128);
+    for visitor in visitors::<2>(&pool).await {
+        assert_eq!(sent_by(&app, &visitor, &longest, "contact").await, "stored");
     }
 }
 
@@ -140,4 +234,30 @@ async fn random_input_breaks_nothing(pool: PgPool) {
         json!({"event_name": "purchase", "event_id": "0b7e", "page_url": "https://www.example.com/", "params": {"a": {"b": [1]}}}),
     ];
     fuzz(&app(&pool), &ENDPOINT, handle, 3_000, &valid, |body| testing::request(&ENDPOINT, body)).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn above_its_limit_a_caller_waits_for_the_next_hour(pool: PgPool) {
+    let app = app_with(&pool, &[("EVENTS_PER_HOUR", "20")]);
+    let visitors = [(); 2].map(|()| VisitorId::mint().to_string());
+    let event = async |app: &App<Config>, address: &str, visitor: &str| {
+        let request = testing::json_request(&ENDPOINT, &json!({"event_name": "scroll"}));
+        let request = with(from_address(request, address), "cookie", &format!("adtrail_visitor={visitor}"));
+        call(app, &ENDPOINT, request, handle).await
+    };
+    // One browser has a tenth of its network's limit.
+    for (call, status) in [202, 202, 429].into_iter().enumerate() {
+        assert_eq!(event(&app, "192.0.2.1", &visitors[0]).await.status, status, "call {call}");
+    }
+    for call in 3..=20 {
+        assert_eq!(event(&app, "192.0.2.1", "").await.status, 202, "call {call}");
+    }
+    let refused = event(&app, "192.0.2.1", &visitors[1]).await;
+    assert_eq!((refused.status, &refused.body["type"]), (429, &json!("/problems/too-many-requests")));
+    assert_eq!(refused.header("retry-after"), "3601");
+    assert_eq!(rows(&pool, EVENT).await.len(), 20);
+    // Others are not affected, and an hour later nobody is.
+    assert_eq!(event(&app, "192.0.2.2", &visitors[1]).await.status, 202);
+    app.clock.advance(TimeDelta::hours(1));
+    assert_eq!(event(&app, "192.0.2.1", &visitors[0]).await.status, 202);
 }

@@ -6,10 +6,11 @@ use serde::Serialize;
 use shared::App;
 use shared::attribution::Attribution;
 use shared::clock::Clock;
-use shared::consent::{Consent, ConsentStatus};
+use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::http::body::Body;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
 use shared::identity::ip_hash;
+use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
 use shared::visitors::{self, Visit, VisitorId};
 use url::Url;
@@ -28,6 +29,8 @@ pub struct Config {
     cookie_domain: Option<String>,
     /// The key of the HMAC of visitors' IP addresses.
     ip_hash_key: Option<SecretString>,
+    /// How often one caller may call.
+    rate_limit: RateLimit,
 }
 
 impl FromSettings for Config {
@@ -35,6 +38,7 @@ impl FromSettings for Config {
         Self {
             cookie_domain: settings.parsed("COOKIE_DOMAIN", cookies::domain),
             ip_hash_key: settings.own_secret("IP_HASH_KEY"),
+            rate_limit: RateLimit::visits(settings),
         }
     }
 }
@@ -46,25 +50,30 @@ const USER_AGENT_LIMIT: usize = 512;
 
 #[derive(Serialize)]
 struct Answer {
-    visitor_id: String,
     returning: bool,
 }
 
-/// Stores the visit and sets both cookies, also when the database is unavailable: they carry the attribution.
+/// Stores the visit and sets both cookies, also when the database is unavailable or the caller is above its limit: they
+/// carry the attribution.
 ///
 /// # Errors
 /// 400 when the body is wrong.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let visit = parse(app, &request)?;
-    let recorded = app.db.tx(async |tx| visitors::record(tx, &visit).await).await;
-    let (mut response, attribution) = match recorded {
-        Ok(recorded) => {
-            let answer = Answer { visitor_id: visit.visitor_id.to_string(), returning: recorded.returning };
-            (json(StatusCode::OK, &answer), recorded.attribution)
+    let callers = app.config.rate_limit.callers(address(&request)).visitor(visit.cookie);
+    let recorded = app.db.tx(async |tx| visitors::record(tx, &visit, &callers).await).await;
+    let (mut response, visitor_id, attribution) = match recorded {
+        Ok(Some(recorded)) => {
+            let answer = json(StatusCode::OK, &Answer { returning: recorded.returning });
+            (answer, recorded.visitor_id, recorded.attribution)
         }
-        Err(error) => (Problem::from(error).into_response(), visit.attribution),
+        Ok(None) => {
+            let problem = Problem::too_many_requests(rate_limits::resets_in(visit.at));
+            (problem.into_response(), visit.cookie.unwrap_or(visit.minted), visit.attribution)
+        }
+        Err(error) => (Problem::from(error).into_response(), visit.cookie.unwrap_or(visit.minted), visit.attribution),
     };
-    cookies::set(&mut response, app.config.cookie_domain.as_deref(), visit.visitor_id, &attribution);
+    cookies::set(&mut response, app.config.cookie_domain.as_deref(), visitor_id, &attribution);
     Ok(response)
 }
 
@@ -83,21 +92,27 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
         ad_user_data: ad_user_data?.unwrap_or_default(),
         ad_personalization: ad_personalization?.unwrap_or_default(),
     };
+    let denies_by_gpc = denies_by_gpc(request);
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Ok(Visit {
-        visitor_id: cookies::visitor(request).unwrap_or_else(VisitorId::mint),
+        cookie: cookies::visitor(request),
+        minted: VisitorId::mint(),
         attribution: Attribution::from_url(&url, at).after(cookies::attribution(request, at)),
         landing_page: cut(url.as_str(), STORED_LIMIT),
         referrer: referrer?,
         user_agent: user_agent.map(|text| cut(text, USER_AGENT_LIMIT)),
         ip_hash: address(request).zip(app.config.ip_hash_key.as_ref()).map(|(ip, key)| ip_hash(ip, key)),
-        consent: if denies_by_gpc(request) { Consent::DENIED } else { consent },
+        consent: if denies_by_gpc { Consent::DENIED } else { consent },
+        consent_source: if denies_by_gpc { ConsentSource::Gpc } else { ConsentSource::Visit },
         at,
     })
 }
 
 fn page_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    // The parser takes more than a host's name can have.
+    let is_name = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
+    let url = url.filter(|url| url.domain().is_none_or(is_name));
     url.filter(|_| text.chars().count() <= URL_LIMIT).ok_or_else(|| {
         format!("must be the whole address of the page, https:// and all, at most {URL_LIMIT} characters")
     })

@@ -31,7 +31,6 @@ async fn a_first_visit_sets_two_cookies_and_stores_a_visitor(pool: PgPool) {
     let answer = visit(&app, with(request, "origin", testing::ORIGIN)).await;
 
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.body["returning"], false);
     assert_eq!(answer.header("access-control-allow-origin"), testing::ORIGIN);
     assert_eq!(answer.header("access-control-allow-credentials"), "true");
     let cookies = answer.cookies();
@@ -39,7 +38,7 @@ async fn a_first_visit_sets_two_cookies_and_stores_a_visitor(pool: PgPool) {
     assert_eq!(cookies.len(), 2);
     assert_eq!((cookies[0].0.as_str(), &cookies[0].2), ("adtrail_visitor", &attributes(400)));
     assert_eq!((cookies[1].0.as_str(), &cookies[1].2), ("adtrail_attribution", &attributes(90)));
-    assert_eq!(answer.body["visitor_id"], cookies[0].1);
+    assert_eq!(answer.body, json!({"returning": false}), "the id is for the cookie alone, not for scripts");
 
     let stored = row(&pool, VISITOR).await;
     let expected = json!({
@@ -85,7 +84,8 @@ async fn a_returning_visitor_keeps_the_id_the_first_utms_and_the_newest_click(po
     for (query, cookies, click) in steps {
         app.clock.advance(TimeDelta::minutes(1));
         let answer = go(&app, &page(query), cookies).await;
-        assert_eq!(answer.body, json!({"visitor_id": first.body["visitor_id"], "returning": true}), "{query}");
+        assert_eq!(answer.body, json!({"returning": true}), "{query}");
+        assert_eq!(answer.cookies()[0], first.cookies()[0], "{query}");
         let stored = row(&pool, VISITOR).await;
         assert_eq!(json!([stored["gclid"], stored["gbraid"], stored["click_at"]]), click, "{query}");
         assert_eq!(stored["utm_source"], "google", "{query}");
@@ -113,6 +113,8 @@ async fn a_cookie_that_is_not_ours_counts_as_none(pool: PgPool) {
         "adtrail_visitor=3F0C9A52-6D1E-4B7A-9C55-0E2F4D8A7B61",
         "adtrail_visitor={3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61}",
         "adtrail_visitor=00000000-0000-0000-0000-000000000000",
+        // Well-formed, and nobody's.
+        "adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61",
         "adtrail_visitor; adtrail_attribution",
         "adtrail_attribution=%%%",
         "adtrail_attribution=e30",
@@ -122,7 +124,9 @@ async fn a_cookie_that_is_not_ours_counts_as_none(pool: PgPool) {
         let answer = go(&app, "https://www.example.com/", cookie).await;
         assert_eq!((answer.status, &answer.body["returning"]), (200, &json!(false)), "{cookie}");
         assert_eq!(rows(&pool, VISITOR).await.len(), nth + 1, "{cookie}");
-        assert!(!cookie.contains(answer.body["visitor_id"].as_str().unwrap()), "{cookie}");
+        let set = &answer.cookies()[0].1;
+        assert!(!cookie.contains(set), "{cookie}");
+        assert_eq!(rows(&pool, &format!("{VISITOR} where visitor_id = '{set}'")).await.len(), 1, "{cookie}");
     }
 }
 
@@ -137,10 +141,7 @@ async fn a_forged_click_is_never_newer_than_now(pool: PgPool) {
         let cookie = format!("adtrail_attribution={}", testing::cookie_value(json.as_bytes()));
         let answer = go(&app, "https://www.example.com/", &cookie).await;
         assert_eq!(answer.status, 200, "{year}");
-        let of_it = format!(
-            "select * from public.visitors where visitor_id = '{}'",
-            answer.body["visitor_id"].as_str().unwrap()
-        );
+        let of_it = format!("select * from public.visitors where visitor_id = '{}'", answer.cookies()[0].1);
         let stored = row(&pool, &of_it).await;
         assert!(stored["click_at"].is_null() || stored["click_at"] == stored["first_seen_at"], "{year}: {stored}");
         app.clock.advance(TimeDelta::seconds(1));
@@ -156,7 +157,7 @@ async fn global_privacy_control_denies_consent(pool: PgPool) {
     // The browser's header, and what is stored if consent was granted.
     for (header, stored) in [("1", ["denied", "denied"]), ("0", ["granted", "unknown"]), ("", ["granted", "unknown"])] {
         let answer = visit(&app, with(testing::json_request(&ENDPOINT, &granted), "sec-gpc", header)).await;
-        let id = answer.body["visitor_id"].as_str().unwrap();
+        let id = &answer.cookies()[0].1;
         let stored_now = row(&pool, &format!("{VISITOR} where visitor_id = '{id}'")).await;
         assert_eq!(json!([stored_now["ad_user_data"], stored_now["ad_personalization"]]), json!(stored), "{header}");
     }
@@ -183,6 +184,31 @@ async fn an_answer_on_consent_replaces_the_one_before_and_silence_does_not(pool:
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_the_banner_says_is_kept_when_it_changes(pool: PgPool) {
+    let app = app(&pool);
+    let said = |consent: &str| {
+        let body = json!({"url": "https://www.example.com/", "consent": {"ad_user_data": consent}});
+        testing::json_request(&ENDPOINT, &body)
+    };
+    let first = visit(&app, said("granted")).await;
+    let in_browser = |request| with(request, "cookie", &first.cookie_header());
+    let steps = [said("granted"), said("unknown"), said("denied"), said("denied"), said("granted")];
+    for request in steps.into_iter().chain([with(said("granted"), "sec-gpc", "1")]) {
+        app.clock.advance(TimeDelta::minutes(1));
+        visit(&app, in_browser(request)).await;
+    }
+    let statements = "select value, source, stated_at from public.consent_statements
+                      where purpose = 'ad_user_data' order by id";
+    let statements = rows(&pool, statements).await;
+    let kept: Vec<_> = statements.iter().map(|it| json!([it["value"], it["source"], it["stated_at"]])).collect();
+    let expected = [("granted", "visit", 0), ("denied", "visit", 3), ("granted", "visit", 5), ("denied", "gpc", 6)];
+    assert_eq!(
+        kept,
+        expected.map(|(value, source, at)| json!([value, source, format!("2026-11-20T12:0{at}:00+00:00")]))
+    );
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn an_unavailable_database_loses_no_attribution(pool: PgPool) {
     let away = app_without_database(&[("COOKIE_DOMAIN", "example.com")]);
     let answer = go(&away, "https://www.example.com/lp?gclid=one&utm_source=google", "").await;
@@ -198,8 +224,9 @@ async fn an_unavailable_database_loses_no_attribution(pool: PgPool) {
     app.clock.advance(TimeDelta::hours(1));
     let next = go(&app, "https://www.example.com/pricing", &answer.cookie_header()).await;
     assert_eq!(next.status, 200);
-    assert_eq!(next.body["visitor_id"], cookies[0].1);
     let stored = row(&pool, VISITOR).await;
+    assert_eq!(stored["visitor_id"], next.cookies()[0].1);
+    assert_ne!(stored["visitor_id"], cookies[0].1, "nobody knows whether we minted it");
     assert_eq!((&stored["gclid"], &stored["utm_source"]), (&json!("one"), &json!("google")));
     assert_eq!(stored["click_at"], json!("2026-11-20T12:00:00+00:00"));
 }
@@ -235,6 +262,7 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         json!("www.example.com"),
         json!("javascript:alert(1)"),
         json!("ftp://example.com/"),
+        json!("https://www.example.com*/"),
         json!("https://"),
         json!("https://exa mple.com/"),
         json!(format!("https://www.example.com/{}", "x".repeat(8_169))),
@@ -267,4 +295,19 @@ async fn random_input_breaks_nothing(pool: PgPool) {
     .await;
     let refused = "select 1 from public.visitors where landing_page = 'https://www.example.com/'";
     assert!(rows(&pool, refused).await.len() >= 2_000, "a cookie is never an error");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn above_its_limit_a_visit_is_not_stored_but_its_click_stays_in_the_cookie(pool: PgPool) {
+    let app = app_with(&pool, &[("VISITS_PER_HOUR", "10")]);
+    for visitor in 0..10 {
+        assert_eq!(visit(&app, to("https://www.example.com/")).await.status, 200, "visitor {visitor}");
+    }
+    let refused = visit(&app, to("https://www.example.com/?gclid=Click")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
+    assert_eq!(rows(&pool, VISITOR).await.len(), 10);
+    let later = app_with(&pool, &[]);
+    assert_eq!(go(&later, "https://www.example.com/", &refused.cookie_header()).await.status, 200);
+    let clicks = rows(&pool, "select gclid from public.visitors where gclid is not null").await;
+    assert_eq!(json!(clicks), json!([{"gclid": "Click"}]));
 }

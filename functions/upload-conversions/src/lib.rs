@@ -10,12 +10,12 @@ use serde::Serialize;
 use shared::clock::Clock;
 use shared::db::DbError;
 use shared::intake;
-use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Verdict};
+use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Route, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
-use shared::{App, config, inbox};
+use shared::{App, config, conversions, inbox, rate_limits};
 
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID"];
 
@@ -33,14 +33,13 @@ impl FromSettings for Config {
         let intake = intake::Config {
             sources: config::crm_sources(settings),
             phone_region: config::phone_region(settings),
+            match_by: config::match_by(settings),
             plans,
         };
         Self { intake, policy: Policy::from_settings(settings, clock), lanes }
     }
 }
 
-/// After this number of failed requests at once, the platform counts as unavailable.
-const FAILURES: usize = 3;
 /// Number of verdicts asked for together.
 const VERDICTS: usize = 10;
 /// Nothing new is started during this time before the deadline, because the last requests may take as long. At most
@@ -73,17 +72,17 @@ pub struct Summary {
 /// One run, done by `deadline`.
 ///
 /// # Errors
-/// If the database is unavailable. Claimed rows are safe: their leases expire.
+/// The first error of the database. Everything else was done, and claimed rows are safe: their leases expire.
 pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
-    // An error while matching must not prevent uploads.
-    let inbox = work_inbox(app, end, &mut summary).await;
-    let platforms: Vec<&str> = app.config.lanes.iter().map(|platform| platform.route().platform).collect();
+    // An error in the inbox must not prevent uploads, nor an error in one lane those of another.
+    let mut done = work_inbox(app, end, &mut summary).await;
+    let routes: Vec<_> = app.config.lanes.iter().map(|platform| platform.route()).collect();
     let now = app.clock.now();
     let looked = app.db.tx(async |tx| -> Result<_, DbError> {
         queue::close_moot(tx, &app.config.intake.plans, now).await?;
-        queue::work(tx, &app.config.policy, &platforms, now).await
+        queue::work(tx, &app.config.policy, &routes, now).await
     });
     let work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.platform.clone(), work)).collect();
     let mut allowances: BTreeMap<&str, Allowance> = BTreeMap::new();
@@ -96,28 +95,42 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
         if work.due == 0 && !work.has_receipts {
             continue;
         }
-        let transport = platform.route().transport;
-        if !allowances.contains_key(transport) {
-            let now = app.clock.now();
-            let spent = app.db.tx(async |tx| queue::requests(tx, transport, now).await).await?;
-            allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
-        }
-        let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
-        run.work(work, &mut summary).await?;
+        let Route { platform: id, transport, .. } = platform.route();
+        let worked = async {
+            if !allowances.contains_key(transport) {
+                let now = app.clock.now();
+                let spent = app.db.tx(async |tx| queue::requests(tx, transport, now).await).await?;
+                allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
+            }
+            let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
+            run.work(work, &mut summary).await
+        };
+        let worked = worked.await;
+        done = done.and(worked.inspect_err(|error| tracing::error!(platform = id, %error, "a lane failed")));
     }
-    inbox?;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
-    Ok(summary)
+    done.map(|()| summary)
 }
 
 /// Processes the inbox: looks up what CRMs left out, matches waiting deals, and expires those that waited too long.
 async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary) -> Result<(), DbError> {
     let now = app.clock.now();
     // A slow CRM must not use up the time for uploads.
-    summary.fetched = intake::fetch_due(&app.db, &app.clock, &app.config.intake, now + (end - now) / 3).await?;
-    summary.matched = intake::rematch(&app.db, &app.clock, &app.config.intake.plans, end).await?;
-    summary.expired = app.db.tx(async |tx| inbox::expire(tx, app.clock.now()).await).await?;
-    Ok(())
+    let fetched = intake::fetch_due(&app.db, &app.clock, &app.config.intake, now + (end - now) / 3).await;
+    let Config { intake, policy, .. } = &app.config;
+    let stated =
+        conversions::consent::apply_statements(&app.db, &app.clock, &intake.plans, policy.withdrawn_consent, end).await;
+    let matched = intake::rematch(&app.db, &app.clock, intake, end).await;
+    let expired = app.db.tx(async |tx| -> Result<_, DbError> {
+        rate_limits::forget(tx, app.clock.now()).await?;
+        inbox::expire(tx, app.clock.now()).await
+    });
+    let expired = expired.await;
+    let fetched = fetched.map(|count| summary.fetched = count);
+    let matched = matched.map(|count| summary.matched = count);
+    let expired = expired.map(|count| summary.expired = count);
+    let done = fetched.and(stated.map(drop)).and(matched).and(expired);
+    done.inspect_err(|error| tracing::error!(%error, "the inbox failed"))
 }
 
 /// A run's work for one platform.
@@ -141,10 +154,11 @@ impl Run<'_> {
             summary.note_pause(id);
             return Ok(());
         }
-        if work.due > 0 && !self.upload(state, work.due, summary).await? {
+        let uploaded = if work.due > 0 { self.upload(state, work.due, summary).await } else { Ok(true) };
+        if matches!(uploaded, Ok(false)) {
             return Ok(());
         }
-        self.confirm(summary).await
+        self.confirm(summary).await.and(uploaded.map(drop))
     }
 
     /// Sends what is due. False if the platform is paused.
@@ -160,7 +174,7 @@ impl Run<'_> {
         while app.clock.now() < allowance.end() {
             let batch = if probing { 1 } else { platform.claim_size(due) };
             let claim =
-                app.db.tx(async |tx| queue::claim(tx, &app.config.policy, id, batch, app.clock.now()).await).await?;
+                app.db.tx(async |tx| queue::claim(tx, &app.config.policy, route, batch, app.clock.now()).await).await?;
             if claim.conversions.is_empty() {
                 break;
             }
@@ -240,7 +254,7 @@ impl Run<'_> {
         let timing = &self.app.config.policy;
         let (reason, probe_after) = match outcome {
             // It may be available again at any moment, unless it says how long to wait.
-            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default().min(queue::LONGEST_ASKED_FOR)),
+            Outcome::Unavailable(reason, wait) => (reason, wait.unwrap_or_default()),
             Outcome::Paused(reason) => (reason, timing.probe_after),
             _ => return Ok(()),
         };
@@ -279,10 +293,9 @@ impl Summary {
 fn refusal(outcomes: &[Outcome]) -> Option<&Outcome> {
     let paused = outcomes.iter().find(|outcome| matches!(outcome, Outcome::Paused(_)));
     let mut failed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Unavailable(..)));
-    // One failed request while others succeeded is no outage. The longest wait counts.
-    let none_got_through =
-        !outcomes.iter().any(|outcome| outcome.is_accepted() || matches!(outcome, Outcome::Rejected(_)));
-    let away = failed.clone().count() >= FAILURES || none_got_through;
+    // Failed requests among as many successful ones are no outage. The longest wait counts.
+    let went_through = outcomes.iter().filter(|it| it.is_accepted() || matches!(it, Outcome::Rejected(_))).count();
+    let away = failed.clone().count() > went_through;
     let longest = failed.by_ref().max_by_key(|outcome| match outcome {
         Outcome::Unavailable(_, wait) => *wait,
         _ => None,

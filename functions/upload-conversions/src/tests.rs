@@ -1,3 +1,5 @@
+mod bad_answers;
+
 use google_sandbox::{Endpoint, EventPoison, Fault, FaultKind, GoogleAccount, GoogleSandbox};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -18,20 +20,29 @@ struct Uploader {
 
 impl Uploader {
     async fn new(pool: PgPool) -> Self {
-        let account =
-            GoogleAccount { conversion_actions: ["11", "12"].map(str::to_owned).into(), ..GoogleAccount::dev() };
+        Self::with(pool, GoogleAccount::dev(), |_| Vec::new()).await
+    }
+
+    /// With another Google account and changed settings, given Google's address.
+    async fn with(
+        pool: PgPool,
+        account: GoogleAccount,
+        changed: impl FnOnce(&str) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        let account = GoogleAccount { conversion_actions: ["11", "12"].map(str::to_owned).into(), ..account };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = app_with(
-            &pool,
-            &[
-                ("GOOGLE_DATA_MANAGER_URL", &url),
-                ("GOOGLE_TOKEN_URL", &format!("{url}/token")),
-                ("GOOGLE_CLIENT_ID", &account.refresh_token.client_id),
-                ("GOOGLE_CLIENT_SECRET", &account.refresh_token.client_secret),
-                ("GOOGLE_REFRESH_TOKEN", &account.refresh_token.refresh_token),
-            ],
-        );
+        let mut settings = vec![
+            ("GOOGLE_DATA_MANAGER_URL", url.clone()),
+            ("GOOGLE_ADS_API_URL", url.clone()),
+            ("GOOGLE_TOKEN_URL", format!("{url}/token")),
+            ("GOOGLE_CLIENT_ID", account.refresh_token.client_id.clone()),
+            ("GOOGLE_CLIENT_SECRET", account.refresh_token.client_secret.clone()),
+            ("GOOGLE_REFRESH_TOKEN", account.refresh_token.refresh_token.clone()),
+        ];
+        settings.extend(changed(&url));
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let app = app_with(&pool, &settings);
         let google = GoogleSandbox::with_clock(account, app.clock.clone());
         let router = google.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -123,6 +134,21 @@ async fn an_inbox_that_fails_does_not_keep_conversions_from_being_uploaded(pool:
     execute(&uploader.pool, "alter table public.inbox_events rename to gone").await;
     assert!(handle(&uploader.app, uploader.app.clock.now() + RUN).await.is_err());
     assert_eq!(uploader.google.conversions().len(), 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_that_waited_is_matched_and_sent_in_one_run_even_if_matching_failed_before(pool: PgPool) {
+    let uploader = Uploader::new(pool).await;
+    let click = json!({"gclid": "Click", "click_at": start() - TimeDelta::days(2), "ad_user_data": "granted"});
+    lead("jane@example.com").with(&click).store(&uploader.pool).await;
+    waiting_deal("D-1", "jane@example.com").store(&uploader.pool).await;
+    execute(&uploader.pool, "alter table public.lead_emails rename to gone").await;
+    assert!(handle(&uploader.app, uploader.app.clock.now() + RUN).await.is_err());
+    assert!(uploader.google.conversions().is_empty());
+
+    execute(&uploader.pool, "alter table public.gone rename to lead_emails").await;
+    let expected = Summary { matched: 1, claimed: 1, accepted: 1, ..Summary::default() };
+    assert_eq!(uploader.run().await, expected);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

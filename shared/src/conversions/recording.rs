@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decision::{Decision, SkipReason};
+use super::decision::{Decision, Eligibility, SkipReason};
 use crate::attribution::{ClickId, SessionAttributes};
+use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::MatchedBy;
 
@@ -31,7 +32,9 @@ pub(super) async fn insert_conversions(
     let matched_by: Vec<_> = decisions.iter().map(|it| it.matched_by).collect();
     let keys: Vec<_> = decisions.iter().map(|it| it.idempotency_key.clone()).collect();
     let transaction_ids: Vec<_> = decisions.iter().map(|it| it.transaction_id.clone()).collect();
-    let skip_reasons: Vec<_> = decisions.iter().map(|it| it.skip_reason).collect();
+    let skip_reasons: Vec<_> = decisions.iter().map(|it| it.eligibility.skip_reason).collect();
+    let ad_user_data: Vec<_> = decisions.iter().map(|it| it.consent.ad_user_data).collect();
+    let ad_personalization: Vec<_> = decisions.iter().map(|it| it.consent.ad_personalization).collect();
     let written = sqlx::query_as!(
         Written,
         r#"-- conversions::insert_conversions
@@ -56,10 +59,13 @@ pub(super) async fn insert_conversions(
             coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
             coalesce(l.phone_hash, i.phone_hash),
             l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
-            l.ad_user_data, l.ad_personalization, d.matched_by,
+            d.ad_user_data, d.ad_personalization, d.matched_by,
             case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
-            as d (inbox_id, lead_id, matched_by, idempotency_key, transaction_id, skip_reason)
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $12::text[], $13::text[])
+            as d (
+                inbox_id, lead_id, matched_by, idempotency_key, transaction_id, skip_reason, ad_user_data,
+                ad_personalization
+            )
         join public.inbox i on i.id = d.inbox_id
         join public.leads l on l.id = d.lead_id
         left join public.lost_deals lost
@@ -78,6 +84,8 @@ pub(super) async fn insert_conversions(
         ClickId::LIMIT,
         SessionAttributes::PATTERN,
         SessionAttributes::LIMIT,
+        &ad_user_data as &[ConsentStatus],
+        &ad_personalization as &[ConsentStatus],
     )
     .fetch_all(tx)
     .await?;
@@ -85,10 +93,14 @@ pub(super) async fn insert_conversions(
 }
 
 /// Queues the conversions for the platforms that get them, once each.
-pub(super) async fn enqueue(tx: &mut Tx, conversions: &[(Uuid, &Decision)], now: DateTime<Utc>) -> Result<(), DbError> {
+pub(super) async fn enqueue(
+    tx: &mut Tx,
+    conversions: &[(Uuid, &Eligibility)],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     let (mut ids, mut platforms, mut due_at, mut expires_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (id, decision) in conversions {
-        for (platform, window) in &decision.platforms {
+    for (id, eligibility) in conversions {
+        for (platform, window) in &eligibility.platforms {
             ids.push(*id);
             platforms.push((*platform).to_owned());
             due_at.push(window.from);
@@ -116,13 +128,11 @@ pub(super) async fn enqueue(tx: &mut Tx, conversions: &[(Uuid, &Decision)], now:
     Ok(())
 }
 
-/// Stores further addresses of the leads, from deals that are certainly theirs. A phone may be a whole company's.
+/// Stores further addresses of the leads, from deals that are certainly theirs. Anybody can state an address in a form,
+/// and a phone may be a whole company's.
 pub(super) async fn learn_addresses(tx: &mut Tx, decisions: &[Decision]) -> Result<(), DbError> {
-    let (inbox_ids, lead_ids): (Vec<_>, Vec<_>) = decisions
-        .iter()
-        .filter(|it| matches!(it.matched_by, MatchedBy::Manual | MatchedBy::LeadId | MatchedBy::Deal))
-        .map(|it| (it.inbox_id, it.lead_id))
-        .unzip();
+    let (inbox_ids, lead_ids): (Vec<_>, Vec<_>) =
+        decisions.iter().filter(|it| it.is_certain).map(|it| (it.inbox_id, it.lead_id)).unzip();
     if inbox_ids.is_empty() {
         return Ok(());
     }
@@ -134,6 +144,8 @@ pub(super) async fn learn_addresses(tx: &mut Tx, decisions: &[Decision]) -> Resu
         join public.inbox i on i.id = d.inbox_id
         cross join unnest(i.other_email_hashes || i.email_hash) as address
         where address is not null
+        -- Two transactions may learn the same of the same leads, and would deadlock in another order.
+        order by 1, 2
         on conflict do nothing",
         &inbox_ids,
         &lead_ids,
@@ -152,16 +164,20 @@ pub(super) async fn mark_matched(
     let ids: Vec<_> = conversions.iter().map(|(id, _)| *id).collect();
     let inbox_ids: Vec<_> = conversions.iter().map(|(_, it)| it.inbox_id).collect();
     let matched_by: Vec<_> = conversions.iter().map(|(_, it)| it.matched_by).collect();
+    let several_candidates: Vec<_> = conversions.iter().map(|(_, it)| it.several_candidates).collect();
     sqlx::query!(
         "-- conversions::mark_matched
         update public.inbox i
-        set state = 'matched', conversion_id = d.conversion_id, matched_at = $4, matched_by = d.matched_by
-        from unnest($1::uuid[], $2::uuid[], $3::text[]) as d (inbox_id, conversion_id, matched_by)
+        set state = 'matched', conversion_id = d.conversion_id, matched_at = $4, matched_by = d.matched_by,
+            several_candidates = d.several_candidates
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $5::boolean[])
+            as d (inbox_id, conversion_id, matched_by, several_candidates)
         where i.id = d.inbox_id",
         &inbox_ids,
         &ids,
         &matched_by as &[MatchedBy],
         now,
+        &several_candidates,
     )
     .execute(tx)
     .await?;

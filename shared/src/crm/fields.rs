@@ -31,6 +31,8 @@ pub(super) struct DeclaredFields {
     pub phone: Option<Pointers>,
     pub lead_id: Option<Pointers>,
     pub updated_at: Option<Pointers>,
+    pub ad_user_data: Option<Pointers>,
+    pub ad_personalization: Option<Pointers>,
     pub stage: Option<Text>,
     pub status: Option<Text>,
     pub pipeline: Option<Text>,
@@ -52,6 +54,8 @@ impl DeclaredFields {
             phone: self.phone.or(other.phone),
             lead_id: self.lead_id.or(other.lead_id),
             updated_at: self.updated_at.or(other.updated_at),
+            ad_user_data: self.ad_user_data.or(other.ad_user_data),
+            ad_personalization: self.ad_personalization.or(other.ad_personalization),
             stage: self.stage.or(other.stage),
             status: self.status.or(other.status),
             pipeline: self.pipeline.or(other.pipeline),
@@ -62,7 +66,16 @@ impl DeclaredFields {
     /// Does any of them point into the result of a lookup?
     pub fn point_at_fetched(&self) -> bool {
         let texts = [&self.event_id, &self.deal_id, &self.currency, &self.stage, &self.status, &self.pipeline];
-        let pointers = [&self.occurred_at, &self.event_at, &self.email, &self.phone, &self.lead_id, &self.updated_at];
+        let pointers = [
+            &self.occurred_at,
+            &self.event_at,
+            &self.email,
+            &self.phone,
+            &self.lead_id,
+            &self.updated_at,
+            &self.ad_user_data,
+            &self.ad_personalization,
+        ];
         let numbers = [&self.value, &self.probability];
         texts.into_iter().flatten().any(Text::points_at_fetched)
             || pointers.into_iter().flatten().any(Pointers::point_at_fetched)

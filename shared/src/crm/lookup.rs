@@ -140,13 +140,19 @@ pub struct Lookup(CrmApi);
 /// Why a lookup failed. The reasons are for operators: they contain no token, no address and no personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// The CRM is unavailable, limits the rate, or sent an unreadable answer: retry.
+    /// The CRM is unavailable, or limits the rate: retry.
     #[error("{reason}")]
     Later {
         /// A sentence.
         reason: String,
         /// How long the CRM asks us to wait, at most six hours.
         after: Option<TimeDelta>,
+    },
+    /// The answer can't be read, perhaps because of this record: retry.
+    #[error("{reason}")]
+    Unreadable {
+        /// A sentence.
+        reason: String,
     },
     /// The CRM denies access. Every lookup of the source fails until someone applies the fix.
     #[error("{reason}")]

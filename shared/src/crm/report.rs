@@ -1,5 +1,6 @@
 //! Reads an item: a deal that reached a stage or was lost, or the reason why it reports nothing.
 
+mod consent;
 mod money;
 mod person;
 mod time;
@@ -76,6 +77,17 @@ pub enum Report {
     Lost(Loss),
 }
 
+impl Report {
+    /// The deal it is about.
+    #[must_use]
+    pub fn crm_deal_id(&self) -> &str {
+        match self {
+            Self::Reached(deal) => &deal.crm_deal_id,
+            Self::Lost(loss) => &loss.crm_deal_id,
+        }
+    }
+}
+
 impl Source {
     /// Reads an item.
     ///
@@ -150,6 +162,7 @@ impl Reader<'_> {
             }
         };
         let person = self.person();
+        let consent = self.consent();
         let money = self.money(rule.map(|rule| rule.value).unwrap_or_default());
         let source = self.source.name.clone();
         self.finish(crm_deal_id, |crm_deal_id| {
@@ -164,6 +177,7 @@ impl Reader<'_> {
                 email: person.email,
                 other_emails: person.other_emails,
                 phone: person.phone,
+                consent,
                 updated_at,
                 payload_hash,
             })
@@ -215,14 +229,21 @@ impl Reader<'_> {
             return None;
         };
         // CRMs number their deals and send the number as one.
-        let read = match (value.as_str().map(str::trim), value.as_u64()) {
+        let read = match (value.as_str().map(str::trim), whole(&value)) {
             (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
             (Some(text), _) => text_up_to(200)(text),
-            (_, Some(number)) => Ok(number.to_string()),
+            (_, Some(digits)) => Ok(digits),
             _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
         };
         read.map_err(|detail| self.refuse(pointer, detail)).ok()
     }
+}
+
+/// The digits of a whole number. Some CRMs write 1042 as 1042.0.
+fn whole(value: &Value) -> Option<String> {
+    const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
+    let float = || value.as_f64().filter(|it| it.fract() == 0.0 && (0.0..BEYOND_U64).contains(it));
+    value.as_u64().map(|it| it.to_string()).or_else(|| float().map(|it| format!("{:.0}", it.abs())))
 }
 
 #[cfg(test)]

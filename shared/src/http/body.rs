@@ -92,7 +92,7 @@ impl<'a> Fields<'a> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Invalid> {
-        let parsed = self.optional(name, |value| match value.as_str().map(str::trim) {
+        let parsed = self.optional(name, |value| match value.as_str().map(|text| text.trim_matches(is_space)) {
             None => Err("must be a text".to_owned()),
             Some("") => Ok(None),
             Some(text) => parse(text).map(Some),
@@ -121,6 +121,11 @@ impl<'a> Fields<'a> {
         });
         Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
     }
+}
+
+/// White space, as far as it may stand in a text at all.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'))
 }
 
 /// A text of at most `limit` characters, without control characters but line breaks and tabs.
@@ -199,6 +204,19 @@ mod tests {
             );
         }
         assert!(Body::parse(br#"{"a":{"a":{"a":[{"a":1},{"a":1}]}}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_long_key_is_not_repeated_as_a_whole() {
+        for (key, shown) in [
+            ("k".repeat(64), "k".repeat(64)),
+            ("k".repeat(65), format!("{}…", "k".repeat(64))),
+            ("ü~".repeat(100_000), format!("{}…", "ü~0".repeat(32))),
+        ] {
+            let document = refusal(format!(r#"{{"{key}":1,"{key}":2}}"#).as_bytes());
+            assert_eq!(document["errors"][0]["pointer"], format!("/{shown}"));
+            assert_eq!(document["detail"], format!("/{shown} must not be there twice"));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::TimeDelta;
 use lambda_http::http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ pub struct Problem {
     kind: Kind,
     detail: Option<Box<str>>,
     errors: Vec<FieldError>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     cause: Option<Box<str>>,
 }
 
@@ -47,7 +48,9 @@ enum Kind {
     NotFound,
     MethodNotAllowed,
     Conflict,
+    UnknownVisitor,
     BodyTooLarge,
+    TooManyRequests,
     Internal,
     Unavailable,
 }
@@ -64,7 +67,11 @@ impl Kind {
                 ("/problems/method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
             }
             Self::Conflict => ("/problems/conflict", StatusCode::CONFLICT, "Idempotency key already used"),
+            Self::UnknownVisitor => ("/problems/unknown-visitor", StatusCode::CONFLICT, "Unknown visitor"),
             Self::BodyTooLarge => ("/problems/body-too-large", StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
+            Self::TooManyRequests => {
+                ("/problems/too-many-requests", StatusCode::TOO_MANY_REQUESTS, "Too many requests")
+            }
             Self::Internal => ("/problems/internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal server error"),
             Self::Unavailable => {
                 ("/problems/unavailable", StatusCode::SERVICE_UNAVAILABLE, "Service temporarily unavailable")
@@ -83,8 +90,8 @@ impl Problem {
         self
     }
 
-    fn header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 
@@ -107,7 +114,9 @@ impl Problem {
     /// 401, saying how to authenticate.
     #[must_use]
     pub fn unauthorized(detail: impl Into<Box<str>>) -> Self {
-        Self::new(Kind::Unauthorized).detail(detail).header(header::WWW_AUTHENTICATE, "Bearer realm=\"adtrail\"")
+        Self::new(Kind::Unauthorized)
+            .detail(detail)
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"adtrail\""))
     }
 
     /// 403: a website that isn't listed.
@@ -126,19 +135,36 @@ impl Problem {
     /// 405, naming the methods that are.
     #[must_use]
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        Self::new(Kind::MethodNotAllowed).detail(format!("Allowed: {allowed}.")).header(header::ALLOW, allowed)
+        Self::new(Kind::MethodNotAllowed)
+            .detail(format!("Allowed: {allowed}."))
+            .header(header::ALLOW, HeaderValue::from_static(allowed))
     }
 
-    /// 409.
+    /// 409: the key belongs to another request.
     #[must_use]
     pub fn conflict(detail: &'static str) -> Self {
         Self::new(Kind::Conflict).detail(detail)
+    }
+
+    /// 409: the browser's visitor isn't stored.
+    #[must_use]
+    pub fn unknown_visitor(detail: &'static str) -> Self {
+        Self::new(Kind::UnknownVisitor).detail(detail)
     }
 
     /// 413.
     #[must_use]
     pub fn body_too_large(limit: usize) -> Self {
         Self::new(Kind::BodyTooLarge).detail(format!("The limit is {limit} bytes."))
+    }
+
+    /// 429: a caller is above its limit, and may call again after this time.
+    #[must_use]
+    pub fn too_many_requests(resets_in: TimeDelta) -> Self {
+        let seconds = resets_in.num_seconds().max(0).unsigned_abs() + 1;
+        Self::new(Kind::TooManyRequests)
+            .detail("Too many requests from this browser or network within an hour. Nothing was stored.")
+            .header(header::RETRY_AFTER, seconds)
     }
 
     /// 500. The cause goes to the log only.
@@ -150,7 +176,7 @@ impl Problem {
     /// 503: nothing was stored, retry later. The cause goes to the log only.
     #[must_use]
     pub fn unavailable(cause: impl Into<Box<str>>) -> Self {
-        let problem = Self::new(Kind::Unavailable).header(header::RETRY_AFTER, "5");
+        let problem = Self::new(Kind::Unavailable).header(header::RETRY_AFTER, 5_u64);
         Self { cause: Some(cause.into()), ..problem }
     }
 
@@ -186,8 +212,8 @@ impl Problem {
         let mut response = super::json(status, &document);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = self.header {
-            headers.insert(name, HeaderValue::from_static(value));
+        if let Some((name, value)) = self.header.map(|header| *header) {
+            headers.insert(name, value);
         }
         response
     }

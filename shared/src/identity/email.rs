@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Hash;
+use crate::invisible::is_invisible;
 
 /// An e-mail address: lower case, no white space, at most 254 characters. Its `Debug` doesn't show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -12,17 +13,24 @@ impl Email {
     /// # Errors
     /// What an address must look like.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let address: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
-        let well_formed = address.split_once('@').is_some_and(|(local, domain)| {
-            (1..=64).contains(&local.len())
-                && domain.contains('.')
-                && domain.split('.').all(|label| !label.is_empty())
-                && !domain.contains('@')
-        });
+        // What is pasted may have invisible characters around it.
+        let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+        if text.contains(is_invisible) {
+            return Err("must not have invisible characters in it: type it instead of pasting it".into());
+        }
+        let address: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         // What has a display name, a scheme or quotes around it is another text and another hash.
-        let plain = !address.chars().any(|c| c.is_control() || "<>()[]:;,\\\"".contains(c));
-        if well_formed && plain && address.len() <= 254 {
-            Ok(Self(address))
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || (!c.is_ascii() && !c.is_control());
+        let is_local = |c: char| is_letter(c) || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+        let is_label = |c: char| is_letter(c) || matches!(c, '-' | '_');
+        let well_formed = address.split_once('@').is_some_and(|(local, domain)| {
+            (1..=64).contains(&local.chars().count())
+                && local.chars().all(is_local)
+                && domain.contains('.')
+                && domain.split('.').all(|label| !label.is_empty() && label.chars().all(is_label))
+        });
+        if well_formed && address.chars().count() <= 254 {
+            Ok(Self(address.chars().flat_map(char::to_lowercase).collect()))
         } else {
             Err("must be an e-mail address of at most 254 characters, such as jane@example.com".into())
         }
@@ -102,6 +110,27 @@ mod tests {
     }
 
     #[test]
+    fn letters_of_any_script_are_taken() {
+        for address in ["jürgen@bücher.example", "jose\u{301}@example.com", "राज@राजस्थान.भारत", "李@例子.example"]
+        {
+            assert_eq!(Email::parse(address).unwrap().as_str(), address);
+        }
+    }
+
+    #[test]
+    fn invisible_characters_are_removed_around_and_refused_inside() {
+        for hidden in ["\u{200b}", "\u{202e}", "\u{2066}", "\u{feff}", "\u{ad}", "\u{e0041}"] {
+            let around = Email::parse(&format!(" {hidden} {hidden}jane@example.com{hidden}\n{hidden}")).unwrap();
+            assert_eq!(around.hash(), Hash::of("jane@example.com"), "{}", hidden.escape_unicode());
+            for inside in [format!("ja{hidden}ne@example.com"), format!("jane@ex{hidden}ample.com")] {
+                let why = Email::parse(&inside).unwrap_err();
+                assert!(why.contains("invisible characters") && !why.contains("jane"), "{why}");
+            }
+            assert!(Email::parse(hidden).is_err());
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
         for text in [
@@ -115,6 +144,9 @@ mod tests {
             "a\0@example.com",
             "<a@example.com>",
             "mailto:a@example.com",
+            "a@example.com*",
+            "a@[192.0.2.1]",
+            "a;b@example.com",
             &long,
         ] {
             assert!(Email::parse(text).is_err(), "{text}");

@@ -11,6 +11,7 @@ pub use rows::{QueueRow, QueueStatus, StoredConversion, StoredDeal, StoredEvent,
 
 use super::listing::ListedState;
 use crate::consent::ConsentStatus;
+use crate::consent::statements::{self, Statement, Subject};
 use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
 use crate::inbox::matching::MatchedBy;
@@ -28,6 +29,10 @@ pub struct Entry {
     pub queue: Vec<QueueRow>,
     /// The conversion's lead, else the one that the deal names.
     pub lead: Option<StoredLead>,
+    /// The leads that have the deal's addresses, oldest first, if it could be several; up to a hundred.
+    pub candidates: Vec<StoredLead>,
+    /// What the person of a matched deal said about consent, newest first.
+    pub consent: Vec<Statement>,
 }
 
 /// The entries with this id: of a deal or an event in the inbox, or the CRM's id of the deal, which several entries
@@ -40,7 +45,15 @@ pub async fn find(tx: &mut Tx, name: &str) -> Result<Vec<Entry>, DbError> {
     }
     for event_id in events_without_deal(tx, name, id).await? {
         let events = events(tx, Some(event_id), None).await?;
-        entries.push(Entry { deal: None, events, conversion: None, queue: Vec::new(), lead: None });
+        entries.push(Entry {
+            deal: None,
+            events,
+            conversion: None,
+            queue: Vec::new(),
+            lead: None,
+            candidates: Vec::new(),
+            consent: Vec::new(),
+        });
     }
     Ok(entries)
 }
@@ -53,11 +66,55 @@ pub async fn of_deal(tx: &mut Tx, inbox_id: Uuid) -> Result<Option<Entry>, DbErr
         Some(id) => (conversion(tx, id).await?, queue(tx, id).await?),
         None => (None, Vec::new()),
     };
-    let lead = match conversion.as_ref().map(|it| it.lead_id).or(deal.lead_id) {
-        Some(id) => lead(tx, id).await?,
-        None => None,
+    let lead_id = conversion.as_ref().map(|it| it.lead_id).or(deal.lead_id);
+    let lead = leads(tx, lead_id.as_slice()).await?.pop();
+    let candidates = candidates(tx, &deal).await?;
+    let consent = match &conversion {
+        Some(it) => {
+            let subject = Subject { lead_id: it.lead_id, crm_deal_id: it.crm_deal_id.clone() };
+            statements::list(tx, &subject).await?
+        }
+        None => Vec::new(),
     };
-    Ok(Some(Entry { deal: Some(deal), events, conversion, queue, lead }))
+    Ok(Some(Entry { deal: Some(deal), events, conversion, queue, lead, candidates, consent }))
+}
+
+/// The leads among which the deal's was chosen; for a waiting deal, those that it could belong to.
+async fn candidates(tx: &mut Tx, deal: &StoredDeal) -> Result<Vec<StoredLead>, DbError> {
+    let (by_email, by_phone) = match deal.matched_by {
+        Some(MatchedBy::Manual | MatchedBy::LeadId) => return Ok(Vec::new()),
+        Some(MatchedBy::Email) => (true, false),
+        Some(MatchedBy::Phone) => (false, true),
+        Some(MatchedBy::Deal) | None => (true, true),
+    };
+    let emails: Vec<_> = deal.email_hash.iter().chain(&deal.other_email_hashes).filter(|_| by_email).cloned().collect();
+    let ids = sqlx::query_scalar!(
+        r#"-- inbox::entry::candidates
+        select lead_id as "lead_id!"
+        from (
+            (
+                select lead_id, created_at from public.lead_emails where email_hash = any($1)
+                order by created_at, lead_id limit 100
+            )
+            union all
+            (
+                select id, created_at from public.leads where phone_hash = $2 and $3
+                order by created_at, id limit 100
+            )
+        ) known
+        group by lead_id
+        order by min(created_at), lead_id
+        limit 100"#,
+        &emails,
+        deal.phone_hash,
+        by_phone,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    if deal.matched_by.is_some() && ids.len() < 2 {
+        return Ok(Vec::new());
+    }
+    leads(tx, &ids).await
 }
 
 async fn deals_named(tx: &mut Tx, crm_deal_id: &str, id: Option<Uuid>) -> Result<Vec<Uuid>, DbError> {
@@ -101,7 +158,7 @@ async fn deal(tx: &mut Tx, id: Uuid) -> Result<Option<StoredDeal>, DbError> {
             id, source, crm_deal_id, conversion_type as "conversion_type: ConversionType", value::float8 as value,
             currency, occurred_at, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash,
             payload_hash, deliveries, state as "state: ListedState", conversion_id, received_at, reported_at,
-            person_reported_at, attached_at, matched_at, matched_by as "matched_by: MatchedBy"
+            person_reported_at, attached_at, matched_at, matched_by as "matched_by: MatchedBy", several_candidates
         from public.inbox
         where id = $1"#,
         id,
@@ -143,7 +200,7 @@ async fn conversion(tx: &mut Tx, id: Uuid) -> Result<Option<StoredConversion>, D
             session_attributes, email_hash, email_hash_google, phone_hash, utm_source, utm_medium, utm_campaign,
             utm_term, utm_content, ad_user_data as "ad_user_data: ConsentStatus",
             ad_personalization as "ad_personalization: ConsentStatus", matched_by as "matched_by: MatchedBy",
-            skip_reason, created_at, restated_at, retracted_at
+            skip_reason, created_at, restated_at, retracted_at, consent_withdrawn_at
         from public.conversions
         where id = $1"#,
         id,
@@ -172,19 +229,20 @@ async fn queue(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<QueueRow>, DbErro
     Ok(queue)
 }
 
-async fn lead(tx: &mut Tx, id: Uuid) -> Result<Option<StoredLead>, DbError> {
-    let lead = sqlx::query_as!(
+async fn leads(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<StoredLead>, DbError> {
+    let leads = sqlx::query_as!(
         StoredLead,
         // The site's own columns may be citext or nullable. sqlx would look citext up outside the transaction.
-        r#"-- inbox::entry::lead
+        r#"-- inbox::entry::leads
         select
-            id, created_at as "created_at?", gclid::text as gclid, gbraid::text as gbraid, wbraid::text as wbraid,
-            click_at, conversion_status::text as "conversion_status?"
+            id, created_at as "created_at?", visitor_id::text as visitor_id, gclid::text as gclid,
+            gbraid::text as gbraid, wbraid::text as wbraid, click_at, conversion_status::text as "conversion_status?"
         from public.leads
-        where id = $1"#,
-        id,
+        where id = any($1)
+        order by created_at, id"#,
+        ids,
     )
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(lead)
+    Ok(leads)
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
+use crate::texts::{SENTENCE, fit};
 
 /// How long an event is reserved for one lookup.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
@@ -45,78 +46,21 @@ pub struct InboxEvent {
     pub inbox_id: Option<Uuid>,
 }
 
-/// Stores the events of a body, once each. An event that is already `taken` or `received` keeps that state, unless it
-/// is `taken` now; any other gets its new state, because the declaration may have changed. Returns the ids of the
-/// events that are `taken` after this.
-pub async fn keep(
-    tx: &mut Tx,
-    receipt_id: Uuid,
-    source: &str,
-    events: &[InboxEvent],
-    now: DateTime<Utc>,
-) -> Result<Vec<String>, DbError> {
-    let positions: Vec<i32> = events.iter().map(|event| i32::try_from(event.position).unwrap_or(i32::MAX)).collect();
-    let ids: Vec<&str> = events.iter().map(|event| event.source_event_id.as_str()).collect();
-    let states: Vec<EventState> = events.iter().map(|event| event.state).collect();
-    let reasons: Vec<Option<&str>> = events.iter().map(|event| event.reason.as_deref()).collect();
-    let rules: Vec<Option<&str>> = events.iter().map(|event| event.rule.as_deref()).collect();
-    let deals: Vec<Option<&str>> = events.iter().map(|event| event.crm_deal_id.as_deref()).collect();
-    let inbox_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.inbox_id).collect();
+/// Those of these events that were `taken` before.
+pub async fn taken(tx: &mut Tx, source: &str, source_event_ids: &[&str]) -> Result<Vec<String>, DbError> {
+    if source_event_ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let taken = sqlx::query_scalar!(
-        r#"-- inbox::events::keep
-        insert into public.inbox_events as e (
-            receipt_id, position, source, source_event_id, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at,
-            received_at
-        )
-        select
-            $1, d.position, $2, d.source_event_id, d.state, d.reason, d.rule, d.crm_deal_id, d.inbox_id,
-            case when d.state = 'received' then $10::timestamptz end, $10
-        from unnest($3::integer[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[])
-            as d (position, source_event_id, state, reason, rule, crm_deal_id, inbox_id)
-        -- Two bodies may hold the same events in another order, and would deadlock.
-        order by d.source_event_id
-        on conflict (source, source_event_id) do update
-        set deliveries = e.deliveries + 1,
-            (receipt_id, position, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at) = (
-                select
-                    excluded.receipt_id, excluded.position, excluded.state, excluded.reason, excluded.rule,
-                    excluded.crm_deal_id, excluded.inbox_id, excluded.fetch_due_at
-                where excluded.state = 'taken' or e.state not in ('taken', 'received')
-                union all
-                select
-                    e.receipt_id, e.position, e.state, e.reason, e.rule, e.crm_deal_id, e.inbox_id, e.fetch_due_at
-                where excluded.state <> 'taken' and e.state in ('taken', 'received')
-            )
-        returning case when state = 'taken' then source_event_id end"#,
-        receipt_id,
+        "-- inbox::events::taken
+        select source_event_id from public.inbox_events
+        where source = $1 and source_event_id = any($2) and state = 'taken'",
         source,
-        &positions,
-        &ids as &[&str],
-        &states as &[EventState],
-        &reasons as &[Option<&str>],
-        &rules as &[Option<&str>],
-        &deals as &[Option<&str>],
-        &inbox_ids as &[Option<Uuid>],
-        now,
+        source_event_ids as &[&str],
     )
     .fetch_all(tx)
     .await?;
-    Ok(taken.into_iter().flatten().collect())
-}
-
-/// Was this event `taken` before?
-pub async fn is_taken(tx: &mut Tx, source: &str, source_event_id: &str) -> Result<bool, DbError> {
-    let is_taken = sqlx::query_scalar!(
-        r#"-- inbox::events::is_taken
-        select exists (
-            select from public.inbox_events where source = $1 and source_event_id = $2 and state = 'taken'
-        ) as "is_taken!""#,
-        source,
-        source_event_id,
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(is_taken)
+    Ok(taken)
 }
 
 /// An event as it was kept.
@@ -229,7 +173,7 @@ pub async fn postpone(
         set fetch_failures = fetch_failures + 1, fetch_due_at = $3, reason = $2
         where id = $1 and state = 'received'",
         kept.id,
-        reason,
+        fit(reason, SENTENCE),
         now + after.unwrap_or(pause).min(LONGEST_PAUSE),
     )
     .execute(tx)
@@ -242,7 +186,13 @@ pub async fn hold_back(tx: &mut Tx, source: &str, until: DateTime<Utc>) -> Resul
     sqlx::query!(
         "-- inbox::events::hold_back
         update public.inbox_events set fetch_due_at = $2
-        where state = 'received' and source = $1 and fetch_due_at < $2",
+        where id in (
+            select id from public.inbox_events
+            where state = 'received' and source = $1 and fetch_due_at < $2
+            -- In the order in which bodies keep their events.
+            order by source_event_id
+            for no key update
+        )",
         source,
         until,
     )

@@ -83,9 +83,11 @@ pub async fn newest(tx: &mut Tx, states: &[ListedState], limit: u16) -> Result<V
                 i.id, i.state, i.source, i.crm_deal_id, i.conversion_type, i.value::float8 as value, i.currency,
                 i.received_at,
                 case
+                    when i.state = 'matched' and i.several_candidates
+                        then i.matched_by || ', one of several candidates'
                     when i.state = 'matched' then i.matched_by
                     when coalesce(i.lead_id::text, i.email_hash, i.phone_hash) is null then 'it names no person'
-                    else 'no lead has its lead id, e-mail or phone'
+                    else 'no lead with its lead id, e-mail or phone was found yet'
                 end as reason
             from public.inbox i
             union all

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::attribution::ClickId;
-use crate::consent::ConsentStatus;
+use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
 use crate::identity::{Email, Hash, Phone};
@@ -29,11 +29,33 @@ pub enum MatchedBy {
 
 crate::db::text_in_sql!(MatchedBy);
 
+/// What a deal's lead may be found by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MatchBy {
+    /// By our lead id, else by e-mail or phone.
+    #[default]
+    Addresses,
+    /// Only by our lead id.
+    LeadId,
+}
+
+impl MatchBy {
+    /// # Errors
+    /// The values allowed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "addresses" => Ok(Self::Addresses),
+            "lead_id" => Ok(Self::LeadId),
+            _ => Err("must be addresses or lead_id".into()),
+        }
+    }
+}
+
 /// Which waiting deals to match.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiting<'a> {
-    /// This one.
-    Deal(Uuid),
+    /// These.
+    Deals(&'a [Uuid]),
     /// Those of this person.
     OfPerson {
         /// By their address.
@@ -78,6 +100,7 @@ pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Resul
 
 /// A waiting deal and the lead it belongs to.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a row, column by column")]
 pub struct Match {
     /// The deal's id in the inbox.
     pub inbox_id: Uuid,
@@ -91,6 +114,10 @@ pub struct Match {
     pub lead_id: Uuid,
     /// The rule that found the lead.
     pub matched_by: MatchedBy,
+    /// Did the operator or the CRM say whose the deal is?
+    pub is_certain: bool,
+    /// Could it also be the lead of another browser: by another of the deal's e-mails, or by the same phone?
+    pub several_candidates: bool,
     /// When the lead's click happened.
     pub click_at: Option<DateTime<Utc>>,
     /// Has the lead a click id?
@@ -99,18 +126,34 @@ pub struct Match {
     pub has_user_data: bool,
     /// When the lead filled in the form.
     pub lead_at: DateTime<Utc>,
-    /// May its data be sent to Google for advertising?
+    /// What the lead's row says of sending its data to Google for advertising.
     pub ad_user_data: ConsentStatus,
+    /// And of using it to personalise.
+    pub ad_personalization: ConsentStatus,
 }
+
+impl Match {
+    /// What the lead's row says. It counts where nothing was stated: rows that the version before wrote.
+    #[must_use]
+    pub fn consent(&self) -> Consent {
+        Consent { ad_user_data: self.ad_user_data, ad_personalization: self.ad_personalization }
+    }
+}
+
+/// The leads of one address that are looked at: so many of the oldest and so many of the newest.
+const SAMPLE: i64 = 25;
 
 /// Finds the leads of waiting deals and locks those deals, except deals that another transaction has locked.
 ///
-/// A lead is found by our own id (assigned by the operator, or sent by the CRM), else by any address it ever had,
-/// else by phone, else by what another stage of the same deal was matched to. Among several: the newest from before the
-/// deal that has a click id, else the newest from before the deal, else the first from after it.
-pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
-    let (deal, email_hash, phone_hash, after, until) = match waiting {
-        Waiting::Deal(id) => (Some(id), None, None, None, None),
+/// A lead is found by our own id (assigned by the operator, or sent by the CRM), else by what another stage of the same
+/// deal was matched to, else by any address it ever had, else by phone. Among several of one address, those from before
+/// the deal are preferred; then those of the browser that came first; then the newest that has a click id, else the
+/// newest; else the first from after the deal. A lead without a visitor is a browser of its own, and comes first only
+/// if it has a click id.
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
+    let (deals, email_hash, phone_hash, after, until) = match waiting {
+        Waiting::Deals(ids) => (Some(ids), None, None, None, None),
         Waiting::OfPerson { email, phone } => {
             (None, Some(email.hash()), phone.and_then(|phone| phone.hash().ok()), None, None)
         }
@@ -121,51 +164,126 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         r#"-- inbox::matching::find_leads
         select
             i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: ConversionType", i.occurred_at,
-            l.id as lead_id, l.matched_by as "matched_by!: MatchedBy",
-            l.click_at, l.has_click_id as "has_click_id!",
+            l.id as lead_id, l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
+            l.several_candidates as "several_candidates!", l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
             coalesce(l.created_at, i.received_at) as "lead_at!",
-            l.ad_user_data as "ad_user_data: ConsentStatus"
+            l.ad_user_data as "ad_user_data: ConsentStatus",
+            l.ad_personalization as "ad_personalization: ConsentStatus"
         from public.inbox i
         cross join lateral (
-            select
-                l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, known.matched_by,
-                -- The site may have had columns of these names, with whatever in them.
-                exists (
-                    select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
-                    where id ~ $8 and length(id) <= $9
-                ) as has_click_id
-            -- One look-up in one index each: an "or" of all is a scan of all leads when a phone is shared by many.
+            select *
             from (
-                select id, case when i.attached_at is null then 'lead_id' else 'manual' end as matched_by, 1 as rank
-                from public.leads where id = i.lead_id
-                union all
-                select lead_id, 'email', 2 from public.lead_emails where email_hash = i.email_hash
-                union all
-                select lead_id, 'email', 3 from public.lead_emails where email_hash = any(i.other_email_hashes)
-                union all
-                select id, 'phone', 4 from public.leads where phone_hash = i.phone_hash
-                union all
-                select lead_id, 'deal', 5 from public.conversions
-                where idempotency_key in (i.crm_deal_id || ':qualified', i.crm_deal_id || ':closed')
-            ) known
-            join public.leads l on l.id = known.id
+                select
+                    l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, l.ad_personalization,
+                    click.has_click_id, known.matched_by, known.rank, known.is_certain, browser.id as browser,
+                    coalesce(l.created_at <= i.occurred_at, false) as is_before,
+                    first_value(browser.first_if) over (
+                        partition by known.rank order by browser.first_if is null, l.created_at
+                    ) as first_browser,
+                    known.several_candidates or known.rank > 2 and (
+                        min(browser.id) over same_kind <> max(browser.id) over same_kind
+                        or count(*) over same_kind >= 2 * $11
+                    ) as several_candidates
+                from (
+                    -- The deal was recorded before, and keeps its lead.
+                    select lead_id, coalesce(matched_by, 'deal') as matched_by, 0 as rank, false as is_certain,
+                        i.several_candidates
+                    from public.conversions
+                    where idempotency_key = i.crm_deal_id || ':' || i.conversion_type
+                    union all
+                    select id, case when i.attached_at is null then 'lead_id' else 'manual' end, 1, true, false
+                    from public.leads
+                    where id = i.lead_id
+                    union all
+                    select c.lead_id, 'deal', 2, coalesce(c.matched_by in ('manual', 'lead_id'), false),
+                        coalesce(o.several_candidates, false)
+                    from public.conversions c
+                    left join public.inbox o on o.conversion_id = c.id
+                    where c.idempotency_key in (i.crm_deal_id || ':qualified', i.crm_deal_id || ':closed')
+                    union all
+                    select s.lead_id, a.matched_by, a.rank, false, false
+                    from (
+                        select i.email_hash, 'email', 3
+                        union all
+                        select unnest(i.other_email_hashes), 'email', 4
+                        union all
+                        select i.phone_hash, 'phone', 5
+                    ) a (hash, matched_by, rank)
+                    -- Both ends of its part of an index, read in the index's order: by "=" alone, Postgres would sort
+                    -- all leads of the address where it expects few.
+                    cross join lateral (
+                        select lead_id
+                        from (
+                            select lead_id, email_hash from public.lead_emails
+                            where email_hash >= a.hash and a.matched_by = 'email'
+                            order by email_hash, created_at, lead_id limit $11
+                        ) oldest
+                        where email_hash = a.hash
+                        union
+                        select lead_id
+                        from (
+                            select lead_id, email_hash from public.lead_emails
+                            where email_hash <= a.hash and a.matched_by = 'email'
+                            order by email_hash desc, created_at desc, lead_id desc limit $11
+                        ) newest
+                        where email_hash = a.hash
+                        union
+                        select id
+                        from (
+                            select id, phone_hash from public.leads
+                            where phone_hash >= a.hash and a.matched_by = 'phone'
+                            order by phone_hash, created_at, id limit $11
+                        ) oldest
+                        where phone_hash = a.hash
+                        union
+                        select id
+                        from (
+                            select id, phone_hash from public.leads
+                            where phone_hash <= a.hash and a.matched_by = 'phone'
+                            order by phone_hash desc, created_at desc, id desc limit $11
+                        ) newest
+                        where phone_hash = a.hash
+                    ) s
+                    where $10
+                ) known
+                -- One look-up in the primary key each: a join may be a scan of all leads.
+                cross join lateral (
+                    select * from public.leads
+                    where id = known.lead_id and (not is_suspicious or known.matched_by not in ('email', 'phone'))
+                    limit 1
+                ) l
+                cross join lateral (
+                    -- The site may have had columns of these names, with whatever in them.
+                    select exists (
+                        select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
+                        where id ~ $8 and length(id) <= $9
+                    ) as has_click_id
+                ) click
+                cross join lateral (
+                    select
+                        coalesce(l.visitor_id::text, l.id::text) as id,
+                        coalesce(l.visitor_id::text, case when click.has_click_id then l.id::text end) as first_if
+                ) browser
+                window same_kind as (partition by known.matched_by)
+            ) lead
             order by
-                known.rank,
-                coalesce(l.created_at <= i.occurred_at, false) desc,
+                rank,
+                is_before desc,
+                coalesce(browser = first_browser, false) desc,
                 has_click_id desc,
-                case when l.created_at <= i.occurred_at then l.created_at end desc nulls last,
-                l.created_at
+                case when is_before then created_at end desc nulls last,
+                created_at
             limit 1
         ) l
         where i.state = 'awaiting_lead'
-            and ($1::uuid is null or i.id = $1)
+            and ($1::uuid[] is null or i.id = any($1))
             and ($2::text is null or i.email_hash = $2 or i.phone_hash = $3 or i.other_email_hashes @> array[$2])
             and ($4::timestamptz is null or (i.received_at, i.id) > ($4, $5::uuid))
             and ($6::timestamptz is null or (i.received_at, i.id) <= ($6, $7::uuid))
         order by i.received_at, i.id
         for update of i skip locked"#,
-        deal,
+        deals,
         email_hash.as_ref().map(Hash::as_str),
         phone_hash.map(Hash::as_str),
         after.map(|place| place.received_at),
@@ -174,6 +292,8 @@ pub async fn find_leads(tx: &mut Tx, waiting: Waiting<'_>) -> Result<Vec<Match>,
         until.map(|place| place.id),
         ClickId::PATTERN,
         ClickId::LIMIT,
+        match_by == MatchBy::Addresses,
+        SAMPLE,
     )
     .fetch_all(tx)
     .await?;
@@ -186,7 +306,7 @@ pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Ut
     let done = sqlx::query!(
         "-- inbox::matching::attach
         update public.inbox i
-        set lead_id = l.id, attached_at = $3, state = 'awaiting_lead'
+        set lead_id = l.id, attached_at = $3, state = 'awaiting_lead', several_candidates = false
         from public.leads l
         where i.id = $1 and l.id = $2 and i.state in ('awaiting_lead', 'expired')",
         inbox_id,
@@ -198,15 +318,18 @@ pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Ut
     Ok(done.rows_affected() > 0)
 }
 
-/// Gives an expired deal another 90 days. False when it isn't expired.
-pub async fn wait_again(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
-    let done = sqlx::query!(
+/// Gives those of these deals that are expired another 90 days.
+pub async fn wait_again(tx: &mut Tx, inbox_ids: &[Uuid], now: DateTime<Utc>) -> Result<(), DbError> {
+    if inbox_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
         "-- inbox::matching::wait_again
-        update public.inbox set state = 'awaiting_lead', received_at = $2 where id = $1 and state = 'expired'",
-        inbox_id,
+        update public.inbox set state = 'awaiting_lead', received_at = $2 where id = any($1) and state = 'expired'",
+        inbox_ids,
         now,
     )
     .execute(tx)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }

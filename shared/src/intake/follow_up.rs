@@ -2,11 +2,14 @@
 //! schedule or for the operator. The webhook is committed by then, so a CRM that is down delays a match and loses
 //! nothing.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Arrival, Config, EventOutcome, Processed, locks_of, payload_hashes, process};
+use super::applying::{Event, process};
+use super::{Config, EventOutcome, Processed, locks_of, payload_hashes, renew_status};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::lookup::LookupError;
@@ -16,10 +19,11 @@ use crate::identity::Hash;
 use crate::inbox::events::{self, Kept};
 use crate::inbox::matching::{self, Waiting};
 use crate::locks;
-use crate::platforms::Plans;
 
 /// Concurrent lookups; CRMs allow some ten requests a second.
 const TOGETHER: u16 = 5;
+/// After this number of events of one source that can't be read or processed, the others wait for the next run.
+const MOST_FAULTY: usize = 20;
 /// Waiting deals per transaction: all of them may match at once.
 const PAGE: u16 = 500;
 
@@ -34,10 +38,13 @@ pub enum Resumed {
         reason: String,
         /// How long the CRM asked for, if it did.
         after: Option<TimeDelta>,
+        /// Does it affect the other events of the source, too?
+        is_of_source: bool,
     },
 }
 
-/// Looks up what events lack at their CRMs, until `end`. Returns how many are done.
+/// Looks up what events lack at their CRMs, until `end`. Returns how many are done. An event whose answer can't be
+/// read, or that can't be processed, doesn't delay the others.
 pub async fn fetch_due(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let mut done = 0;
     if config.sources.iter().all(|source| source.fetch.is_none()) {
@@ -45,28 +52,37 @@ pub async fn fetch_due(db: &Db, clock: &Clock, config: &Config, end: DateTime<Ut
     }
     // Sources whose CRM is unavailable in this run: the others don't wait for it.
     let mut unavailable: Vec<String> = Vec::new();
+    let mut faulty: BTreeMap<String, usize> = BTreeMap::new();
     while clock.now() < end {
         let now = clock.now();
         let due = db.tx(async |tx| events::claim_received(tx, TOGETHER, &unavailable, now).await).await?;
         if due.is_empty() {
             break;
         }
-        let resumed = try_join_all(due.iter().map(|kept| resume(db, clock, config, kept))).await?;
-        for kept in &due {
+        let resumed = join_all(due.iter().map(|kept| resume(db, clock, config, kept))).await;
+        for (kept, error) in due.iter().zip(&resumed).filter_map(|(kept, it)| Some((kept, it.as_ref().err()?))) {
+            tracing::error!(event = %kept.id, source = kept.source, %error, "an event can't be processed; it is retried");
+        }
+        for (kept, it) in due.iter().zip(&resumed) {
             let of_source = || due.iter().zip(&resumed).filter(|(it, _)| it.source == kept.source).map(|(_, it)| it);
-            if unavailable.contains(&kept.source) || of_source().any(|it| matches!(it, Resumed::Processed(_))) {
+            if matches!(it, Ok(Resumed::Postponed { is_of_source: false, .. })) {
+                *faulty.entry(kept.source.clone()).or_default() += 1;
+            }
+            let is_away = of_source().all(|it| matches!(it, Ok(Resumed::Postponed { is_of_source: true, .. })))
+                || faulty.get(&kept.source).is_some_and(|count| *count >= MOST_FAULTY);
+            if unavailable.contains(&kept.source) || !is_away {
                 continue;
             }
             unavailable.push(kept.source.clone());
             let asked_for = of_source().filter_map(|it| match it {
-                Resumed::Postponed { after, .. } => *after,
-                Resumed::Processed(_) => None,
+                Ok(Resumed::Postponed { after, .. }) => *after,
+                _ => None,
             });
             if let Some(after) = asked_for.max() {
                 db.tx(async |tx| events::hold_back(tx, &kept.source, now + after).await).await?;
             }
         }
-        done += resumed.iter().filter(|it| matches!(it, Resumed::Processed(_))).count() as u64;
+        done += resumed.iter().filter(|it| matches!(it, Ok(Resumed::Processed(_)))).count() as u64;
     }
     Ok(done)
 }
@@ -76,41 +92,56 @@ pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Res
     let now = clock.now();
     let reading = match read_again(clock, config, kept).await {
         Ok(reading) => reading,
-        Err(Postponed { reason, after }) => {
-            db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
-            return Ok(Resumed::Postponed { reason, after });
-        }
+        Err(postponed) => return postpone(db, kept, postponed, now).await,
     };
     if kept.is_taken && !matches!(reading.meaning, Meaning::Report(_)) {
         let reason =
             "it was processed before, and that can't be reverted: let the CRM report the deal as lost".to_owned();
-        return Ok(Resumed::Postponed { reason, after: None });
+        return Ok(Resumed::Postponed { reason, after: None, is_of_source: false });
     }
     let processed = db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &locks_of(&reading)).await?;
-        let arrival = Arrival { at: kept.received_at, is_known: kept.is_taken };
-        let processed = process(tx, config, reading, arrival, now).await?;
-        let event =
-            processed.as_event(usize::try_from(kept.position).unwrap_or_default(), kept.source_event_id.clone());
-        events::settle(tx, kept.id, &event, now).await?;
+        let event = Event { reading, is_known: kept.is_taken };
+        let processed = process(tx, config, vec![event], kept.received_at, now).await?;
+        let position = usize::try_from(kept.position).unwrap_or_default();
+        for it in &processed {
+            events::settle(tx, kept.id, &it.as_event(position, kept.source_event_id.clone()), now).await?;
+        }
+        renew_status(tx, &processed).await?;
         Ok(processed)
     });
-    Ok(match processed.await? {
-        Processed { outcome: EventOutcome::Received, .. } => {
-            Resumed::Postponed { reason: "its missing fields have to be looked up".into(), after: None }
+    let mut processed = match processed.await {
+        // The same event would fail again, so it backs off and says why.
+        Err(error @ (DbError::Value(_) | DbError::Defect(_))) => {
+            let postponed = Postponed { is_of_source: false, ..Postponed::because(error.to_string()) };
+            return postpone(db, kept, postponed, now).await;
         }
-        processed => Resumed::Processed(processed),
+        processed => processed?,
+    };
+    Ok(match processed.pop() {
+        Some(processed) if processed.outcome != EventOutcome::Received => Resumed::Processed(processed),
+        _ => {
+            let reason = "its missing fields have to be looked up".into();
+            Resumed::Postponed { reason, after: None, is_of_source: true }
+        }
     })
+}
+
+async fn postpone(db: &Db, kept: &Kept, postponed: Postponed, now: DateTime<Utc>) -> Result<Resumed, DbError> {
+    let Postponed { reason, after, is_of_source } = postponed;
+    db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
+    Ok(Resumed::Postponed { reason, after, is_of_source })
 }
 
 struct Postponed {
     reason: String,
     after: Option<TimeDelta>,
+    is_of_source: bool,
 }
 
 impl Postponed {
     fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), after: None }
+        Self { reason: reason.into(), after: None, is_of_source: true }
     }
 }
 
@@ -154,7 +185,10 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
         Ok(fetched) => fetched,
         // Nothing more can be found. The deal is kept without a person, and the operator can assign it to a lead.
         Err(LookupError::Gone { .. }) => json!({"emails": [], "phones": []}),
-        Err(LookupError::Later { reason, after }) => return Err(Postponed { reason, after }),
+        Err(LookupError::Later { reason, after }) => return Err(Postponed { after, ..Postponed::because(reason) }),
+        Err(LookupError::Unreadable { reason }) => {
+            return Err(Postponed { is_of_source: false, ..Postponed::because(reason) });
+        }
         Err(LookupError::Refused { reason }) => return Err(Postponed::because(reason)),
     };
     if let Value::Object(fields) = &mut item {
@@ -165,12 +199,13 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
 
 /// Matches every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
 /// this is the guarantee. Returns how many were matched.
-pub async fn rematch(db: &Db, clock: &Clock, plans: &Plans, end: DateTime<Utc>) -> Result<u64, DbError> {
+pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let (mut matched, mut after) = (0, None);
     while clock.now() < end {
         let page = db.tx(async |tx| -> Result<_, DbError> {
             let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
-            Ok(Some((until, record_matches(tx, plans, Waiting::Page(after, until), clock.now()).await?.len())))
+            let page = Waiting::Page(after, until);
+            Ok(Some((until, record_matches(tx, &config.plans, config.match_by, page, clock.now()).await?.len())))
         });
         let Some((until, found)) = page.await? else { break };
         matched += found as u64;

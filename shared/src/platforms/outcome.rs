@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::texts::{CODE, SENTENCE, fit};
+
 /// A reason: the platform's code, and a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -14,10 +16,10 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// From a code and a sentence.
+    /// From a code and a sentence. Both are made safe to store, because they quote the platform.
     #[must_use]
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+    pub fn new(code: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        Self { code: fit(code.as_ref(), CODE), message: fit(message.as_ref(), SENTENCE) }
     }
 }
 

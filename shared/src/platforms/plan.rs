@@ -90,4 +90,10 @@ impl Plans {
         let lanes = self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
         lanes.map(|(of, Correction { lane, window, .. })| CorrectionLane { of, lane, window }).collect()
     }
+
+    /// What `conversion_queue.platform` says of these corrections.
+    #[must_use]
+    pub fn correction_lanes(&self, operation: Operation) -> Vec<&'static str> {
+        self.corrections(operation).iter().map(|it| it.lane).collect()
+    }
 }

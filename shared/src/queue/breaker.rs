@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
-use crate::platforms::Reason;
+use crate::platforms::{Operation, Plans, Reason};
 
 /// Whether a lane sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +136,8 @@ pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -
     Ok(())
 }
 
-/// Ends the pauses of platforms without open rows: without a probe they would never end.
-pub(super) async fn resume_idle(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+/// Ends the pauses of platforms without open rows that could be the probe: without one they would never end.
+pub(super) async fn resume_idle(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::resume_idle
         update public.platform_state s
@@ -146,13 +146,16 @@ pub(super) async fn resume_idle(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), D
             and not exists (
                 select
                 from public.conversion_queue q
+                join public.conversions c on c.id = q.conversion_id
                 where q.platform = s.platform
                     and (
-                        q.status in ('pending', 'failed')
+                        -- Those whose consent is denied are not sent; retractions are.
+                        (q.status in ('pending', 'failed') and (c.ad_user_data <> 'denied' or q.platform = any($2)))
                         or (q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is not null)
                     )
             )",
         now,
+        &plans.correction_lanes(Operation::Retraction) as &[&str],
     )
     .execute(tx)
     .await?;

@@ -57,7 +57,8 @@ pub async fn unconfirmed(
         )
         select
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
-            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at, c.retracted_at, q.send_alone,
+            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at,
+            coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at, q.send_alone,
             coalesce(c.gclid, c.gbraid, c.wbraid) is not null
                 and coalesce(c.email_hash_google, c.phone_hash) is not null
                 and not q.omit_click_id as "can_omit_click_id!",
@@ -184,7 +185,10 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
         set status = s.status,
             retry_count = s.retry_count,
             transport_failures = s.transport_failures,
-            next_retry_at = s.next_retry_at,
+            next_retry_at = case
+                when s.next_retry_at > q.expires_at and q.expires_at > $13 then q.expires_at
+                else s.next_retry_at
+            end,
             confirmed_at = case when s.outcome = 'confirmed' then $13::timestamptz end,
             status_checks = q.status_checks + 1,
             next_status_check_at = s.next_status_check_at,

@@ -17,8 +17,6 @@ const RETRY_DELAYS: [TimeDelta; 4] =
 const TRANSPORT_DELAYS: [TimeDelta; 3] = [TimeDelta::minutes(15), TimeDelta::minutes(30), TimeDelta::hours(1)];
 /// How long a row is held until a setting is changed, before it is retried.
 const HELD: TimeDelta = TimeDelta::hours(1);
-/// The longest delay that a platform may ask for: until its daily quota is reset.
-pub const LONGEST_ASKED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// The history of a row.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +82,7 @@ impl<'a> Settlement<'a> {
                 let delay = jittered(TRANSPORT_DELAYS[nth.min(TRANSPORT_DELAYS.len() - 1)], id);
                 Self {
                     transport_failures: before.transport_failures + 1,
-                    next_retry_at: Some(now + wait.map_or(delay, |asked_for| asked_for.min(LONGEST_ASKED_FOR))),
+                    next_retry_at: Some(now + wait.unwrap_or(delay)),
                     ..this
                 }
             }
@@ -162,7 +160,11 @@ pub(super) async fn write(
         set status = s.status,
             retry_count = s.retry_count,
             transport_failures = s.transport_failures,
-            next_retry_at = coalesce(s.next_retry_at, q.next_retry_at),
+            -- At the latest when it expires, so that it doesn't wait beyond that unnoticed.
+            next_retry_at = case
+                when s.next_retry_at > q.expires_at and q.expires_at > $13 then q.expires_at
+                else coalesce(s.next_retry_at, q.next_retry_at)
+            end,
             request_id = coalesce(s.request_id, q.request_id),
             uploaded_at = case when s.status = 'uploaded' then $13::timestamptz else q.uploaded_at end,
             -- What the platform has had before was processed before.

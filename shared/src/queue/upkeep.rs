@@ -6,6 +6,7 @@ use super::Policy;
 use super::breaker::State;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
+use crate::platforms::{Operation, Route};
 
 /// Due rows are counted up to this.
 const MANY: i64 = 10_000;
@@ -23,7 +24,9 @@ pub struct Work {
 }
 
 /// The work of each of these lanes.
-pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
+pub async fn work(tx: &mut Tx, policy: &Policy, routes: &[Route], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
+    let platforms: Vec<_> = routes.iter().map(|route| route.platform).collect();
+    let retracts: Vec<_> = routes.iter().map(|route| route.operation == Operation::Retraction).collect();
     let rows = sqlx::query!(
         r#"-- queue::work
         select
@@ -41,7 +44,7 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
                         and q.status in ('pending', 'failed')
                         and (q.next_retry_at is null or q.next_retry_at <= $2)
                         and (q.locked_until is null or q.locked_until <= now())
-                        and c.ad_user_data = any($3::text[])
+                        and (p.retracts or c.ad_user_data = any($3::text[]))
                         and (q.adjusts is not null or c.retracted_at is null)
                         and (
                             q.adjusts is null
@@ -60,12 +63,13 @@ pub async fn work(tx: &mut Tx, policy: &Policy, platforms: &[&str], now: DateTim
                 where q.platform = p.platform and q.status = 'uploaded' and q.confirmed_at is null
                     and q.next_status_check_at <= $2
             ) as "has_receipts!"
-        from unnest($1::text[]) as p (platform)
+        from unnest($1::text[], $5::boolean[]) as p (platform, retracts)
         left join public.platform_state s on s.platform = p.platform"#,
-        platforms as &[&str],
+        &platforms as &[&str],
         now,
         &policy.unknown_consent.sendable() as &[ConsentStatus],
         MANY,
+        &retracts,
     )
     .fetch_all(tx)
     .await?;
@@ -84,8 +88,13 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
         "-- queue::wake
         update public.conversion_queue
         set next_retry_at = $2
-        where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
-            and lock_token is null",
+        where id in (
+            select id from public.conversion_queue
+            where platform = $1 and status in ('pending', 'failed') and transport_failures > 0 and next_retry_at > $2
+                and lock_token is null
+            order by id
+            for no key update
+        )",
         platform,
         now,
     )

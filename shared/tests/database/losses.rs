@@ -8,6 +8,7 @@ use shared::inbox::matching::Waiting;
 use shared::inbox::{self, losses};
 use shared::leads;
 use shared::locks::{self, Locks};
+use shared::rate_limits::Callers;
 use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{app, lead, match_waiting, row, rows, start, waiting_deal};
@@ -24,10 +25,11 @@ async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
     app.db
         .tx(async |tx| {
             locks::take(tx, &Locks::of_deal(id)).await?;
-            losses::keep(tx, &loss(id, start()), false, start()).await?;
-            let retracted = conversions::retract(tx, &app.config.plans, id, start()).await?;
-            leads::renew_status(tx, &[id]).await?;
-            Ok(retracted.is_some())
+            losses::hold_back_matches(tx, &[id]).await?;
+            losses::keep(tx, &[&loss(id, start())], &[], start()).await?;
+            let retracted = conversions::retract(tx, &app.config.plans, &[id], start()).await?;
+            leads::renew_status(tx, &[id], &[]).await?;
+            Ok(!retracted.is_empty())
         })
         .await
 }
@@ -107,10 +109,11 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         let id = format!("D-{nth}");
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
-            leads::create(tx, &lead).await?;
+            leads::create(tx, &lead, &Callers::default()).await?;
             record_matches(
                 tx,
                 &app.config.plans,
+                app.config.match_by,
                 Waiting::OfPerson { email: &lead.email, phone: None },
                 app.clock.now(),
             )
@@ -118,8 +121,15 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
-            let received = inbox::receive(tx, &deal, start(), start()).await?;
-            record_matches(tx, &app.config.plans, Waiting::Deal(received.inbox_id), app.clock.now()).await
+            let received = inbox::receive(tx, &[&deal], start(), start()).await?;
+            record_matches(
+                tx,
+                &app.config.plans,
+                app.config.match_by,
+                Waiting::Deals(&[received[0].inbox_id]),
+                app.clock.now(),
+            )
+            .await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();
@@ -156,7 +166,7 @@ async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
     let app = app::<intake::Config>(&pool);
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
-        app.db.tx(async |tx| losses::keep(tx, &loss("D-1", lost_at), false, start()).await).await.unwrap();
+        app.db.tx(async |tx| losses::keep(tx, &[&loss("D-1", lost_at)], &[], start()).await).await.unwrap();
         let stored: DateTime<Utc> =
             sqlx::query_scalar("select lost_at from public.lost_deals").fetch_one(&pool).await.unwrap();
         assert_eq!(stored, kept);

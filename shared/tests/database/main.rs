@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod breaker;
+mod candidates;
 mod closing;
+mod consent;
 mod db;
 mod entry;
 mod inbox;

@@ -1,5 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use shared::consent::Consent;
 use shared::conversions::record_matches;
 use shared::db::DbError;
 use shared::deals::{ConversionType, Deal};
@@ -25,6 +26,7 @@ fn report(crm_deal_id: &str) -> Deal {
         email: None,
         other_emails: Vec::new(),
         phone: None,
+        consent: Consent::default(),
         updated_at: None,
         payload_hash: Hash::of(crm_deal_id),
     }
@@ -39,16 +41,23 @@ async fn receive(app: &App<intake::Config>, deal: &Deal) -> Uuid {
     let received: Result<_, DbError> = app
         .db
         .tx(async |tx| {
-            let received = inbox::receive(tx, deal, app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, &app.config.plans, Waiting::Deal(received.inbox_id), app.clock.now()).await?;
-            Ok(received.inbox_id)
+            let received = inbox::receive(tx, &[deal], app.clock.now(), app.clock.now()).await?;
+            record_matches(
+                tx,
+                &app.config.plans,
+                app.config.match_by,
+                Waiting::Deals(&[received[0].inbox_id]),
+                app.clock.now(),
+            )
+            .await?;
+            Ok(received[0].inbox_id)
         })
         .await;
     received.unwrap()
 }
 
 async fn rematch(app: &App<intake::Config>) -> u64 {
-    intake::rematch(&app.db, &app.clock, &app.config.plans, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
+    intake::rematch(&app.db, &app.clock, &app.config, app.clock.now() + TimeDelta::minutes(1)).await.unwrap()
 }
 
 async fn lead(pool: &PgPool, address: &str) -> Uuid {
@@ -103,8 +112,14 @@ async fn any_of_a_persons_addresses_finds_the_lead(pool: PgPool) {
     let matched = app
         .db
         .tx(async |tx| {
-            record_matches(tx, &app.config.plans, Waiting::OfPerson { email: &mail, phone: None }, app.clock.now())
-                .await
+            record_matches(
+                tx,
+                &app.config.plans,
+                app.config.match_by,
+                Waiting::OfPerson { email: &mail, phone: None },
+                app.clock.now(),
+            )
+            .await
         })
         .await
         .unwrap();

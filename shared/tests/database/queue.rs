@@ -18,14 +18,14 @@ const ROUTE: Route = Route { platform: PLATFORM, operation: Operation::Upload, t
 async fn claim(app: &App<Policy>, limit: usize) -> Claim {
     let now = app.clock.now();
     let claimed: Result<_, DbError> =
-        app.db.tx(async |tx| queue::claim(tx, &app.config, PLATFORM, limit, now).await).await;
+        app.db.tx(async |tx| queue::claim(tx, &app.config, ROUTE, limit, now).await).await;
     claimed.unwrap()
 }
 
 /// How many rows are due for the uploader.
 async fn count_due(app: &App<Policy>) -> usize {
     let now = app.clock.now();
-    let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[PLATFORM], now).await).await;
+    let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[ROUTE], now).await).await;
     work.unwrap()[0].due
 }
 
@@ -275,7 +275,7 @@ async fn no_row_is_claimed_twice(pool: PgPool) {
     let (first, second) = app
         .db
         .tx(async |tx| {
-            let first = queue::claim(tx, &app.config, PLATFORM, 8, start()).await?;
+            let first = queue::claim(tx, &app.config, ROUTE, 8, start()).await?;
             Ok::<_, DbError>((first, claim(&app, 8).await))
         })
         .await

@@ -68,9 +68,7 @@ impl Site {
         let batch = usize::try_from(BATCH)?;
         let started = Instant::now();
         let claim = db
-            .tx(async |tx| -> Result<_, DbError> {
-                queue::claim(tx, &config.policy, ROUTE.platform, batch, clock.now()).await
-            })
+            .tx(async |tx| -> Result<_, DbError> { queue::claim(tx, &config.policy, ROUTE, batch, clock.now()).await })
             .await?;
         let claimed = started.elapsed();
         ensure!(claim.conversions.len() == batch, "{} rows were claimed instead of {batch}", claim.conversions.len());

@@ -5,16 +5,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::{Crm, LookupError};
+use crate::http::body::json;
+use crate::outgoing::{self, Limit};
+use crate::texts::{CODE, fit};
 
 /// The timeout of a request: the uploader's run waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest response in bytes. Expected ones have a few thousand.
-const LARGEST_ANSWER: usize = 1024 * 1024;
 /// The longest `Retry-After` that is respected, so that one header can't delay a deal for days.
 const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
 
@@ -77,18 +78,18 @@ impl CrmApi {
         request.header(name, value).timeout(self.patience).send().await.map_err(|error| self.unreachable(error))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Value, LookupError> {
+    async fn read(&self, response: Response) -> Result<Value, LookupError> {
         if !response.status().is_success() {
-            return Err(self.refusal(response.status(), retry_after(response.headers())));
+            let wait = outgoing::retry_after(response.headers()).map(|wait| wait.min(LONGEST_WAIT));
+            return Err(self.refusal(response.status(), wait));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(error))? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(self.unreadable());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        serde_json::from_slice(&body).map_err(|_| self.unreadable())
+        let body = outgoing::body(response, Limit::ONE).await.map_err(|error| self.unreachable(error))?;
+        // Checked like webhooks, because parts of it are stored like theirs.
+        json(&body).map_err(|problem| {
+            let (name, problem) = (self.crm.name(), fit(problem.to_string().trim_end_matches('.'), CODE));
+            let reason = format!("{name} sent an unreadable answer: {problem}. Adtrail retries by itself.");
+            LookupError::Unreadable { reason }
+        })
     }
 
     fn refusal(&self, status: StatusCode, after: Option<TimeDelta>) -> LookupError {
@@ -127,7 +128,7 @@ impl CrmApi {
     /// An answer that doesn't have the documented shape.
     pub(super) fn unreadable(&self) -> LookupError {
         let reason = format!("{} sent an unreadable answer. Adtrail retries by itself.", self.crm.name());
-        LookupError::Later { reason, after: None }
+        LookupError::Unreadable { reason }
     }
 
     /// The item has no valid id at `pointer`.
@@ -137,33 +138,11 @@ impl CrmApi {
     }
 }
 
-/// In seconds. A date is not read.
-fn retry_after(headers: &HeaderMap) -> Option<TimeDelta> {
-    let seconds: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    let wait = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds).unwrap_or(LONGEST_WAIT);
-    Some(wait.min(LONGEST_WAIT))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
     use super::*;
-
-    #[test]
-    fn a_wait_is_in_seconds_and_has_an_end() {
-        let wait = |text: &'static str| {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]))
-                .map(|wait| wait.num_seconds())
-        };
-        assert_eq!(wait("30"), Some(30));
-        assert_eq!(wait("86400"), Some(6 * 60 * 60));
-        assert_eq!(wait("18446744073709551615"), Some(6 * 60 * 60));
-        for other in ["", "-1", "soon", "Sun, 22 Nov 2026 12:00:00 GMT"] {
-            assert_eq!(wait(other), None, "{other}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
 
     #[tokio::test]
     async fn a_request_times_out() {

@@ -241,6 +241,31 @@ fn a_time_is_limited_to_now_unless_it_orders_reports() {
 }
 
 #[test]
+fn consent_is_read_from_words_and_check_boxes() {
+    use crate::consent::ConsentStatus::{Denied, Granted, Unknown};
+    let declared = source("", "email = \"/email\"\nad_user_data = \"/ads\"", ALWAYS);
+    for (sent, expected) in [
+        (json!("granted"), Granted),
+        (json!(" Yes "), Granted),
+        (json!(true), Granted),
+        (json!("denied"), Denied),
+        (json!("no"), Denied),
+        (json!(false), Denied),
+        (json!("unknown"), Unknown),
+        (json!(""), Unknown),
+        (json!(null), Unknown),
+    ] {
+        let item = json!({"id": 7, "email": "jane@example.com", "ads": sent});
+        assert!(read(&declared, &item).warnings.is_empty(), "{sent}");
+        let consent = deal(&declared, &item).consent;
+        assert_eq!((consent.ad_user_data, consent.ad_personalization), (expected, Unknown), "{sent}");
+    }
+    let odd = json!({"id": 7, "email": "jane@example.com", "ads": "maybe"});
+    assert_eq!(read(&declared, &odd).warnings.iter().map(|it| it.field).collect::<Vec<_>>(), ["ad_user_data"]);
+    assert_eq!(deal(&declared, &odd).consent.ad_user_data, Unknown, "what isn't understood is no answer");
+}
+
+#[test]
 fn a_person_is_read_from_emails_phones_and_the_lead_id() {
     let fields = "email = [\"/email\", \"/emails\"]\nphone = \"/phone\"\nlead_id = \"/lead\"";
     let lenient = source("", fields, ALWAYS);

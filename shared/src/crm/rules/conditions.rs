@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::crm::fields::{DeclaredFields, Pointer, Text, is_fetched, scalar};
+use crate::texts::fit;
 
 /// What a condition is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -87,7 +88,7 @@ impl Subject {
     pub fn said(&self, fields: &DeclaredFields, item: &Value) -> String {
         let value = self.find(fields, item).map(|value| texts(&value).join(", "));
         match value {
-            Some(text) => format!("{self} = {}", text.chars().take(60).collect::<String>()),
+            Some(text) => format!("{self} = {}", fit(&text, 60)),
             None => format!("{self} is absent"),
         }
     }

@@ -8,13 +8,14 @@ use serde_json::{Map, Number, Value};
 use crate::http::problem::FieldError;
 
 const MAX_DEPTH: usize = 16;
+const KEY_LIMIT: usize = 64;
 const NUL: &str = "must not contain U+0000";
 
 /// Reads a text as JSON.
 ///
 /// # Errors
 /// When it is no JSON, nests deeper than 16 levels, names a key of an object twice, of which parsers take different
-/// ones, or holds U+0000, which Postgres can't store. The text itself is never repeated, keys are.
+/// ones, or holds U+0000, which Postgres can't store. The text itself is never repeated, keys are ([`escaped`]).
 pub fn json(bytes: &[u8]) -> Result<Value, FieldError> {
     let mut place = Place { pointer: String::new(), depth: 0, fault: None };
     let mut text = serde_json::Deserializer::from_slice(bytes);
@@ -29,10 +30,13 @@ pub fn json(bytes: &[u8]) -> Result<Value, FieldError> {
     })
 }
 
-/// A name as it is written in a JSON Pointer.
+/// A name as it is written in the JSON Pointer of an error, cut after so many characters: it is repeated to whoever
+/// sent it, and may be anything.
 #[must_use]
 pub fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    let (shown, rest) = name.split_at(name.char_indices().nth(KEY_LIMIT).map_or(name.len(), |(at, _)| at));
+    let cut = if rest.is_empty() { "" } else { "…" };
+    shown.replace('~', "~0").replace('/', "~1") + cut
 }
 
 /// Where in the text the reader is.

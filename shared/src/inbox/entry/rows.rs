@@ -37,6 +37,7 @@ pub struct StoredDeal {
     pub attached_at: Option<DateTime<Utc>>,
     pub matched_at: Option<DateTime<Utc>>,
     pub matched_by: Option<MatchedBy>,
+    pub several_candidates: bool,
 }
 
 /// A row of `inbox_events` joined with its row of `inbox_receipts`.
@@ -97,6 +98,7 @@ pub struct StoredConversion {
     pub created_at: DateTime<Utc>,
     pub restated_at: Option<DateTime<Utc>>,
     pub retracted_at: Option<DateTime<Utc>>,
+    pub consent_withdrawn_at: Option<DateTime<Utc>>,
 }
 
 /// A row of `conversion_queue`.
@@ -159,6 +161,7 @@ impl QueueStatus {
 pub struct StoredLead {
     pub id: Uuid,
     pub created_at: Option<DateTime<Utc>>,
+    pub visitor_id: Option<String>,
     pub gclid: Option<String>,
     pub gbraid: Option<String>,
     pub wbraid: Option<String>,

@@ -16,6 +16,7 @@ use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, RETRACTIONS, UPLOADS};
 use crate::clock::Clock;
+use crate::outgoing::Limit;
 use crate::platforms::{
     Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
 };
@@ -49,7 +50,7 @@ impl AdsApi {
                 None => request,
             }
         };
-        let (answer, mut exchange) = self.api.call(allowance, request).await?;
+        let (answer, mut exchange) = self.api.call(allowance, Limit::of(rows.len()), request).await?;
         let answered = match answer {
             Ok(answer) => {
                 let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();

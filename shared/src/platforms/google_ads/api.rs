@@ -7,15 +7,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::{Scope, TokenSource};
+use crate::outgoing::{self, Limit, retry_after};
 use crate::platforms::{Allowance, Exchange, Outcome, Reason};
+use crate::texts;
 
 /// An HTTP answer of Google's.
 pub(super) struct Answer {
     pub status: u16,
     /// How long the platform asks us to wait.
     pub retry_after: Option<TimeDelta>,
-    /// What time it is at Google.
+    /// What time it is at Google, as the answer says.
     pub date: Option<DateTime<Utc>>,
+    /// Empty if it exceeded the limit or wasn't UTF-8.
     pub body: Vec<u8>,
 }
 
@@ -37,6 +40,7 @@ impl Api {
     pub(super) async fn call(
         &self,
         allowance: &Allowance,
+        limit: Limit,
         request: impl Fn() -> reqwest::RequestBuilder + Send,
     ) -> Option<(Result<Answer, Outcome>, Exchange)> {
         if !allowance.take().await {
@@ -46,11 +50,11 @@ impl Api {
         let mut exchange = Exchange::default();
         let result = async {
             let mut token = self.tokens.token_for(self.scope).await?;
-            let mut answer = send(request(), &token, &mut exchange).await?;
+            let mut answer = send(request(), &token, limit, &mut exchange).await?;
             if answer.status == 401 && allowance.take().await {
                 self.tokens.forget(&token).await;
                 token = self.tokens.token_for(self.scope).await?;
-                answer = send(request(), &token, &mut exchange).await?;
+                answer = send(request(), &token, limit, &mut exchange).await?;
             }
             Ok(answer)
         }
@@ -63,6 +67,7 @@ impl Api {
 async fn send(
     request: reqwest::RequestBuilder,
     token: &SecretString,
+    limit: Limit,
     exchange: &mut Exchange,
 ) -> Result<Answer, Outcome> {
     let failed = |error: reqwest::Error| {
@@ -75,15 +80,10 @@ async fn send(
     let response = request.bearer_auth(token.expose_secret()).send().await.map_err(failed)?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     exchange.http_status = Some(response.status().as_u16());
-    exchange.request_id = header("request-id");
-    let retry_after = header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    exchange.request_id = header("request-id").and_then(texts::id);
+    let retry_after = retry_after(response.headers());
     let date = header("date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok()).map(|date| date.to_utc());
     let status = response.status().as_u16();
-    let body = response.bytes().await.map_err(failed)?;
-    Ok(Answer {
-        status,
-        retry_after: retry_after.map(|seconds| TimeDelta::seconds(seconds.into())),
-        date,
-        body: body.into(),
-    })
+    let body = outgoing::body(response, limit).await.map_err(failed)?;
+    Ok(Answer { status, retry_after, date, body })
 }

@@ -14,6 +14,7 @@ use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
 use super::{GoogleAds, RESTATEMENTS, UPLOADS, batch};
 use crate::clock::Clock;
+use crate::outgoing::Limit;
 use crate::platforms::{
     Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
 };
@@ -39,7 +40,8 @@ impl DataManager {
     async fn send(&self, rows: Vec<(&Conversion, &Value)>, allowance: &Allowance) -> Option<(Answered, Exchange)> {
         let url = format!("{}/v1/events:ingest", self.google.data_manager_url);
         let body = event::request(&self.google, &rows);
-        let (answer, mut exchange) = self.api.call(allowance, || self.api.http.post(&url).json(&body)).await?;
+        let (answer, mut exchange) =
+            self.api.call(allowance, Limit::of(rows.len()), || self.api.http.post(&url).json(&body)).await?;
         let answered = match answer {
             Ok(answer) => {
                 let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
@@ -95,7 +97,7 @@ impl Lane for DataManager {
         Box::pin(async move {
             let url = format!("{}/v1/requestStatus:retrieve", self.google.data_manager_url);
             let request = || self.api.http.get(&url).query(&[("requestId", request_id)]);
-            let (answer, exchange) = self.api.call(allowance, request).await?;
+            let (answer, exchange) = self.api.call(allowance, Limit::ONE, request).await?;
             let verdicts = match answer {
                 Ok(answer) => answers::of_status(&answer, conversions, self.clock.now()),
                 Err(failed) => {

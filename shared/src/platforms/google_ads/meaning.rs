@@ -5,6 +5,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::windows::YOUNGEST_CLICK;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
+/// Google's time is ignored if it differs from ours by more. A clock that is further off gets no token anyway.
+const MOST_APART: TimeDelta = TimeDelta::days(7);
 /// What Google can't find yet is retried until then.
 const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
 
@@ -101,15 +103,16 @@ pub(super) fn outcome(
 }
 
 /// Turns a rejection into a wait if our clock is ahead of Google's: a conversion in Google's future is refused as an
-/// invalid argument.
+/// invalid argument. An absurd date, such as one of 1970, is ignored.
 pub(super) fn wait_if_clock_ahead(
     outcome: Outcome,
     conversion: &Conversion,
     google_date: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Outcome {
+    let credible = google_date.filter(|date| (now - *date).abs() <= MOST_APART);
     // The header has whole seconds.
-    match (outcome, google_date.map(|date| date + TimeDelta::seconds(1))) {
+    match (outcome, credible.map(|date| date + TimeDelta::seconds(1))) {
         (Outcome::Rejected(refused), Some(date)) if conversion.occurred_at > date => {
             let advice = "This machine's clock is ahead of Google's, so the conversion is in the future for Google. \
                  Adtrail retries when that time is reached. Correct the clock";

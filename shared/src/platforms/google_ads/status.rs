@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::api::Answer;
 use super::meaning::{ReasonMeaning, outcome, reason};
 use crate::platforms::{Exchange, Outcome};
+use crate::texts;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -21,7 +22,7 @@ pub(super) struct RpcStatus {
     #[serde(rename = "status")]
     pub canonical_code: String,
     pub message: String,
-    details: Vec<Value>,
+    details: Vec<Box<RawValue>>,
 }
 
 /// Of `google.rpc.BadRequest`.
@@ -42,10 +43,14 @@ impl RpcStatus {
 
     /// The details of this type, such as `google.rpc.BadRequest`, that can be read.
     pub(super) fn details<T: for<'de> Deserialize<'de>>(&self, message: &str) -> impl Iterator<Item = T> {
-        self.details
-            .iter()
-            .filter(move |it| it["@type"].as_str().is_some_and(|name| name.ends_with(message)))
-            .filter_map(|it| T::deserialize(it).ok())
+        #[derive(Deserialize)]
+        struct Detail {
+            #[serde(rename = "@type")]
+            name: String,
+        }
+        let is_one = move |text: &str| serde_json::from_str(text).is_ok_and(|it: Detail| it.name.ends_with(message));
+        let details = self.details.iter().map(|it| it.get()).filter(move |text| is_one(text));
+        details.filter_map(|text| serde_json::from_str(text).ok())
     }
 
     pub(super) fn field_violations(&self) -> Vec<FieldViolation> {
@@ -74,7 +79,7 @@ impl RpcStatus {
             request_id: String,
         }
         if let Some(RequestInfo { request_id }) = self.details("google.rpc.RequestInfo").next() {
-            exchange.request_id = Some(request_id);
+            exchange.request_id = texts::id(request_id).or(exchange.request_id.take());
         }
     }
 }

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::reasons;
+use crate::outgoing::LONGEST_WAIT;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
 use crate::platforms::google_ads::meaning::{ReasonMeaning, outcome, reason, wait_if_clock_ahead};
 use crate::platforms::google_ads::status::{RpcStatus, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
+use crate::texts;
 
 /// `GoogleAdsFailure`, as far as it is needed. Whatever it holds, it can be read.
 #[derive(Deserialize, Default)]
@@ -25,7 +29,7 @@ struct GoogleAdsFailure {
 #[serde(default, rename_all = "camelCase")]
 struct GoogleAdsError {
     /// One key, the enum, with its value.
-    error_code: BTreeMap<String, String>,
+    error_code: Option<Box<RawValue>>,
     message: String,
     location: Location,
     details: Details,
@@ -60,12 +64,14 @@ struct QuotaErrorDetails {
 
 impl GoogleAdsError {
     fn meaning(&self) -> (ReasonMeaning, Reason) {
-        let (error, value) = self.error_code.iter().next().map_or(("", ""), |(error, value)| (error, value));
+        let code = self.error_code.as_ref().and_then(|code| serde_json::from_str(code.get()).ok());
+        let code = code.and_then(|code: BTreeMap<String, String>| code.into_iter().next());
+        let (error, value) = code.unwrap_or_default();
         let unknown = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
-        let (meaning, advice) = reasons::of(error, value).unwrap_or(unknown);
+        let (meaning, advice) = reasons::of(&error, &value).unwrap_or(unknown);
         let code = match &self.details.unpublished_error_code {
-            Some(unpublished) if matches!(value, "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
-            _ => value,
+            Some(unpublished) if matches!(value.as_str(), "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
+            _ => &value,
         };
         let code = if code.is_empty() { "unknown_error" } else { code };
         (meaning, reason(code, advice, &self.message))
@@ -86,10 +92,11 @@ impl GoogleAdsError {
 
     fn retry_delay(&self) -> Option<TimeDelta> {
         let seconds = self.details.quota_error_details.retry_delay.as_ref()?.strip_suffix('s')?;
-        seconds.parse::<f64>().ok().filter(|it| (0.0..=1e6).contains(it)).map(|it| {
+        let wait = seconds.parse::<f64>().ok().filter(|it| (0.0..=1e6).contains(it)).map(|it| {
             #[expect(clippy::cast_possible_truncation, reason = "it is small")]
             TimeDelta::milliseconds((it * 1000.0) as i64)
-        })
+        });
+        wait.filter(|wait| *wait <= LONGEST_WAIT)
     }
 }
 
@@ -108,7 +115,7 @@ pub(super) fn read(
     #[serde(default, rename_all = "camelCase")]
     struct Response {
         partial_failure_error: Option<RpcStatus>,
-        results: Option<Vec<serde_json::Value>>,
+        results: Option<Vec<IgnoredAny>>,
     }
     if answer.status != 200 {
         return refused(answer, conversions, exchange, now);
@@ -126,7 +133,7 @@ pub(super) fn read(
     let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
         return Answered::Failed(unreadable(answer));
     };
-    exchange.request_id = request_id.or(exchange.request_id.take());
+    exchange.request_id = request_id.and_then(texts::id).or(exchange.request_id.take());
     let mut rows: Vec<Option<(ReasonMeaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
     for error in &errors {
         let (meaning, reason) = error.meaning();
@@ -155,7 +162,7 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
         let reason = reason(&status.canonical_code, reasons::DEFECT, &status.message);
         return Answered::Unnamed(outcome(ReasonMeaning::Defect, reason, None, None, now));
     };
-    exchange.request_id = request_id.or(exchange.request_id.take());
+    exchange.request_id = request_id.and_then(texts::id).or(exchange.request_id.take());
     let Some(error) = errors.iter().max_by_key(|it| it.meaning().0.weight()) else {
         return Answered::Failed(unreadable(answer));
     };
@@ -278,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_of_an_answer_is_short_and_can_be_stored() {
+        let long = "x\0".repeat(100_000);
+        let mut errors = [error("inventedError", &long, Some(0))];
+        errors[0]["message"] = json!(long);
+        let mut answer = partial(1, &errors);
+        answer["partialFailureError"]["details"][0]["requestId"] = json!(long);
+        let answer = Answer { status: 200, retry_after: None, date: None, body: answer.to_string().into() };
+        let (conversion, mut exchange) = (conversion(), Exchange::default());
+        let Answered::Each(outcomes) = read(&answer, &[&conversion], &mut exchange, now()) else { panic!() };
+        let Reason { code, message } = outcomes[0].reason().unwrap();
+        assert_eq!((code.chars().count(), message.chars().count()), (100, 1_000));
+        assert!(!code.contains('\0') && !message.contains('\0'));
+        assert_eq!(exchange.request_id, None);
+    }
+
+    #[test]
     fn an_unknown_reason_is_kept_and_retried() {
         let errors =
             [error("conversionUploadError", "INVENTED_LATER", Some(0)), error("inventedError", "NEW", Some(1))];
@@ -295,10 +318,15 @@ mod tests {
 
         let mut quota = error("quotaError", "RESOURCE_TEMPORARILY_EXHAUSTED", None);
         quota["details"] = json!({"quotaErrorDetails": {"retryDelay": "42.5s"}});
-        let answered = read_as(429, &body(&[quota]), 3);
+        let answered = read_as(429, &body(std::slice::from_ref(&quota)), 3);
         assert!(
             matches!(answered, Answered::Failed(Outcome::Unavailable(_, Some(wait))) if wait.num_milliseconds() == 42_500)
         );
+        for absurd in ["86401s", "-1s", "1e300s", "NaNs", "inf s"] {
+            quota["details"]["quotaErrorDetails"]["retryDelay"] = json!(absurd);
+            let answered = read_as(429, &body(std::slice::from_ref(&quota)), 3);
+            assert!(matches!(answered, Answered::Failed(Outcome::Unavailable(_, None))), "{absurd}");
+        }
 
         let of_row = error("conversionUploadError", "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY", Some(2));
         assert!(matches!(read_as(400, &body(&[of_row]), 3), Answered::Blamed(it) if it[0].0 == 2));

@@ -2,17 +2,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
-use reqwest::header::RETRY_AFTER;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Scope;
 use super::refusal::{Authority, TokenRefusal};
+use crate::outgoing::{self, Limit, retry_after};
 use crate::platforms::{Outcome, Reason};
 
 /// Google's own libraries fetch the next token so long before the end.
 const AHEAD: TimeDelta = TimeDelta::seconds(225);
+/// The limit of a token, in bytes. Google's access tokens have up to 2,048, those of its Security Token Service more.
+const LONGEST: usize = 16 * 1024;
 /// How long a token lives if nobody says.
 const USUAL_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
@@ -26,10 +28,10 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// An empty token, or one that fits no header, is none.
+    /// None if the token is empty, too long, or not valid in a header.
     pub(super) fn new(secret: SecretString, lifetime: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
         let text = secret.expose_secret();
-        let usable = !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+        let usable = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic());
         let ahead = AHEAD.min(lifetime / 2);
         usable.then(|| Self { secret, refresh_at: now + lifetime - ahead, scopes: None })
     }
@@ -76,9 +78,8 @@ pub(super) async fn read<T: DeserializeOwned>(request: RequestBuilder, authority
     };
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-    let retry_after = retry_after.map(|seconds| TimeDelta::seconds(seconds.into()));
-    let body = response.bytes().await.map_err(unreachable)?;
+    let retry_after = retry_after(response.headers());
+    let body = outgoing::body(response, Limit::ONE).await.map_err(unreachable)?;
     if !status.is_success() {
         return Err(TokenRefusal { authority, status, retry_after, body: &body }.outcome());
     }
@@ -122,6 +123,8 @@ mod tests {
         }
         assert!(token(r#"{"access_token": ""}"#).is_none());
         assert!(token(r#"{"access_token": "two\r\nlines"}"#).is_none());
+        let long = |length| token(&format!(r#"{{"access_token": "{}"}}"#, "a".repeat(length)));
+        assert!(long(LONGEST).is_some() && long(LONGEST + 1).is_none());
     }
 
     #[test]

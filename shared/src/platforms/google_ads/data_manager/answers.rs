@@ -13,6 +13,10 @@ use crate::platforms::google_ads::batch::Answered;
 use crate::platforms::google_ads::meaning::{ReasonMeaning, outcome, reason, wait_if_clock_ahead};
 use crate::platforms::google_ads::status::{RpcStatus, of_transport, unreadable};
 use crate::platforms::{Conversion, Exchange, Facts, Outcome, Reason, Verdict};
+use crate::texts::{self, CODE, fit};
+
+/// The maximum number of warnings of an answer that are logged.
+const MOST_WARNINGS: usize = 20;
 
 const UNKNOWN: (ReasonMeaning, &str) = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
 
@@ -37,17 +41,16 @@ pub(super) fn of_ingest(
         field: String,
     }
     if answer.status == 200 {
-        return match serde_json::from_slice(&answer.body) {
-            Ok(Receipt { request_id, field_warnings }) if !request_id.is_empty() => {
-                // It was accepted all the same, but for these fields.
-                for FieldWarning { reason, field } in &field_warnings {
-                    tracing::warn!(request_id, reason, field, "Google ignores a field");
-                }
-                exchange.request_id = Some(request_id.clone());
-                Answered::Each(vec![Outcome::Accepted { request_id }; conversions.len()])
-            }
-            _ => Answered::Failed(unreadable(answer)),
-        };
+        let receipt: Option<Receipt> = serde_json::from_slice(&answer.body).ok();
+        let receipt = receipt.and_then(|it| Some((texts::id(it.request_id)?, it.field_warnings)));
+        let Some((request_id, field_warnings)) = receipt else { return Answered::Failed(unreadable(answer)) };
+        // It was accepted all the same, but for these fields.
+        for FieldWarning { reason, field } in field_warnings.iter().take(MOST_WARNINGS) {
+            let (reason, field) = (fit(reason, CODE), fit(field, CODE));
+            tracing::warn!(request_id, reason, field, "Google ignores a field");
+        }
+        exchange.request_id = Some(request_id.clone());
+        return Answered::Each(vec![Outcome::Accepted { request_id }; conversions.len()]);
     }
     let status = RpcStatus::of(answer);
     status.note_request_id(exchange);
@@ -263,6 +266,10 @@ mod tests {
         for body in ["", "{}", "<html>", r#"{"requestId":"r"#, r#"{"requestId":""}"#, r#"{"requestId":7}"#, "[]"] {
             assert!(matches!(failed(200, body), Outcome::Unavailable(..)), "{body}");
         }
+        for id in ["r\\u0000", "r\\n", &"r".repeat(257)] {
+            let body = format!(r#"{{"requestId":"{id}"}}"#);
+            assert!(matches!(failed(200, &body), Outcome::Unavailable(..)), "{body}");
+        }
     }
 
     #[test]
@@ -292,6 +299,54 @@ mod tests {
         };
         assert!(matches!(outcome(-60), Outcome::Later(at, _) if at == now() + TimeDelta::seconds(60 * 60 - 1)));
         assert!(matches!(outcome(1), Outcome::Rejected(_)));
+    }
+
+    #[test]
+    fn an_absurd_date_is_ignored() {
+        let conversion = conversion();
+        let refusal = error(400, "INVALID_ARGUMENT", &[("events.events[0]", "INVALID_ARGUMENT")]);
+        let apart = |days| now() - TimeDelta::days(days);
+        for (date, waits) in [
+            (apart(2), true),
+            (apart(7), true),
+            (apart(8), false),
+            (DateTime::UNIX_EPOCH, false),
+            (apart(-36_500), false),
+            (DateTime::<Utc>::MIN_UTC, false),
+            (DateTime::<Utc>::MAX_UTC, false),
+        ] {
+            let dated = Answer { date: Some(date), ..answer(400, &refusal) };
+            let Answered::Blamed(blamed) = of_ingest(&dated, &[&conversion], &mut Exchange::default(), now()) else {
+                panic!("{date}")
+            };
+            assert_eq!(matches!(blamed[0].1, Outcome::Later(..)), waits, "{date}: {:?}", blamed[0].1);
+        }
+    }
+
+    #[test]
+    fn texts_of_an_answer_are_cut_and_have_no_control_characters() {
+        let long = "x\0\u{1b}".repeat(100_000);
+        let fits = |reason: &Reason| {
+            reason.code.chars().count() <= 100
+                && reason.message.chars().count() <= 1_000
+                && !reason.code.contains(char::is_control)
+                && !reason.message.contains(char::is_control)
+        };
+        let body =
+            error(400, &long, &[("events.events[0]", &long)]).replace("\"no\"", &format!("{:?}", "n".repeat(9_999)));
+        let mut exchange = Exchange::default();
+        let conversion = conversion();
+        let Answered::Blamed(blamed) = of_ingest(&answer(400, &body), &[&conversion], &mut exchange, now()) else {
+            panic!()
+        };
+        assert!(fits(blamed[0].1.reason().unwrap()), "{:?}", blamed[0].1);
+        assert_eq!(exchange.request_id.as_deref(), Some("t-1"));
+        of_ingest(&answer(400, &body.replace("t-1", &"t".repeat(300))), &[&conversion], &mut exchange, now());
+        assert_eq!(exchange.request_id.as_deref(), Some("t-1"), "an invalid id is not stored");
+        let Answered::Failed(unavailable) = ingest(503, &error(503, &long, &[]), 2) else { panic!() };
+        assert!(fits(unavailable.reason().unwrap()), "{unavailable:?}");
+        let Verdict::Refused(refused) = status(200, &said("FAILED", &[(&long, 1)]), 1).remove(0) else { panic!() };
+        assert!(fits(refused.reason().unwrap()), "{refused:?}");
     }
 
     #[test]

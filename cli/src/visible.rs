@@ -1,0 +1,37 @@
+//! What others sent, as it is safe on a terminal: nothing moves the cursor, turns the text around or hides in it.
+
+use std::fmt::Write;
+
+use shared::invisible::is_invisible;
+
+/// Must it be escaped? Line breaks stay.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c != '\n' && (c.is_control() || is_invisible(c))
+}
+
+/// A text, with what is hidden in it as `\u{202E}`.
+pub(crate) fn text(text: &str) -> String {
+    escaped(text, |c, escaped| {
+        let _ = write!(escaped, "\\u{{{:X}}}", u32::from(c));
+    })
+}
+
+/// JSON, with what is hidden in its strings as `\u202e`: still the same document.
+pub(crate) fn json(json: &str) -> String {
+    escaped(json, |c, escaped| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if is_hidden(c) {
+            escape(c, &mut escaped);
+        } else {
+            escaped.push(c);
+        }
+        escaped
+    })
+}

@@ -1,0 +1,88 @@
+//! `POST /api/consent`: a visitor answered the consent banner, or changed the answer. Keeps it as a statement.
+
+use lambda_http::http::{Method, StatusCode};
+use serde::Serialize;
+use shared::App;
+use shared::clock::Clock;
+use shared::consent::{Consent, ConsentSource, ConsentStatus};
+use shared::http::body::Body;
+use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
+use shared::rate_limits::{self, RateLimit};
+use shared::settings::{FromSettings, Settings};
+use shared::visitors;
+
+/// Where it answers.
+pub const ENDPOINT: Endpoint = Endpoint {
+    method: Method::POST,
+    path: "/api/consent",
+    caller: Caller::Browser,
+    body_limit: 16 * 1024,
+    requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
+};
+
+/// What it reads from the settings.
+pub struct Config {
+    /// How often one caller may call.
+    rate_limit: RateLimit,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self { rate_limit: RateLimit::visits(settings) }
+    }
+}
+
+/// What counts now: Global Privacy Control overrides the answer.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    consent: Consent,
+    source: ConsentSource,
+}
+
+/// Keeps the visitor's answer; the same answer again changes nothing.
+///
+/// # Errors
+/// 400 when the body is wrong, 409 when the browser has no visitor, 429 when the caller is above its limit, 503 when
+/// the database is unavailable.
+pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
+    let answer = parse(&request)?;
+    let visitor_id = cookies::visitor(&request).ok_or_else(no_visitor)?;
+    let now = app.clock.now();
+    let callers = app.config.rate_limit.callers(address(&request)).visitor(Some(visitor_id));
+    let answered = app
+        .db
+        .tx(async |tx| visitors::answer_consent(tx, visitor_id, answer.consent, answer.source, now, &callers).await);
+    match answered.await? {
+        Some(true) => Ok(json(StatusCode::OK, &answer)),
+        Some(false) => Err(no_visitor()),
+        None => Err(Problem::too_many_requests(rate_limits::resets_in(now))),
+    }
+}
+
+fn parse(request: &Request) -> Result<Answer, Problem> {
+    let body = Body::parse(request.body())?;
+    let fields = body.fields();
+    let ad_user_data = fields.optional_text("ad_user_data", ConsentStatus::parse);
+    let ad_personalization = fields.optional_text("ad_personalization", ConsentStatus::parse);
+    body.check()?;
+    let consent = Consent {
+        ad_user_data: ad_user_data?.unwrap_or_default(),
+        ad_personalization: ad_personalization?.unwrap_or_default(),
+    };
+    if !consent.is_known() {
+        return Err(Problem::unreadable_body("must answer ad_user_data or ad_personalization: granted or denied."));
+    }
+    Ok(if denies_by_gpc(request) {
+        Answer { consent: Consent::DENIED, source: ConsentSource::Gpc }
+    } else {
+        Answer { consent, source: ConsentSource::Banner }
+    })
+}
+
+fn no_visitor() -> Problem {
+    Problem::unknown_visitor("Report the page view first, with POST /api/track/visit; its consent may say the answer.")
+}
+
+#[cfg(test)]
+mod tests;

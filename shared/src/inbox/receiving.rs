@@ -1,0 +1,303 @@
+//! Stores reports on deals. The newest of each deal counts.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{matching, times};
+use crate::db::{DbError, Tx};
+use crate::deals::{ConversionType, Deal};
+use crate::identity::{Email, Hash};
+use crate::money::Money;
+
+/// The state of a deal after a report on it was stored.
+#[derive(Debug)]
+pub struct Received {
+    /// Its id in the inbox.
+    pub inbox_id: Uuid,
+    /// Its conversion, if it was received before and is matched.
+    pub conversion_id: Option<Uuid>,
+    /// False if this body was received before.
+    pub is_new: bool,
+    /// The source that reported the deal first.
+    pub source: String,
+}
+
+/// Stores deals in the inbox, once per deal and type, and returns their states in the same order. No deal may be there
+/// twice. `reported_at` is when the reports arrived, which may be long before `now`. The caller must hold the locks of
+/// [`super::locks_of`].
+///
+/// If a deal is reported again, the newest report counts: by the CRM's `updated_at`, else by arrival. A body that was
+/// received before changes nothing, and what a report leaves out (value, time, person) stays as it is. Once the deal
+/// is matched, its lead doesn't change.
+pub async fn receive(
+    tx: &mut Tx,
+    deals: &[&Deal],
+    reported_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Received>, DbError> {
+    if deals.is_empty() {
+        return Ok(Vec::new());
+    }
+    let reports: Vec<_> = deals.iter().map(|deal| Report::of(deal, reported_at)).collect();
+    let mut standing = store(tx, &reports, now).await?;
+    let known: Vec<_> = reports.iter().filter_map(|it| Some((standing.remove(&it.deal.crm_deal_id)?, it))).collect();
+    let again = || known.iter().filter(|(row, _)| row.is_again && row.is_new);
+    update_values(tx, &again().filter(|(row, report)| row.takes_value(report)).collect::<Vec<_>>()).await?;
+    update_persons(tx, &again().filter(|(row, report)| row.takes_person(report)).collect::<Vec<_>>()).await?;
+    times::settle(tx, &again().map(|(_, report)| report.deal.crm_deal_id.as_str()).collect::<Vec<_>>()).await?;
+    // An expired deal that is reported again is matched again.
+    let expired: Vec<_> = known.iter().filter(|(row, _)| row.state == "expired").map(|(row, _)| row.id).collect();
+    matching::wait_again(tx, &expired, now).await?;
+    let received = known.into_iter().map(|(row, _)| Received {
+        is_new: row.is_new,
+        inbox_id: row.id,
+        conversion_id: row.conversion_id,
+        source: row.source,
+    });
+    Ok(received.collect())
+}
+
+/// What a report says.
+struct Report<'a> {
+    deal: &'a Deal,
+    person: Person,
+    reported_at: DateTime<Utc>,
+    /// When what it says was so: the CRM's `updated_at`, else its arrival.
+    as_of: DateTime<Utc>,
+}
+
+impl<'a> Report<'a> {
+    fn of(deal: &'a Deal, reported_at: DateTime<Utc>) -> Self {
+        Self { deal, person: Person::of(deal), reported_at, as_of: deal.updated_at.unwrap_or(reported_at) }
+    }
+
+    fn value(&self) -> Option<f64> {
+        self.deal.money.as_ref().map(Money::value)
+    }
+
+    fn currency(&self) -> Option<&'a str> {
+        self.deal.money.as_ref().map(Money::currency)
+    }
+
+    /// As of when it states the deal's time. Without `updated_at` the later time counts: the deal closed again.
+    fn stated_as_of(&self) -> Option<DateTime<Utc>> {
+        self.deal.occurred_at.map(|at| self.deal.updated_at.unwrap_or(at))
+    }
+
+    /// When its event happened, if it states no time.
+    fn noticed_at(&self) -> Option<DateTime<Utc>> {
+        self.deal.event_at.or(Some(self.reported_at)).filter(|_| self.deal.occurred_at.is_none())
+    }
+
+    /// Does it identify a person?
+    fn names_person(&self) -> bool {
+        self.deal.lead_id.is_some() || self.person.email_hash.is_some() || self.person.phone_hash.is_some()
+    }
+}
+
+/// The person of a deal, by hashes.
+struct Person {
+    email_hash: Option<String>,
+    email_hash_google: Option<String>,
+    /// Separated by commas: SQL has no arrays of arrays that differ in length.
+    other_email_hashes: String,
+    phone_hash: Option<String>,
+}
+
+impl Person {
+    fn of(deal: &Deal) -> Self {
+        let text = |hash: &Hash| hash.as_str().to_owned();
+        let others: Vec<_> = deal.other_emails.iter().map(|email| text(&email.hash())).collect();
+        Self {
+            email_hash: deal.email.as_ref().map(Email::hash).as_ref().map(text),
+            email_hash_google: deal.email.as_ref().map(Email::google_hash).as_ref().map(text),
+            other_email_hashes: others.join(","),
+            phone_hash: deal.phone.as_ref().and_then(|phone| phone.hash().ok()).map(text),
+        }
+    }
+}
+
+/// What is stored about a deal before a report on it is applied.
+struct Standing {
+    crm_deal_id: String,
+    id: Uuid,
+    conversion_id: Option<Uuid>,
+    source: String,
+    /// False if this body was received before.
+    is_new: bool,
+    is_again: bool,
+    state: String,
+    /// When its value was reported; none if no report has one.
+    value_as_of: Option<DateTime<Utc>>,
+    /// When its person was reported; none if no report named one.
+    person_as_of: Option<DateTime<Utc>>,
+    /// Did the operator assign it to a lead?
+    is_attached: bool,
+}
+
+impl Standing {
+    /// The newest report with a value counts. The first value is accepted whatever its time.
+    fn takes_value(&self, report: &Report<'_>) -> bool {
+        report.deal.money.is_some() && self.value_as_of.is_none_or(|known| report.as_of >= known)
+    }
+
+    /// The person doesn't change once the deal is matched, or once the operator assigned it to a lead.
+    fn takes_person(&self, report: &Report<'_>) -> bool {
+        report.names_person()
+            && self.state != "matched"
+            && !self.is_attached
+            && self.person_as_of.is_none_or(|known| report.as_of >= known)
+    }
+}
+
+/// Stores new deals, counts the deliveries of the others, and stores every report once. Returns by deal what is stored.
+async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Result<BTreeMap<String, Standing>, DbError> {
+    let sources: Vec<_> = reports.iter().map(|it| it.deal.source.as_str()).collect();
+    let deals: Vec<_> = reports.iter().map(|it| it.deal.crm_deal_id.as_str()).collect();
+    let types: Vec<_> = reports.iter().map(|it| it.deal.conversion_type).collect();
+    let values: Vec<_> = reports.iter().map(Report::value).collect();
+    let currencies: Vec<_> = reports.iter().map(Report::currency).collect();
+    let times: Vec<_> =
+        reports.iter().map(|it| it.deal.occurred_at.or(it.deal.event_at).unwrap_or(it.reported_at)).collect();
+    let leads: Vec<_> = reports.iter().map(|it| it.deal.lead_id).collect();
+    let emails: Vec<_> = reports.iter().map(|it| it.person.email_hash.as_deref()).collect();
+    let google_emails: Vec<_> = reports.iter().map(|it| it.person.email_hash_google.as_deref()).collect();
+    let other_emails: Vec<_> = reports.iter().map(|it| it.person.other_email_hashes.as_str()).collect();
+    let phones: Vec<_> = reports.iter().map(|it| it.person.phone_hash.as_deref()).collect();
+    let payloads: Vec<_> = reports.iter().map(|it| it.deal.payload_hash.as_str()).collect();
+    let as_of: Vec<_> = reports.iter().map(|it| it.as_of).collect();
+    let person_as_of: Vec<_> = reports.iter().map(|it| it.names_person().then_some(it.as_of)).collect();
+    let stated_at: Vec<_> = reports.iter().map(|it| it.deal.occurred_at).collect();
+    let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
+    let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
+    let standing = sqlx::query_as!(
+        Standing,
+        r#"-- inbox::receiving::store
+        with stored as (
+            insert into public.inbox as i (
+                source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
+                email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
+                reported_at, person_reported_at
+            )
+            select
+                d.source, d.crm_deal_id, d.conversion_type, d.value, d.currency, d.occurred_at, d.lead_id,
+                d.email_hash, d.email_hash_google, string_to_array(d.other_email_hashes, ','), d.phone_hash,
+                d.payload_hash, $15, d.reported_at, d.person_reported_at
+            from unnest(
+                $1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::timestamptz[], $7::uuid[],
+                $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[]
+            ) as d (
+                source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
+                email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, reported_at,
+                person_reported_at
+            )
+            on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
+            returning *
+        ),
+        noted as (
+            insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
+            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at
+            from stored s
+            join unnest($2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
+                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at)
+                on d.crm_deal_id = s.crm_deal_id
+            on conflict do nothing
+            returning inbox_id
+        )
+        select
+            id as "id!", crm_deal_id as "crm_deal_id!", conversion_id, source as "source!",
+            id in (select inbox_id from noted) as "is_new!", deliveries > 1 as "is_again!", state as "state!",
+            case when value is not null then coalesce(reported_at, received_at) end as value_as_of,
+            person_reported_at as person_as_of, attached_at is not null as "is_attached!"
+        from stored"#,
+        &sources as &[&str],
+        &deals as &[&str],
+        &types as &[ConversionType],
+        &values as &[Option<f64>],
+        &currencies as &[Option<&str>],
+        &times,
+        &leads as &[Option<Uuid>],
+        &emails as &[Option<&str>],
+        &google_emails as &[Option<&str>],
+        &other_emails as &[&str],
+        &phones as &[Option<&str>],
+        &payloads as &[&str],
+        &as_of,
+        &person_as_of as &[Option<DateTime<Utc>>],
+        now,
+        &stated_at as &[Option<DateTime<Utc>>],
+        &stated_as_of as &[Option<DateTime<Utc>>],
+        &noticed_at as &[Option<DateTime<Utc>>],
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(standing.into_iter().map(|row| (row.crm_deal_id.clone(), row)).collect())
+}
+
+async fn update_values(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Result<(), DbError> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = reports.iter().map(|(row, _)| row.id).collect();
+    let values: Vec<_> = reports.iter().map(|(_, it)| it.value()).collect();
+    let currencies: Vec<_> = reports.iter().map(|(_, it)| it.currency()).collect();
+    let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
+    let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
+    sqlx::query!(
+        "-- inbox::receiving::update_values
+        update public.inbox i
+        set value = d.value, currency = d.currency, reported_at = d.reported_at, payload_hash = d.payload_hash
+        from unnest($1::uuid[], $2::float8[], $3::text[], $4::timestamptz[], $5::text[])
+            as d (inbox_id, value, currency, reported_at, payload_hash)
+        where i.id = d.inbox_id",
+        &ids,
+        &values as &[Option<f64>],
+        &currencies as &[Option<&str>],
+        &as_of,
+        &payloads as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn update_persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Result<(), DbError> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = reports.iter().map(|(row, _)| row.id).collect();
+    let leads: Vec<_> = reports.iter().map(|(_, it)| it.deal.lead_id).collect();
+    let emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash.as_deref()).collect();
+    let google_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash_google.as_deref()).collect();
+    let other_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.other_email_hashes.as_str()).collect();
+    let phones: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash.as_deref()).collect();
+    let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
+    let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
+    sqlx::query!(
+        "-- inbox::receiving::update_persons
+        update public.inbox i
+        set lead_id = d.lead_id, email_hash = d.email_hash, email_hash_google = d.email_hash_google,
+            other_email_hashes = string_to_array(d.other_email_hashes, ','), phone_hash = d.phone_hash,
+            person_reported_at = d.person_reported_at, payload_hash = d.payload_hash
+        from unnest(
+            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]
+        ) as d (
+            inbox_id, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash, person_reported_at,
+            payload_hash
+        )
+        where i.id = d.inbox_id",
+        &ids,
+        &leads as &[Option<Uuid>],
+        &emails as &[Option<&str>],
+        &google_emails as &[Option<&str>],
+        &other_emails as &[&str],
+        &phones as &[Option<&str>],
+        &as_of,
+        &payloads as &[&str],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Makes texts of other systems safe to store: limited in length, and without characters that Postgres refuses.
+
+/// The limit of a stored sentence, in characters. Google's longest, after our own, have some 700.
+pub const SENTENCE: usize = 1_000;
+/// The limit of a code, in characters. Google's longest have some 70.
+pub const CODE: usize = 100;
+/// The limit of another system's id, in bytes. Google's have up to 40.
+const ID: usize = 256;
+
+/// The text, cut to at most `limit` characters with an ellipsis. Line breaks and tabs become blanks, and other control
+/// characters, such as U+0000, the replacement character.
+#[must_use]
+pub fn fit(text: &str, limit: usize) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    match text.char_indices().nth(limit) {
+        None => text.chars().map(shown).collect(),
+        Some(_) => text.chars().take(limit.saturating_sub(1)).map(shown).chain(['…']).collect(),
+    }
+}
+
+/// An id of another system, or none if it is too long or has control characters: a part of an id identifies nothing.
+#[must_use]
+pub fn id(text: String) -> Option<String> {
+    let is_id = (1..=ID).contains(&text.len()) && !text.contains(char::is_control);
+    is_id.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_ends_in_an_ellipsis() {
+        assert_eq!(fit("größer", 6), "größer");
+        assert_eq!(fit("größer", 5), "größ…");
+        assert_eq!(fit("😀😀😀", 2), "😀…");
+        assert_eq!((fit("", 5), fit("a", 0)), (String::new(), "…".into()));
+        assert_eq!(fit(&"x".repeat(5_000_000), SENTENCE).chars().count(), SENTENCE);
+    }
+
+    #[test]
+    fn control_characters_are_replaced() {
+        assert_eq!(fit("a\0b\u{1b}[31m\u{7f}\u{9b}c\r\nd\te", 99), "a�b�[31m��c  d e");
+    }
+
+    #[test]
+    fn an_invalid_id_is_none() {
+        let id = |text: &str| super::id(text.to_owned());
+        assert_eq!(id("126365e1-16d0-4c81-9de9-f362711e250a").map(|id| id.len()), Some(36));
+        assert_eq!(id(&"x".repeat(ID)).map(|id| id.len()), Some(ID));
+        for none in ["", "a\0", "a\n", &"x".repeat(ID + 1)] {
+            assert_eq!(id(none), None, "{none}");
+        }
+    }
+}
