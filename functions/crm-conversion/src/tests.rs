@@ -1,8 +1,6 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use shared::conversions::record_matches;
-use shared::identity::{Email, Hash};
-use shared::inbox::matching::Waiting;
+use shared::identity::Hash;
 use sqlx::PgPool;
 use testing::{
     Answer, SIGNATURE, WEBHOOK_SECRET, app, app_with, app_without_database, call, consequences, fuzz, match_waiting,

@@ -171,11 +171,11 @@ async fn renew(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let stored = lock(tx, conversions).await?;
-    let told = told(tx, &stored.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
+    let received = possibly_received(tx, &stored.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
     let subjects: Vec<_> =
         stored.iter().map(|it| Subject { lead_id: it.lead_id, crm_deal_id: it.crm_deal_id.clone() }).collect();
     let decided = statements::decide(tx, &subjects).await?;
-    let changes = changes(plans, &stored, &told, &decided);
+    let changes = changes(plans, &stored, &received, &decided);
     write(tx, &changes.iter().map(|(change, _)| *change).collect::<Vec<_>>(), now).await?;
     let freed: Vec<_> = changes
         .iter()
@@ -196,26 +196,21 @@ async fn renew(
 fn changes(
     plans: &Plans,
     stored: &[Stored],
-    told: &BTreeSet<Uuid>,
+    received: &BTreeSet<Uuid>,
     decided: &[Consent],
 ) -> Vec<(Change, Option<Eligibility>)> {
     let mut changes = Vec::new();
     for (it, decided) in stored.iter().zip(decided) {
         let consent = decided.or(it.consent());
-        let is_denied = consent.ad_user_data == ConsentStatus::Denied;
-        let is_told = told.contains(&it.id);
-        let is_withdrawn = is_denied && is_told;
-        if consent == it.consent() && (!is_withdrawn || it.is_withdrawn) {
+        let is_freed =
+            it.skip_reason == Some(SkipReason::ConsentDenied) && consent.ad_user_data != ConsentStatus::Denied;
+        let freed = is_freed.then(|| Eligibility::of(plans, &it.standing(consent)));
+        let skip_reason = freed.as_ref().map_or(it.skip_reason, |eligibility| eligibility.skip_reason);
+        let change = Change::of(it.id, consent, skip_reason, received);
+        if consent == it.consent() && (!change.is_withdrawn || it.is_withdrawn) {
             continue;
         }
-        let freed = (!is_denied && it.skip_reason == Some(SkipReason::ConsentDenied))
-            .then(|| Eligibility::of(plans, &it.standing(consent)));
-        let skip_reason = match &freed {
-            Some(eligibility) => eligibility.skip_reason,
-            None if is_denied && !is_told => it.skip_reason.or(Some(SkipReason::ConsentDenied)),
-            None => it.skip_reason,
-        };
-        changes.push((Change { conversion_id: it.id, consent, skip_reason, is_withdrawn }, freed));
+        changes.push((change, freed));
     }
     changes
 }
@@ -247,7 +242,7 @@ async fn lock(tx: &mut Tx, conversions: &[Uuid]) -> Result<Vec<Stored>, DbError>
 }
 
 /// Which of these conversions a platform may have received. The caller has locked them.
-pub async fn told(tx: &mut Tx, conversions: &[Uuid]) -> Result<BTreeSet<Uuid>, DbError> {
+pub async fn possibly_received(tx: &mut Tx, conversions: &[Uuid]) -> Result<BTreeSet<Uuid>, DbError> {
     Ok(corrections::possibly_received(tx, conversions).await?.iter().map(|it| it.conversion_id).collect())
 }
 
@@ -262,6 +257,21 @@ pub struct Change {
 }
 
 impl Change {
+    /// What follows from the consent. `received` has the conversions that a platform may have received: denied, they
+    /// are withdrawn; the others are skipped, unless they have another reason.
+    #[must_use]
+    pub fn of(
+        conversion_id: Uuid,
+        consent: Consent,
+        skip_reason: Option<SkipReason>,
+        received: &BTreeSet<Uuid>,
+    ) -> Self {
+        let is_denied = consent.ad_user_data == ConsentStatus::Denied;
+        let is_withdrawn = is_denied && received.contains(&conversion_id);
+        let skip_reason = skip_reason.or((is_denied && !is_withdrawn).then_some(SkipReason::ConsentDenied));
+        Self { conversion_id, consent, skip_reason, is_withdrawn }
+    }
+
     fn is_allowed(&self) -> bool {
         self.consent.ad_user_data == ConsentStatus::Granted
     }

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_any_script_are_taken() {
+    fn letters_of_any_script_are_accepted() {
         for address in ["jürgen@bücher.example", "jose\u{301}@example.com", "राज@राजस्थान.भारत", "李@例子.example"]
         {
             assert_eq!(Email::parse(address).unwrap().as_str(), address);

@@ -8,7 +8,6 @@ use crate::attribution::ClickId;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::ConversionType;
-use crate::identity::{Email, Hash, Phone};
 
 /// The rule that found a deal's lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
@@ -56,13 +55,6 @@ impl MatchBy {
 pub enum Waiting<'a> {
     /// These.
     Deals(&'a [Uuid]),
-    /// Those of this person.
-    OfPerson {
-        /// By their address.
-        email: &'a Email,
-        /// By their number.
-        phone: Option<&'a Phone>,
-    },
     /// Those after one position, up to another.
     Page(Option<Place>, Place),
 }
@@ -152,12 +144,9 @@ const SAMPLE: i64 = 25;
 /// if it has a click id.
 #[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
-    let (deals, email_hash, phone_hash, after, until) = match waiting {
-        Waiting::Deals(ids) => (Some(ids), None, None, None, None),
-        Waiting::OfPerson { email, phone } => {
-            (None, Some(email.hash()), phone.and_then(|phone| phone.hash().ok()), None, None)
-        }
-        Waiting::Page(after, until) => (None, None, None, after, Some(until)),
+    let (deals, after, until) = match waiting {
+        Waiting::Deals(ids) => (Some(ids), None, None),
+        Waiting::Page(after, until) => (None, after, Some(until)),
     };
     let matches = sqlx::query_as!(
         Match,
@@ -183,7 +172,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                     ) as first_browser,
                     known.several_candidates or known.rank > 2 and (
                         min(browser.id) over same_kind <> max(browser.id) over same_kind
-                        or count(*) over same_kind >= 2 * $11
+                        or count(*) over same_kind >= 2 * $9
                     ) as several_candidates
                 from (
                     -- The deal was recorded before, and keeps its lead.
@@ -217,7 +206,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select lead_id, email_hash from public.lead_emails
                             where email_hash >= a.hash and a.matched_by = 'email'
-                            order by email_hash, created_at, lead_id limit $11
+                            order by email_hash, created_at, lead_id limit $9
                         ) oldest
                         where email_hash = a.hash
                         union
@@ -225,7 +214,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select lead_id, email_hash from public.lead_emails
                             where email_hash <= a.hash and a.matched_by = 'email'
-                            order by email_hash desc, created_at desc, lead_id desc limit $11
+                            order by email_hash desc, created_at desc, lead_id desc limit $9
                         ) newest
                         where email_hash = a.hash
                         union
@@ -233,7 +222,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select id, phone_hash from public.leads
                             where phone_hash >= a.hash and a.matched_by = 'phone'
-                            order by phone_hash, created_at, id limit $11
+                            order by phone_hash, created_at, id limit $9
                         ) oldest
                         where phone_hash = a.hash
                         union
@@ -241,11 +230,11 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select id, phone_hash from public.leads
                             where phone_hash <= a.hash and a.matched_by = 'phone'
-                            order by phone_hash desc, created_at desc, id desc limit $11
+                            order by phone_hash desc, created_at desc, id desc limit $9
                         ) newest
                         where phone_hash = a.hash
                     ) s
-                    where $10
+                    where $8
                 ) known
                 -- One look-up in the primary key each: a join may be a scan of all leads.
                 cross join lateral (
@@ -257,7 +246,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                     -- The site may have had columns of these names, with whatever in them.
                     select exists (
                         select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
-                        where id ~ $8 and length(id) <= $9
+                        where id ~ $6 and length(id) <= $7
                     ) as has_click_id
                 ) click
                 cross join lateral (
@@ -278,14 +267,11 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
         ) l
         where i.state = 'awaiting_lead'
             and ($1::uuid[] is null or i.id = any($1))
-            and ($2::text is null or i.email_hash = $2 or i.phone_hash = $3 or i.other_email_hashes @> array[$2])
-            and ($4::timestamptz is null or (i.received_at, i.id) > ($4, $5::uuid))
-            and ($6::timestamptz is null or (i.received_at, i.id) <= ($6, $7::uuid))
+            and ($2::timestamptz is null or (i.received_at, i.id) > ($2, $3::uuid))
+            and ($4::timestamptz is null or (i.received_at, i.id) <= ($4, $5::uuid))
         order by i.received_at, i.id
         for update of i skip locked"#,
         deals,
-        email_hash.as_ref().map(Hash::as_str),
-        phone_hash.map(Hash::as_str),
         after.map(|place| place.received_at),
         after.map(|place| place.id),
         until.map(|place| place.received_at),

@@ -1,16 +1,13 @@
 //! Withholds claimed rows whose person denies consent. Decided when a row is claimed: what was said after the
 //! conversion was recorded counts, too.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Policy;
+use crate::consent::Consent;
 use crate::consent::statements::{self, Subject};
-use crate::consent::{Consent, ConsentStatus};
-use crate::conversions::SkipReason;
-use crate::conversions::consent::{Change, told, write};
+use crate::conversions::consent::{Change, possibly_received, write};
 use crate::db::{DbError, Tx};
 
 /// A claimed row and the person it is about.
@@ -41,23 +38,14 @@ pub(super) async fn decide(
         .collect();
     if !withheld.is_empty() {
         release(tx, token, &withheld.iter().map(|(it, _)| it.queue_id).collect::<Vec<_>>()).await?;
-        let told = told(tx, &withheld.iter().map(|(it, _)| it.conversion_id).collect::<Vec<_>>()).await?;
-        let changes: Vec<_> = withheld.iter().map(|(it, consent)| change(it, **consent, &told)).collect();
+        let ids: Vec<_> = withheld.iter().map(|(it, _)| it.conversion_id).collect();
+        let received = possibly_received(tx, &ids).await?;
+        let changes: Vec<_> =
+            withheld.iter().map(|(it, consent)| Change::of(it.conversion_id, **consent, None, &received)).collect();
         write(tx, &changes, now).await?;
     }
     let sendable = |consent: Consent| consent.ad_user_data.may_be_sent(policy.unknown_consent).then_some(consent);
     Ok(consents.into_iter().map(sendable).collect())
-}
-
-fn change(claimed: &Claimed, consent: Consent, told: &BTreeSet<Uuid>) -> Change {
-    let is_denied = consent.ad_user_data == ConsentStatus::Denied;
-    let is_told = told.contains(&claimed.conversion_id);
-    Change {
-        conversion_id: claimed.conversion_id,
-        consent,
-        skip_reason: (is_denied && !is_told).then_some(SkipReason::ConsentDenied),
-        is_withdrawn: is_denied && is_told,
-    }
 }
 
 /// Ends the lease of these rows as if they had not been claimed.

@@ -110,14 +110,7 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
             leads::create(tx, &lead, &Callers::default()).await?;
-            record_matches(
-                tx,
-                &app.config.plans,
-                app.config.match_by,
-                Waiting::OfPerson { email: &lead.email, phone: None },
-                app.clock.now(),
-            )
-            .await
+            match_waiting(tx, &app, 1_000).await
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;

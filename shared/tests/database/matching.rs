@@ -107,23 +107,7 @@ async fn any_of_a_persons_addresses_finds_the_lead(pool: PgPool) {
     receive(&app, &deal).await;
     assert_eq!(decided(&pool).await, json!([["D-1", "awaiting_lead", null, null]]));
     let jane = lead(&pool, "jane@example.com").await;
-    let mail = email("jane@example.com");
-    // As the form does, at once.
-    let matched = app
-        .db
-        .tx(async |tx| {
-            record_matches(
-                tx,
-                &app.config.plans,
-                app.config.match_by,
-                Waiting::OfPerson { email: &mail, phone: None },
-                app.clock.now(),
-            )
-            .await
-        })
-        .await
-        .unwrap();
-    assert_eq!(matched.len(), 1);
+    assert_eq!(rematch(&app).await, 1);
     assert_eq!(decided(&pool).await, json!([["D-1", "matched", "email", jane]]));
 }
 

@@ -54,7 +54,7 @@ fn lead_id(email: &str) -> Uuid {
     Uuid::try_parse(&hash.as_str()[..32]).unwrap()
 }
 
-/// Somebody fills in the form, and their waiting deals are matched.
+/// Somebody fills in the form, and waiting deals are matched.
 async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, who: &str, deal: &str) {
     let email = format!("{who}-{deal}@example.com");
     if rows(pool, &format!("select 1 from public.leads where name = '{email}'")).await.is_empty() {
@@ -64,12 +64,7 @@ async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, who: &str, deal:
         let columns = json!({"id": lead_id(&email), "name": email, "gclid": click, "created_at": at});
         testing::lead(&email).with(&columns).store(pool).await;
     }
-    let email = Email::parse(&email).unwrap();
-    let waiting = Waiting::OfPerson { email: &email, phone: None };
-    app.db
-        .tx(async |tx| record_matches(tx, &app.config.plans, app.config.match_by, waiting, app.clock.now()).await)
-        .await
-        .unwrap();
+    app.db.tx(async |tx| match_waiting(tx, app, 1_000).await).await.unwrap();
 }
 
 /// As if the uploader had sent everything of this history that it may send.

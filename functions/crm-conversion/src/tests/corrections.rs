@@ -62,15 +62,10 @@ async fn upload(pool: &PgPool, crm_deal_id: &str) {
     execute(pool, &sent).await;
 }
 
-/// Somebody fills in the form, and their waiting deals are matched.
+/// Somebody fills in the form, and waiting deals are matched.
 async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, email: &str) {
     lead(pool, &json!({"email_hash": Hash::of(email)})).await;
-    let email = Email::parse(email).unwrap();
-    let waiting = Waiting::OfPerson { email: &email, phone: None };
-    app.db
-        .tx(async |tx| record_matches(tx, &app.config.plans, app.config.match_by, waiting, app.clock.now()).await)
-        .await
-        .unwrap();
+    app.db.tx(async |tx| match_waiting(tx, app, 1_000).await).await.unwrap();
 }
 
 /// Platform and status of each row of the queue, uploads first.
