@@ -57,7 +57,7 @@ async fn post(http: &reqwest::Client, stage: &Stage, path: &str, body: &Value) -
     http.post(format!("{}{path}", stage.base)).body(body.to_string()).send().await.unwrap().status()
 }
 
-/// How somebody else fares, in at most so many rounds of calls, until the flood is over: how long each answer took,
+/// Somebody else's calls, in at most so many rounds, until the flood is over: how long each answer took,
 /// sorted. None of them may be an error.
 async fn somebody_else(
     stage: Arc<Stage>,
