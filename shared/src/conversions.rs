@@ -43,7 +43,7 @@ pub async fn record_matches(
     tx: &mut Tx,
     plans: &Plans,
     match_by: MatchBy,
-    waiting: Waiting<'_>,
+    waiting: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recorded>, DbError> {
     let recorded = record(tx, plans, match_by, waiting, now).await?;
@@ -57,10 +57,10 @@ pub async fn record(
     tx: &mut Tx,
     plans: &Plans,
     match_by: MatchBy,
-    waiting: Waiting<'_>,
+    waiting: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recorded>, DbError> {
-    let matches = find_leads(tx, match_by, waiting).await?;
+    let matches = find_leads(tx, match_by, Waiting::Deals(waiting)).await?;
     if matches.is_empty() {
         return Ok(Vec::new());
     }

@@ -12,14 +12,15 @@ pub mod refusals;
 pub mod times;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 pub use receiving::{Received, receive};
 
 use crate::attribution::CLICK_COUNTS;
 use crate::db::{DbError, Tx};
 use crate::deals::Deal;
-use crate::identity::Email;
-use crate::locks::Locks;
+use crate::identity::{Email, Hash};
+use crate::locks::{self, Locks};
 
 /// What to lock before a report on this deal is applied: the deal, and the person it names.
 #[must_use]
@@ -27,6 +28,22 @@ pub fn locks_of(deal: &Deal) -> Locks {
     let emails: Vec<_> = deal.email.iter().chain(&deal.other_emails).map(Email::hash).collect();
     let phone = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
     Locks::of_deal(&deal.crm_deal_id).and(Locks::of_person(emails.iter().chain(phone)))
+}
+
+/// Takes the locks on the persons whom these deals name, as their forms do. It must come before their leads are looked
+/// for.
+pub async fn lock_persons(tx: &mut Tx, inbox_ids: &[Uuid]) -> Result<(), DbError> {
+    let hashes = sqlx::query_scalar!(
+        r#"-- inbox::lock_persons
+        select address as "address!: Hash"
+        from public.inbox i
+        cross join unnest(array[i.email_hash, i.phone_hash] || i.other_email_hashes) as address
+        where i.id = any($1) and address is not null"#,
+        inbox_ids,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    locks::take(tx, &Locks::of_person(&hashes)).await
 }
 
 /// How long bodies are kept after their deals and events have expired.

@@ -1,8 +1,6 @@
 //! Advisory locks on persons and deals. Reports that belong together and arrive at the same moment take the same locks,
 //! so that the second of them sees the first.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 use sqlx::Executor;
 
@@ -54,11 +52,9 @@ pub async fn take(tx: &mut Tx, locks: &Locks) -> Result<(), DbError> {
         return Ok(());
     }
     // Without parameters it is one round trip; the keys are numbers.
-    let mut statement = String::from("-- locks::take\nselect ");
-    for (nth, key) in locks.keys.iter().enumerate() {
-        let separator = if nth > 0 { ", " } else { "" };
-        let _ = write!(statement, "{separator}pg_advisory_xact_lock({key})");
-    }
+    let keys = locks.keys.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    let statement =
+        format!("-- locks::take\nselect pg_advisory_xact_lock(key) from unnest('{{{keys}}}'::bigint[]) as key");
     tx.execute(statement.as_str()).await?;
     Ok(())
 }

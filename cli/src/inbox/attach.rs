@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::conversions::{self, Release};
-use shared::inbox::matching::{self, Waiting};
+use shared::inbox::matching;
 use shared::locks::{self, Locks};
 use shared::settings::Values;
 use shared::{intake, leads};
@@ -37,7 +37,7 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
             return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
         let (plans, match_by) = (&app.config.plans, app.config.match_by);
-        let recorded = conversions::record(tx, plans, match_by, Waiting::Deals(&[inbox_id]), now).await?.pop();
+        let recorded = conversions::record(tx, plans, match_by, &[inbox_id], now).await?.pop();
         leads::renew_status(tx, &[&crm_deal_id], former.as_slice()).await?;
         Ok((former.filter(|former| *former != lead_id), recorded))
     });

@@ -1,13 +1,13 @@
 //! `adtrail inbox retry`.
 
 use serde_json::json;
-use shared::App;
 use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
 use shared::inbox::listing::ListedState;
-use shared::inbox::matching::{self, Waiting};
+use shared::inbox::matching;
 use shared::intake::{self, EventOutcome, Processed, Resumed};
 use shared::settings::Values;
+use shared::{App, inbox};
 use uuid::Uuid;
 
 use super::{REQUIRED, document, find, only_deal, refuse_matched, words};
@@ -102,10 +102,9 @@ async fn rematch(
     was_expired: bool,
 ) -> Result<Answer, Failure> {
     let matched = app.db.tx(async |tx| -> Result<_, Failure> {
+        inbox::lock_persons(tx, &[inbox_id]).await?;
         matching::wait_again(tx, &[inbox_id], app.clock.now()).await?;
-        Ok(record_matches(tx, &app.config.plans, app.config.match_by, Waiting::Deals(&[inbox_id]), app.clock.now())
-            .await?
-            .pop())
+        Ok(record_matches(tx, &app.config.plans, app.config.match_by, &[inbox_id], app.clock.now()).await?.pop())
     });
     let recorded = matched.await?;
     let (status, text) = match recorded.as_ref().map(words::recorded) {

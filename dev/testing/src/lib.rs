@@ -246,13 +246,10 @@ pub async fn execute(pool: &PgPool, statements: &str) {
 
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
 pub async fn match_waiting(tx: &mut Tx, app: &App<intake::Config>, limit: u16) -> Result<Vec<Recorded>, DbError> {
-    match matching::end_of_page(tx, None, limit).await? {
-        Some(until) => {
-            record_matches(tx, &app.config.plans, app.config.match_by, Waiting::Page(None, until), app.clock.now())
-                .await
-        }
-        None => Ok(Vec::new()),
-    }
+    let Some(until) = matching::end_of_page(tx, None, limit).await? else { return Ok(Vec::new()) };
+    let found = matching::find_leads(tx, app.config.match_by, Waiting::Page(None, until)).await?;
+    let found: Vec<_> = found.iter().map(|it| it.inbox_id).collect();
+    record_matches(tx, &app.config.plans, app.config.match_by, &found, app.clock.now()).await
 }
 
 /// How many rows each table has, but for those that keep what arrived, whatever it came to.

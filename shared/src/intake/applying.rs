@@ -12,7 +12,6 @@ use crate::crm::{Meaning, Reading, Report};
 use crate::db::{DbError, Tx};
 use crate::deals::{Deal, Loss};
 use crate::http::Warning;
-use crate::inbox::matching::Waiting;
 use crate::inbox::{self, Received, losses, times};
 
 /// An event of a body.
@@ -186,7 +185,7 @@ impl<'a> Round<'a> {
 
         let is_waiting = |it: &&Received| it.conversion_id.is_none() || reopened.contains(&it.inbox_id);
         let waiting: Vec<_> = received.iter().filter(is_waiting).map(|it| it.inbox_id).collect();
-        let recorded = conversions::record(tx, &config.plans, config.match_by, Waiting::Deals(&waiting), now).await?;
+        let recorded = conversions::record(tx, &config.plans, config.match_by, &waiting, now).await?;
 
         let stages = self.stages.iter().zip(&received).map(|((position, deal), received)| {
             let applied = match received.conversion_id {

@@ -16,6 +16,7 @@ use crate::crm::lookup::LookupError;
 use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
 use crate::identity::Hash;
+use crate::inbox;
 use crate::inbox::events::{self, Kept};
 use crate::inbox::matching::{self, Waiting};
 use crate::locks;
@@ -24,7 +25,7 @@ use crate::locks;
 const TOGETHER: u16 = 5;
 /// After this number of events of one source that can't be read or processed, the others wait for the next run.
 const MOST_FAULTY: usize = 20;
-/// Waiting deals per transaction: all of them may match at once.
+/// Waiting deals that are looked at together: all of them may match at once.
 const PAGE: u16 = 500;
 
 /// The result of reading a stored event again.
@@ -204,12 +205,20 @@ pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>
     while clock.now() < end {
         let page = db.tx(async |tx| -> Result<_, DbError> {
             let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
-            let page = Waiting::Page(after, until);
-            Ok(Some((until, record_matches(tx, &config.plans, config.match_by, page, clock.now()).await?.len())))
+            Ok(Some((until, matching::find_leads(tx, config.match_by, Waiting::Page(after, until)).await?)))
         });
         let Some((until, found)) = page.await? else { break };
-        matched += found as u64;
         after = Some(until);
+        let found: Vec<_> = found.iter().map(|it| it.inbox_id).collect();
+        if found.is_empty() {
+            continue;
+        }
+        // Again under the locks of their persons: a form that arrives now may compete with the lead that was found.
+        let recorded = db.tx(async |tx| {
+            inbox::lock_persons(tx, &found).await?;
+            record_matches(tx, &config.plans, config.match_by, &found, clock.now()).await
+        });
+        matched += recorded.await?.len() as u64;
     }
     Ok(matched)
 }

@@ -2,15 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use futures_util::poll;
 use serde_json::{Value, json};
 use shared::conversions::{self, Release, record_matches};
-use shared::db::DbError;
+use shared::db::{DbError, Tx};
 use shared::identity::Hash;
-use shared::inbox::matching::Waiting;
-use shared::{App, intake};
+use shared::rate_limits::Callers;
+use shared::{App, intake, leads};
 use sqlx::PgPool;
-use testing::{Row, app, app_with, execute, lead, match_waiting, row, rows, scaled, waiting_deal};
+use testing::{Row, app, app_with, execute, lead, match_waiting, row, rows, scaled, start, waiting_deal};
 use uuid::Uuid;
+
+use crate::inbox::lead_and_deal;
 
 const PHONE: &str = "+493023125123";
 
@@ -142,7 +146,7 @@ async fn a_deal_that_opens_again_keeps_its_lead(pool: PgPool) {
     .await;
     let reopened = app.db.tx(async |tx| {
         let reopened = conversions::reopen(tx, &[deal]).await?;
-        record_matches(tx, &app.config.plans, app.config.match_by, Waiting::Deals(&reopened), app.clock.now()).await
+        record_matches(tx, &app.config.plans, app.config.match_by, &reopened, app.clock.now()).await
     });
     assert_eq!(reopened.await.unwrap().len(), 1);
     let found =
@@ -206,6 +210,74 @@ async fn a_later_form_of_another_browser_is_noted_until_a_platform_may_know(pool
     assert_eq!(noted().await, ["email", "other", "phone"]);
     let leads = "select count(distinct l.visitor_id) from public.conversions c join public.leads l on l.id = c.lead_id";
     assert_eq!(row(&pool, leads).await["count"], 1, "no match was changed");
+}
+
+/// How many transactions wait for a lock of this type.
+async fn waiting(pool: &PgPool, lock: &str) -> i64 {
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and wait_event = $1";
+    sqlx::query_scalar(waiting).bind(lock).fetch_one(pool).await.unwrap()
+}
+
+/// Jane's lead and a deal that waits for her.
+async fn jane_and_her_deal(pool: &PgPool) {
+    lead("jane@example.com").store(pool).await;
+    waiting_deal("D-1", "jane@example.com").store(pool).await;
+}
+
+/// Somebody else sends a form with Jane's address.
+async fn rival(tx: &mut Tx) -> Result<(), DbError> {
+    let (lead, _) = lead_and_deal("jane@example.com", "D-1");
+    leads::create(tx, &lead, &Callers::default()).await.map(drop)
+}
+
+async fn run_of_the_schedule(app: &App<intake::Config>) -> Result<u64, DbError> {
+    intake::rematch(&app.db, &app.clock, &app.config, start() + TimeDelta::hours(1)).await
+}
+
+async fn expect_matched_and_noted(pool: &PgPool) {
+    let found = row(pool, "select state, several_candidates from public.inbox").await;
+    assert_eq!(found, json!({"state": "matched", "several_candidates": true}));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_form_that_is_being_stored_while_its_deal_is_matched_is_a_candidate(pool: PgPool) {
+    let app = app(&pool);
+    jane_and_her_deal(&pool).await;
+    let run = app.db.tx(async |tx| -> Result<_, DbError> {
+        rival(tx).await?;
+        let mut run = Box::pin(run_of_the_schedule(&app));
+        while waiting(&pool, "advisory").await == 0 {
+            assert!(poll!(&mut run).is_pending(), "the run didn't wait for the form");
+        }
+        Ok(run)
+    });
+    assert_eq!(run.await.unwrap().await.unwrap(), 1);
+    expect_matched_and_noted(&pool).await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_form_that_comes_while_its_deal_is_being_matched_is_a_candidate(pool: PgPool) {
+    let app = app(&pool);
+    jane_and_her_deal(&pool).await;
+    let run_and_form = app.db.tx(async |tx| -> Result<_, DbError> {
+        // The run has found the lead when it waits for the lead's row.
+        sqlx::query("select from public.leads for update").execute(&mut *tx).await?;
+        let mut run = Box::pin(run_of_the_schedule(&app));
+        while waiting(&pool, "transactionid").await == 0 {
+            assert!(poll!(&mut run).is_pending(), "the run didn't wait for the lead's row");
+        }
+        let mut form = Box::pin(app.db.tx(async |tx| rival(tx).await));
+        while waiting(&pool, "advisory").await == 0 {
+            assert!(poll!(&mut form).is_pending(), "the form didn't wait for the run");
+        }
+        Ok((run, form))
+    });
+    let (run, form) = run_and_form.await.unwrap();
+    let (matched, created) = tokio::join!(run, form);
+    created.unwrap();
+    assert_eq!(matched.unwrap(), 1);
+    expect_matched_and_noted(&pool).await;
 }
 
 #[sqlx::test(migrations = "../migrations")]

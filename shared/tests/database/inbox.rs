@@ -6,7 +6,6 @@ use shared::db::DbError;
 use shared::deals::{ConversionType, Deal};
 use shared::identity::{Email, Hash};
 use shared::inbox;
-use shared::inbox::matching::Waiting;
 use shared::leads::{self, NewLead};
 use shared::locks;
 use shared::rate_limits::Callers;
@@ -142,15 +141,9 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &[&deal], start(), start()).await?;
             Ok::<_, DbError>(
-                record_matches(
-                    tx,
-                    &app.config.plans,
-                    app.config.match_by,
-                    Waiting::Deals(&[received[0].inbox_id]),
-                    app.clock.now(),
-                )
-                .await?
-                .len(),
+                record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now())
+                    .await?
+                    .len(),
             )
         });
         let (created, by_deal) = tokio::join!(created, by_deal);

@@ -4,7 +4,6 @@ use shared::conversions::{self, Recorded, SkipReason, record_matches};
 use shared::db::DbError;
 use shared::deals::Loss;
 use shared::identity::Hash;
-use shared::inbox::matching::Waiting;
 use shared::inbox::{self, losses};
 use shared::leads;
 use shared::locks::{self, Locks};
@@ -115,14 +114,7 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &[&deal], start(), start()).await?;
-            record_matches(
-                tx,
-                &app.config.plans,
-                app.config.match_by,
-                Waiting::Deals(&[received[0].inbox_id]),
-                app.clock.now(),
-            )
-            .await
+            record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now()).await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();

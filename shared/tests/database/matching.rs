@@ -6,7 +6,7 @@ use shared::db::DbError;
 use shared::deals::{ConversionType, Deal};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox;
-use shared::inbox::matching::{self, Waiting};
+use shared::inbox::matching;
 use shared::money::Money;
 use shared::{App, intake};
 use sqlx::PgPool;
@@ -42,14 +42,8 @@ async fn receive(app: &App<intake::Config>, deal: &Deal) -> Uuid {
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, &[deal], app.clock.now(), app.clock.now()).await?;
-            record_matches(
-                tx,
-                &app.config.plans,
-                app.config.match_by,
-                Waiting::Deals(&[received[0].inbox_id]),
-                app.clock.now(),
-            )
-            .await?;
+            record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now())
+                .await?;
             Ok(received[0].inbox_id)
         })
         .await;
