@@ -53,15 +53,25 @@ pub async fn decide(tx: &mut Tx, subjects: &[Subject]) -> Result<Vec<Consent>, D
                     array(
                         select d.lead_id
                         union
+                        -- The beginning of its part of an index, read in the index's order: by "=" alone, Postgres may
+                        -- collect all leads of the address first.
                         select e.lead_id
                         from unnest(address.emails) as hash
                         cross join lateral (
-                            select lead_id from public.lead_emails where email_hash = hash limit $3
+                            select lead_id, email_hash from public.lead_emails
+                            where email_hash >= hash
+                            order by email_hash, created_at, lead_id limit $3
                         ) e
+                        where e.email_hash = hash
                         union
                         select l.id
                         from unnest(address.phones) as hash
-                        cross join lateral (select id from public.leads where phone_hash = hash limit $3) l
+                        cross join lateral (
+                            select id, phone_hash from public.leads
+                            where phone_hash >= hash
+                            order by phone_hash, created_at, id limit $3
+                        ) l
+                        where l.phone_hash = hash
                     )
                 )
             ) as known
@@ -150,7 +160,7 @@ pub async fn decide(tx: &mut Tx, subjects: &[Subject]) -> Result<Vec<Consent>, D
     Ok(decisions)
 }
 
-/// How many other leads of an address are looked at for what they are known by besides it. What was said under the
+/// How many leads of an address, the oldest, are looked at for what they are known by besides it. What was said under the
 /// address itself counts without a limit.
 const LEADS_OF_AN_ADDRESS: i64 = 100;
 

@@ -236,7 +236,8 @@ async fn leads(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<StoredLead>, DbError> {
         r#"-- inbox::entry::leads
         select
             id, created_at as "created_at?", visitor_id::text as visitor_id, gclid::text as gclid,
-            gbraid::text as gbraid, wbraid::text as wbraid, click_at, conversion_status::text as "conversion_status?"
+            gbraid::text as gbraid, wbraid::text as wbraid, click_at, conversion_status::text as "conversion_status?",
+            is_suspicious
         from public.leads
         where id = any($1)
         order by created_at, id"#,

@@ -178,6 +178,14 @@ pub async fn conclude(
 /// Writes verdicts on rows that still wait for them, and returns the outcomes of those rows.
 async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) -> Result<Vec<String>, DbError> {
     let rows = Columns::of(conclusions.iter().map(|it| &it.settlement));
+    // In the order in which whoever corrects conversions locks their rows.
+    sqlx::query!(
+        "-- queue::receipts::write
+        select from public.conversion_queue where id = any($1) order by id for update",
+        &rows.ids,
+    )
+    .execute(&mut *tx)
+    .await?;
     let receipts: Vec<_> = conclusions.iter().map(|it| it.receipt.to_owned()).collect();
     let outcomes = sqlx::query_scalar!(
         r#"-- queue::receipts::write

@@ -346,8 +346,11 @@ async fn a_deal_is_matched_at_once_however_many_leads_have_its_address(pool: PgP
     execute(
         &pool,
         &format!(
-            "insert into public.leads (email_hash, phone_hash, gclid, click_at, created_at)
-             select '{}', '{}', 'stolen', '2026-11-20 10:00Z', '2026-11-20 11:00Z'::timestamptz - nth * interval '1 s'
+            "insert into public.leads (
+                 email_hash, phone_hash, gclid, click_at, ad_user_data, ad_personalization, consent_source, created_at
+             )
+             select '{}', '{}', 'stolen', '2026-11-20 10:00Z', 'granted', 'denied', 'form',
+                 '2026-11-20 11:00Z'::timestamptz - nth * interval '1 s'
              from generate_series(1, {leads}) as nth",
             Hash::of("jane@example.com").as_str(),
             Hash::of(PHONE).as_str(),

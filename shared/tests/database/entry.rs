@@ -125,6 +125,15 @@ async fn events_that_never_became_a_deal_are_entries_of_their_own(pool: PgPool) 
     }
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_suspicious_lead_that_a_deal_could_belong_to_says_so(pool: PgPool) {
+    let app = app(&pool);
+    testing::lead("jane@example.com").with(&json!({"is_suspicious": true})).store(&pool).await;
+    testing::waiting_deal("D-7", "jane@example.com").store(&pool).await;
+    let candidates: Vec<_> = find(&app, "D-7").await.remove(0).candidates;
+    assert_eq!(candidates.iter().map(|lead| lead.is_suspicious).collect::<Vec<_>>(), [true]);
+}
+
 /// A site may have had the columns before, of the types that the migrations accept, and without a default.
 #[sqlx::test(migrations = "../migrations")]
 async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {

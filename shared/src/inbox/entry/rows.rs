@@ -167,4 +167,6 @@ pub struct StoredLead {
     pub wbraid: Option<String>,
     pub click_at: Option<DateTime<Utc>>,
     pub conversion_status: Option<String>,
+    /// Its caller was above a limit, so no deal is matched to it by its addresses.
+    pub is_suspicious: bool,
 }
