@@ -160,8 +160,8 @@ pub async fn decide(tx: &mut Tx, subjects: &[Subject]) -> Result<Vec<Consent>, D
     Ok(decisions)
 }
 
-/// How many leads of an address, the oldest, are looked at for what they are known by besides it. What was said under the
-/// address itself counts without a limit.
+/// How many leads of an address, the oldest, are looked at for what they are known by besides it. What was said under
+/// the address itself counts without a limit.
 const LEADS_OF_AN_ADDRESS: i64 = 100;
 
 /// A statement, and who made it: a lead, a browser or the CRM of a deal.
