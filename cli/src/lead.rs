@@ -1,7 +1,7 @@
 //! What the operator does about a lead.
 
 use serde_json::json;
-use shared::consent::{Consent, ConsentStatus};
+use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::leads;
 use shared::settings::Values;
 use uuid::Uuid;
@@ -14,7 +14,10 @@ use crate::{Failure, app};
 pub(crate) async fn consent(values: &Values, lead_id: Uuid, answer: LeadAnswer) -> Result<Answer, Failure> {
     let app = app::for_inbox::<()>(values, &[])?;
     let consent: Consent = answer.into();
-    let stated = app.db.tx(async |tx| leads::state_consent(tx, lead_id, consent, app.clock.now()).await).await?;
+    let stated = app
+        .db
+        .tx(async |tx| leads::state_consent(tx, lead_id, consent, ConsentSource::Operator, app.clock.now()).await)
+        .await?;
     if !stated {
         return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
     }

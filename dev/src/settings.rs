@@ -40,10 +40,11 @@ const CRM_SECRETS: [(&str, &str); 15] = [
 ];
 
 /// Settings that may be changed from outside. Not the credentials: `make dev` never speaks to the real Google.
-const ADJUSTABLE: [&str; 12] = [
+const ADJUSTABLE: [&str; 13] = [
     "ALLOWED_ORIGINS",
     "CLICK_HOLD_SECONDS",
     "CONSENT_UNKNOWN",
+    "CONSENT_WITHDRAWN",
     "COOKIE_DOMAIN",
     "CRM_SOURCES",
     "EVENTS_PER_HOUR",

@@ -110,8 +110,8 @@ async fn insert(tx: &mut Tx, event: &Event, key: &str, callers: &Callers) -> Res
         event.params,
         event.page_url.as_deref(),
         event.at,
-        &callers.keys,
-        &callers.limits,
+        &callers.sender.keys,
+        &callers.sender.limits,
     )
     .fetch_optional(tx)
     .await?;

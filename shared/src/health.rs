@@ -158,7 +158,10 @@ pub async fn check(
         reason as (
             select last_error_code as code, min(last_error) as message, count(*) as rows
             from row
-            where (open or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot))
+            where (
+                    (open and not awaits_consent)
+                    or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
+                )
                 and last_error_code is not null
             group by last_error_code
             order by count(*) desc, last_error_code
@@ -191,7 +194,7 @@ pub async fn check(
                 (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
                 or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
                 -- 15 and 30 minutes were not enough: the platform is unavailable, or a proxy blocks it.
-                or (open and transport_failures > 2)
+                or (open and not awaits_consent and transport_failures > 2)
             ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,
             (select max(last_seen_at) from public.visitors) as last_visit,

@@ -79,21 +79,41 @@ pub enum Created {
 /// The same submission again is a duplicate whoever sends it. A visitor's submission conflicts only with one of its
 /// own: nobody else's `transaction_id` counts.
 ///
-/// A lead of a caller above its limit is stored as suspicious: no deal is matched to it by its addresses.
+/// A lead of a caller above its limit is stored as suspicious: no deal is matched to it by its addresses. The limit of
+/// its e-mail address counts only for a lead without a visitor, because a stranger can use it up.
 pub async fn create(tx: &mut Tx, lead: &NewLead, callers: &Callers) -> Result<Created, DbError> {
     let phone_hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
     locks::take(tx, &Locks::of_person([&lead.email.hash()].into_iter().chain(phone_hash))).await?;
-    let (created, is_apart) = insert(tx, lead, &lead.transaction_id, callers).await?;
-    if let (Created::Conflict, true, Some(visitor)) = (created, is_apart, lead.visitor_id) {
+    let mut stored = insert(tx, lead, &lead.transaction_id, callers, false).await?;
+    if let (Created::Conflict, true, Some(visitor)) = (stored.created, stored.is_apart, lead.visitor_id) {
         let key = visitors::own_key(&lead.transaction_id, visitor);
-        return Ok(insert(tx, lead, &key, callers).await?.0);
+        // The call is counted.
+        stored = insert(tx, lead, &key, &Callers::default(), stored.is_suspicious).await?;
     }
-    Ok(created)
+    if let (Created::Duplicate(id), true) = (stored.created, lead.gpc) {
+        state_consent(tx, id, Consent::DENIED, ConsentSource::Gpc, lead.at).await?;
+    }
+    Ok(stored.created)
 }
 
-/// Stores a lead under this key, and says if the key belongs to a lead that isn't this visitor's.
+/// What was found under a key.
+struct Stored {
+    created: Created,
+    /// Does the key belong to a lead that isn't this visitor's?
+    is_apart: bool,
+    /// Is the caller above its limit?
+    is_suspicious: bool,
+}
+
+/// Stores a lead under this key.
 #[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
-async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Result<(Created, bool), DbError> {
+async fn insert(
+    tx: &mut Tx,
+    lead: &NewLead,
+    key: &str,
+    callers: &Callers,
+    is_suspicious: bool,
+) -> Result<Stored, DbError> {
     let payload_hash = lead.payload_hash();
     let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
@@ -107,8 +127,12 @@ async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Re
         consent.is_known() || lead.consent_marketing.is_some() || lead.consent_data_processing.is_some();
     let row = sqlx::query!(
         r#"-- leads::insert
-        with call as materialized (
+        with sender as materialized (
             select public.count_call($29, $30, $31, $26) as used
+        ),
+        call as materialized (
+            select used, case when used <= $31 then public.count_call($32, $33, 'infinity', $26) end as used_of_email
+            from sender
         )
         insert into public.leads as l (
             transaction_id, payload_hash, email, email_hash, email_hash_google, phone, phone_hash, name, message,
@@ -137,7 +161,7 @@ async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Re
             case when utm then v.utm_campaign else $22 end,
             case when utm then v.utm_term else $23 end,
             case when utm then v.utm_content else $24 end,
-            $25, $26, call.used > 1
+            $25, $26, $34 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null)
         from call
         left join public.visitors v on v.visitor_id = $27
         cross join lateral (
@@ -151,7 +175,8 @@ async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Re
             id, payload_hash, (xmax = 0) as "new!",
             exists (
                 select from public.visitors v where v.visitor_id = $27 and v.visitor_id is distinct from l.visitor_id
-            ) as "is_apart!""#,
+            ) as "is_apart!",
+            (select used > 1 from call) as "is_suspicious!""#,
         key,
         payload_hash.as_str(),
         lead.email.as_str(),
@@ -180,27 +205,38 @@ async fn insert(tx: &mut Tx, lead: &NewLead, key: &str, callers: &Callers) -> Re
         lead.at,
         lead.visitor_id.map(|id| id.to_string()),
         lead.cookie.click.as_ref().map(|c| c.at),
-        &callers.keys,
-        &callers.limits,
+        &callers.sender.keys,
+        &callers.sender.limits,
         LEADS_REFUSED_ABOVE,
+        &callers.email.keys,
+        &callers.email.limits,
+        is_suspicious,
     )
     .fetch_optional(tx)
     .await?;
-    let Some(row) = row else { return Ok((Created::Refused, false)) };
+    let Some(row) = row else {
+        return Ok(Stored { created: Created::Refused, is_apart: false, is_suspicious: true });
+    };
     let created = match row.payload_hash {
         _ if row.new => Created::New(row.id),
         Some(stored) if stored == payload_hash.as_str() => Created::Duplicate(row.id),
         _ => Created::Conflict,
     };
-    Ok((created, row.is_apart))
+    Ok(Stored { created, is_apart: row.is_apart, is_suspicious: row.is_suspicious })
 }
 
-/// Keeps what the operator recorded of a lead's consent. False when there is no such lead.
-pub async fn state_consent(tx: &mut Tx, lead_id: Uuid, consent: Consent, at: DateTime<Utc>) -> Result<bool, DbError> {
+/// Keeps what was said of a lead's consent besides its row. False when there is no such lead.
+pub async fn state_consent(
+    tx: &mut Tx,
+    lead_id: Uuid,
+    consent: Consent,
+    source: ConsentSource,
+    at: DateTime<Utc>,
+) -> Result<bool, DbError> {
     let stated = sqlx::query!(
         "-- leads::state_consent
         insert into public.consent_statements (lead_id, email_hash, phone_hash, purpose, value, source, stated_at)
-        select l.id, l.email_hash, l.phone_hash, said.purpose, said.value, 'operator', $4
+        select l.id, l.email_hash, l.phone_hash, said.purpose, said.value, $5, $4
         from public.leads l
         cross join (values ('ad_user_data', $2::text), ('ad_personalization', $3::text)) as said (purpose, value)
         where l.id = $1 and said.value <> 'unknown'",
@@ -208,6 +244,7 @@ pub async fn state_consent(tx: &mut Tx, lead_id: Uuid, consent: Consent, at: Dat
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,
         at,
+        source as ConsentSource,
     )
     .execute(tx)
     .await?;

@@ -41,9 +41,14 @@ impl RateLimit {
         Self::read(settings, "event", "EVENTS_PER_HOUR", EVENTS)
     }
 
-    /// Of `POST /api/track/visit`, and of the answers to the consent banner.
+    /// Of `POST /api/track/visit`.
     pub fn visits(settings: &mut Settings) -> Self {
         Self::read(settings, "visit", "VISITS_PER_HOUR", VISITS)
+    }
+
+    /// Of `POST /api/consent`: as many as visits, and counted apart from them.
+    pub fn consents(settings: &mut Settings) -> Self {
+        Self::read(settings, "consent", "VISITS_PER_HOUR", VISITS)
     }
 
     /// Of `POST /api/leads`.
@@ -62,10 +67,12 @@ impl RateLimit {
     /// For whom a call from this address counts.
     #[must_use]
     pub fn callers(&self, address: Option<IpAddr>) -> Callers {
-        let callers =
+        let mut callers =
             Callers { endpoint: self.endpoint, of_one_person: self.calls / OF_ONE_PERSON, ..Callers::default() };
-        let hash = address.zip(self.ip_hash_key.as_ref()).map(|(address, key)| ip_hash(address, key));
-        callers.and("address", hash.as_ref(), self.calls)
+        if let Some((address, key)) = address.zip(self.ip_hash_key.as_ref()) {
+            callers.sender.add(callers.key("address", &ip_hash(address, key)), self.calls);
+        }
+        callers
     }
 }
 
@@ -84,31 +91,45 @@ fn parse(text: &str) -> Result<i32, String> {
 pub struct Callers {
     endpoint: &'static str,
     of_one_person: i32,
-    pub(crate) keys: Vec<String>,
-    pub(crate) limits: Vec<i32>,
+    /// The address and the browser that call.
+    pub(crate) sender: Counted,
+    /// The e-mail address that they name. Anybody can name anybody's.
+    pub(crate) email: Counted,
+}
+
+/// Callers with the limit of each, as columns.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub keys: Vec<String>,
+    pub limits: Vec<i32>,
+}
+
+impl Counted {
+    fn add(&mut self, key: String, limit: i32) {
+        self.keys.push(key);
+        self.limits.push(limit);
+    }
 }
 
 impl Callers {
     /// Counts for the browser of this visitor id.
     #[must_use]
-    pub fn visitor(self, id: Option<impl fmt::Display>) -> Self {
-        let (hash, calls) = (id.map(|id| Hash::of(id.to_string())), self.of_one_person);
-        self.and("visitor", hash.as_ref(), calls)
+    pub fn visitor(mut self, id: Option<impl fmt::Display>) -> Self {
+        if let Some(id) = id {
+            self.sender.add(self.key("visitor", &Hash::of(id.to_string())), self.of_one_person);
+        }
+        self
     }
 
     /// Counts for this e-mail address.
     #[must_use]
-    pub fn email(self, hash: &Hash) -> Self {
-        let calls = self.of_one_person;
-        self.and("email", Some(hash), calls)
+    pub fn email(mut self, hash: &Hash) -> Self {
+        self.email.add(self.key("email", hash), self.of_one_person);
+        self
     }
 
-    fn and(mut self, kind: &str, hash: Option<&Hash>, calls: i32) -> Self {
-        if let Some(hash) = hash {
-            self.keys.push(format!("{}/{kind}/{}", self.endpoint, hash.as_str()));
-            self.limits.push(calls);
-        }
-        self
+    fn key(&self, kind: &str, hash: &Hash) -> String {
+        format!("{}/{kind}/{}", self.endpoint, hash.as_str())
     }
 }
 
@@ -148,14 +169,14 @@ mod tests {
             callers.visitor(Some("browser")).email(&Hash::of("jane.doe@example.com"))
         };
         let one = callers("2001:db8::1");
-        assert_eq!(one.limits, [500, 50, 50]);
-        assert!(
-            one.keys.iter().all(|key| key.starts_with("event/") && !key.contains("2001:db8") && !key.contains('@'))
-        );
-        assert_eq!(one.keys, callers("2001:db8::ffff").keys, "one connection has 2^64 addresses");
-        assert_ne!(one.keys[0], callers("2001:db8:0:1::1").keys[0]);
-        assert_eq!(one.keys[1..], callers("192.0.2.1").keys[1..]);
-        assert_eq!(of("key", "500").callers(None).visitor(None::<&str>).keys, [""; 0]);
+        assert_eq!((&one.sender.limits, &one.email.limits), (&vec![500, 50], &vec![50]));
+        let mut keys = one.sender.keys.iter().chain(&one.email.keys);
+        assert!(keys.all(|key| key.starts_with("event/") && !key.contains("2001:db8") && !key.contains('@')));
+        assert_eq!(one.sender.keys, callers("2001:db8::ffff").sender.keys, "one connection has 2^64 addresses");
+        assert_ne!(one.sender.keys[0], callers("2001:db8:0:1::1").sender.keys[0]);
+        assert_eq!(one.sender.keys[1..], callers("192.0.2.1").sender.keys[1..]);
+        assert_eq!(one.email.keys, callers("192.0.2.1").email.keys);
+        assert_eq!(of("key", "500").callers(None).visitor(None::<&str>).sender.keys, [""; 0]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub struct RecordedVisit {
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
 /// keeps its time; a new answer on consent replaces the previous one. An id that wasn't minted here is replaced, not
-/// stored. `None` if a caller is above its limit: nothing is stored.
+/// stored. `None` if a caller is above its limit: nothing is stored but a no of a known visitor.
 #[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Option<RecordedVisit>, DbError> {
     let Attribution { utm, click } = &visit.attribution;
@@ -93,16 +93,16 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
             select public.count_call($22, $23, 1, $20) as used
         ),
         visitor as materialized (
-            select coalesce((select visitor_id from public.visitors where visitor_id = $21), $1) as id
+            select coalesce(v.visitor_id, $1) as id, v.visitor_id is not null as is_known, used
             from call
-            where used <= 1
+            left join public.visitors v on v.visitor_id = $21
         ),
         stated as (
             insert into public.consent_statements (visitor_id, purpose, value, source, stated_at)
             select id, said.purpose, said.value, $24, $20
             from visitor
             cross join (values ('ad_user_data', $17::text), ('ad_personalization', $18::text)) as said (purpose, value)
-            where said.value <> 'unknown'
+            where said.value <> 'unknown' and (used <= 1 or (is_known and said.value = 'denied'))
         )
         insert into public.visitors as v (
             visitor_id, gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at,
@@ -113,6 +113,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         select
             id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20
         from visitor
+        where used <= 1
         on conflict (visitor_id) do update set
             (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at) = (
                 select gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at
@@ -176,8 +177,8 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         visit.consent.is_known().then_some(visit.at),
         visit.at,
         visit.cookie.map(|id| id.to_string()),
-        &callers.keys,
-        &callers.limits,
+        &callers.sender.keys,
+        &callers.sender.limits,
         visit.consent_source as ConsentSource,
     )
     .fetch_optional(tx)
@@ -201,8 +202,17 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
     }))
 }
 
-/// Keeps the answer that a visitor gave to the consent banner after the page view. False if the visitor isn't known.
-/// `None` if a caller is above its limit: nothing is stored.
+/// What became of an answer to the consent banner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    Kept,
+    /// The visitor isn't known.
+    Unknown,
+    /// A caller is above its limit, so a yes wasn't kept. A no always is.
+    Refused,
+}
+
+/// Keeps the answer that a visitor gave to the consent banner after the page view.
 pub async fn answer_consent(
     tx: &mut Tx,
     visitor_id: VisitorId,
@@ -210,37 +220,57 @@ pub async fn answer_consent(
     source: ConsentSource,
     at: DateTime<Utc>,
     callers: &Callers,
-) -> Result<Option<bool>, DbError> {
-    let is_known = sqlx::query_scalar!(
+) -> Result<Answered, DbError> {
+    let row = sqlx::query!(
         r#"-- visitors::answer_consent
         with call as materialized (
             select public.count_call($6, $7, 1, $5) as used
         ),
+        said as materialized (
+            select said.purpose, said.value, used <= 1 or said.value = 'denied' as is_kept
+            from call
+            cross join (values ('ad_user_data', $2::text), ('ad_personalization', $3::text)) as said (purpose, value)
+            where said.value <> 'unknown'
+        ),
+        kept as (
+            select max(value) filter (where purpose = 'ad_user_data') as ad_user_data,
+                max(value) filter (where purpose = 'ad_personalization') as ad_personalization
+            from said
+            where is_kept
+            having count(*) > 0
+        ),
         visitor as (
             update public.visitors v
-            set ad_user_data = coalesce(nullif($2::text, 'unknown'), v.ad_user_data),
-                ad_personalization = coalesce(nullif($3::text, 'unknown'), v.ad_personalization),
+            set ad_user_data = coalesce(kept.ad_user_data, v.ad_user_data),
+                ad_personalization = coalesce(kept.ad_personalization, v.ad_personalization),
                 consent_recorded_at = $5
-            where visitor_id = $1 and (select used from call) <= 1
+            from kept
+            where v.visitor_id = $1
             returning visitor_id
         ),
         stated as (
             insert into public.consent_statements (visitor_id, purpose, value, source, stated_at)
             select visitor_id, said.purpose, said.value, $4, $5
             from visitor
-            cross join (values ('ad_user_data', $2::text), ('ad_personalization', $3::text)) as said (purpose, value)
-            where said.value <> 'unknown'
+            cross join said
+            where is_kept
         )
-        select exists (select from visitor) as "is_known!" from call where used <= 1"#,
+        select
+            exists (select from public.visitors where visitor_id = $1) as "is_known!",
+            (select bool_and(is_kept) from said) as "is_kept!""#,
         visitor_id.to_string(),
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,
         source as ConsentSource,
         at,
-        &callers.keys,
-        &callers.limits,
+        &callers.sender.keys,
+        &callers.sender.limits,
     )
-    .fetch_optional(tx)
+    .fetch_one(tx)
     .await?;
-    Ok(is_known)
+    Ok(match (row.is_kept, row.is_known) {
+        (false, _) => Answered::Refused,
+        (true, false) => Answered::Unknown,
+        (true, true) => Answered::Kept,
+    })
 }

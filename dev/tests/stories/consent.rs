@@ -6,6 +6,7 @@ mod model;
 use google_sandbox::{Endpoint, Fault, FaultKind, GoogleAccount};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use shared::consent::ConsentSource;
 use sqlx::PgPool;
 
 use crate::stage::Stage;
@@ -39,6 +40,11 @@ impl<'a> Browser<'a> {
     /// Answers the banner again.
     async fn answers(&self, said: &str) {
         self.post("/api/consent", &[], &json!({"ad_user_data": said})).await;
+    }
+
+    /// Opens another page, which carries the banner's state.
+    async fn visits(&self, consent: Value) {
+        self.post("/api/track/visit", &[], &json!({"url": "https://www.example.com/2", "consent": consent})).await;
     }
 
     async fn visits_with_gpc(&self) {
@@ -117,6 +123,24 @@ async fn a_form_that_says_nothing_does_not_replace_a_no(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_page_view_that_repeats_the_banners_yes_does_not_lift_a_no(pool: PgPool) {
+    let stage = Stage::new(pool).await;
+    let browser = Browser::new(&stage, "Click", says("granted")).await;
+    browser.submits(says("denied")).await;
+    browser.visits(says("granted")).await;
+
+    assert_eq!(stage.closes_the_deal().await["reason"], "consent_denied");
+    stage.tick().await;
+    assert_eq!(stage.uploads(), [] as [Value; 0]);
+
+    // The banner was asked again, and said no and yes.
+    browser.visits(says("denied")).await;
+    browser.visits(says("granted")).await;
+    stage.tick().await;
+    assert_eq!(stage.uploads(), ["CONSENT_GRANTED"]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_later_visit_with_global_privacy_control_is_a_no(pool: PgPool) {
     let stage = Stage::new(pool).await;
     let browser = Browser::new(&stage, "Click", says("granted")).await;
@@ -143,8 +167,11 @@ async fn a_no_while_google_is_unavailable_stops_what_waits(pool: PgPool) {
     let row = stage.row("conversions").await;
     assert_eq!(row["ad_user_data"], "denied");
     assert!(row["consent_withdrawn_at"].is_string(), "a request may have reached Google: {row}");
+    // However often it was tried before: nothing waits for Google.
+    sqlx::query("update conversion_queue set transport_failures = 3").execute(&stage.pool).await.unwrap();
     let health = stage.health().await;
     assert_eq!((&health["status"], &health["queue"]["pending"]), (&json!("healthy"), &json!(1)));
+    assert_eq!(health["queue"]["reasons"], json!([]));
 
     browser.answers("granted").await;
     stage.tick().await;
@@ -220,12 +247,40 @@ async fn a_yes_before_the_retraction_was_sent_cancels_it(pool: PgPool) {
     assert_eq!(stage.google.adjustments().len(), 0);
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn a_yes_after_a_no_sends_what_was_given_up_while_google_was_unavailable(pool: PgPool) {
+    let stage = Stage::with_account(pool, GoogleAccount::dev(), |values| {
+        values.insert("CONSENT_WITHDRAWN".into(), "retract".into());
+    })
+    .await;
+    let browser = Browser::new(&stage, "Click", says("granted")).await;
+    browser.submits(json!({})).await;
+    stage.closes_the_deal().await;
+    stage.google_is_unavailable();
+    stage.tick().await;
+    let pause = "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
+                 values ('google_ads_retractions', 'paused', 'test', now(), now() + interval '1 day')";
+    sqlx::query(pause).execute(&stage.pool).await.unwrap();
+    browser.answers("denied").await;
+    stage.tick().await;
+    let status = "select status from conversion_queue where adjusts is null";
+    assert_eq!(stage.value::<String>(status).await, "dead_letter");
+
+    browser.answers("granted").await;
+    stage.google_is_back().await;
+    assert_eq!(stage.uploads(), ["CONSENT_GRANTED"]);
+    assert_eq!(stage.value::<String>(status).await, "uploaded");
+    assert_eq!(stage.google.adjustments().len(), 0);
+}
+
 /// As `adtrail lead consent` does.
 async fn operator_records(stage: &Stage, lead_id: uuid::Uuid, value: &str) {
     let status = shared::consent::ConsentStatus::parse(value).unwrap();
     let consent = shared::consent::Consent { ad_user_data: status, ad_personalization: status };
     let (app, now) = (&stage.functions.create_lead, stage.clock.now());
-    let stated: Result<_, shared::db::DbError> =
-        app.db.tx(async |tx| shared::leads::state_consent(tx, lead_id, consent, now).await).await;
+    let stated: Result<_, shared::db::DbError> = app
+        .db
+        .tx(async |tx| shared::leads::state_consent(tx, lead_id, consent, ConsentSource::Operator, now).await)
+        .await;
     assert!(stated.unwrap(), "there is no lead {lead_id}");
 }

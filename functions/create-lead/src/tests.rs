@@ -565,6 +565,54 @@ async fn above_its_limit_a_lead_is_stored_but_not_found_by_its_addresses(pool: P
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn a_stranger_cannot_use_up_the_limit_of_a_persons_address(pool: PgPool) {
+    let app = app_with(&pool, &[("LEADS_PER_HOUR", "20")]);
+    let [jane] = &visitors(&pool).await;
+    // A tenth of 20, ten times over.
+    for number in 0..25 {
+        let of_stranger =
+            testing::from_address(form(&json!({"email": "jane@example.com"})), &format!("198.51.100.{number}"));
+        assert_eq!(send(&app, of_stranger).await.status, 201);
+    }
+    let flood = "select count(*) filter (where is_suspicious) as suspicious from public.leads";
+    assert_eq!(row(&pool, flood).await["suspicious"], json!(23));
+    let of_jane = lead(&pool, &sent_by(&app, jane, "lead-1", "jane@example.com").await).await;
+    assert_eq!(of_jane["is_suspicious"], json!(false), "her browser is known and calls once");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_under_a_key_that_somebody_else_used_counts_once(pool: PgPool) {
+    let app = app_with(&pool, &[("LEADS_PER_HOUR", "20")]);
+    let [jane, joe] = &visitors(&pool).await;
+    sent_by(&app, joe, "lead-1", "joe@example.com").await;
+    sent_by(&app, jane, "lead-1", "jane@example.com").await;
+    let counted = "select max(calls) as calls from public.rate_counters where caller not like '%/address/%'";
+    assert_eq!(row(&pool, counted).await["calls"], json!(1));
+    // Her browser is above its limit: so is the lead under a key of her own.
+    for number in 2..=3 {
+        sent_by(&app, jane, &format!("lead-{number}"), "jane@example.com").await;
+    }
+    sent_by(&app, joe, "lead-4", "joe@example.com").await;
+    let above = lead(&pool, &sent_by(&app, jane, "lead-4", "jane@example.com").await).await;
+    assert_eq!(above["is_suspicious"], json!(true));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_sent_again_with_global_privacy_control_is_a_no(pool: PgPool) {
+    let app = app(&pool);
+    let body = json!({"email": "jane@example.com", "transaction_id": "t-1", "consent": {"ad_user_data": "granted"}});
+    assert_eq!(send(&app, form(&body)).await.status, 201);
+    assert_eq!(send(&app, with(form(&body), "sec-gpc", "1")).await.status, 200);
+    let said = "select purpose, value, source from public.consent_statements order by id";
+    let expected = json!([
+        {"purpose": "ad_user_data", "value": "granted", "source": "form"},
+        {"purpose": "ad_user_data", "value": "denied", "source": "gpc"},
+        {"purpose": "ad_personalization", "value": "denied", "source": "gpc"},
+    ]);
+    assert_eq!(Value::from(rows(&pool, said).await), expected);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn far_above_its_limit_a_lead_is_refused(pool: PgPool) {
     let app = app_with(&pool, &[("LEADS_PER_HOUR", "10")]);
     let of = async |number| send(&app, form(&json!({"email": format!("{number}@example.com")}))).await;

@@ -9,7 +9,7 @@ use shared::http::body::Body;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
-use shared::visitors;
+use shared::visitors::{self, Answered};
 
 /// Where it answers.
 pub const ENDPOINT: Endpoint = Endpoint {
@@ -28,7 +28,7 @@ pub struct Config {
 
 impl FromSettings for Config {
     fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
-        Self { rate_limit: RateLimit::visits(settings) }
+        Self { rate_limit: RateLimit::consents(settings) }
     }
 }
 
@@ -43,8 +43,8 @@ struct Answer {
 /// Keeps the visitor's answer; the same answer again changes nothing.
 ///
 /// # Errors
-/// 400 when the body is wrong, 409 when the browser has no visitor, 429 when the caller is above its limit, 503 when
-/// the database is unavailable.
+/// 400 when the body is wrong, 409 when the browser has no visitor, 429 when the caller is above its limit and the
+/// answer is a yes, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let answer = parse(&request)?;
     let visitor_id = cookies::visitor(&request).ok_or_else(no_visitor)?;
@@ -54,9 +54,9 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         .db
         .tx(async |tx| visitors::answer_consent(tx, visitor_id, answer.consent, answer.source, now, &callers).await);
     match answered.await? {
-        Some(true) => Ok(json(StatusCode::OK, &answer)),
-        Some(false) => Err(no_visitor()),
-        None => Err(Problem::too_many_requests(rate_limits::resets_in(now))),
+        Answered::Kept => Ok(json(StatusCode::OK, &answer)),
+        Answered::Unknown => Err(no_visitor()),
+        Answered::Refused => Err(Problem::too_many_requests(rate_limits::resets_in(now))),
     }
 }
 

@@ -113,11 +113,21 @@ async fn random_input_breaks_nothing(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn above_its_limit_a_browsers_answer_is_not_kept(pool: PgPool) {
+async fn above_its_limit_a_browsers_yes_is_not_kept_and_its_no_is(pool: PgPool) {
     let app = app_with(&pool, &[("VISITS_PER_HOUR", "10")]);
     has_visited(&pool).await;
+    let yes = json!({"ad_user_data": "granted", "ad_personalization": "granted"});
+    let mixed = json!({"ad_user_data": "denied", "ad_personalization": "granted"});
     assert_eq!(send(&app, said(&json!({"ad_user_data": "granted"}))).await.status, 200);
-    let refused = send(&app, said(&json!({"ad_user_data": "denied"}))).await;
+    let refused = send(&app, said(&yes)).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
     assert_eq!(rows(&pool, STATEMENTS).await.len(), 1);
+    assert_eq!(send(&app, said(&mixed)).await.status, 429, "a part of it wasn't kept");
+    for _ in 0..3 {
+        assert_eq!(send(&app, said(&json!({"ad_user_data": "denied"}))).await.status, 200);
+    }
+    let visitor = row(&pool, VISITOR).await;
+    assert_eq!((&visitor["ad_user_data"], &visitor["ad_personalization"]), (&json!("denied"), &json!("unknown")));
+    let said: Vec<_> = rows(&pool, STATEMENTS).await.into_iter().map(|row| row["value"].clone()).collect();
+    assert_eq!(said, ["granted", "denied"]);
 }

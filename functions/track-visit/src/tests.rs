@@ -306,6 +306,14 @@ async fn above_its_limit_a_visit_is_not_stored_but_its_click_stays_in_the_cookie
     let refused = visit(&app, to("https://www.example.com/?gclid=Click")).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
     assert_eq!(rows(&pool, VISITOR).await.len(), 10);
+    let known = row(&pool, "select visitor_id from public.visitors limit 1").await["visitor_id"].clone();
+    let cookie = format!("adtrail_visitor={}", known.as_str().unwrap());
+    for said in [json!({"ad_user_data": "granted"}), json!({"ad_user_data": "denied"})] {
+        let body = json!({"url": "https://www.example.com/", "consent": said});
+        assert_eq!(visit(&app, with(testing::json_request(&ENDPOINT, &body), "cookie", &cookie)).await.status, 429);
+    }
+    let stated = rows(&pool, "select visitor_id, value from public.consent_statements").await;
+    assert_eq!(json!(stated), json!([{"visitor_id": known, "value": "denied"}]), "a no is kept in any case");
     let later = app_with(&pool, &[]);
     assert_eq!(go(&later, "https://www.example.com/", &refused.cookie_header()).await.status, 200);
     let clicks = rows(&pool, "select gclid from public.visitors where gclid is not null").await;

@@ -185,7 +185,9 @@ async fn renew(
     let of = |is_meant: fn(&Change) -> bool| -> Vec<_> {
         changes.iter().map(|(change, _)| change).filter(|it| is_meant(it)).map(|it| it.conversion_id).collect()
     };
-    corrections::drop_unsent_retractions(tx, plans, &of(Change::is_allowed)).await?;
+    let allowed = of(Change::is_allowed);
+    corrections::drop_unsent_retractions(tx, plans, &allowed).await?;
+    corrections::send_withdrawn_again(tx, &allowed, now).await?;
     if withdrawn == WithdrawnConsent::Retract {
         corrections::retract_withdrawn(tx, plans, &of(|change| change.is_withdrawn), now).await?;
     }

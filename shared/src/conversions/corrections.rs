@@ -9,7 +9,7 @@ use super::SkipReason;
 use crate::db::{DbError, Tx};
 use crate::platforms::Plans;
 use queueing::{drop_unsent, lanes_of, restate_at_platforms, retract_from_platforms};
-pub(super) use queueing::{drop_unsent_retractions, possibly_received};
+pub(super) use queueing::{drop_unsent_retractions, possibly_received, send_withdrawn_again};
 
 /// Lets deals that closed again after their loss be recorded again, if no platform may have received them before: a
 /// platform doesn't accept again what was retracted. Returns which of them now await [`super::record`].

@@ -55,8 +55,17 @@ impl Speaker {
     }
 }
 
+/// Does it say what the browser's last page view said? A yes that was there before is no new one.
+fn is_repeated_yes(nth: usize, history: &[Statement]) -> bool {
+    let (speaker, said) = history[nth];
+    let before = history[..nth].iter().rev().find(|(other, _)| *other == speaker);
+    matches!(speaker, Speaker::Visit(_)) && said == ConsentStatus::Granted && before.is_some_and(|it| it.1 == said)
+}
+
 /// The rule, said once more and differently: a no stands until somebody who may lift it says yes after it.
 fn expected(history: &[Statement]) -> ConsentStatus {
+    let told = |nth: &usize| !is_repeated_yes(*nth, history);
+    let history: Vec<_> = (0..history.len()).filter(told).map(|nth| history[nth]).collect();
     let stands = |nth: usize, no: Speaker| {
         !history[nth + 1..].iter().any(|(speaker, said)| *said == ConsentStatus::Granted && speaker.lifts(no))
     };

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use google_sandbox::{Endpoint, Fault, FaultKind, GoogleAccount};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::consent::{Consent, ConsentStatus};
+use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::deals::transaction_id;
 use shared::leads;
 use sqlx::PgPool;
@@ -102,7 +102,7 @@ impl Caller {
     async fn records(&self, id: Uuid, consent: Consent) {
         let (app, now) = (&self.stage.functions.create_lead, self.stage.clock.now());
         let stated: Result<_, shared::db::DbError> =
-            app.db.tx(async |tx| leads::state_consent(tx, id, consent, now).await).await;
+            app.db.tx(async |tx| leads::state_consent(tx, id, consent, ConsentSource::Operator, now).await).await;
         assert_eq!(stated.unwrap(), consent.is_known());
     }
 

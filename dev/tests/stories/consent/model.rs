@@ -109,12 +109,24 @@ impl Step {
     pub fn apply(self, person: &mut Person, lead_id: Option<Uuid>) {
         match self {
             Self::Visit(it, consent) => {
+                // The banner's state comes with every page view: a yes that was there before is no new one.
+                let news = |now, before| match (now, before) {
+                    (ConsentStatus::Granted, ConsentStatus::Granted) => ConsentStatus::Unknown,
+                    _ => now,
+                };
+                let before = person.banners[it];
+                let said = Consent {
+                    ad_user_data: news(consent.ad_user_data, before.ad_user_data),
+                    ad_personalization: news(consent.ad_personalization, before.ad_personalization),
+                };
+                person.says(Speaker::Browser(it), said);
+                person.banners[it] = consent.or(before);
+            }
+            Self::PrivateVisit(it) => Self::Visit(it, Consent::DENIED).apply(person, None),
+            Self::Banner(it, consent) => {
                 person.says(Speaker::Browser(it), consent);
                 person.banners[it] = consent.or(person.banners[it]);
             }
-            Self::PrivateVisit(it) => Self::Visit(it, Consent::DENIED).apply(person, None),
-            Self::Banner(it, consent) if consent.is_known() => Self::Visit(it, consent).apply(person, None),
-            Self::Banner(..) => {}
             Self::Form(lead, consent) if person.leads[lead].is_none() => {
                 person.leads[lead] = lead_id;
                 let banner = BROWSER[lead].map_or(Consent::default(), |it| person.banners[it]);

@@ -156,6 +156,34 @@ pub(in crate::conversions) async fn drop_unsent_retractions(
     Ok(())
 }
 
+/// Queues again what was given up because consent was withdrawn, unless a retraction of it may have been sent: what was
+/// retracted isn't accepted again.
+pub(in crate::conversions) async fn send_withdrawn_again(
+    tx: &mut Tx,
+    conversion_ids: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- conversions::send_withdrawn_again
+        update public.conversion_queue
+        set status = 'pending', next_retry_at = $2, last_error = null, last_error_code = null, dead_lettered_at = null
+        where id in (
+            select q.id
+            from public.conversion_queue q
+            where q.conversion_id = any($1) and q.adjusts is null and q.last_error_code = 'consent_withdrawn'
+                and not exists (select from public.conversion_queue retraction where retraction.adjusts = q.id)
+            -- In the order in which the uploader locks rows.
+            order by q.id
+            for update
+        )",
+        conversion_ids,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Corrections to queue, as columns: the conversion of each, the lane, the row it corrects, and for how many seconds
 /// after the conversion the platform accepts it.
 struct Corrections {
