@@ -118,6 +118,9 @@ pub(crate) enum InboxCommand {
         /// Only entries in this state; repeatable
         #[arg(long = "state", value_name = "STATE", value_parser = state())]
         states: Vec<ListedState>,
+        /// Only deals whose lead came from this site, such as www.example.com
+        #[arg(long, value_name = "HOST")]
+        site: Option<String>,
         /// Maximum number of entries
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,

@@ -14,7 +14,8 @@ use std::io::Read;
 use std::path::Path;
 
 use shared::crm::{Source, Sources, presets};
-use shared::settings::Values;
+use shared::deals::Stages;
+use shared::settings::{Settings, Values};
 
 use crate::Failure;
 
@@ -31,7 +32,8 @@ impl<'a> ChosenSource<'a> {
             return Ok(Self::Declared(source));
         }
         if presets::toml(name).is_some() {
-            let source = Sources::preset(name, &|name| shared::settings::value(values, name));
+            let stages = Stages::from_settings(&mut Settings::new(values));
+            let source = Sources::preset(name, &stages, &|name| shared::settings::value(values, name));
             return source.map(|source| Self::Preset(source.into())).map_err(Failure::Message);
         }
         let declared: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();

@@ -20,9 +20,6 @@ use uuid::Uuid;
 
 use crate::Failure;
 
-/// Without it a match is recorded, permanently, as one that no platform accepts.
-const REQUIRED: &[&str] = &["GOOGLE_ADS_CUSTOMER_ID"];
-
 /// The entries of this name, at least one.
 async fn find(tx: &mut Tx, name: &str) -> Result<Vec<Entry>, Failure> {
     let found = entry::find(tx, name).await?;

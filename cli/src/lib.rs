@@ -14,6 +14,7 @@ mod visible;
 use std::io::{ErrorKind, Write};
 
 use clap::Parser as _;
+use shared::inbox::listing::Filter;
 use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
@@ -40,7 +41,10 @@ pub async fn run(
         Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values, presets).await?,
         Command::Crm(CrmCommand::Test(test)) => crm::test(values, &test).await?,
         Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values, &sign)?,
-        Command::Inbox(InboxCommand::List { states, limit }) => inbox::list(values, &states, limit).await?,
+        Command::Inbox(InboxCommand::List { states, site, limit }) => {
+            let site = site.map(|host| host.to_ascii_lowercase());
+            inbox::list(values, &Filter { states, site, limit }).await?
+        }
         Command::Inbox(InboxCommand::Show { name }) => inbox::show(values, &name).await?,
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values, &name, lead_id).await?,
         Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values, &name).await?,

@@ -76,7 +76,7 @@ pub async fn play(port: u16) -> anyhow::Result<()> {
     ensure!(more == 0, "the sandbox Google has the conversion {} times", more + 1);
     println!("   Google (the sandbox) got exactly this:");
     println!("{}", indented(&serde_json::to_string_pretty(&event["event"])?));
-    let hash = Email::parse(&email).map_err(anyhow::Error::msg)?.google_hash();
+    let hash = Email::parse(&email).map_err(anyhow::Error::msg)?.google_hash().context("no hash for Google")?;
     let user = &event["event"]["userData"]["userIdentifiers"][0]["emailAddress"];
     ensure!(event["event"]["adIdentifiers"]["gclid"] == gclid, "the click id isn't the one she came by");
     ensure!(*user == hash.as_str(), "the e-mail hash isn't Google's");

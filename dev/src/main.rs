@@ -82,7 +82,7 @@ async fn serve() -> anyhow::Result<()> {
     // Lives as long as the process, as on Lambda.
     let functions: &'static Functions =
         Box::leak(Box::new(settings::functions(&values, Clock::system(), CONNECTIONS)?));
-    let hold = functions.crm_conversion.config.plans.0.first().map_or(0, |plan| plan.click_hold.num_seconds());
+    let hold = functions.crm_conversion.config.plans.platforms.first().map_or(0, |plan| plan.click_hold.num_seconds());
     let google = GoogleSandbox::new(GoogleAccount::dev());
     let crm = CrmSandbox::new();
     crm.put_samples();

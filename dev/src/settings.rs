@@ -9,6 +9,7 @@ use shared::App;
 use shared::clock::Clock;
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, presets};
+use shared::deals::Stages;
 use shared::identity::Hash;
 use shared::settings::{ConfigError, Values};
 
@@ -124,7 +125,7 @@ pub fn secret(name: &str) -> &'static str {
 #[must_use]
 pub fn sign(source: &str, url: &str, body: &[u8], at: DateTime<Utc>) -> Signed {
     let secret = |name: &str| Some(secret(name)).filter(|it| !it.is_empty()).map(SecretString::from);
-    let source = Sources::preset(source, &secret).expect("a preset");
+    let source = Sources::preset(source, &Stages::default(), &secret).expect("a preset");
     let id = format!("dev-{}", Hash::of(body).as_str());
     source.sign(&Sample { method: "POST", url, body, id: &id, at }).expect("a secret to sign with")
 }

@@ -10,6 +10,7 @@ use crate::consent::{UnknownConsent, WithdrawnConsent};
 use crate::crm::Sources;
 use crate::crm::authentication::Scheme;
 use crate::db::authority;
+use crate::deals::Stages;
 use crate::identity::Region;
 use crate::inbox::matching::MatchBy;
 use crate::settings::{ConfigError, Settings, values};
@@ -75,11 +76,12 @@ pub fn crm_sources_draft(settings: &mut Settings) -> Sources {
 }
 
 /// Reads declarations with the secrets that are set.
-type ParseSources = fn(&str, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
+type ParseSources = fn(&str, &Stages, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
 /// The declarations themselves, or the name of a file that holds them: they may be more than a Lambda function's
 /// environment does.
 fn read_crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
+    let stages = Stages::from_settings(settings);
     let written = settings.as_written("CRM_SOURCES");
     let file = PathBuf::from(written.trim());
     let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
@@ -89,7 +91,7 @@ fn read_crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
     } else {
         Ok(written)
     };
-    match toml.and_then(|toml| parse(&toml, &|name| settings.secret(name))) {
+    match toml.and_then(|toml| parse(&toml, &stages, &|name| settings.secret(name))) {
         Ok(sources) => sources,
         Err(problem) => {
             settings.refuse(format!("CRM_SOURCES {problem}"));

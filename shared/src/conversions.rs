@@ -3,6 +3,7 @@
 pub mod consent;
 mod corrections;
 mod decision;
+mod planning;
 mod recording;
 mod release;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 pub use corrections::{Restated, Retracted, reopen, restate, retract};
 pub use decision::SkipReason;
 use decision::{Decision, Eligibility};
+pub use planning::enqueue_missing;
 pub use release::{Release, release};
 
 use crate::consent::statements::{self, Subject};
@@ -70,7 +72,7 @@ pub async fn record(
         .zip(consents)
         .map(|(found, consent)| Decision::on(plans, found, consent.or(found.consent())))
         .collect();
-    let written = recording::insert_conversions(tx, &decisions, now).await?;
+    let written = recording::insert_conversions(tx, plans, &decisions, now).await?;
     let by_key: BTreeMap<_, _> = written.iter().map(|it| (it.idempotency_key.as_str(), it)).collect();
     let recorded: Vec<_> =
         decisions.iter().filter_map(|it| Some((*by_key.get(it.idempotency_key.as_str())?, it))).collect();

@@ -1,44 +1,16 @@
 //! Deals as a CRM reports them: the stages they reach, their values, persons and losses.
 
+mod stages;
+
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consent::Consent;
 use crate::identity::{Email, Hash, Phone};
 use crate::money::Money;
 
-/// The stage a deal reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(rename_all = "snake_case")]
-pub enum ConversionType {
-    /// Sales took it up.
-    Qualified,
-    /// It was won.
-    Closed,
-}
-
-crate::db::text_in_sql!(ConversionType);
-
-impl ConversionType {
-    pub const ALL: [Self; 2] = [Self::Qualified, Self::Closed];
-
-    /// As it is written everywhere.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Qualified => "qualified",
-            Self::Closed => "closed",
-        }
-    }
-
-    /// # Errors
-    /// The types there are.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|it| it.as_str() == text).ok_or_else(|| "must be qualified or closed".into())
-    }
-}
+pub(crate) use stages::NO_STAGE;
+pub use stages::{Stage, Stages};
 
 /// A deal as the CRM reported it.
 #[derive(Debug)]
@@ -48,7 +20,7 @@ pub struct Deal {
     /// The CRM's id of the deal.
     pub crm_deal_id: String,
     /// The stage it reached.
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     pub money: Option<Money>,
     /// When it reached the stage, as the deal says.
     pub occurred_at: Option<DateTime<Utc>>,

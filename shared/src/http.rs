@@ -16,7 +16,9 @@ use lambda_http::http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::Serialize;
+use url::Url;
 
+use crate::attribution::Site;
 use cors::Origins;
 pub use lambda_http::Request;
 pub use problem::Problem;
@@ -136,6 +138,13 @@ pub fn address(request: &Request) -> Option<IpAddr> {
         RequestContext::ApiGatewayV2(context) => context.http.source_ip.as_deref()?.parse().ok(),
         _ => None,
     }
+}
+
+/// The site that the page is on, as the browser says.
+#[must_use]
+pub fn site(request: &Request) -> Option<Site> {
+    let of = |name| Site::of(&Url::parse(request.headers().get(name)?.to_str().ok()?).ok()?);
+    of(header::ORIGIN).or_else(|| of(header::REFERER))
 }
 
 /// Does the browser send Global Privacy Control?

@@ -1,9 +1,10 @@
 //! Leads: people who filled in a form.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Click, SessionAttributes};
+use crate::attribution::{Attribution, SessionAttributes, Site, networks};
 use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
@@ -36,8 +37,10 @@ pub struct NewLead {
     pub visitor_id: Option<VisitorId>,
     /// From the attribution cookie. It may have a click that the visitor's row doesn't have.
     pub cookie: Attribution,
-    /// The attribution in the body, used if there is no other.
+    /// The attribution in the body, used if there is no other: its clicks have no time.
     pub body: Attribution,
+    /// The site that the form is on, used if the visitor's isn't known.
+    pub site: Option<Site>,
     /// What Google's tag captured of the visit, when the form sends it.
     pub session_attributes: Option<SessionAttributes>,
     /// When.
@@ -47,7 +50,7 @@ pub struct NewLead {
 impl NewLead {
     /// Distinguishes a repeated submission from another one with the same transaction id.
     fn payload_hash(&self) -> Hash {
-        let content = serde_json::json!([
+        let content = json!([
             self.email.as_str(),
             self.phone.as_ref().map(Phone::as_str),
             self.name,
@@ -118,9 +121,7 @@ async fn insert(
     let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
     let email_hash_google = lead.email.google_hash();
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
-    let click = lead.cookie.click.as_ref().or(lead.body.click.as_ref());
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
-    let [gclid, gbraid, wbraid] = click.map_or([None; 3], Click::ids);
     let consent_source =
         if lead.gpc { Some(ConsentSource::Gpc) } else { consent.is_known().then_some(ConsentSource::Form) };
     let said_something =
@@ -128,18 +129,18 @@ async fn insert(
     let row = sqlx::query!(
         r#"-- leads::insert
         with sender as materialized (
-            select public.count_call($29, $30, $31, $26) as used
+            select public.count_call($28, $29, $30, $26) as used
         ),
         call as materialized (
-            select used, case when used <= $31 then public.count_call($32, $33, 'infinity', $26) end as used_of_email
+            select used, case when used <= $30 then public.count_call($33, $34, 'infinity', $26) end as used_of_email
             from sender
         )
         insert into public.leads as l (
             transaction_id, payload_hash, email, email_hash, email_hash_google, phone, phone_hash, name, message,
             consent_marketing, consent_data_processing, consent_recorded_at,
             ad_user_data, ad_personalization, consent_source,
-            visitor_id, gclid, gbraid, wbraid, click_at,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes, created_at, is_suspicious
+            visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes,
+            created_at, is_suspicious, site, phone_hash_digits
         )
         select
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, v.consent_recorded_at),
@@ -151,25 +152,21 @@ async fn insert(
                 when v.ad_user_data <> 'unknown' or v.ad_personalization <> 'unknown' then 'visit'
             end,
             v.visitor_id,
-            -- All ids of one click: the visitor's, unless the cookie has seen a newer one.
-            case when own then v.gclid else $16 end,
-            case when own then v.gbraid else $17 end,
-            case when own then v.wbraid else $18 end,
-            case when own then v.click_at else $19 end,
+            -- A click without a time gives way to any other, so the form's own are merged last.
+            public.merge_clicks(public.merge_clicks(coalesce(v.clicks, '{}'), $16, $18, $19, $26), $17, $18, $19, $26),
             case when utm then v.utm_source else $20 end,
             case when utm then v.utm_medium else $21 end,
             case when utm then v.utm_campaign else $22 end,
             case when utm then v.utm_term else $23 end,
             case when utm then v.utm_content else $24 end,
-            $25, $26, $34 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null)
+            $25, $26, $35 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null),
+            coalesce(v.site, $31), $32
         from call
         left join public.visitors v on v.visitor_id = $27
         cross join lateral (
-            select
-                coalesce(v.click_at >= $28, v.click_at is not null) as own,
-                coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
+            select coalesce(v.utm_source, v.utm_medium, v.utm_campaign, v.utm_term, v.utm_content) is not null as utm
         ) as known
-        where call.used <= $31
+        where call.used <= $30
         on conflict (transaction_id) do update set transaction_id = excluded.transaction_id
         returning
             id, payload_hash, (xmax = 0) as "new!",
@@ -181,7 +178,7 @@ async fn insert(
         payload_hash.as_str(),
         lead.email.as_str(),
         email_hash.as_str(),
-        email_hash_google.as_str(),
+        email_hash_google.as_ref().map(Hash::as_str),
         lead.phone.as_ref().map(Phone::as_str),
         phone_hash.map(Hash::as_str),
         lead.name.as_deref(),
@@ -192,10 +189,10 @@ async fn insert(
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,
         consent_source as Option<ConsentSource>,
-        gclid,
-        gbraid,
-        wbraid,
-        click.map(|c| c.at),
+        json!(lead.cookie.clicks),
+        json!(lead.body.clicks),
+        &networks::of_a_click(),
+        &networks::beside_ids(),
         utm.source.as_deref(),
         utm.medium.as_deref(),
         utm.campaign.as_deref(),
@@ -204,10 +201,11 @@ async fn insert(
         lead.session_attributes.as_ref().map(SessionAttributes::as_str),
         lead.at,
         lead.visitor_id.map(|id| id.to_string()),
-        lead.cookie.click.as_ref().map(|c| c.at),
         &callers.sender.keys,
         &callers.sender.limits,
         LEADS_REFUSED_ABOVE,
+        lead.site.as_ref().map(Site::as_str),
+        lead.phone.as_ref().and_then(Phone::digits_hash).map(Hash::as_str),
         &callers.email.keys,
         &callers.email.limits,
         is_suspicious,
@@ -268,7 +266,7 @@ pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str], former_leads: &[Uu
         where id in (
             select c.lead_id
             from unnest($1::text[]) as deal
-            join public.conversions c on c.idempotency_key in (deal || ':qualified', deal || ':closed')
+            join public.conversions c on c.crm_deal_id = deal
             union all
             select unnest($2::uuid[])
         )

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::attribution::ClickId;
 use crate::clock::Clock;
 use crate::consent::ConsentStatus;
-use crate::deals::ConversionType;
+use crate::deals::{Stage, Stages};
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::settings::Settings;
@@ -25,9 +25,9 @@ pub use plan::{Correction, Plan, Plans, Window};
 /// A platform that conversions can be sent to. To add one, add its line to [`REGISTRY`].
 pub struct RegistryEntry {
     /// What it accepts, by its settings; none if it isn't configured.
-    pub plan: fn(&mut Settings) -> Option<Plan>,
+    pub plan: fn(&mut Settings, &Stages) -> Option<Plan>,
     /// The same with its lanes, for which credentials are needed.
-    pub connect: fn(&mut Settings, &Clock) -> Option<(Plan, Lanes)>,
+    pub connect: fn(&mut Settings, &Stages, &Clock) -> Option<(Plan, Lanes)>,
 }
 
 /// The lanes of one or several platforms; they keep their access tokens.
@@ -39,13 +39,17 @@ pub const REGISTRY: &[RegistryEntry] = &[google_ads::ENTRY];
 /// What the configured platforms accept.
 #[must_use]
 pub fn plans(settings: &mut Settings) -> Plans {
-    Plans(REGISTRY.iter().filter_map(|entry| (entry.plan)(settings)).collect())
+    let stages = Stages::from_settings(settings);
+    let platforms = REGISTRY.iter().filter_map(|entry| (entry.plan)(settings, &stages)).collect();
+    Plans { stages, platforms }
 }
 
 /// The same with their lanes.
 pub fn connect(settings: &mut Settings, clock: &Clock) -> (Plans, Lanes) {
-    let (plans, lanes): (_, Vec<_>) = REGISTRY.iter().filter_map(|entry| (entry.connect)(settings, clock)).unzip();
-    (Plans(plans), lanes.into_iter().flatten().collect())
+    let stages = Stages::from_settings(settings);
+    let connected = REGISTRY.iter().filter_map(|entry| (entry.connect)(settings, &stages, clock));
+    let (platforms, lanes): (_, Vec<_>) = connected.unzip();
+    (Plans { stages, platforms }, lanes.into_iter().flatten().collect())
 }
 
 /// What is sent to a platform about a conversion.
@@ -99,7 +103,8 @@ pub trait Lane: Send + Sync {
     /// Sends these conversions. Failures are outcomes, never an error.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
-    /// Asks for the verdicts on a receipt, one for each of its conversions. None if the allowance is used up.
+    /// Asks for the verdicts on a receipt, one for each of its conversions, which are in the order of their queue ids.
+    /// None if the allowance is used up.
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
@@ -116,7 +121,7 @@ pub struct Conversion {
     /// What the platform identifies it by.
     pub transaction_id: String,
     /// The stage the deal reached.
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     pub occurred_at: DateTime<Utc>,
     pub money: Option<Money>,
     /// Google's click ids, all of one click; none when the platform refused them.

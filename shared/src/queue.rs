@@ -22,7 +22,7 @@ use crate::attribution::ClickId;
 use crate::consent::statements::Subject;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Delivery, Facts, Operation, Outcome, Route};
@@ -135,7 +135,7 @@ async fn lease(
         returning
             q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone, due.omit_click_id,
             due.conversion_id, due.lead_id, due.crm_deal_id,
-            due.transaction_id, due.conversion_type as "conversion_type: ConversionType", due.occurred_at,
+            due.transaction_id, due.conversion_type as "conversion_type: Stage", due.occurred_at,
             due.value, due.currency,
             due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
             due.click_at, due.session_attributes,

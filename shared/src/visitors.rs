@@ -3,9 +3,11 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Click, ClickId, Utm};
+use crate::attribution::{Attribution, Clicks, Site, Utm, networks};
 use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
@@ -51,8 +53,12 @@ pub struct Visit {
     pub cookie: Option<VisitorId>,
     /// The visitor's id if the cookie names no visitor we know.
     pub minted: VisitorId,
-    /// This page's attribution merged with the cookie's.
+    /// This page's attribution merged with the cookie's. A click without a time is of now.
     pub attribution: Attribution,
+    /// The site of the page.
+    pub site: Option<Site>,
+    /// Did a click lead to this page?
+    pub is_landing: bool,
     /// The URL of the page.
     pub landing_page: String,
     /// The referrer.
@@ -76,63 +82,45 @@ pub struct RecordedVisit {
     pub visitor_id: VisitorId,
     /// Was the visitor known before?
     pub returning: bool,
-    /// First UTMs, newest click.
+    /// First UTMs, newest click of each network.
     pub attribution: Attribution,
 }
 
-/// Stores a visit. The first UTMs, landing page and referrer stay; the newest click wins, and the same click seen again
-/// keeps its time; a new answer on consent replaces the previous one. An id that wasn't minted here is replaced, not
-/// stored. `None` if a caller is above its limit: nothing is stored but a no of a known visitor.
-#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+/// Stores a visit. The first UTMs, landing page and referrer stay; the newest click of each network wins, and the same
+/// click seen again keeps its time; the site is the one that the newest click led to; a new answer on consent replaces
+/// the previous one. An id that wasn't minted here is replaced, not stored. `None` if a caller is above its limit:
+/// nothing is stored but a no of a known visitor.
 pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Option<RecordedVisit>, DbError> {
-    let Attribution { utm, click } = &visit.attribution;
-    let [gclid, gbraid, wbraid] = click.as_ref().map_or([None; 3], Click::ids);
+    let Attribution { utm, clicks } = &visit.attribution;
     let row = sqlx::query!(
         r#"-- visitors::record
         with call as materialized (
-            select public.count_call($22, $23, 1, $20) as used
+            select public.count_call($20, $21, 1, $5) as used
         ),
         visitor as materialized (
             select coalesce(v.visitor_id, $1) as id, v.visitor_id is not null as is_known, used
             from call
-            left join public.visitors v on v.visitor_id = $21
+            left join public.visitors v on v.visitor_id = $19
         ),
         stated as (
             insert into public.consent_statements (visitor_id, purpose, value, source, stated_at)
-            select id, said.purpose, said.value, $24, $20
+            select id, said.purpose, said.value, $22, $5
             from visitor
-            cross join (values ('ad_user_data', $17::text), ('ad_personalization', $18::text)) as said (purpose, value)
+            cross join (values ('ad_user_data', $15::text), ('ad_personalization', $16::text)) as said (purpose, value)
             where said.value <> 'unknown' and (used <= 1 or (is_known and said.value = 'denied'))
         )
         insert into public.visitors as v (
-            visitor_id, gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at,
-            utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+            visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ip_hash, user_agent, landing_page, referrer,
-            ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at
+            ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at, site
         )
         select
-            id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20
+            id, public.merge_clicks('{}', $2, $3, $4, $5), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $5,
+            $5, $18
         from visitor
         where used <= 1
         on conflict (visitor_id) do update set
-            (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at) = (
-                select gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at
-                from (
-                    values
-                        (v.gclid, v.gbraid, v.wbraid, v.gad_source, v.gad_campaignid, v.click_at, 1),
-                        (
-                            excluded.gclid, excluded.gbraid, excluded.wbraid, excluded.gad_source,
-                            excluded.gad_campaignid,
-                            case
-                                when (excluded.gclid, excluded.gbraid, excluded.wbraid)
-                                    is distinct from (v.gclid, v.gbraid, v.wbraid) then excluded.click_at
-                            end,
-                            2
-                        )
-                ) as touch (gclid, gbraid, wbraid, gad_source, gad_campaignid, click_at, n)
-                order by click_at desc nulls last, n
-                limit 1
-            ),
+            clicks = public.merge_clicks(v.clicks, $2, $3, $4, $5),
             (utm_source, utm_medium, utm_campaign, utm_term, utm_content) = (
                 select utm_source, utm_medium, utm_campaign, utm_term, utm_content
                 from (
@@ -151,18 +139,16 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
             ad_user_data = coalesce(nullif(excluded.ad_user_data, 'unknown'), v.ad_user_data),
             ad_personalization = coalesce(nullif(excluded.ad_personalization, 'unknown'), v.ad_personalization),
             consent_recorded_at = coalesce(excluded.consent_recorded_at, v.consent_recorded_at),
+            site = case when $23 then excluded.site else coalesce(v.site, excluded.site) end,
             last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at)
         returning
-            visitor_id, (xmax <> 0) as "returning!", gclid as "gclid: ClickId", gbraid as "gbraid: ClickId",
-            wbraid as "wbraid: ClickId", gad_source, gad_campaignid, click_at,
+            visitor_id, (xmax <> 0) as "returning!", clicks as "clicks: Json<Clicks>",
             utm_source, utm_medium, utm_campaign, utm_term, utm_content"#,
         visit.minted.to_string(),
-        gclid,
-        gbraid,
-        wbraid,
-        click.as_ref().and_then(|c| c.gad_source.as_deref()),
-        click.as_ref().and_then(|c| c.gad_campaignid.as_deref()),
-        click.as_ref().map(|c| c.at),
+        json!(clicks),
+        &networks::of_a_click(),
+        &networks::beside_ids(),
+        visit.at,
         utm.source.as_deref(),
         utm.medium.as_deref(),
         utm.campaign.as_deref(),
@@ -175,16 +161,16 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         visit.consent.ad_user_data as ConsentStatus,
         visit.consent.ad_personalization as ConsentStatus,
         visit.consent.is_known().then_some(visit.at),
-        visit.at,
+        visit.site.as_ref().map(Site::as_str),
         visit.cookie.map(|id| id.to_string()),
         &callers.sender.keys,
         &callers.sender.limits,
         visit.consent_source as ConsentSource,
+        visit.is_landing,
     )
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let click = row.click_at.and_then(|at| Click::of([row.gclid, row.gbraid, row.wbraid], at));
     Ok(Some(RecordedVisit {
         // It is one of the two.
         visitor_id: VisitorId::parse(&row.visitor_id).unwrap_or(visit.minted),
@@ -197,7 +183,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
                 term: row.utm_term,
                 content: row.utm_content,
             },
-            click: click.map(|it| Click { gad_source: row.gad_source, gad_campaignid: row.gad_campaignid, ..it }),
+            clicks: row.clicks.0,
         },
     }))
 }

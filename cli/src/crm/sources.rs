@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crm::lookup::Lookup;
 use shared::crm::{Missing, Source, Sources, presets};
+use shared::deals::Stages;
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, RefusalCount};
 use shared::settings::Values;
@@ -30,7 +31,8 @@ pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answe
 }
 
 fn presets_document(values: &Values) -> Result<Answer, Failure> {
-    let sources = presets::names().map(|name| Sources::preset(name, &|name| shared::settings::value(values, name)));
+    let sources = presets::names()
+        .map(|name| Sources::preset(name, &Stages::default(), &|name| shared::settings::value(values, name)));
     let sources: Vec<_> = sources.collect::<Result<_, _>>().map_err(Failure::Message)?;
     let documents = sources.iter().map(|source| {
         let mut it = document(source);

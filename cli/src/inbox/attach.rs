@@ -8,12 +8,12 @@ use shared::settings::Values;
 use shared::{intake, leads};
 use uuid::Uuid;
 
-use super::{REQUIRED, document, find, only_deal, words};
+use super::{document, find, only_deal, words};
 use crate::answer::Answer;
 use crate::{Failure, app};
 
 pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result<Answer, Failure> {
-    let app = app::for_inbox::<intake::Config>(values, REQUIRED)?;
+    let app = app::for_inbox::<intake::Config>(values, &[])?;
     let deal = app.db.tx(async |tx| -> Result<_, Failure> {
         let found = find(tx, name).await?;
         let Some((_, deal)) = only_deal(&found, name)? else {
@@ -27,21 +27,30 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
     let (inbox_id, crm_deal_id) = deal.await?;
     let attached = app.db.tx(async |tx| -> Result<_, Failure> {
         locks::take(tx, &Locks::of_deal(&crm_deal_id)).await?;
+        let now = app.clock.now();
         let former = match conversions::release(tx, inbox_id).await? {
             Release::NotMatched => None,
             Release::Released(lead_id) => Some(lead_id),
+            Release::Refused { lead_id: of, .. } if of == lead_id => {
+                matching::confirm(tx, inbox_id, now).await?;
+                return Ok(None);
+            }
             Release::Refused { lead_id, platforms } => return Err(refused(lead_id, &platforms)),
         };
-        let now = app.clock.now();
         if !matching::attach(tx, inbox_id, lead_id, now).await? {
             return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
         let (plans, match_by) = (&app.config.plans, app.config.match_by);
         let recorded = conversions::record(tx, plans, match_by, &[inbox_id], now).await?.pop();
         leads::renew_status(tx, &[&crm_deal_id], former.as_slice()).await?;
-        Ok((former.filter(|former| *former != lead_id), recorded))
+        Ok(Some((former.filter(|former| *former != lead_id), recorded)))
     });
-    let (former, recorded) = attached.await?;
+    let Some((former, recorded)) = attached.await? else {
+        let text = format!("Deal {crm_deal_id} is confirmed as lead {lead_id}'s.");
+        let mut document = document(inbox_id, &crm_deal_id, "confirmed", None);
+        document["lead_id"] = json!(lead_id);
+        return Ok(Answer::new(document, &text));
+    };
     let (status, text) = recorded.as_ref().map(words::recorded).map_or_else(
         || ("awaiting_lead", "The next run of the uploader matches it".into()),
         |(status, what)| (status, format!("It is {what}")),

@@ -1,16 +1,16 @@
 //! `adtrail inbox list`.
 
 use serde_json::json;
-use shared::inbox::listing::{ListedEntry, ListedState, newest};
+use shared::inbox::listing::{Filter, ListedEntry, ListedState, newest};
 use shared::settings::Values;
 
 use crate::answer::Answer;
 use crate::table::{amount, columns, time};
 use crate::{Failure, app};
 
-pub(crate) async fn list(values: &Values, states: &[ListedState], limit: u16) -> Result<Answer, Failure> {
+pub(crate) async fn list(values: &Values, filter: &Filter) -> Result<Answer, Failure> {
     let app = app::for_inbox::<()>(values, &[])?;
-    let entries = app.db.tx(async |tx| newest(tx, states, limit).await).await?;
+    let entries = app.db.tx(async |tx| newest(tx, filter).await).await?;
     let text = if entries.is_empty() {
         "There are no such entries in the inbox.".into()
     } else {

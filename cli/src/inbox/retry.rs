@@ -10,7 +10,7 @@ use shared::settings::Values;
 use shared::{App, inbox};
 use uuid::Uuid;
 
-use super::{REQUIRED, document, find, only_deal, refuse_matched, words};
+use super::{document, find, only_deal, refuse_matched, words};
 use crate::answer::Answer;
 use crate::{Failure, app};
 
@@ -20,7 +20,7 @@ enum Target {
 }
 
 pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
-    let app = app::for_inbox(values, REQUIRED)?;
+    let app = app::for_inbox(values, &[])?;
     match target(&app, name).await? {
         Target::Event(event) => {
             Ok(event_answer(&event, intake::resume(&app.db, &app.clock, &app.config, &event).await?))

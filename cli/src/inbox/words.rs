@@ -60,9 +60,10 @@ fn skipped(reason: SkipReason) -> String {
         SkipReason::ConsentDenied => "consent_denied: the person denied consent",
         SkipReason::NoAttribution => "no_attribution: it has neither a click id nor a hashed e-mail or phone",
         SkipReason::NoConversionAction => {
-            "no_conversion_action: none is set for this type, see GOOGLE_ADS_CUSTOMER_ID and \
-             GOOGLE_ADS_CONVERSION_ACTION_…"
+            "no_conversion_action: none is set for this stage, see GOOGLE_ADS_CUSTOMER_ID and \
+             GOOGLE_ADS_CONVERSION_ACTION_…; once one is, the uploader's next run queues what still counts"
         }
+        SkipReason::TooOld => "too_old: it no longer counted when a platform that accepts it was set up",
         SkipReason::DealLost => "deal_lost: the deal was lost before the conversion was sent",
     };
     format!("a conversion that is not sent, {why}")

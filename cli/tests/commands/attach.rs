@@ -56,6 +56,10 @@ async fn a_wrong_match_is_mended_while_no_platform_may_have_received_it(pool: Pg
         assert!(error.contains(part), "{part} in {error}");
     }
     assert_eq!(row(&pool, stored).await, expected);
+    execute(&pool, "update public.inbox set several_candidates = true").await;
+    let confirmed = document(&values, &["inbox", "attach", "D-7", &jane]).await;
+    assert_eq!(confirmed["status"], "confirmed", "the same lead can be confirmed at any time");
+    assert_eq!(row(&pool, stored).await, expected);
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -87,6 +91,6 @@ async fn an_impossible_attach_says_why(pool: PgPool) {
     assert_eq!(row(&pool, matched).await["matched_by"], "manual", "a refused attach changes nothing");
     document(&values, &["inbox", "attach", &ids[1], &lead]).await;
     let google = self::values(Some(&pool), &[("GOOGLE_ADS_CUSTOMER_ID", "")]);
-    let error = refused(&google, &["inbox", "attach", "D-7", &lead]).await;
-    assert!(error.contains("GOOGLE_ADS_CUSTOMER_ID"), "or it would be recorded as sent nowhere, for good: {error}");
+    let attached = document(&google, &["inbox", "attach", "D-7", &lead]).await;
+    assert_eq!(attached["status"], "skipped", "the uploader queues it once there is one");
 }

@@ -15,6 +15,7 @@ use lambda_http::RequestExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::crm::{Sources, presets};
+use shared::deals::Stages;
 use shared::settings::Values;
 use sqlx::{ConnectOptions, PgPool};
 use testing::{Answer, WEBHOOK_SECRET, call, lead, with};
@@ -71,7 +72,7 @@ fn secrets_of_presets() -> Vec<(String, String)> {
             names.borrow_mut().push(name.to_owned());
             None
         };
-        Sources::preset(name, &note).unwrap();
+        Sources::preset(name, &Stages::default(), &note).unwrap();
     }
     let mut names = names.into_inner();
     names.retain(|name| !name.ends_with("_PREVIOUS") && name != "WEBHOOK_SECRET");

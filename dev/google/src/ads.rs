@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ mod row;
 pub(crate) const HOST: &str = "googleads.googleapis.com";
 /// The versions that are served, alike.
 const VERSIONS: [&str; 4] = ["v23", "v24", "v25", "v26"];
+const NEWEST: u8 = 26;
+const NO_SUCH_PAGE: &str = "<!DOCTYPE html><title>Error 404 (Not Found)!!1</title><p>The sandbox has no such page.";
 const MOST_ROWS: usize = 2000;
 /// Google's own job ids begin where a client's end.
 const FIRST_JOB_ID: u64 = 1 << 31;
@@ -97,10 +99,15 @@ pub(crate) fn version_in(path: &str) -> &str {
 /// Routes a call to the endpoint that its path names.
 pub(crate) async fn attend(
     State(sandbox): State<GoogleSandbox>,
-    Path((_, call)): Path<(String, String)>,
+    Path((version, call)): Path<(String, String)>,
     request: Request,
     next: Next,
 ) -> Response {
+    // Google's front end knows the versions that there were and are.
+    let number = version.strip_prefix('v').and_then(|number| number.parse().ok());
+    if number.is_none_or(|number: u8| number == 0 || number > NEWEST) {
+        return (StatusCode::NOT_FOUND, Html(NO_SUCH_PAGE)).into_response();
+    }
     match split(&call) {
         Some((_, endpoint)) => endpoint::attend(State((sandbox, endpoint)), request, next).await,
         None => next.run(request).await,
@@ -156,8 +163,7 @@ impl Call<'_> {
         self.check_frame(&frame, &clicks::SERVICE)?;
         let upload = {
             let memory = &mut *self.sandbox.memory();
-            let book = &mut memory.ledger.book;
-            clicks::upload(&request, &account.conversion_actions, book, &memory.poisons, self.sandbox.now())
+            clicks::upload(&request, account, &mut memory.ledger, &memory.poisons, self.sandbox.now())
         };
         Ok(self.answer(&upload, request.validate_only, request.job_id))
     }

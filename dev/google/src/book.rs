@@ -51,8 +51,17 @@ pub(crate) struct Arrival {
     /// When the conversion happened.
     pub occurred_at: DateTime<Utc>,
     pub amount: Option<Amount>,
-    /// The Data Manager request that brought it, and which of its destinations this is about.
-    pub submission: Option<(String, usize)>,
+    /// What brought it, if that was Data Manager.
+    pub submission: Option<Origin>,
+}
+
+/// A place in a Data Manager request.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub request_id: String,
+    /// Which of its destinations this is about.
+    pub destination: usize,
+    pub event: usize,
 }
 
 /// A value and its currency, if one was sent.
@@ -116,7 +125,7 @@ impl Book {
     }
 
     /// Removes the arrivals of `identity` in the submissions for which `is_refused` returns true.
-    pub(crate) fn refuse(&mut self, identity: &Identity, mut is_refused: impl FnMut(&(String, usize)) -> bool) {
+    pub(crate) fn refuse(&mut self, identity: &Identity, mut is_refused: impl FnMut(&Origin) -> bool) {
         for &place in self.places.get(identity).into_iter().flatten() {
             self.entries[place].refuse(&mut is_refused);
         }
@@ -125,7 +134,7 @@ impl Book {
     /// Removes everything that arrived with one request for one of its destinations.
     pub(crate) fn refuse_submission(&mut self, request_id: &str, index: usize) {
         for entry in &mut self.entries {
-            entry.refuse(&mut |(id, at)| id == request_id && *at == index);
+            entry.refuse(&mut |origin| origin.request_id == request_id && origin.destination == index);
         }
     }
 
@@ -152,7 +161,7 @@ impl Book {
 }
 
 impl Entry {
-    fn refuse(&mut self, is_refused: &mut impl FnMut(&(String, usize)) -> bool) {
+    fn refuse(&mut self, is_refused: &mut impl FnMut(&Origin) -> bool) {
         for receipt in &mut self.receipts {
             if let Receipt::Arrived(Arrival { submission: Some(submission), .. }) = receipt
                 && is_refused(submission)

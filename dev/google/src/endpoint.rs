@@ -118,6 +118,10 @@ pub(crate) async fn attend(
         let now = sandbox.now();
         let memory = &mut *sandbox.memory();
         memory.requests.record(endpoint, &head.headers, memory.keeps_bodies.then_some(&body));
+        if memory.largest_body.is_some_and(|largest| body.len() > largest) {
+            return (StatusCode::PAYLOAD_TOO_LARGE, Html("<title>413 Request Entity Too Large</title>"))
+                .into_response();
+        }
         if endpoint.is_data_manager() {
             memory.requests.busiest_minute = memory.requests.busiest_minute.max(memory.quota.note(now));
             if !memory.quota.admit(now) {

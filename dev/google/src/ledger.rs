@@ -1,6 +1,6 @@
 //! What the sandbox accepted, and the verdicts it will return later.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::adjustment_log::AdjustmentLog;
-use crate::book::{Amount, Arrival, Book, Identity, Transport};
-use crate::request::{Event, IngestEventsRequest};
+use crate::book::{Amount, Arrival, Book, Identity, Origin, Transport};
+use crate::clicks::Clicks;
+use crate::request::{Destination, Event, IngestEventsRequest};
 use crate::status::{RequestStatus, Verdict};
 
 /// One conversion at one destination. Google matches on `transactionId` within a conversion
@@ -35,8 +36,8 @@ pub struct ReceivedEvent {
 pub(crate) struct Submission {
     pub destination: Arc<Value>,
     pub record_count: u64,
-    /// How many of the records processing refused, by reason.
-    pub refused: BTreeMap<String, u64>,
+    /// Which of the request's records processing refused, by reason.
+    pub refused: BTreeMap<String, Vec<usize>>,
     /// The scripted verdict, which takes precedence.
     pub scripted: Option<Verdict>,
     /// Was the verdict returned? Google doesn't change it afterwards.
@@ -50,6 +51,7 @@ type Place = (String, String);
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub book: Book,
+    pub clicks: Clicks,
     pub adjustments: AdjustmentLog,
     events: Vec<ReceivedEvent>,
     places: HashMap<Place, usize>,
@@ -96,10 +98,12 @@ impl Ledger {
                         received_at: now,
                     },
                 );
-                if let Some(reason) = self.decisions.get(&event.transaction_id) {
-                    *submission.refused.entry(reason.clone()).or_default() += 1;
+                let decided = self.decisions.get(&event.transaction_id).cloned();
+                if let Some(reason) = decided.or_else(|| mismatch(&self.clicks, event, destination)) {
+                    submission.refused.entry(reason).or_default().push(event_index);
                 } else {
-                    let arrival = arrival(event, (request_id.to_owned(), index), now);
+                    let origin = Origin { request_id: request_id.to_owned(), destination: index, event: event_index };
+                    let arrival = arrival(event, origin, now);
                     self.book.arrive(action, Identity::Order(event.transaction_id.clone()), arrival);
                 }
             }
@@ -150,11 +154,12 @@ impl Ledger {
     /// knows yet.
     pub(crate) fn decide(&mut self, transaction_id: String, reason: String) {
         let submissions = &mut self.submissions;
-        self.book.refuse(&Identity::Order(transaction_id.clone()), |(request_id, index)| {
-            let submission = submissions.get_mut(request_id).and_then(|submissions| submissions.get_mut(*index));
+        self.book.refuse(&Identity::Order(transaction_id.clone()), |origin| {
+            let submissions = submissions.get_mut(&origin.request_id);
+            let submission = submissions.and_then(|submissions| submissions.get_mut(origin.destination));
             let open = submission.filter(|submission| !submission.is_told);
             if let Some(submission) = open {
-                *submission.refused.entry(reason.clone()).or_default() += 1;
+                submission.refused.entry(reason.clone()).or_default().push(origin.event);
                 return true;
             }
             false
@@ -182,7 +187,7 @@ impl Submission {
         if let Some(scripted) = &self.scripted {
             return scripted.status;
         }
-        let refused: u64 = self.refused.values().sum();
+        let refused: u64 = self.refused.values().map(|records| records.len() as u64).sum();
         match refused {
             0 => RequestStatus::Success,
             _ if refused < self.record_count => RequestStatus::PartialSuccess,
@@ -190,16 +195,34 @@ impl Submission {
         }
     }
 
+    /// Which of the request's records were refused for this reason. A verdict from the script names none.
+    pub(crate) fn named(&self, reason: &str) -> Option<BTreeSet<usize>> {
+        let records = self.refused.get(reason).filter(|_| self.scripted.is_none())?;
+        Some(records.iter().copied().collect())
+    }
+
     /// How many records were refused, by reason.
     pub(crate) fn errors(&self) -> BTreeMap<String, u64> {
-        let Some(scripted) = &self.scripted else { return self.refused.clone() };
+        let Some(scripted) = &self.scripted else {
+            let counted = self.refused.iter().map(|(reason, records)| (reason.clone(), records.len() as u64));
+            return counted.collect();
+        };
         let usual = if scripted.status == RequestStatus::Failed { self.record_count } else { 1 };
         let reason = scripted.reason.as_deref().unwrap_or("PROCESSING_ERROR_REASON_INTERNAL_ERROR");
         [(reason.to_owned(), scripted.record_count.unwrap_or(usual))].into()
     }
 }
 
-fn arrival(event: &Event, submission: (String, usize), now: DateTime<Utc>) -> Arrival {
+fn mismatch(clicks: &Clicks, event: &Event, destination: &Destination) -> Option<String> {
+    let ids = &event.ad_identifiers;
+    let account = destination.operating_account.as_ref().map_or("", |account| &account.account_id);
+    let found = [&ids.gclid, &ids.gbraid, &ids.wbraid]
+        .into_iter()
+        .find_map(|id| clicks.mismatch(id, event.event_timestamp?, account))?;
+    Some(found.processing_reason().to_owned())
+}
+
+fn arrival(event: &Event, submission: Origin, now: DateTime<Utc>) -> Arrival {
     let value = event.conversion_value.as_ref().and_then(Value::as_f64);
     Arrival {
         transport: Transport::DataManager,

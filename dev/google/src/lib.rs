@@ -3,7 +3,8 @@
 //!
 //! It never calls Google and never pretends to be Google: every answer carries `x-adtrail-sandbox: google`. It accepts
 //! what Google accepts, checked with Google's own message descriptors (`*.fds`), and rejects what Google is known to
-//! reject. It cannot know whether a click id exists, so every accepted event counts as matched.
+//! reject. It cannot know whether a click id exists, so every accepted event counts as matched, unless it was told of
+//! the click ([`GoogleSandbox::add_click`]).
 //!
 //! Of the product it uses only [`shared::clock::Clock`], so that a test can move its time together with the uploader's.
 
@@ -28,6 +29,7 @@ mod answer;
 mod aws_signature;
 mod bad_answer;
 mod book;
+mod clicks;
 mod control;
 mod currencies;
 mod destinations;
@@ -54,6 +56,7 @@ pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
 pub use ads::failure::ErrorCode;
 pub use bad_answer::BadAnswer;
 pub use book::{Conversion, Transport};
+pub use clicks::Click;
 pub use endpoint::{Endpoint, Requests};
 pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
 pub use ledger::ReceivedEvent;
@@ -81,6 +84,8 @@ struct Memory {
     quota: quota::Quota,
     requests: Requests,
     keeps_bodies: bool,
+    largest_body: Option<usize>,
+    most_indices: Option<usize>,
 }
 
 impl GoogleSandbox {
@@ -101,6 +106,8 @@ impl GoogleSandbox {
             quota: quota::Quota::default(),
             requests: Requests::default(),
             keeps_bodies: true,
+            largest_body: None,
+            most_indices: Some(usize::MAX),
         };
         Self(Arc::new(Sandbox { account, clock, memory: Mutex::new(memory), arrivals: watch::Sender::new(()) }))
     }
@@ -211,11 +218,34 @@ impl GoogleSandbox {
         self.memory().ledger.undecide(transaction_id);
     }
 
+    /// Lets Google know a click. Conversions sent with its id, by either API, are refused if they are earlier than the
+    /// click or are sent for another account; at Data Manager by processing, after they were accepted. What is known of
+    /// clicks can change: what was refused may be accepted when it comes again.
+    pub fn add_click(&self, id: impl Into<String>, click: Click) {
+        self.memory().ledger.clicks.add(id.into(), click);
+    }
+
+    /// How many refused records the status of a request names for each reason, in `recordIndices`: in the beginning
+    /// all, as since release 1.9 of the Data Manager API. With `None` the field is missing, as it was before. A verdict
+    /// from the script never has it.
+    ///
+    /// Google's descriptors here are older than the field. That it is a list of int64, as the counts are, and that
+    /// places in the request count from 0, is assumed.
+    pub fn name_refused(&self, most: Option<usize>) {
+        self.memory().most_indices = most;
+    }
+
     /// How many Data Manager calls may come within 60 seconds of the sandbox's clock, ingest and status together.
     /// Those beyond are answered with 429, before a fault can happen to them. No limit with `None`, as in the
     /// beginning.
     pub fn limit_per_minute(&self, calls: Option<u32>) {
         self.memory().quota.limit = calls;
+    }
+
+    /// Answers bodies of more bytes with 413, as a proxy does. With `None`, as in the beginning, only Google's own
+    /// limit counts.
+    pub fn limit_bodies(&self, bytes: Option<usize>) {
+        self.memory().largest_body = bytes;
     }
 
     /// Makes every access token invalid that was handed out so far.

@@ -68,6 +68,7 @@ pub(crate) async fn retrieve(
     if let Some(verdict) = scripted.filter(|_| !is_processing) {
         memory.ledger.settle(&query.request_id, &verdict);
     }
+    let most_indices = memory.most_indices;
     let submissions = memory.ledger.submissions(&query.request_id).ok_or_else(|| {
         let problem = "No accepted request has this id.";
         let unknown = Violation::new("request_id", "INVALID_REQUEST_ID", problem);
@@ -78,14 +79,14 @@ pub(crate) async fn retrieve(
         .map(|submission| {
             submission.is_told |= !is_processing;
             let status = if is_processing { RequestStatus::Processing } else { submission.status() };
-            show(submission, status)
+            show(submission, status, most_indices)
         })
         .collect();
     Ok(Json(json!({ "requestStatusPerDestination": statuses })))
 }
 
 /// A `RequestStatusPerDestination`. Its counts are int64, which are strings in JSON.
-fn show(submission: &Submission, status: RequestStatus) -> Value {
+fn show(submission: &Submission, status: RequestStatus, most_indices: Option<usize>) -> Value {
     let mut shown = json!({
         "destination": *submission.destination,
         "requestStatus": status,
@@ -95,7 +96,13 @@ fn show(submission: &Submission, status: RequestStatus) -> Value {
         let counts: Vec<Value> = submission
             .errors()
             .into_iter()
-            .map(|(reason, count)| json!({"recordCount": count.to_string(), "reason": reason}))
+            .map(|(reason, count)| {
+                let mut shown = json!({"recordCount": count.to_string(), "reason": reason});
+                if let (Some(most), Some(records)) = (most_indices, submission.named(&reason)) {
+                    shown["recordIndices"] = records.iter().take(most).map(ToString::to_string).collect();
+                }
+                shown
+            })
             .collect();
         shown["errorInfo"] = json!({ "errorCounts": counts });
     }

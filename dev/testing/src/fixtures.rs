@@ -1,14 +1,16 @@
 //! Rows to start a test with. Each has all that its table asks for, so that a test names only the columns it is about.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use shared::identity::Hash;
+use shared::intake;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::start;
+use crate::{app_without_database, start};
 
 /// A row that isn't stored yet: its table, and its columns as JSON.
 #[derive(Debug)]
@@ -77,6 +79,10 @@ pub struct DueConversion {
     queue: Row,
 }
 
+/// The platforms were asked about it when they accepted what they accept in tests.
+static PLANNED_FOR: LazyLock<String> =
+    LazyLock::new(|| app_without_database::<intake::Config>(&[]).config.plans.fingerprint());
+
 /// A conversion that is due for Google Ads since a minute before [`start`], without anything by which Google could
 /// attribute it.
 pub fn due() -> DueConversion {
@@ -93,6 +99,7 @@ pub fn due_at(now: DateTime<Utc>) -> DueConversion {
             &json!({
                 "id": conversion, "lead_id": lead, "conversion_type": "closed", "occurred_at": now - TimeDelta::hours(1),
                 "transaction_id": format!("adtrail-{lead}"), "ad_user_data": "granted",
+                "planned_for": *PLANNED_FOR,
             }),
         )
         .of_deal(&lead.to_string()),

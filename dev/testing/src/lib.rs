@@ -27,6 +27,7 @@ use shared::conversions::{Recorded, record_matches};
 use shared::crm::authentication::Sample;
 use shared::crm::{self, Sources};
 use shared::db::{Db, DbError, Tx};
+use shared::deals::Stages;
 use shared::http::cors::Origins;
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
@@ -147,7 +148,8 @@ pub fn signed(request: Request) -> Request {
 /// Never: there is a secret.
 #[must_use]
 pub fn signature(body: &[u8], secret: &str) -> String {
-    let source = Sources::preset(crm::DEFAULT, &|_| Some(SecretString::from(secret))).expect("the default source");
+    let source = Sources::preset(crm::DEFAULT, &Stages::default(), &|_| Some(SecretString::from(secret)))
+        .expect("the default source");
     let sample = Sample { method: "POST", url: "https://api.example.com", body, id: "", at: start() };
     source.sign(&sample).expect("a secret to sign with").headers.remove(0).1
 }

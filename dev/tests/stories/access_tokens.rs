@@ -9,7 +9,7 @@ use shared::App;
 use shared::attribution::ClickId;
 use shared::clock::Clock;
 use shared::consent::ConsentStatus;
-use shared::deals::ConversionType;
+use shared::deals::Stage;
 use shared::platforms::{Allowance, Conversion, Facts, Lane, Outcome, Reason};
 use shared::settings::Values;
 use tokio::net::TcpListener;
@@ -81,7 +81,7 @@ async fn upload(platform: Arc<dyn Lane>, clock: Clock) -> Outcome {
     let conversion = Conversion {
         queue_id: Uuid::nil(),
         transaction_id: format!("adtrail-{}", Uuid::new_v4().simple()),
-        conversion_type: ConversionType::Closed,
+        conversion_type: Stage::closed(),
         occurred_at: clock.now() - TimeDelta::hours(1),
         money: None,
         gclid: ClickId::parse("Click-1").ok(),

@@ -3,10 +3,12 @@
 mod attempts;
 mod click_clock;
 mod corrections;
+mod late_set_up;
 mod lost_replies;
 mod odd_rows;
 mod outages;
 mod poison;
+mod stages;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,10 @@
 //! From the click to the confirmed conversion, by hand, and what a person would check on the way.
 
-use chrono::{DateTime, Utc};
-use google_sandbox::{Endpoint, Fault, FaultKind, RequestStatus, Verdict};
+use chrono::{DateTime, TimeDelta, Utc};
+use google_sandbox::{Endpoint, Fault, FaultKind, GoogleAccount, RequestStatus, Verdict};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use shared::identity::Hash;
 use sqlx::PgPool;
 use testing::Row;
@@ -27,7 +28,9 @@ fn report(email: &str) -> Value {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
-    let stage = Stage::new(pool).await;
+    // An hour before the deal.
+    let clock = Clock::fixed("2026-11-20T12:00:00Z".parse().unwrap());
+    let stage = Stage::with_clock(pool, GoogleAccount::dev(), clock, |_| {}).await;
 
     // The first visit, and a later one by another ad.
     let landing = |query: &str| json!({"url": format!("https://www.example.com/lp?{query}")});
@@ -35,6 +38,7 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     assert_eq!((first.status, &first.body["returning"]), (StatusCode::OK, &json!(false)));
     assert_eq!(first.set_cookies.len(), 2);
     assert!(first.set_cookies.iter().all(|cookie| cookie.contains("; HttpOnly; Secure; SameSite=Lax")));
+    stage.clock.advance(TimeDelta::minutes(1));
     let again = stage
         .post("/api/track/visit", &[("cookie", &cookies(&first.set_cookies))], &landing("gclid=Two&utm_source=bing"))
         .await;
@@ -44,11 +48,12 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     let cookies = cookies(&again.set_cookies);
 
     // The form.
-    let form = json!({"email": " Jane.Doe+x@Gmail.com", "consent": serde_json::from_str::<Value>(CONSENT).unwrap()});
+    stage.clock.advance(TimeDelta::minutes(1));
+    let form = json!({"email": " Jane.Doe@Gmail.com", "consent": serde_json::from_str::<Value>(CONSENT).unwrap()});
     let lead = stage.post("/api/leads", &[("cookie", &cookies)], &form).await;
     assert_eq!(lead.status, StatusCode::CREATED, "{lead:?}");
     let row = stage.row("leads").await;
-    assert_eq!(row["email_hash"], Hash::of("jane.doe+x@gmail.com").as_str());
+    assert_eq!(row["email_hash"], Hash::of("jane.doe@gmail.com").as_str());
     assert_eq!(row["email_hash_google"], Hash::of("janedoe@gmail.com").as_str());
     assert_eq!((&row["gclid"], &row["utm_campaign"]), (&json!("Two"), &json!("munich")));
 
@@ -61,7 +66,8 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     assert_eq!(stage.value::<i64>("select count(*) from tracking_events").await, 1);
 
     // The deal, and the upload.
-    let queued = stage.deal(&report("jane.doe+x@gmail.com")).await;
+    stage.clock.advance(TimeDelta::hours(2));
+    let queued = stage.deal(&report("jane.doe@gmail.com")).await;
     assert_eq!((queued.status, &queued.body["status"]), (StatusCode::OK, &json!("queued")));
     assert_eq!(queued.body["platforms"], json!(["google_ads"]));
     stage.tick().await;
@@ -114,7 +120,7 @@ async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
     let hold = |values: &mut shared::settings::Values| {
         values.insert("CLICK_HOLD_SECONDS".into(), "21600".into());
     };
-    let stage = Stage::with_account(pool, google_sandbox::GoogleAccount::dev(), hold).await;
+    let stage = Stage::with_account(pool, GoogleAccount::dev(), hold).await;
     stage.post("/api/leads", &[], &json!({"email": "jane@example.com", "gclid": "Young"})).await;
     stage.deal(&report("jane@example.com")).await;
 
@@ -128,7 +134,7 @@ async fn the_click_hold_keeps_a_conversion_back(pool: PgPool) {
     .fetch_one(&stage.pool)
     .await
     .unwrap();
-    assert_eq!(due - clicked, chrono::TimeDelta::hours(6));
+    assert_eq!(due - clicked, TimeDelta::hours(6));
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::crm::presets;
 use shared::db::{Db, DbError};
-use shared::inbox::listing::{self, ListedEntry, ListedState};
+use shared::inbox::listing::{self, Filter, ListedEntry, ListedState};
 use shared::inbox::matching;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -223,7 +223,8 @@ fn db(stage: &Stage) -> Db {
 }
 
 async fn list(stage: &Stage, wanted: ListedState) -> Vec<ListedEntry> {
-    db(stage).tx(async |tx| listing::newest(tx, &[wanted], 100).await).await.unwrap()
+    let filter = Filter { states: vec![wanted], site: None, limit: 100 };
+    db(stage).tx(async |tx| listing::newest(tx, &filter).await).await.unwrap()
 }
 
 /// Every deal of the three CRMs is matched, by this rule, and is a conversion with what its sample and its CRM say.

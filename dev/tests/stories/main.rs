@@ -3,6 +3,7 @@
 
 mod access_tokens;
 mod bad_answers;
+mod clicks;
 mod concurrency;
 mod consent;
 mod crash;

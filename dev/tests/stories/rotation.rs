@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use shared::crm::Sources;
 use shared::crm::authentication::Sample;
+use shared::deals::Stages;
 use shared::settings::Values;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -86,7 +87,7 @@ async fn send(step: &Step, n: usize) -> Answer {
     let url = format!("{}/api/webhooks/{}", step.deployment.base, lock.source);
     let sample =
         Sample { method: "POST", url: &url, body: body.as_bytes(), id: &deal, at: step.deployment.clock.now() };
-    let signed = Sources::preset(lock.source, &key).unwrap().sign(&sample).unwrap();
+    let signed = Sources::preset(lock.source, &Stages::default(), &key).unwrap().sign(&sample).unwrap();
     step.deployment.signed(&signed, body).await
 }
 

@@ -6,12 +6,14 @@
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, Click, ClickId, SessionAttributes, UTM_LIMIT, Utm};
+use shared::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm};
 use shared::clock::Clock;
 use shared::config;
 use shared::consent::{Consent, ConsentStatus};
 use shared::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json};
+use shared::http::{
+    Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json, site,
+};
 use shared::identity::{Email, Phone, Region};
 use shared::leads::{self, Created, NewLead};
 use shared::rate_limits::{self, RateLimit};
@@ -55,7 +57,7 @@ struct Answer {
 /// 400 when the body is wrong, 409 when the transaction id is in use, 429 when the caller is far above its limit, 503
 /// when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let lead = parse(app, &request)?;
+    let (lead, mut warnings) = parse(app, &request)?;
     let callers = app.config.rate_limit.callers(address(&request)).visitor(lead.visitor_id).email(&lead.email.hash());
     let (code, lead_id, status) = match app.db.tx(async |tx| leads::create(tx, &lead, &callers).await).await? {
         Created::New(id) => (StatusCode::CREATED, id, "created"),
@@ -67,11 +69,11 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         }
         Created::Refused => return Err(Problem::too_many_requests(rate_limits::resets_in(lead.at))),
     };
-    let warnings = Warning::of_phone(lead.phone.as_ref()).into_iter().collect();
+    warnings.extend(Warning::of_phone(lead.phone.as_ref()));
     Ok(json(code, &Answer { lead_id, transaction_id: lead.transaction_id, status, warnings }))
 }
 
-fn parse(app: &App<Config>, request: &Request) -> Result<NewLead, Problem> {
+fn parse(app: &App<Config>, request: &Request) -> Result<(NewLead, Vec<Warning>), Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
@@ -84,10 +86,12 @@ fn parse(app: &App<Config>, request: &Request) -> Result<NewLead, Problem> {
     let consent_data_processing = consent.optional("data_processing", boolean);
     let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
     let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
-    let attribution = attribution(app, &fields);
+    let utm = utm(&fields);
+    let now = app.clock.now();
+    let (clicks, warnings) = clicks(app, &fields);
     let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
-    Ok(NewLead {
+    let lead = NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
         email: email?,
         phone: phone?,
@@ -101,24 +105,40 @@ fn parse(app: &App<Config>, request: &Request) -> Result<NewLead, Problem> {
         },
         gpc: denies_by_gpc(request),
         visitor_id: cookies::visitor(request),
-        cookie: cookies::attribution(request, app.clock.now()),
-        body: attribution?,
+        cookie: cookies::attribution(request, now),
+        body: Attribution { utm: utm?, clicks: cookies::clicks(request, now).merged(clicks) },
+        site: site(request),
         session_attributes: session_attributes?,
-        at: app.clock.now(),
-    })
+        at: now,
+    };
+    Ok((lead, warnings))
 }
 
-/// The attribution in the form's own fields. Its click has no time, so now is used: it can't be later.
-fn attribution(app: &App<Config>, fields: &Fields<'_>) -> Result<Attribution, Invalid> {
-    let click_id = |name| fields.optional_text(name, ClickId::parse);
+fn utm(fields: &Fields<'_>) -> Result<Utm, Invalid> {
     let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));
-    let (gclid, gbraid, wbraid) = (click_id("gclid"), click_id("gbraid"), click_id("wbraid"));
     let (source, medium, campaign) = (utm("utm_source"), utm("utm_medium"), utm("utm_campaign"));
     let (term, content) = (utm("utm_term"), utm("utm_content"));
-    Ok(Attribution {
-        utm: Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? },
-        click: Click::of([gclid?, gbraid?, wbraid?], app.clock.now()),
-    })
+    Ok(Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? })
+}
+
+/// The form is refused if one of these is wrong.
+const REFUSED_IDS: [&str; 3] = ["gclid", "gbraid", "wbraid"];
+
+/// The clicks in the form's own fields, which have no time. The visitor didn't write them, so a wrong one is ignored.
+fn clicks(app: &App<Config>, fields: &Fields<'_>) -> (Clicks, Vec<Warning>) {
+    for name in REFUSED_IDS {
+        let _ = fields.optional_text(name, ClickId::parse);
+    }
+    let mut warnings = Vec::new();
+    let clicks = Clicks::read(app.clock.now(), |parameter| match fields.text(parameter.name) {
+        Ok(value) if value.is_none_or(parameter.is_valid) => value.map(String::from),
+        _ => {
+            let detail = "is ignored: it can't be a value that the network passes, at most 512 characters".into();
+            warnings.push(Warning { field: parameter.name, detail });
+            None
+        }
+    });
+    (clicks, warnings)
 }
 
 #[cfg(test)]

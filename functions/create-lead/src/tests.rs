@@ -51,9 +51,10 @@ async fn a_form_becomes_a_lead(pool: PgPool) {
     assert_eq!((&answer.body["transaction_id"], &answer.body["status"]), (&json!("lead-7f3c"), &json!("created")));
     let expected = json!({
         "email": "jane.doe+x@gmail.com", "name": "Jane Dœ", "message": "Line\none", "phone": "+49 30 23125-123",
-        "email_hash": Hash::of("jane.doe+x@gmail.com"), "email_hash_google": Hash::of("janedoe@gmail.com"),
-        "phone_hash": Hash::of("+493023125123"), "conversion_status": "new", "visitor_id": null,
-        "gclid": null, "click_at": null, "created_at": "2026-11-20T12:00:00+00:00",
+        "email_hash": Hash::of("jane.doe+x@gmail.com"), "email_hash_google": null,
+        "phone_hash": Hash::of("+493023125123"), "phone_hash_digits": Hash::of("493023125123"),
+        "conversion_status": "new", "visitor_id": null, "gclid": null, "click_at": null,
+        "created_at": "2026-11-20T12:00:00+00:00",
     });
     expect(&lead(&pool, &answer).await, &expected);
     assert_eq!(answer.body.get("warnings"), None);
@@ -280,6 +281,94 @@ async fn attribution_comes_from_the_visitor_else_the_cookie_else_the_body(pool: 
     }
     let nothing = lead(&pool, &send(&app, form(&json!({"email": "jane@example.com", "gclid": ""}))).await).await;
     expect(&nothing, &json!({"gclid": null, "click_at": null, "utm_source": null, "visitor_id": null}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn each_networks_click_comes_from_the_visitor_else_the_cookie_else_the_body(pool: PgPool) {
+    let app = app(&pool);
+    let visitor = VisitorId::mint().to_string();
+    let [ten, eleven] = ["2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"];
+    let row = json!({
+        "google": {"gclid": "row", "at": ten}, "meta": {"fbclid": "row", "fbp": "row", "at": ten},
+        "microsoft": {"msclkid": "row", "at": ten},
+    });
+    execute(&pool, &format!("insert into public.visitors (visitor_id, clicks) values ('{visitor}', '{row}')")).await;
+    let of_cookie = json!({
+        "click": {"gclid": "cookie", "at": "2026-11-20T09:00:00Z"},
+        "clicks": {"meta": {"fbclid": "cookie", "at": eleven}, "linkedin": {"li_fat_id": "cookie", "at": ten}},
+    });
+    let body = json!({
+        "email": "jane@example.com", "gclid": "body", "fbclid": "body", "fbp": "body", "msclkid": "body",
+        "li_fat_id": "body", "ttclid": "E.C.P.body", "ttp": "body",
+    });
+    let cookies = format!("{}; _fbp=tag; _ttp=tag; li_fat_id=tag", cookie(&visitor, &of_cookie));
+    let stored = lead(&pool, &send(&app, with(form(&body), "cookie", &cookies)).await).await;
+    let expected = json!({
+        "google": {"gclid": "row", "at": ten}, "meta": {"fbclid": "cookie", "fbp": "body", "at": eleven},
+        "microsoft": {"msclkid": "row", "at": ten}, "linkedin": {"li_fat_id": "cookie", "at": ten},
+        "tiktok": {"ttclid": "E.C.P.body", "ttp": "body", "at": "2026-11-20T12:00:00.000000Z"},
+    });
+    assert_eq!(stored["clicks"], expected);
+    expect(&stored, &json!({"gclid": "row", "click_at": "2026-11-20T10:00:00+00:00"}));
+
+    let fbc = "fb.1.1795168800000.body";
+    let alone = json!({"email": "jane@example.com", "fbc": fbc, "msclkid": "body"});
+    let stored = lead(&pool, &send(&app, form(&alone)).await).await;
+    let of_body = json!({
+        "meta": {"fbclid": "body", "fbc": fbc, "at": ten},
+        "microsoft": {"msclkid": "body", "at": "2026-11-20T12:00:00.000000Z"},
+    });
+    assert_eq!(stored["clicks"], of_body);
+    expect(&stored, &json!({"gclid": null, "click_at": null}));
+}
+
+/// Templates of forms send whatever is in a URL, and the person can't mend it.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_click_of_another_network_costs_a_warning_and_no_lead(pool: PgPool) {
+    let app = app(&pool);
+    let long = json!("x".repeat(10_240));
+    for name in ["fbclid", "fbc", "fbp", "msclkid", "li_fat_id", "ttclid", "ttp"] {
+        for wrong in
+            [json!("a b"), json!("{fbclid}"), json!("a\u{7}b"), json!(7), json!(["a"]), json!({}), long.clone()]
+        {
+            let answer = send(&app, form(&json!({"email": "jane@example.com", name: wrong}))).await;
+            assert_eq!(answer.status, 201, "{name}: {wrong}");
+            let [warning] = answer.body["warnings"].as_array().unwrap().as_slice() else { panic!("{}", answer.body) };
+            assert_eq!(warning["field"], name);
+            assert_eq!(lead(&pool, &answer).await["clicks"], json!({}), "{name}: {wrong}");
+        }
+    }
+    let unknown = json!({"email": "jane@example.com", "xclid": "a", "clicks": {"google": {"gclid": "a"}}, "fbp": ""});
+    let answer = send(&app, form(&unknown)).await;
+    assert_eq!((answer.status, answer.body.get("warnings")), (201, None));
+    assert_eq!(lead(&pool, &answer).await["clicks"], json!({}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_site_is_the_visitors_else_the_forms(pool: PgPool) {
+    let app = app(&pool);
+    let [known, siteless] = [(); 2].map(|()| VisitorId::mint().to_string());
+    let visitors = format!("insert into public.visitors (visitor_id, site) values ('{known}', 'shop.example.com'), ");
+    execute(&pool, &format!("{visitors} ('{siteless}', null)")).await;
+    let (origin, referer) = (testing::ORIGIN, "https://Frame.example.com:8443/form?x");
+    // Visitor, Origin, Referer, and the site.
+    let cases = [
+        (&known, origin, referer, json!("shop.example.com")),
+        (&siteless, origin, referer, json!(testing::ORIGIN.trim_start_matches("https://"))),
+        (&siteless, "", referer, json!("frame.example.com")),
+        (&siteless, "", "not a URL", Value::Null),
+        (&siteless, "", "", Value::Null),
+    ];
+    for (visitor, origin, referer, site) in cases {
+        let mut request =
+            with(form(&json!({"email": "jane@example.com"})), "cookie", &format!("adtrail_visitor={visitor}"));
+        for (name, value) in [("origin", origin), ("referer", referer)] {
+            if !value.is_empty() {
+                request = with(request, name, value);
+            }
+        }
+        assert_eq!(lead(&pool, &send(&app, request).await).await["site"], site, "{origin} {referer}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -16,7 +16,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/webhooks/{source}",
     caller: Caller::Server,
     body_limit: 256 * 1024,
-    requires: &["WEBHOOK_SECRET", "GOOGLE_ADS_CUSTOMER_ID"],
+    requires: &["WEBHOOK_SECRET"],
 };
 
 /// Processes the webhook and answers with the outcome of each of its events.

@@ -14,6 +14,7 @@ mod at_once;
 mod bodies;
 mod consent;
 mod corrections;
+mod stages;
 
 async fn send(app: &App<intake::Config>, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
@@ -544,6 +545,35 @@ async fn a_phone_without_its_country_is_one_of_the_deployments(pool: PgPool) {
     let answer = send(&app, &deal("D-1", &json!({"email": null, "phone": "030 23125-123 ext 7"}))).await;
     assert_eq!((&answer.body["status"], answer.body.get("warnings")), (&json!("queued"), None));
     expect(&row(&pool, CONVERSION).await, &json!({"matched_by": "phone", "phone_hash": Hash::of("+493023125123")}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn both_hashes_of_a_phone_are_of_one_number(pool: PgPool) {
+    let app = app(&pool);
+    let (own, other) = ("+49 30 23125123", "+44 20 7946 0018");
+    let hashes = |digits: &str| (Some(Hash::of(format!("+{digits}"))), Some(Hash::of(digits)));
+    let (of_lead, of_deal) = (hashes("493023125123"), hashes("442079460018"));
+    // The hashes of the lead, the phone of the deal and those of the conversion.
+    let cases = [
+        (of_lead.clone(), other, of_lead.clone()),
+        ((None, None), other, of_deal.clone()),
+        // A lead of an older version.
+        ((of_lead.0.clone(), None), own, of_lead.clone()),
+        ((of_lead.0.clone(), None), other, (of_lead.0.clone(), None)),
+    ];
+    for (nth, ((e164, digits), phone, expected)) in cases.into_iter().enumerate() {
+        let email = format!("{nth}@example.com");
+        let columns = json!({"email_hash": Hash::of(&email), "phone_hash": e164, "phone_hash_digits": digits});
+        lead(&pool, &columns).await;
+        let id = format!("D-{nth}");
+        // The newest report counts.
+        send(&app, &deal(&id, &json!({"email": "later@example.com", "phone": "+1 800 555 0100"}))).await;
+        let answer = send(&app, &deal(&id, &json!({"email": email, "phone": phone}))).await;
+        assert_eq!(answer.body["status"], "queued", "{nth}");
+        let stored = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
+        let (e164, digits) = expected;
+        expect(&stored, &json!({"phone_hash": e164, "phone_hash_digits": digits}));
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -4,7 +4,7 @@ use lambda_http::http::{Method, StatusCode, header};
 use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
-use shared::attribution::Attribution;
+use shared::attribution::{Attribution, Site};
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::http::body::Body;
@@ -62,16 +62,14 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     let visit = parse(app, &request)?;
     let callers = app.config.rate_limit.callers(address(&request)).visitor(visit.cookie);
     let recorded = app.db.tx(async |tx| visitors::record(tx, &visit, &callers).await).await;
-    let (mut response, visitor_id, attribution) = match recorded {
-        Ok(Some(recorded)) => {
-            let answer = json(StatusCode::OK, &Answer { returning: recorded.returning });
-            (answer, recorded.visitor_id, recorded.attribution)
-        }
-        Ok(None) => {
-            let problem = Problem::too_many_requests(rate_limits::resets_in(visit.at));
-            (problem.into_response(), visit.cookie.unwrap_or(visit.minted), visit.attribution)
-        }
-        Err(error) => (Problem::from(error).into_response(), visit.cookie.unwrap_or(visit.minted), visit.attribution),
+    let (mut response, recorded) = match recorded {
+        Ok(Some(recorded)) => (json(StatusCode::OK, &Answer { returning: recorded.returning }), Some(recorded)),
+        Ok(None) => (Problem::too_many_requests(rate_limits::resets_in(visit.at)).into_response(), None),
+        Err(error) => (Problem::from(error).into_response(), None),
+    };
+    let (visitor_id, attribution) = match recorded {
+        Some(recorded) => (recorded.visitor_id, recorded.attribution),
+        None => (visit.cookie.unwrap_or(visit.minted), visit.attribution.dated(visit.at)),
     };
     cookies::set(&mut response, app.config.cookie_domain.as_deref(), visitor_id, &attribution);
     Ok(response)
@@ -93,11 +91,14 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
         ad_personalization: ad_personalization?.unwrap_or_default(),
     };
     let denies_by_gpc = denies_by_gpc(request);
+    let touch = Attribution::from_url(&url, at);
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Ok(Visit {
         cookie: cookies::visitor(request),
         minted: VisitorId::mint(),
-        attribution: Attribution::from_url(&url, at).after(cookies::attribution(request, at)),
+        site: Site::of(&url),
+        is_landing: touch.clicks.has_click(),
+        attribution: touch.after(cookies::attribution(request, at)).with(cookies::clicks(request, at)),
         landing_page: cut(url.as_str(), STORED_LIMIT),
         referrer: referrer?,
         user_agent: user_agent.map(|text| cut(text, USER_AGENT_LIMIT)),

@@ -96,11 +96,131 @@ async fn a_returning_visitor_keeps_the_id_the_first_utms_and_the_newest_click(po
         // The cookie has what the row has.
         let cookie = Attribution::from_cookie(&answer.cookies()[1].1, app.clock.now());
         assert_eq!(
-            json!(cookie.click.map(|it| it.at)),
+            json!(cookie.clicks.get("google").map(|it| it.at)),
             json!(stored["click_at"].as_str().unwrap().replace("+00:00", "Z"))
         );
     }
     assert_eq!(row(&pool, VISITOR).await["last_seen_at"], "2026-11-20T12:06:00+00:00");
+}
+
+/// Every order of these.
+fn orders<T: Copy, const N: usize>(items: [T; N]) -> Vec<Vec<T>> {
+    items.into_iter().fold(vec![Vec::new()], |orders, item| {
+        let with = |order: &Vec<T>, place: usize| [&order[..place], &[item], &order[place..]].concat();
+        orders.iter().flat_map(|order| (0..=order.len()).map(move |place| with(order, place))).collect()
+    })
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_click_of_one_network_never_erases_another_s(pool: PgPool) {
+    let app = app(&pool);
+    let clicks = [
+        ("google", "gclid=One-1_x&gad_campaignid=77", json!({"gclid": "One-1_x", "gad_campaignid": "77"})),
+        ("meta", "fbclid=IwAR2-_x", json!({"fbclid": "IwAR2-_x"})),
+        ("microsoft", "msclkid=0123abcDEF", json!({"msclkid": "0123abcDEF"})),
+        ("tiktok", "ttclid=E.C.P.Crk", json!({"ttclid": "E.C.P.Crk"})),
+    ];
+    let in_order = orders([0, 1, 2, 3]);
+    assert_eq!(in_order.len(), 24);
+    // With both cookies, and with the visitor's alone, so that only the row knows the clicks before.
+    for (order, cookies) in in_order.iter().flat_map(|order| [(order, 2), (order, 1)]) {
+        let mut expected = json!({});
+        let mut sent = String::new();
+        for nth in order {
+            app.clock.advance(TimeDelta::minutes(1));
+            let (network, query, click) = &clicks[*nth];
+            let answer = go(&app, &format!("https://www.example.com/?{query}"), &sent).await;
+            sent = answer.cookie_header().split(';').take(cookies).collect::<Vec<_>>().join(";");
+            expected[network] = click.clone();
+            expected[network]["at"] = json!(app.clock.now());
+            let visitor = format!("{VISITOR} where visitor_id = '{}'", answer.cookies()[0].1);
+            let stored = row(&pool, &visitor).await;
+            assert_eq!(stored["clicks"], expected, "{order:?}");
+            assert_eq!(stored["gclid"], expected["google"]["gclid"], "{order:?}: the column follows");
+            let cookie = Attribution::from_cookie(&answer.cookies()[1].1, app.clock.now());
+            assert_eq!(json!(cookie.clicks), expected, "{order:?}");
+        }
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_networks_own_cookies_are_read(pool: PgPool) {
+    let app = app(&pool);
+    let (noon, ten) = ("2026-11-20T12:00:00Z", "2026-11-20T10:00:00Z");
+    let of = |ms: i64, id: &str| format!("fb.1.{ms}.{id}");
+    // What the browser sends beside our own cookies, and the clicks after it.
+    let at_ten = of(1_795_168_800_000, "Ten");
+    let browser = format!("_fbp=fb.1.1.77; _fbc={at_ten}; _ttp=2abc; li_fat_id=0e5a7b3c-9f2d");
+    let first = go(&app, "https://www.example.com/", &browser).await;
+    let known = json!({
+        "meta": {"fbclid": "Ten", "fbc": at_ten, "fbp": "fb.1.1.77", "at": ten},
+        "linkedin": {"li_fat_id": "0e5a7b3c-9f2d", "at": noon},
+        "tiktok": {"ttp": "2abc"},
+    });
+    let clicks = async || row(&pool, VISITOR).await["clicks"].clone();
+    let same_time = |it: &Value| it.to_string().replace(".000000Z", "Z");
+    assert_eq!(same_time(&clicks().await), same_time(&known));
+
+    // A click of another browser's id that the networks' tags haven't stored in their cookies yet, and may never.
+    app.clock.advance(TimeDelta::minutes(1));
+    let cookies = format!("{}; {browser}", first.cookie_header());
+    go(&app, "https://www.example.com/?fbclid=New&li_fat_id=new", &cookies).await;
+    go(&app, "https://www.example.com/", &format!("{}; {browser}", first.cookie_header())).await;
+    let stored = clicks().await;
+    assert_eq!(stored["meta"]["fbclid"], "New");
+    assert_eq!(stored["meta"].get("fbc"), None, "it is of the click before");
+    assert_eq!(stored["meta"]["fbp"], "fb.1.1.77", "it is the browser's, not the click's");
+    assert_eq!(stored["linkedin"]["li_fat_id"], "new");
+
+    let renewed = of(1_795_176_061_000, "New");
+    go(&app, "https://www.example.com/", &format!("{}; _fbc={renewed}; _fbp=fb.1.2.88", first.cookie_header())).await;
+    let stored = clicks().await["meta"].clone();
+    assert_eq!((&stored["fbc"], &stored["fbp"]), (&json!(renewed), &json!("fb.1.2.88")));
+    assert_eq!(stored["at"], "2026-11-20T12:01:00Z", "the same click keeps its time");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_forged_cookie_of_a_network_is_never_newer_than_now(pool: PgPool) {
+    let app = app(&pool);
+    for ms in [1_795_999_999_999_i64, 8_210_266_876_799_999, i64::MAX] {
+        let answer = go(&app, "https://www.example.com/", &format!("_fbc=fb.1.{ms}.forged")).await;
+        assert_eq!(answer.status, 200, "{ms}");
+        app.clock.advance(TimeDelta::seconds(1));
+        go(&app, "https://www.example.com/?fbclid=real", &answer.cookie_header()).await;
+        let visitor = format!("{VISITOR} where visitor_id = '{}'", answer.cookies()[0].1);
+        assert_eq!(row(&pool, &visitor).await["clicks"]["meta"]["fbclid"], "real", "{ms}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_cannot_be_a_click_is_ignored(pool: PgPool) {
+    let app = app(&pool);
+    let long = "x".repeat(7_000);
+    for query in
+        ["fbclid=a%20b", "msclkid=%00", "ttclid={ttclid}", "gad_source=1", "xclid=1", &format!("li_fat_id={long}")]
+    {
+        for cookie in ["_fbc=fb.1.x.y", "_fbc=a", "_fbp=%20", "_ttp=", "li_fat_id=\"a\"", "_fbc=fb.1.1.a b"] {
+            assert_eq!(go(&app, &format!("https://www.example.com/?{query}"), cookie).await.status, 200);
+        }
+    }
+    let stored = rows(&pool, "select distinct clicks from public.visitors").await;
+    assert_eq!(json!(stored), json!([{"clicks": {}}]));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_site_is_the_one_that_the_newest_click_led_to(pool: PgPool) {
+    let app = app(&pool);
+    let first = go(&app, "https://WWW.Example.com:8443/", "").await;
+    for (url, site) in [
+        ("https://shop.example.com/", "www.example.com"),
+        ("https://shop.example.com/lp?gclid=one", "shop.example.com"),
+        ("https://www.example.com/", "shop.example.com"),
+        ("https://www.example.com/?gclid=a%20b", "shop.example.com"),
+        ("https://www.example.com/?wbraid=two", "www.example.com"),
+    ] {
+        go(&app, url, &first.cookie_header()).await;
+        assert_eq!(row(&pool, VISITOR).await["site"], site, "{url}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -17,7 +17,7 @@ use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
 use shared::{App, config, conversions, inbox, rate_limits};
 
-pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN", "GOOGLE_ADS_CUSTOMER_ID"];
+pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN"];
 
 /// What it reads from the settings.
 pub struct Config {
@@ -53,6 +53,8 @@ pub struct Summary {
     pub fetched: u64,
     /// Waiting deals that were matched.
     pub matched: u64,
+    /// Conversions that were recorded before a platform accepted them, and are queued for it now.
+    pub queued_late: u64,
     /// Waiting deals and events that expired after 90 days.
     pub expired: u64,
     pub claimed: u64,
@@ -76,6 +78,9 @@ pub struct Summary {
 pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
+    if app.config.intake.plans.platforms.is_empty() {
+        tracing::warn!("no ad platform is set up, so nothing is sent: set GOOGLE_ADS_CUSTOMER_ID");
+    }
     // An error in the inbox must not prevent uploads, nor an error in one lane those of another.
     let mut done = work_inbox(app, end, &mut summary).await;
     let routes: Vec<_> = app.config.lanes.iter().map(|platform| platform.route()).collect();
@@ -121,6 +126,7 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     let stated =
         conversions::consent::apply_statements(&app.db, &app.clock, &intake.plans, policy.withdrawn_consent, end).await;
     let matched = intake::rematch(&app.db, &app.clock, intake, end).await;
+    let queued = conversions::enqueue_missing(&app.db, &app.clock, &intake.plans, end).await;
     let expired = app.db.tx(async |tx| -> Result<_, DbError> {
         rate_limits::forget(tx, app.clock.now()).await?;
         inbox::expire(tx, app.clock.now()).await
@@ -128,8 +134,9 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     let expired = expired.await;
     let fetched = fetched.map(|count| summary.fetched = count);
     let matched = matched.map(|count| summary.matched = count);
+    let queued = queued.map(|count| summary.queued_late = count);
     let expired = expired.map(|count| summary.expired = count);
-    let done = fetched.and(stated.map(drop)).and(matched).and(expired);
+    let done = fetched.and(stated.map(drop)).and(matched).and(queued).and(expired);
     done.inspect_err(|error| tracing::error!(%error, "the inbox failed"))
 }
 

@@ -1,4 +1,5 @@
 mod bad_answers;
+mod other_account;
 
 use google_sandbox::{Endpoint, EventPoison, Fault, FaultKind, GoogleAccount, GoogleSandbox};
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::consent::statements::{self, Subject};
 use crate::consent::{Consent, ConsentStatus, WithdrawnConsent};
 use crate::db::{Db, DbError, Tx};
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 use crate::platforms::Plans;
 
 /// Statements per transaction.
@@ -135,7 +135,7 @@ struct Stored {
     id: Uuid,
     lead_id: Uuid,
     crm_deal_id: String,
-    conversion_type: ConversionType,
+    conversion_type: Stage,
     click_at: Option<DateTime<Utc>>,
     has_click_id: bool,
     has_user_data: bool,
@@ -153,7 +153,7 @@ impl Stored {
 
     fn standing(&self, consent: Consent) -> Standing {
         Standing {
-            conversion_type: self.conversion_type,
+            conversion_type: self.conversion_type.clone(),
             ad_user_data: consent.ad_user_data,
             clicked_at: self.click_at,
             has_click_id: self.has_click_id,
@@ -223,7 +223,7 @@ async fn lock(tx: &mut Tx, conversions: &[Uuid]) -> Result<Vec<Stored>, DbError>
         Stored,
         r#"-- conversions::consent::lock
         select
-            c.id, c.lead_id, c.crm_deal_id, c.conversion_type as "conversion_type: ConversionType", c.click_at,
+            c.id, c.lead_id, c.crm_deal_id, c.conversion_type as "conversion_type: Stage", c.click_at,
             coalesce(c.gclid, c.gbraid, c.wbraid) is not null as "has_click_id!",
             coalesce(c.email_hash_google, c.email_hash, c.phone_hash) is not null as "has_user_data!",
             coalesce(l.created_at, c.occurred_at) as "lead_at!",

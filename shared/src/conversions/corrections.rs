@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::SkipReason;
 use crate::db::{DbError, Tx};
+use crate::deals::Stages;
 use crate::platforms::Plans;
 use queueing::{drop_unsent, lanes_of, restate_at_platforms, retract_from_platforms};
 pub(super) use queueing::{drop_unsent_retractions, possibly_received, send_withdrawn_again};
 
-/// Lets deals that closed again after their loss be recorded again, if no platform may have received them before: a
-/// platform doesn't accept again what was retracted. Returns which of them now await [`super::record`].
-pub async fn reopen(tx: &mut Tx, inbox_ids: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
+/// Lets deals that reached their stage again after their loss be recorded again, if no platform may have received them
+/// before: a platform doesn't accept again what was retracted. Returns which of them now await [`super::record`].
+pub async fn reopen(tx: &mut Tx, stages: &Stages, inbox_ids: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     if inbox_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -25,7 +26,7 @@ pub async fn reopen(tx: &mut Tx, inbox_ids: &[Uuid]) -> Result<Vec<Uuid>, DbErro
                 skip_reason = case when c.ad_user_data = 'denied' then 'consent_denied' end
             from public.inbox i
             join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
-            where i.id = any($1) and c.id = i.conversion_id and c.conversion_type = 'closed'
+            where i.id = any($1) and c.id = i.conversion_id and c.conversion_type = any($2)
                 and c.skip_reason = 'deal_lost' and d.lost_at < i.occurred_at
             returning c.id
         )
@@ -35,6 +36,7 @@ pub async fn reopen(tx: &mut Tx, inbox_ids: &[Uuid]) -> Result<Vec<Uuid>, DbErro
         where i.id = any($1) and i.conversion_id = reopened.id
         returning i.id",
         inbox_ids,
+        &stages.undone_by_loss() as &[&str],
     )
     .fetch_all(tx)
     .await?;
@@ -145,8 +147,8 @@ pub struct Retracted {
     pub platforms: Vec<String>,
 }
 
-/// Retracts the closings of lost deals, once: queues retractions for the platforms that may have received them, and
-/// drops what was never sent. Returns those that were retracted now.
+/// Retracts the conversions of lost deals whose stage a loss undoes, once: queues retractions for the platforms that
+/// may have received them, and drops what was never sent. Returns those that were retracted now.
 pub async fn retract(
     tx: &mut Tx,
     plans: &Plans,
@@ -164,7 +166,7 @@ pub async fn retract(
         from (
             select was.id, d.lost_at
             from public.lost_deals d
-            join public.conversions was on was.idempotency_key = d.crm_deal_id || ':closed'
+            join public.conversions was on was.crm_deal_id = d.crm_deal_id and was.conversion_type = any($2)
             left join public.inbox i on i.conversion_id = was.id
             where d.crm_deal_id = any($1)
                 -- A platform may have received an earlier time than the one that counts now.
@@ -176,6 +178,7 @@ pub async fn retract(
         where c.id = lost.id
         returning c.id, c.crm_deal_id",
         crm_deal_ids as &[&str],
+        &plans.stages.undone_by_loss() as &[&str],
     )
     .fetch_all(&mut *tx)
     .await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::consent::{Consent, ConsentStatus, UnknownConsent};
-use crate::deals::{ConversionType, transaction_id};
+use crate::deals::{Stage, transaction_id};
 use crate::inbox::matching::{Match, MatchedBy};
 use crate::platforms::{Plans, Window};
 
@@ -22,6 +22,8 @@ pub enum SkipReason {
     NoConversionAction,
     /// The deal was lost before the conversion was sent.
     DealLost,
+    /// When a platform that accepts it was set up, it no longer counted there.
+    TooOld,
 }
 
 crate::db::text_in_sql!(SkipReason);
@@ -29,7 +31,7 @@ crate::db::text_in_sql!(SkipReason);
 /// What decides whether a conversion is sent.
 #[derive(Debug)]
 pub(super) struct Standing {
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     pub ad_user_data: ConsentStatus,
     /// When the click happened; none without a click id.
     pub clicked_at: Option<DateTime<Utc>>,
@@ -49,7 +51,7 @@ impl Eligibility {
     pub(super) fn of(plans: &Plans, standing: &Standing) -> Self {
         let clicked_at = standing.clicked_at.filter(|_| standing.has_click_id);
         let platforms: Vec<_> = plans
-            .wanting(standing.conversion_type)
+            .wanting(&standing.conversion_type)
             .map(|plan| (plan.platform, plan.window(clicked_at, standing.lead_at)))
             .collect();
         let skip_reason = if !standing.ad_user_data.may_be_sent(UnknownConsent::Send) {
@@ -85,7 +87,7 @@ pub(super) struct Decision {
 impl Decision {
     pub(super) fn on(plans: &Plans, found: &Match, consent: Consent) -> Self {
         let standing = Standing {
-            conversion_type: found.conversion_type,
+            conversion_type: found.conversion_type.clone(),
             ad_user_data: consent.ad_user_data,
             clicked_at: found.click_at,
             has_click_id: found.has_click_id,

@@ -4,16 +4,17 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::decision::{Decision, Eligibility, SkipReason};
-use crate::attribution::{ClickId, SessionAttributes};
+use crate::attribution::{ClickId, SessionAttributes, Site};
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::MatchedBy;
+use crate::platforms::Plans;
 
 /// A conversion that was written.
 pub(super) struct Written {
     pub conversion_id: Uuid,
     pub idempotency_key: String,
-    /// Was the deal lost after it closed?
+    /// Was the deal lost after it reached the stage, and does that undo it?
     pub is_undone: bool,
 }
 
@@ -24,6 +25,7 @@ pub(super) struct Written {
 /// now waits and then sees the conversion.
 pub(super) async fn insert_conversions(
     tx: &mut Tx,
+    plans: &Plans,
     decisions: &[Decision],
     now: DateTime<Utc>,
 ) -> Result<Vec<Written>, DbError> {
@@ -42,7 +44,8 @@ pub(super) async fn insert_conversions(
             lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
             gclid, gbraid, wbraid, click_at, session_attributes, email_hash, email_hash_google, phone_hash,
             utm_source, utm_medium, utm_campaign, utm_term, utm_content,
-            ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at
+            ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at, planned_for,
+            clicks, site, phone_hash_digits
         )
         select
             l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
@@ -60,7 +63,13 @@ pub(super) async fn insert_conversions(
             coalesce(l.phone_hash, i.phone_hash),
             l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
             d.ad_user_data, d.ad_personalization, d.matched_by,
-            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7
+            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7, $15,
+            case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end,
+            case when l.site ~ $16 and length(l.site) <= $17 then l.site end,
+            coalesce(
+                l.phone_hash_digits,
+                case when coalesce(l.phone_hash, i.phone_hash) = i.phone_hash then i.phone_hash_digits end
+            )
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $12::text[], $13::text[])
             as d (
                 inbox_id, lead_id, matched_by, idempotency_key, transaction_id, skip_reason, ad_user_data,
@@ -69,7 +78,7 @@ pub(super) async fn insert_conversions(
         join public.inbox i on i.id = d.inbox_id
         join public.leads l on l.id = d.lead_id
         left join public.lost_deals lost
-            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = 'closed'
+            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = any($14)
         on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
         returning
             id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,
@@ -86,18 +95,22 @@ pub(super) async fn insert_conversions(
         SessionAttributes::LIMIT,
         &ad_user_data as &[ConsentStatus],
         &ad_personalization as &[ConsentStatus],
+        &plans.stages.undone_by_loss() as &[&str],
+        plans.fingerprint(),
+        Site::PATTERN,
+        Site::LIMIT,
     )
     .fetch_all(tx)
     .await?;
     Ok(written)
 }
 
-/// Queues the conversions for the platforms that get them, once each.
+/// Queues the conversions for the platforms that get them, once each. Returns how many rows are new.
 pub(super) async fn enqueue(
     tx: &mut Tx,
     conversions: &[(Uuid, &Eligibility)],
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
+) -> Result<u64, DbError> {
     let (mut ids, mut platforms, mut due_at, mut expires_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, eligibility) in conversions {
         for (platform, window) in &eligibility.platforms {
@@ -108,9 +121,9 @@ pub(super) async fn enqueue(
         }
     }
     if ids.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    sqlx::query!(
+    let queued = sqlx::query!(
         "-- conversions::enqueue
         insert into public.conversion_queue (conversion_id, platform, next_retry_at, expires_at, created_at)
         select conversion_id, platform, due_at, expires_at, $5
@@ -125,7 +138,7 @@ pub(super) async fn enqueue(
     )
     .execute(tx)
     .await?;
-    Ok(())
+    Ok(queued.rows_affected())
 }
 
 /// Stores further addresses of the leads, from deals that are certainly theirs. Anybody can state an address in a form,

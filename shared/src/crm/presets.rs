@@ -1,9 +1,12 @@
 //! Presets for common CRMs, each with a sample of what that CRM sends.
 
+use std::fmt::Write;
+
 use serde::Deserialize;
 use toml::de::{DeTable, ValueDeserializer};
 
-use super::sources::DeclaredSource;
+use super::sources::{DEFAULT, DeclaredSource};
+use crate::deals::Stages;
 
 /// A body as a CRM sends it.
 #[derive(Clone, Copy, Debug)]
@@ -75,16 +78,22 @@ fn find(name: &str) -> Option<&'static Preset> {
 ///
 /// # Errors
 /// The names of all presets.
-pub(super) fn declared(name: &str) -> Result<DeclaredSource, String> {
+pub(super) fn declared(name: &str, stages: &Stages) -> Result<DeclaredSource, String> {
     let unknown = || format!("there is no preset {name}: it is one of {}", names().collect::<Vec<_>>().join(", "));
-    let text = toml(name).ok_or_else(unknown)?;
+    let mut text = toml(name).ok_or_else(unknown)?.to_owned();
+    if name == DEFAULT {
+        // Whoever keeps this contract names stages as we do.
+        for stage in stages.declared() {
+            let _ = write!(text, "\n[[{name}.rules]]\nwhen = {{ stage = \"{stage}\" }}\nconversion = \"{stage}\"\n");
+        }
+    }
     let defect = |error: toml::de::Error| format!("the preset {name} is broken: {}", error.message());
-    let table = DeTable::parse(text).map_err(defect)?.into_inner().into_iter().next();
+    let table = DeTable::parse(&text).map_err(defect)?.into_inner().into_iter().next();
     let (_, table) = table.ok_or_else(unknown)?;
     let declared = DeclaredSource::deserialize(ValueDeserializer::from(table)).map_err(defect)?;
     match &declared.preset {
         Some(base) => {
-            let base = self::declared(base.get_ref())?;
+            let base = self::declared(base.get_ref(), stages)?;
             Ok(declared.over(base))
         }
         None => Ok(declared),

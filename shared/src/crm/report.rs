@@ -11,9 +11,7 @@ use serde_json::Value;
 use super::fields::{Text, scalar};
 use super::rules::{self, Held, Rule, RuleOutcome};
 use super::sources::Source;
-use crate::deals::ConversionType;
-use crate::deals::Deal;
-use crate::deals::Loss;
+use crate::deals::{Deal, Loss, Stage};
 use crate::http::Warning;
 use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
@@ -70,6 +68,7 @@ pub enum Meaning {
 
 /// What a CRM reports.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are stages, and none lives long")]
 pub enum Report {
     /// A deal reached a stage.
     Reached(Deal),
@@ -143,7 +142,7 @@ impl Reader<'_> {
             Some(event_id) => Hash::of(format!("{}\n{event_id}", self.source.name)),
             None => self.when.payload_hash.clone(),
         };
-        let conversion_type = match rule.map(|rule| rule.conversion) {
+        let conversion_type = match rule.map(|rule| &rule.conversion) {
             // A loss has no stage: other invalid fields don't matter, a CRM's template sends them with every deal.
             Some(RuleOutcome::Lost | RuleOutcome::Refunded) => {
                 self.errors.truncate(errors);
@@ -152,13 +151,12 @@ impl Reader<'_> {
                     .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
             }
             Some(RuleOutcome::Ignore) => return self.finish_waiting(),
-            Some(RuleOutcome::Qualified) => ConversionType::Qualified,
-            Some(RuleOutcome::Closed) => ConversionType::Closed,
+            Some(RuleOutcome::Reached(stage)) => stage.clone(),
             None => {
                 let (pointer, detail) = rules::expected(&self.source.rules, &self.source.fields, self.item);
                 self.refuse(&pointer, detail);
                 // Invalid in any case; the rest is read to report all errors at once.
-                ConversionType::Closed
+                Stage::closed()
             }
         };
         let person = self.person();

@@ -8,33 +8,82 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::Value;
+use toml::Spanned;
 
 use super::fields::DeclaredFields;
+use crate::deals::{NO_STAGE, Stage, Stages};
 use crate::money::Money;
 use conditions::either;
 
 pub(super) use conditions::{Conditions, Held};
 
+/// A rule as it is declared.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [[acme.rules]]")]
-pub(super) struct Rule {
+pub(super) struct DeclaredRule {
     /// It matches if all of these do. `when = {}` always matches, but must be written: a forgotten line would make
     /// every webhook a conversion.
     pub when: Conditions,
-    pub conversion: RuleOutcome,
+    /// A stage, or `lost`, `refunded`, `ignore`.
+    pub conversion: Spanned<String>,
     #[serde(default)]
     pub value: Amount,
 }
 
+impl DeclaredRule {
+    /// Does it say that a deal reached a stage?
+    pub fn is_of_stage(&self) -> bool {
+        !NO_STAGE.contains(&self.conversion.get_ref().as_str())
+    }
+}
+
+/// A rule whose stage is known.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub when: Conditions,
+    pub conversion: RuleOutcome,
+    pub value: Amount,
+}
+
 /// What an item means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RuleOutcome {
-    Closed,
-    Qualified,
+    Reached(Stage),
     Lost,
     Refunded,
     Ignore,
+}
+
+impl RuleOutcome {
+    /// # Errors
+    /// The words there are.
+    pub fn parse(text: &str, stages: &Stages) -> Result<Self, String> {
+        match text {
+            "lost" => Ok(Self::Lost),
+            "refunded" => Ok(Self::Refunded),
+            "ignore" => Ok(Self::Ignore),
+            _ => stages.find(text).cloned().map(Self::Reached).ok_or_else(|| {
+                let mut known: Vec<_> = stages.iter().map(Stage::as_str).collect();
+                known.sort_unstable();
+                let known: Vec<_> = known.into_iter().chain(NO_STAGE).map(|word| format!("`{word}`")).collect();
+                format!(
+                    "unknown stage `{text}`, expected one of {}: declare further stages in STAGES",
+                    known.join(", ")
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for RuleOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reached(stage) => stage.as_str(),
+            Self::Lost => "lost",
+            Self::Refunded => "refunded",
+            Self::Ignore => "ignore",
+        })
+    }
 }
 
 /// The value of the conversion.

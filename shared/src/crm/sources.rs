@@ -15,7 +15,8 @@ use super::fields::{DeclaredFields, Pointer};
 use super::lookup::Lookup;
 use super::payload::{self, BodyEncoding};
 use super::presets;
-use super::rules::{Conditions, Rule};
+use super::rules::{Conditions, DeclaredRule, Rule, RuleOutcome};
+use crate::deals::Stages;
 use crate::http::problem::FieldError;
 use problem::{DeclarationProblem, Problems};
 
@@ -76,8 +77,8 @@ impl Sources {
     ///
     /// # Errors
     /// For the operator: what is wrong in which line, and the fix, for all sources at once.
-    pub fn parse(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
-        Self::read(toml, secret, Lenience::None)
+    pub fn parse(toml: &str, stages: &Stages, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+        Self::read(toml, stages, secret, Lenience::None)
     }
 
     /// The same without requiring the secrets: what can't be used without them is [`Source::missing`]. For tests of
@@ -85,16 +86,16 @@ impl Sources {
     ///
     /// # Errors
     /// As [`Sources::parse`].
-    pub fn draft(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
-        Self::read(toml, secret, Lenience::All)
+    pub fn draft(toml: &str, stages: &Stages, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+        Self::read(toml, stages, secret, Lenience::All)
     }
 
-    fn read(toml: &str, secret: &Secrets<'_>, lenience: Lenience) -> Result<Self, String> {
+    fn read(toml: &str, stages: &Stages, secret: &Secrets<'_>, lenience: Lenience) -> Result<Self, String> {
         let mut problems = Problems::of(toml);
         let mut sources = BTreeMap::new();
         for (name, declared) in problems.tables() {
             let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfPreset) } else { lenience };
-            let source = declared.and_then(|declared| Source::new(&name, declared, secret, lenience));
+            let source = declared.and_then(|declared| Source::new(&name, declared, stages, secret, lenience));
             match source {
                 Ok(source) => drop(sources.insert(source.name.clone(), source)),
                 Err(found) => problems.add(name.get_ref(), found),
@@ -102,7 +103,7 @@ impl Sources {
         }
         problems.check()?;
         if !sources.contains_key(DEFAULT) {
-            sources.insert(DEFAULT.into(), Self::preset(DEFAULT, secret)?);
+            sources.insert(DEFAULT.into(), Self::preset(DEFAULT, stages, secret)?);
         }
         Ok(Self(sources))
     }
@@ -111,9 +112,13 @@ impl Sources {
     ///
     /// # Errors
     /// For the operator: the names of all presets, or what is wrong with a secret.
-    pub fn preset(name: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Source, String> {
+    pub fn preset(
+        name: &str,
+        stages: &Stages,
+        secret: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<Source, String> {
         let declared = DeclaredSource { preset: Some(Spanned::new(0..0, name.into())), ..DeclaredSource::default() };
-        Source::new(&Spanned::new(0..0, name.into()), declared, secret, Lenience::OfPreset)
+        Source::new(&Spanned::new(0..0, name.into()), declared, stages, secret, Lenience::OfPreset)
             .map_err(|found| found.into_iter().map(|problem| problem.what).collect::<Vec<_>>().join("\n"))
     }
 
@@ -134,6 +139,7 @@ impl Source {
     fn new(
         name: &Spanned<String>,
         declared: DeclaredSource,
+        stages: &Stages,
         secret: &Secrets<'_>,
         lenience: Lenience,
     ) -> Result<Self, Vec<DeclarationProblem>> {
@@ -141,7 +147,7 @@ impl Source {
         let here = name.span();
         let declared = match &declared.preset {
             Some(preset) => {
-                let under = presets::declared(preset.get_ref())
+                let under = presets::declared(preset.get_ref(), stages)
                     .map_err(|what| vec![DeclarationProblem::at(preset.span(), what)])?;
                 declared.over(under.moved_to(&here))
             }
@@ -166,6 +172,14 @@ impl Source {
                 Some,
             )
         });
+        let mut rules = Vec::new();
+        for rule in declared.rules.into_iter().flatten() {
+            let DeclaredRule { when, conversion, value } = rule.into_inner();
+            match RuleOutcome::parse(conversion.get_ref(), stages) {
+                Ok(conversion) => rules.push(Rule { when, conversion, value }),
+                Err(what) => problems.push(DeclarationProblem::at(conversion.span(), what)),
+            }
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -180,7 +194,7 @@ impl Source {
             only: declared.only.map(Spanned::into_inner).unwrap_or_default(),
             strict: declared.strict.unwrap_or_default(),
             fields: declared.fields,
-            rules: declared.rules.into_iter().flatten().map(Spanned::into_inner).collect(),
+            rules,
         })
     }
 

@@ -83,6 +83,16 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| parse(value).map_err(|detail| self.refuse(name, detail))).transpose()
     }
 
+    /// A text that may be absent, null or empty. What isn't a text is not reported.
+    ///
+    /// # Errors
+    /// If it is not a text.
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, &'static str> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = value.as_str().ok_or("must be a text")?.trim_matches(is_space);
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
     /// A text that may be absent, null or empty: templates of CRMs send an empty text for an unknown value.
     ///
     /// # Errors
@@ -92,12 +102,8 @@ impl<'a> Fields<'a> {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Invalid> {
-        let parsed = self.optional(name, |value| match value.as_str().map(|text| text.trim_matches(is_space)) {
-            None => Err("must be a text".to_owned()),
-            Some("") => Ok(None),
-            Some(text) => parse(text).map(Some),
-        })?;
-        Ok(parsed.flatten())
+        let text = self.text(name).map_err(|detail| self.refuse(name, detail))?;
+        text.map(|text| parse(text).map_err(|detail| self.refuse(name, detail))).transpose()
     }
 
     /// A required text.

@@ -5,7 +5,7 @@ use lambda_http::Request;
 use lambda_http::http::{HeaderValue, header};
 
 use super::Response;
-use crate::attribution::{Attribution, CLICK_COUNTS};
+use crate::attribution::{Attribution, CLICK_COUNTS, Clicks};
 use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
@@ -27,6 +27,12 @@ pub fn visitor(request: &Request) -> Option<VisitorId> {
 pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
     let mut read = find(request, ATTRIBUTION).map(|value| Attribution::from_cookie(value, now));
     read.find(|attribution| *attribution != Attribution::default()).unwrap_or_default()
+}
+
+/// What the networks' own tags keep in cookies of the site. A click has a time only if the cookie tells it.
+#[must_use]
+pub fn clicks(request: &Request, now: DateTime<Utc>) -> Clicks {
+    Clicks::read(now, |parameter| find(request, parameter.cookie?).find(|value| !value.is_empty()).map(String::from))
 }
 
 /// Sets both: the id for as long as browsers allow, the attribution for as long as a click counts.

@@ -67,7 +67,13 @@ pub enum NoHash {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone {
     written: String,
-    hash: Result<Hash, NoHash>,
+    hashes: Result<Box<Hashes>, NoHash>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Hashes {
+    e164: Hash,
+    digits: Hash,
 }
 
 impl Phone {
@@ -79,7 +85,8 @@ impl Phone {
         let written = text.trim();
         let plain = !written.chars().any(char::is_control);
         if plain && written.chars().any(char::is_numeric) && written.chars().count() <= 64 {
-            Ok(Self { written: written.into(), hash: e164(written, default_region).map(Hash::of) })
+            let hashes = e164(written, default_region).map(|number| Box::new(Hashes::of(&number)));
+            Ok(Self { written: written.into(), hashes })
         } else {
             Err("must be a telephone number of at most 64 characters, best with its country code: +49 30 901820".into())
         }
@@ -91,12 +98,24 @@ impl Phone {
         &self.written
     }
 
-    /// The SHA-256 of the number in E.164: what leads are matched by, and what the platforms want.
+    /// The SHA-256 of the number in E.164: what leads are matched by, and what every platform but Meta wants.
     ///
     /// # Errors
     /// Why it has none.
     pub fn hash(&self) -> Result<&Hash, NoHash> {
-        self.hash.as_ref().map_err(|why| *why)
+        self.hashes.as_ref().map(|hashes| &hashes.e164).map_err(|why| *why)
+    }
+
+    /// Meta's: the SHA-256 of the digits of the number in E.164, without the +. None if it has no hash.
+    #[must_use]
+    pub fn digits_hash(&self) -> Option<&Hash> {
+        self.hashes.as_ref().ok().map(|hashes| &hashes.digits)
+    }
+}
+
+impl Hashes {
+    fn of(e164: &str) -> Self {
+        Self { e164: Hash::of(e164), digits: Hash::of(e164.trim_start_matches('+')) }
     }
 }
 
@@ -211,6 +230,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn metas_hash_is_of_the_digits() {
+        let phone = Phone::parse("+49 (0)30 901820", None).unwrap();
+        assert_eq!(phone.digits_hash(), Some(&Hash::of("4930901820")));
+        assert_eq!(Phone::parse("030 901820", None).unwrap().digits_hash(), None);
     }
 
     #[test]

@@ -10,10 +10,11 @@ use uuid::Uuid;
 pub use rows::{QueueRow, QueueStatus, StoredConversion, StoredDeal, StoredEvent, StoredLead};
 
 use super::listing::ListedState;
+use crate::attribution::Clicks;
 use crate::consent::ConsentStatus;
 use crate::consent::statements::{self, Statement, Subject};
 use crate::db::{DbError, Tx};
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 use crate::inbox::matching::MatchedBy;
 
 /// A deal with all that belongs to it, or an event that never became a deal.
@@ -155,10 +156,11 @@ async fn deal(tx: &mut Tx, id: Uuid) -> Result<Option<StoredDeal>, DbError> {
         StoredDeal,
         r#"-- inbox::entry::deal
         select
-            id, source, crm_deal_id, conversion_type as "conversion_type: ConversionType", value::float8 as value,
+            id, source, crm_deal_id, conversion_type as "conversion_type: Stage", value::float8 as value,
             currency, occurred_at, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash,
-            payload_hash, deliveries, state as "state: ListedState", conversion_id, received_at, reported_at,
-            person_reported_at, attached_at, matched_at, matched_by as "matched_by: MatchedBy", several_candidates
+            phone_hash_digits, payload_hash, deliveries, state as "state: ListedState", conversion_id, received_at,
+            reported_at, person_reported_at, attached_at, matched_at, matched_by as "matched_by: MatchedBy",
+            several_candidates
         from public.inbox
         where id = $1"#,
         id,
@@ -195,12 +197,13 @@ async fn conversion(tx: &mut Tx, id: Uuid) -> Result<Option<StoredConversion>, D
         StoredConversion,
         r#"-- inbox::entry::conversion
         select
-            id, lead_id, crm_deal_id, conversion_type as "conversion_type: ConversionType", idempotency_key,
+            id, lead_id, crm_deal_id, conversion_type as "conversion_type: Stage", idempotency_key,
             transaction_id, value::float8 as value, currency, occurred_at, gclid, gbraid, wbraid, click_at,
-            session_attributes, email_hash, email_hash_google, phone_hash, utm_source, utm_medium, utm_campaign,
-            utm_term, utm_content, ad_user_data as "ad_user_data: ConsentStatus",
-            ad_personalization as "ad_personalization: ConsentStatus", matched_by as "matched_by: MatchedBy",
-            skip_reason, created_at, restated_at, retracted_at, consent_withdrawn_at
+            clicks as "clicks: Json<Clicks>", site, session_attributes, email_hash, email_hash_google, phone_hash,
+            phone_hash_digits, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
+            ad_user_data as "ad_user_data: ConsentStatus", ad_personalization as "ad_personalization: ConsentStatus",
+            matched_by as "matched_by: MatchedBy", skip_reason, created_at, restated_at, retracted_at,
+            consent_withdrawn_at
         from public.conversions
         where id = $1"#,
         id,
@@ -218,8 +221,17 @@ async fn queue(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<QueueRow>, DbErro
             id, conversion_id, platform, status as "status: QueueStatus", retry_count, max_retries,
             transport_failures, next_retry_at, expires_at, last_error, last_error_code, claims, locked_until,
             lock_token, uploaded_at, request_id, status_checks, next_status_check_at, confirmed_at,
-            dead_lettered_at, adjusts, send_alone, omit_click_id, created_at
-        from public.conversion_queue
+            dead_lettered_at, adjusts, send_alone, omit_click_id,
+            -- The row itself no longer has it once it was sent.
+            case when omit_click_id then (
+                select a.reason
+                from public.upload_attempts a
+                where a.queue_ids @> array[q.id] and a.outcome = 'omit_click_id'
+                order by a.attempted_at desc
+                limit 1
+            ) end as omit_click_id_reason,
+            created_at
+        from public.conversion_queue q
         where conversion_id = $1
         order by created_at, platform"#,
         conversion_id,
@@ -236,8 +248,9 @@ async fn leads(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<StoredLead>, DbError> {
         r#"-- inbox::entry::leads
         select
             id, created_at as "created_at?", visitor_id::text as visitor_id, gclid::text as gclid,
-            gbraid::text as gbraid, wbraid::text as wbraid, click_at, conversion_status::text as "conversion_status?",
-            is_suspicious
+            gbraid::text as gbraid, wbraid::text as wbraid, click_at,
+            clicks as "clicks?: Json<Clicks>", site::text as site,
+            conversion_status::text as "conversion_status?", is_suspicious
         from public.leads
         where id = any($1)
         order by created_at, id"#,

@@ -69,8 +69,19 @@ pub struct ListedEntry {
     pub reason: Option<String>,
 }
 
-/// The newest entries in these states, or in any.
-pub async fn newest(tx: &mut Tx, states: &[ListedState], limit: u16) -> Result<Vec<ListedEntry>, DbError> {
+/// Which entries are listed.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// In these states; in any if there are none.
+    pub states: Vec<ListedState>,
+    /// Deals whose lead came from this site. A deal without a lead has none.
+    pub site: Option<String>,
+    /// Maximum number.
+    pub limit: u16,
+}
+
+/// The newest entries.
+pub async fn newest(tx: &mut Tx, Filter { states, site, limit }: &Filter) -> Result<Vec<ListedEntry>, DbError> {
     let states: Vec<_> = states.iter().map(|state| state.as_str().to_owned()).collect();
     let entries = sqlx::query_as!(
         ListedEntry,
@@ -81,7 +92,7 @@ pub async fn newest(tx: &mut Tx, states: &[ListedState], limit: u16) -> Result<V
         from (
             select
                 i.id, i.state, i.source, i.crm_deal_id, i.conversion_type, i.value::float8 as value, i.currency,
-                i.received_at,
+                i.received_at, i.conversion_id, i.lead_id,
                 case
                     when i.state = 'matched' and i.several_candidates
                         then i.matched_by || ', one of several candidates'
@@ -92,16 +103,24 @@ pub async fn newest(tx: &mut Tx, states: &[ListedState], limit: u16) -> Result<V
             from public.inbox i
             union all
             select
-                e.id, e.state, e.source, e.crm_deal_id, null, null, null, e.received_at,
+                e.id, e.state, e.source, e.crm_deal_id, null, null, null, e.received_at, null, null,
                 coalesce(e.reason, 'the CRM was not asked for the missing fields yet')
             from public.inbox_events e
             where e.state <> 'taken'
         ) entry
-        where cardinality($1::text[]) = 0 or state = any($1)
+        where (cardinality($1::text[]) = 0 or state = any($1))
+            and (
+                $3::text is null
+                or $3 = coalesce(
+                    (select c.site from public.conversions c where c.id = conversion_id),
+                    (select l.site::text from public.leads l where l.id = lead_id)
+                )
+            )
         order by received_at desc, id
         limit $2"#,
         &states,
-        i64::from(limit),
+        i64::from(*limit),
+        site.as_deref(),
     )
     .fetch_all(tx)
     .await?;

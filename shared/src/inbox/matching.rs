@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::attribution::ClickId;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 
 /// The rule that found a deal's lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
@@ -99,7 +99,7 @@ pub struct Match {
     /// The CRM's id of the deal.
     pub crm_deal_id: String,
     /// The stage it reached.
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     /// When it reached the stage.
     pub occurred_at: DateTime<Utc>,
     /// Its lead.
@@ -152,7 +152,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
         Match,
         r#"-- inbox::matching::find_leads
         select
-            i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: ConversionType", i.occurred_at,
+            i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage", i.occurred_at,
             l.id as lead_id, l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
             l.several_candidates as "several_candidates!", l.click_at, l.has_click_id as "has_click_id!",
             coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
@@ -189,7 +189,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         coalesce(o.several_candidates, false)
                     from public.conversions c
                     left join public.inbox o on o.conversion_id = c.id
-                    where c.idempotency_key in (i.crm_deal_id || ':qualified', i.crm_deal_id || ':closed')
+                    where c.crm_deal_id = i.crm_deal_id
                     union all
                     select s.lead_id, a.matched_by, a.rank, false, false
                     from (
@@ -302,6 +302,19 @@ pub async fn attach(tx: &mut Tx, inbox_id: Uuid, lead_id: Uuid, now: DateTime<Ut
     .execute(tx)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Keeps that the operator found the deal's match to be right.
+pub async fn confirm(tx: &mut Tx, inbox_id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- inbox::matching::confirm
+        update public.inbox set several_candidates = false, attached_at = $2 where id = $1 and state = 'matched'",
+        inbox_id,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Gives those of these deals that are expired another 90 days.

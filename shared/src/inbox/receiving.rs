@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{matching, times};
 use crate::db::{DbError, Tx};
-use crate::deals::{ConversionType, Deal};
-use crate::identity::{Email, Hash};
+use crate::deals::Deal;
+use crate::identity::{Email, Hash, Phone};
 use crate::money::Money;
 
 /// The state of a deal after a report on it was stored.
@@ -104,6 +104,7 @@ struct Person {
     /// Separated by commas: SQL has no arrays of arrays that differ in length.
     other_email_hashes: String,
     phone_hash: Option<String>,
+    phone_hash_digits: Option<String>,
 }
 
 impl Person {
@@ -112,9 +113,10 @@ impl Person {
         let others: Vec<_> = deal.other_emails.iter().map(|email| text(&email.hash())).collect();
         Self {
             email_hash: deal.email.as_ref().map(Email::hash).as_ref().map(text),
-            email_hash_google: deal.email.as_ref().map(Email::google_hash).as_ref().map(text),
+            email_hash_google: deal.email.as_ref().and_then(Email::google_hash).as_ref().map(text),
             other_email_hashes: others.join(","),
             phone_hash: deal.phone.as_ref().and_then(|phone| phone.hash().ok()).map(text),
+            phone_hash_digits: deal.phone.as_ref().and_then(Phone::digits_hash).map(text),
         }
     }
 }
@@ -156,7 +158,7 @@ impl Standing {
 async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Result<BTreeMap<String, Standing>, DbError> {
     let sources: Vec<_> = reports.iter().map(|it| it.deal.source.as_str()).collect();
     let deals: Vec<_> = reports.iter().map(|it| it.deal.crm_deal_id.as_str()).collect();
-    let types: Vec<_> = reports.iter().map(|it| it.deal.conversion_type).collect();
+    let types: Vec<_> = reports.iter().map(|it| it.deal.conversion_type.as_str()).collect();
     let values: Vec<_> = reports.iter().map(Report::value).collect();
     let currencies: Vec<_> = reports.iter().map(Report::currency).collect();
     let times: Vec<_> =
@@ -166,6 +168,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let google_emails: Vec<_> = reports.iter().map(|it| it.person.email_hash_google.as_deref()).collect();
     let other_emails: Vec<_> = reports.iter().map(|it| it.person.other_email_hashes.as_str()).collect();
     let phones: Vec<_> = reports.iter().map(|it| it.person.phone_hash.as_deref()).collect();
+    let phone_digits: Vec<_> = reports.iter().map(|it| it.person.phone_hash_digits.as_deref()).collect();
     let payloads: Vec<_> = reports.iter().map(|it| it.deal.payload_hash.as_str()).collect();
     let as_of: Vec<_> = reports.iter().map(|it| it.as_of).collect();
     let person_as_of: Vec<_> = reports.iter().map(|it| it.names_person().then_some(it.as_of)).collect();
@@ -179,19 +182,20 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             insert into public.inbox as i (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
-                reported_at, person_reported_at
+                reported_at, person_reported_at, phone_hash_digits
             )
             select
                 d.source, d.crm_deal_id, d.conversion_type, d.value, d.currency, d.occurred_at, d.lead_id,
                 d.email_hash, d.email_hash_google, string_to_array(d.other_email_hashes, ','), d.phone_hash,
-                d.payload_hash, $15, d.reported_at, d.person_reported_at
+                d.payload_hash, $15, d.reported_at, d.person_reported_at, d.phone_hash_digits
             from unnest(
                 $1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::timestamptz[], $7::uuid[],
-                $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[]
+                $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[],
+                $19::text[]
             ) as d (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, reported_at,
-                person_reported_at
+                person_reported_at, phone_hash_digits
             )
             on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
             returning *
@@ -214,7 +218,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         from stored"#,
         &sources as &[&str],
         &deals as &[&str],
-        &types as &[ConversionType],
+        &types as &[&str],
         &values as &[Option<f64>],
         &currencies as &[Option<&str>],
         &times,
@@ -230,6 +234,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &stated_at as &[Option<DateTime<Utc>>],
         &stated_as_of as &[Option<DateTime<Utc>>],
         &noticed_at as &[Option<DateTime<Utc>>],
+        &phone_digits as &[Option<&str>],
     )
     .fetch_all(tx)
     .await?;
@@ -273,6 +278,7 @@ async fn update_persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Re
     let google_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash_google.as_deref()).collect();
     let other_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.other_email_hashes.as_str()).collect();
     let phones: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash.as_deref()).collect();
+    let phone_digits: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash_digits.as_deref()).collect();
     let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
     let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
     sqlx::query!(
@@ -280,12 +286,14 @@ async fn update_persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Re
         update public.inbox i
         set lead_id = d.lead_id, email_hash = d.email_hash, email_hash_google = d.email_hash_google,
             other_email_hashes = string_to_array(d.other_email_hashes, ','), phone_hash = d.phone_hash,
-            person_reported_at = d.person_reported_at, payload_hash = d.payload_hash
+            phone_hash_digits = d.phone_hash_digits, person_reported_at = d.person_reported_at,
+            payload_hash = d.payload_hash
         from unnest(
-            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[]
+            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[],
+            $9::text[]
         ) as d (
             inbox_id, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash, person_reported_at,
-            payload_hash
+            payload_hash, phone_hash_digits
         )
         where i.id = d.inbox_id",
         &ids,
@@ -296,6 +304,7 @@ async fn update_persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Re
         &phones as &[Option<&str>],
         &as_of,
         &payloads as &[&str],
+        &phone_digits as &[Option<&str>],
     )
     .execute(tx)
     .await?;

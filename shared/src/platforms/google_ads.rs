@@ -20,7 +20,7 @@ use chrono::TimeDelta;
 
 use super::{Correction, Lane, Lanes, Operation, Outcome, Plan, Reason, RegistryEntry};
 use crate::clock::Clock;
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 use crate::outgoing::http_client;
 
 use ads_api::AdsApi;
@@ -35,9 +35,9 @@ const RETRACTIONS: &str = "google_ads_retractions";
 
 /// Google Ads' line in the registry.
 pub const ENTRY: RegistryEntry = RegistryEntry {
-    plan: |settings| Some(settings::read(settings)?.plan()),
-    connect: |settings, clock| {
-        let google = settings::read(settings)?;
+    plan: |settings, stages| Some(settings::read(settings, stages)?.plan()),
+    connect: |settings, stages, clock| {
+        let google = settings::read(settings, stages)?;
         let plan = google.plan();
         let lanes = credentials::read(settings).and_then(|credentials| {
             let lanes = google.connect(credentials, clock);
@@ -55,7 +55,7 @@ pub struct GoogleAds {
     /// The manager account the credentials have access through, if they have none of their own.
     pub login_customer_id: Option<String>,
     /// The numbers of the conversion actions.
-    pub conversion_actions: BTreeMap<ConversionType, String>,
+    pub conversion_actions: BTreeMap<Stage, String>,
     /// Which API uploads go through.
     pub transport: Transport,
     /// Are hashed e-mails and phones sent beside the click ids?
@@ -87,7 +87,7 @@ impl GoogleAds {
         let correction = |operation, lane| Correction { operation, lane, window: windows::ADJUSTMENT };
         Plan {
             platform: UPLOADS,
-            stages: self.conversion_actions.keys().copied().collect(),
+            stages: self.conversion_actions.keys().cloned().collect(),
             click_hold: self.click_hold,
             click_window: windows::CLICK,
             user_data_window: windows::USER_DATA,
@@ -103,12 +103,14 @@ impl GoogleAds {
         let http = http_client()?;
         let tokens = Arc::new(TokenSource::new(credentials, self.token_url.clone(), http.clone(), clock.clone()));
         let google = Arc::new(self);
+        let names_refused = Arc::default();
         let lane = |operation| -> Box<dyn Lane> {
             let (google, clock) = (Arc::clone(&google), clock.clone());
             let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
             match (google.transport, operation) {
                 (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
-                    Box::new(DataManager { google, api: api(Scope::DataManager), clock, operation })
+                    let (api, names_refused) = (api(Scope::DataManager), Arc::clone(&names_refused));
+                    Box::new(DataManager { google, api, clock, operation, names_refused })
                 }
                 _ => Box::new(AdsApi { google, api: api(Scope::Adwords), clock, operation }),
             }
@@ -116,12 +118,12 @@ impl GoogleAds {
         Ok([Operation::Upload, Operation::Restatement, Operation::Retraction].map(lane).into())
     }
 
-    /// The number of the conversion action for this type, or that these conversions wait for one.
-    fn action(&self, kind: ConversionType) -> Result<&str, Outcome> {
-        self.conversion_actions.get(&kind).map(String::as_str).ok_or_else(|| {
-            let (kind, setting) = (kind.as_str(), kind.as_str().to_uppercase());
+    /// The number of the conversion action for this stage, or that these conversions wait for one.
+    fn action(&self, stage: &Stage) -> Result<&str, Outcome> {
+        self.conversion_actions.get(stage).map(String::as_str).ok_or_else(|| {
+            let setting = settings::action(stage);
             let message = format!(
-                "Google Ads has no conversion action for {kind} deals: set GOOGLE_ADS_CONVERSION_ACTION_{setting}."
+                "Google Ads has no conversion action for {stage} deals: set {setting}, and name the stage in STAGES."
             );
             Outcome::Held(Reason::new("no_conversion_action", message))
         })
@@ -137,7 +139,7 @@ mod tests {
         GoogleAds {
             customer_id: "1234567890".into(),
             login_customer_id: None,
-            conversion_actions: BTreeMap::from([(ConversionType::Closed, "987654321".into())]),
+            conversion_actions: BTreeMap::from([(Stage::closed(), "987654321".into())]),
             transport: Transport::DataManager,
             user_data: true,
             data_manager_url: String::new(),
@@ -150,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_type_without_an_action_waits_for_one() {
-        assert_eq!(google().action(ConversionType::Closed), Ok("987654321"));
-        let Err(Outcome::Held(reason)) = google().action(ConversionType::Qualified) else { panic!() };
+        assert_eq!(google().action(&Stage::closed()), Ok("987654321"));
+        let Err(Outcome::Held(reason)) = google().action(&Stage::qualified()) else { panic!() };
         assert!(reason.message.contains("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED"), "{}", reason.message);
     }
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Operation;
-use crate::deals::ConversionType;
+use crate::deals::{Stage, Stages};
+use crate::identity::Hash;
 
 /// What one platform accepts.
 #[derive(Clone, Debug)]
@@ -11,7 +12,7 @@ pub struct Plan {
     /// What `conversion_queue.platform` says.
     pub platform: &'static str,
     /// The stages it has a conversion action for.
-    pub stages: Vec<ConversionType>,
+    pub stages: Vec<Stage>,
     /// From a click to the first upload.
     pub click_hold: TimeDelta,
     /// How long a click counts.
@@ -66,20 +67,36 @@ impl Plan {
     }
 }
 
-/// What each of the configured platforms accepts.
+/// The stages there are, and what each of the configured platforms accepts.
 #[derive(Clone, Debug, Default)]
-pub struct Plans(pub Vec<Plan>);
+pub struct Plans {
+    pub stages: Stages,
+    pub platforms: Vec<Plan>,
+}
 
 impl Plans {
+    /// Another one whenever a platform accepts something else than before.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let accepted = self.platforms.iter().map(|plan| {
+            let mut stages: Vec<_> = plan.stages.iter().map(Stage::as_str).collect();
+            stages.sort_unstable();
+            format!("{}: {}", plan.platform, stages.join(", "))
+        });
+        let mut accepted: Vec<_> = accepted.collect();
+        accepted.sort_unstable();
+        Hash::of(accepted.join("; ")).as_str()[..16].to_owned()
+    }
+
     /// Of the platforms that accept conversions of this stage.
-    pub fn wanting(&self, stage: ConversionType) -> impl Iterator<Item = &Plan> {
-        self.0.iter().filter(move |plan| plan.stages.contains(&stage))
+    pub fn wanting(&self, stage: &Stage) -> impl Iterator<Item = &Plan> {
+        self.platforms.iter().filter(move |plan| plan.stages.contains(stage))
     }
 
     /// What `conversion_queue.platform` may say: the lanes of platforms that accept any stage, with their corrections.
     #[must_use]
     pub fn lanes(&self) -> Vec<&'static str> {
-        let used = self.0.iter().filter(|plan| !plan.stages.is_empty());
+        let used = self.platforms.iter().filter(|plan| !plan.stages.is_empty());
         used.flat_map(|plan| std::iter::once(plan.platform).chain(plan.corrections.iter().map(|it| it.lane))).collect()
     }
 
@@ -87,7 +104,7 @@ impl Plans {
     #[must_use]
     pub fn corrections(&self, operation: Operation) -> Vec<CorrectionLane> {
         let of = |plan: &Plan| plan.corrections.iter().find(|it| it.operation == operation).copied();
-        let lanes = self.0.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
+        let lanes = self.platforms.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
         lanes.map(|(of, Correction { lane, window, .. })| CorrectionLane { of, lane, window }).collect()
     }
 

@@ -110,9 +110,9 @@ async fn corrections_of_refused(tx: &mut Tx) -> Result<Vec<Uuid>, DbError> {
 }
 
 async fn without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
-    let platforms: Vec<&str> = plans.0.iter().map(|plan| plan.platform).collect();
-    let clicks_since: Vec<_> = plans.0.iter().map(|plan| now - plan.click_window).collect();
-    let leads_since: Vec<_> = plans.0.iter().map(|plan| now - plan.user_data_window).collect();
+    let platforms: Vec<&str> = plans.platforms.iter().map(|plan| plan.platform).collect();
+    let clicks_since: Vec<_> = plans.platforms.iter().map(|plan| now - plan.click_window).collect();
+    let leads_since: Vec<_> = plans.platforms.iter().map(|plan| now - plan.user_data_window).collect();
     let ids = sqlx::query_scalar!(
         "-- queue::closing::without_consent
         select q.id

@@ -67,7 +67,8 @@ pub async fn unconfirmed(
         join public.conversion_queue q on q.request_id = r.request_id
         join public.conversions c on c.id = q.conversion_id
         where q.platform = $1 and q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at <= $2
-        order by r.due_at, q.request_id"#,
+        -- Of one receipt in the order of its request.
+        order by r.due_at, q.request_id, q.id"#,
         platform,
         now,
         i64::try_from(limit).unwrap_or(i64::MAX),

@@ -58,6 +58,8 @@ impl<'a> Settlement<'a> {
             Outcome::Accepted { request_id } => Self {
                 status: "uploaded",
                 request_id: Some(request_id),
+                // Its verdict may hold it again, and again.
+                transport_failures: before.transport_failures,
                 next_status_check_at: Some(now + policy.confirm_after),
                 ..this
             },

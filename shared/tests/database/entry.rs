@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::consent::ConsentStatus;
 use shared::db::DbError;
-use shared::deals::ConversionType;
+use shared::deals::Stage;
 use shared::identity::Hash;
 use shared::inbox::entry::{self, Entry, QueueStatus};
-use shared::inbox::listing::{ListedState, newest};
+use shared::inbox::listing::{Filter, ListedState, newest};
 use shared::inbox::matching::MatchedBy;
 use shared::{App, intake};
 use sqlx::PgPool;
@@ -53,7 +53,10 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
     let inbox_id = deal(&pool, "closed", 20).await;
     let won = event(&pool, &json!({"inbox_id": inbox_id, "rule": "rule 1: stage = won"}), 20).await;
     let lost = event(&pool, &json!({}), 19).await;
-    let columns = json!({"click_at": "2026-11-18T12:00:00Z", "created_at": "2026-11-18T12:00:00Z"});
+    let clicks = json!({
+        "google": {"gclid": "click", "at": "2026-11-18T12:00:00Z"}, "meta": {"fbclid": "click", "at": "2026-11-17T12:00:00Z"},
+    });
+    let columns = json!({"clicks": clicks, "created_at": "2026-11-18T12:00:00Z"});
     let lead_id = lead("jane@example.com").with(&columns).store(&pool).await;
     let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
     let conversion_id = matched.unwrap()[0].conversion_id;
@@ -63,7 +66,7 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
         let [entry] = found.as_slice() else { panic!("{name}: {found:?}") };
         let deal = entry.deal.as_ref().unwrap();
         assert_eq!((deal.id, deal.state), (inbox_id, ListedState::Matched), "{name}");
-        assert_eq!((deal.conversion_type, deal.matched_by), (ConversionType::Closed, Some(MatchedBy::Email)));
+        assert_eq!((&deal.conversion_type, deal.matched_by), (&Stage::closed(), Some(MatchedBy::Email)));
         assert_eq!((deal.value, deal.currency.as_deref()), (Some(6000.5), Some("EUR")));
         assert_eq!(ids(entry), [lost, won], "the loss is the whole deal's, and the oldest comes first");
         let event = &entry.events[1];
@@ -76,15 +79,36 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
         let conversion = entry.conversion.as_ref().unwrap();
         assert_eq!((conversion.id, conversion.lead_id), (conversion_id, lead_id));
         assert_eq!((conversion.gclid.as_deref(), conversion.value), (Some("click"), Some(6000.5)));
+        assert_eq!(json!(conversion.clicks), clicks);
         assert_eq!((conversion.ad_user_data, conversion.skip_reason.as_deref()), (ConsentStatus::Granted, None));
         let [row] = entry.queue.as_slice() else { panic!("{:?}", entry.queue) };
         assert_eq!((row.conversion_id, row.platform.as_str()), (conversion_id, "google_ads"));
         assert_eq!((row.status, row.retry_count, row.uploaded_at), (QueueStatus::Pending, 0, None));
         let lead = entry.lead.as_ref().unwrap();
         assert_eq!((lead.id, lead.gclid.as_deref()), (lead_id, Some("click")));
+        assert_eq!(json!(lead.clicks), clicks);
     }
     let stored = app.db.tx(async |tx| entry::of_deal(tx, inbox_id).await).await.unwrap();
     assert_eq!(stored.unwrap().deal.unwrap().conversion_id, Some(conversion_id));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_that_was_sent_without_its_click_id_says_why(pool: PgPool) {
+    let app = app(&pool);
+    deal(&pool, "closed", 20).await;
+    lead("jane@example.com").store(&pool).await;
+    let _: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
+    let attempts = "insert into public.upload_attempts
+            (platform, operation, queue_ids, attempted_at, duration_ms, outcome, reason)
+        select 'google_ads', 'upload', array[id], t.at::timestamptz, 0, t.outcome, t.reason
+        from public.conversion_queue,
+            (values ('2026-11-20', 'omit_click_id', 'too late'), ('2026-11-21', 'unavailable', 'away'))
+                as t (at, outcome, reason)";
+    execute(&pool, attempts).await;
+    let reason = async || find(&app, "D-7").await[0].queue[0].omit_click_id_reason.clone();
+    assert_eq!(reason().await, None);
+    execute(&pool, "update public.conversion_queue set omit_click_id = true").await;
+    assert_eq!(reason().await.as_deref(), Some("too late"));
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -186,7 +210,8 @@ async fn every_state_is_listed_by_its_name(pool: PgPool) {
     event(&pool, &json!({"state": "received", "fetch_due_at": start()}), 16).await;
     event(&pool, &json!({"state": "taken"}), 15).await;
     let listed = async |states: &[ListedState]| {
-        let entries = app.db.tx(async |tx| newest(tx, states, 100).await).await.unwrap();
+        let filter = Filter { states: states.to_vec(), site: None, limit: 100 };
+        let entries = app.db.tx(async |tx| newest(tx, &filter).await).await.unwrap();
         entries.into_iter().map(|entry| entry.state).collect::<Vec<_>>()
     };
     assert_eq!(listed(&[]).await, [AwaitingLead, Expired, Ignored, Rejected, Received], "the newest first");
@@ -194,4 +219,33 @@ async fn every_state_is_listed_by_its_name(pool: PgPool) {
         assert_eq!(listed(&[state]).await, [state]);
     }
     assert_eq!(listed(&[Received, Ignored]).await, [Ignored, Received]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn deals_are_listed_by_the_site_of_their_lead(pool: PgPool) {
+    let app = app::<intake::Config>(&pool);
+    for (person, site) in [("jane", json!("www.example.com")), ("joan", json!("Our shop in Berlin"))] {
+        let email = format!("{person}@example.com");
+        lead(&email).with(&json!({"site": site})).store(&pool).await;
+        waiting_deal(&format!("D-{person}"), &email).store(&pool).await;
+    }
+    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
+    assert_eq!(matched.unwrap().len(), 2);
+    let fr = lead("luc@example.com").with(&json!({"site": "www.example.fr"})).store(&pool).await;
+    waiting_deal("D-luc", "other@example.com").with(&json!({"lead_id": fr})).store(&pool).await;
+    waiting_deal("D-nobody", "nobody@example.com").store(&pool).await;
+    event(&pool, &json!({"state": "ignored", "reason": "no rule matches"}), 18).await;
+    let listed = async |site: Option<&str>| {
+        let filter = Filter { states: Vec::new(), site: site.map(String::from), limit: 100 };
+        let entries = app.db.tx(async |tx| newest(tx, &filter).await).await.unwrap();
+        entries.into_iter().filter_map(|entry| entry.crm_deal_id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(Some("www.example.com")).await, ["D-jane"]);
+    assert_eq!(listed(Some("www.example.fr")).await, ["D-luc"], "of the lead that the CRM names");
+    assert_eq!(listed(Some("example.com")).await, Vec::<String>::new());
+    assert_eq!(listed(None).await.len(), 5);
+    let [entry] = <[Entry; 1]>::try_from(find(&app, "D-jane").await).unwrap();
+    assert_eq!(entry.conversion.unwrap().site.as_deref(), Some("www.example.com"));
+    let [entry] = <[Entry; 1]>::try_from(find(&app, "D-joan").await).unwrap();
+    assert_eq!(entry.conversion.unwrap().site, None, "the site's own column has something else");
 }

@@ -3,7 +3,7 @@ use shared::attribution::Attribution;
 use shared::consent::Consent;
 use shared::conversions::record_matches;
 use shared::db::DbError;
-use shared::deals::{ConversionType, Deal};
+use shared::deals::{Deal, Stage};
 use shared::identity::{Email, Hash};
 use shared::inbox;
 use shared::leads::{self, NewLead};
@@ -108,13 +108,14 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         visitor_id: None,
         cookie: Attribution::default(),
         body: Attribution::default(),
+        site: None,
         session_attributes: None,
         at: start(),
     };
     let deal = Deal {
         source: "crm-conversion".into(),
         crm_deal_id: crm_deal_id.into(),
-        conversion_type: ConversionType::Closed,
+        conversion_type: Stage::closed(),
         money: None,
         occurred_at: Some(start()),
         event_at: None,

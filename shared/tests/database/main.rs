@@ -4,6 +4,7 @@
 
 mod breaker;
 mod candidates;
+mod clicks;
 mod closing;
 mod consent;
 mod db;

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use shared::consent::Consent;
 use shared::conversions::record_matches;
 use shared::db::DbError;
-use shared::deals::{ConversionType, Deal};
+use shared::deals::{Deal, Stage};
 use shared::identity::{Email, Hash, Phone};
 use shared::inbox;
 use shared::inbox::matching;
@@ -18,7 +18,7 @@ fn report(crm_deal_id: &str) -> Deal {
     Deal {
         source: "test".into(),
         crm_deal_id: crm_deal_id.into(),
-        conversion_type: ConversionType::Closed,
+        conversion_type: Stage::closed(),
         money: None,
         occurred_at: Some(start()),
         event_at: None,
@@ -132,7 +132,7 @@ async fn a_stage_without_a_known_person_is_matched_like_the_deals_other_stage(po
     let jane = lead(&pool, "jane@example.com").await;
     receive(&app, &report("D-1")).await;
     let qualified = Deal {
-        conversion_type: ConversionType::Qualified,
+        conversion_type: Stage::qualified(),
         email: Some(email("jane@example.com")),
         payload_hash: Hash::of("qualified"),
         ..report("D-1")

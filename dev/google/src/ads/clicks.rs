@@ -1,6 +1,6 @@
 //! `uploadClickConversions`: every row is counted or refused on its own.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::request::{ClickConversion, UploadClickConversionsRequest};
 use super::row::Row;
 use super::{Service, Upload};
-use crate::book::{Amount, Arrival, Book, Identity, Transport};
+use crate::account::GoogleAccount;
+use crate::book::{Amount, Arrival, Identity, Transport};
+use crate::ledger::Ledger;
 use crate::poison::Poisons;
 
 pub(super) const SERVICE: Service =
@@ -27,23 +29,30 @@ struct Readable {
 /// Records the valid rows of `request`, unless it only validates.
 pub(super) fn upload(
     request: &UploadClickConversionsRequest,
-    actions: &BTreeSet<String>,
-    book: &mut Book,
+    account: &GoogleAccount,
+    ledger: &mut Ledger,
     poisons: &Poisons,
     now: DateTime<Utc>,
 ) -> Upload {
+    let Ledger { book, clicks, .. } = ledger;
     let mut read: Vec<(Row, Option<Readable>)> = request
         .conversions
         .iter()
         .enumerate()
         .map(|(index, conversion)| {
-            let mut row = Row::new(&SERVICE, index, actions);
+            let mut row = Row::new(&SERVICE, index, &account.conversion_actions);
             let id = conversion.order_id.as_deref().unwrap_or_default();
             if let Some(poison) = poisons.row(id) {
                 row.add(poison.error(SERVICE.rows, index, id));
                 return (row, None);
             }
             let readable = examine(conversion, &mut row, now);
+            let click = click_id(conversion);
+            let mismatch =
+                readable.as_ref().and_then(|it| clicks.mismatch(click, it.occurred_at, &account.customer_id));
+            if let Some(mismatch) = mismatch {
+                row.refuse("gclid", mismatch.upload_error(), click);
+            }
             (row, readable)
         })
         .collect();

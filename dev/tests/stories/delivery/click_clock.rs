@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use google_sandbox::{Click, GoogleAccount};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -68,6 +69,46 @@ async fn an_old_click_is_replaced_by_the_hash_and_without_one_nothing_is_sent(po
     let nothing_left = delivery.row("adtrail-1", "google_ads").await;
     assert_eq!(nothing_left["last_error_code"], "expired");
     assert_eq!(delivery.google.requests().ingest_calls, 2, "it cost no request");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_click_after_the_deal_is_left_out_and_without_another_identifier_the_row_says_why(pool: PgPool) {
+    for transport in ["data_manager", "google_ads"] {
+        let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", transport)]).await;
+        delivery.execute("delete from public.leads; delete from public.upload_attempts").await;
+        delivery.add_due(0..2).await;
+        for id in 0..2 {
+            delivery.happened(id, TimeDelta::days(1), TimeDelta::hours(23), TimeDelta::days(2)).await;
+            // Google would refuse the two together.
+            let click =
+                Click { at: delivery.now() - TimeDelta::days(1), customer_id: GoogleAccount::dev().customer_id };
+            delivery.google.add_click(format!("Click-{id}"), click);
+        }
+        delivery
+            .execute("update public.conversions set email_hash_google = null where transaction_id = 'adtrail-1'")
+            .await;
+        assert_eq!(delivery.tick().await.accepted, 1, "{transport}");
+        delivery.tick_after(TimeDelta::minutes(31)).await;
+
+        let sent = delivery.row("adtrail-0", "google_ads").await;
+        assert!(!sent["confirmed_at"].is_null(), "{transport}: {sent}");
+        let refused = delivery.row("adtrail-1", "google_ads").await;
+        assert_eq!(
+            json!([refused["status"], refused["last_error_code"], refused["claims"]]),
+            json!(["dead_letter", "click_after_conversion", 1]),
+            "{transport}"
+        );
+        assert!(refused["last_error"].as_str().unwrap().contains("later than the conversion"), "{refused}");
+        assert_eq!(delivery.attempts_used().await, 0);
+        let logged = "select count(*) from public.upload_attempts
+                      where outcome = 'omit_click_id' and reason_code = 'click_after_conversion'";
+        assert_eq!(delivery.number(logged).await, 1, "the log keeps why it went without");
+        let requests = delivery.google.requests();
+        assert_eq!(requests.ingest_calls + requests.click_conversion_calls, 1, "{transport}");
+        for event in delivery.sent() {
+            assert!(event.get("adIdentifiers").is_none() && event.get("userData").is_some(), "{event}");
+        }
+    }
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -88,6 +88,58 @@ async fn if_google_refuses_everything_without_a_reason_no_row_becomes_a_dead_let
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_batch_that_is_too_large_goes_in_parts_and_what_is_too_large_alone_says_so(pool: PgPool) {
+    for transport in ["data_manager", "google_ads"] {
+        let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", transport)]).await;
+        delivery.execute("delete from public.leads; delete from public.upload_attempts").await;
+        delivery.add_due(0..1).await;
+        delivery.tick().await;
+        let requests = delivery.google.requests();
+        let one = requests.ingest.iter().chain(&requests.click_conversions).map(String::len).max().unwrap();
+
+        delivery.add_due(1..1_101).await;
+        delivery.google.limit_bodies(Some(one * 500));
+        assert_eq!(delivery.tick().await.accepted, 1_100, "{transport}");
+        let requests = delivery.google.requests();
+        let calls = requests.ingest_calls + requests.click_conversion_calls;
+        assert!((4..10).contains(&calls), "{transport}: {calls}");
+
+        delivery.add_due(1_101..1_111).await;
+        let long = "update public.conversions set gclid = repeat('B', 400) where transaction_id = 'adtrail-1105'";
+        delivery.execute(long).await;
+        delivery.google.limit_bodies(Some(one + 200));
+        delivery.tick_after(TICK).await;
+        assert_eq!(delivery.statuses().await, counts(&[("uploaded", 1_110), ("dead_letter", 1)]), "{transport}");
+        let row = delivery.row("adtrail-1105", "google_ads").await;
+        assert_eq!(row["last_error_code"], "too_large", "{transport}");
+        assert_eq!(delivery.attempts_used().await, 0);
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_google_calls_temporary_costs_no_attempt_however_often_it_comes(pool: PgPool) {
+    let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", "google_ads")]).await;
+    delivery.add_due(0..20).await;
+    let busy = [
+        ("adtrail-3", "databaseError", "CONCURRENT_MODIFICATION"),
+        ("adtrail-4", "internalError", "TRANSIENT_ERROR"),
+        ("adtrail-5", "internalError", "DEADLINE_EXCEEDED"),
+    ];
+    for (id, error, name) in busy {
+        delivery.google.poison(id, RowPoison::new(error, name));
+    }
+    delivery.ticks(40).await;
+    assert_eq!(delivery.statuses().await, counts(&[("uploaded", 17), ("pending", 3)]));
+    assert_eq!(delivery.attempts_used().await, 0);
+    for (id, _, name) in busy {
+        assert_eq!(delivery.row(id, "google_ads").await["last_error_code"], name);
+        delivery.google.unpoison(id);
+    }
+    delivery.ticks(5).await;
+    assert_eq!(delivery.statuses().await, counts(&[("uploaded", 20)]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn no_pause_is_for_ever(pool: PgPool) {
     let http = |status, retry_after| FaultKind::Http { status, retry_after, reason: None, body: None };
     let delivery = Delivery::new(&pool, &[]).await;

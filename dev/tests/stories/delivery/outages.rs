@@ -85,6 +85,28 @@ async fn a_name_that_does_not_resolve_pauses_and_says_so(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn a_version_that_google_never_had_pauses_and_says_so(pool: PgPool) {
+    let changed = [("GOOGLE_ADS_TRANSPORT", "google_ads"), ("GOOGLE_ADS_API_VERSION", "v99")];
+    let wrong = Delivery::new(&pool, &changed).await;
+    wrong.add_due(0..20).await;
+    for _ in 0..8 {
+        wrong.tick_after(TICK).await;
+        assert_eq!(wrong.number("select count(*) from public.platform_state where state = 'paused'").await, 1);
+    }
+    assert_eq!(wrong.statuses().await, counts(&[("pending", 20)]));
+    assert_eq!(wrong.attempts_used().await, 0);
+    let reason: String = sqlx::query_scalar("select reason from public.platform_state").fetch_one(&pool).await.unwrap();
+    let path = "/v99/customers/1234567890:uploadClickConversions";
+    assert!(reason.contains(path) && reason.contains("GOOGLE_ADS_API_VERSION"), "{reason}");
+
+    let right = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", "google_ads")]).await;
+    right.app.clock.advance(wrong.now() - right.now());
+    right.tick_after(TICK).await;
+    right.tick_after(TICK).await;
+    assert_eq!(right.statuses().await, counts(&[("uploaded", 20)]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_wait_that_google_asks_for_is_kept(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
     delivery.add_due(0..20).await;

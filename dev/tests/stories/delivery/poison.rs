@@ -72,12 +72,12 @@ async fn at_data_manager_the_others_go_out_in_the_same_run(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn at_the_google_ads_api_each_row_has_its_own_answer(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[("GOOGLE_ADS_TRANSPORT", "google_ads")]).await;
+    let code = "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY";
     delivery.google.keep_bodies(false);
     for &k in numbers_of_bad() {
-        let indexed: Poison = RowPoison::new("conversionUploadError", "UNAUTHORIZED_CUSTOMER").into();
-        assert_eq!(one_run(&delivery, k, &indexed, "UNAUTHORIZED_CUSTOMER").await, 1);
-        let unnamed: Poison = RowPoison::new("conversionUploadError", "UNAUTHORIZED_CUSTOMER").without_index().into();
-        let requests = one_run(&delivery, k, &unnamed, "UNAUTHORIZED_CUSTOMER").await;
+        let row = RowPoison::new("conversionUploadError", code);
+        assert_eq!(one_run(&delivery, k, &row.clone().into(), code).await, 1);
+        let requests = one_run(&delivery, k, &row.without_index().into(), code).await;
         assert!(requests <= 1 + k * (LOG2 + 1), "{requests} requests to find {k}");
     }
     let used = delivery

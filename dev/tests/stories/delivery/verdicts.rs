@@ -52,6 +52,7 @@ async fn a_late_rejection_is_retried_or_becomes_a_dead_letter(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn a_batch_refused_in_part_is_resolved_one_by_one(pool: PgPool) {
     let delivery = Delivery::new(&pool, &[]).await;
+    delivery.google.name_refused(None);
     delivery.add_due(0..1_200).await;
     for id in [7, 700] {
         delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}INVALID_EVENT"));
@@ -71,6 +72,45 @@ async fn a_batch_refused_in_part_is_resolved_one_by_one(pool: PgPool) {
     }
     assert_eq!(delivery.google.conversions().len(), 1_198);
     assert!(delivery.google.requests().busiest_minute <= 300);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_batch_whose_refused_rows_are_named_is_resolved_at_once_and_then_batches_are_the_rule(pool: PgPool) {
+    let delivery = Delivery::new(&pool, &[]).await;
+    delivery.add_due(0..1_200).await;
+    let bad = |ids: &[i32], reason: &str| {
+        for id in ids {
+            delivery.google.decide(format!("adtrail-{id}"), format!("{REASON}{reason}"));
+        }
+    };
+    bad(&[7, 700], "INVALID_EVENT");
+    bad(&[8], "DUPLICATE_GCLID");
+    delivery.tick().await;
+    delivery.tick_after(TimeDelta::minutes(31)).await;
+    assert_eq!(delivery.statuses().await, counts(&[("uploaded", 1_198), ("dead_letter", 2)]));
+    assert_eq!(delivery.health().await.queue.confirmed, 1_198);
+    for id in [7, 700] {
+        let row = delivery.row(&format!("adtrail-{id}"), "google_ads").await;
+        assert_eq!(row["last_error_code"], format!("{REASON}INVALID_EVENT"));
+    }
+    let requests = delivery.google.requests();
+    assert_eq!((requests.ingest_calls, requests.status), (1, 1), "nothing is sent or asked again");
+    assert_eq!(delivery.attempts_used().await, 0);
+
+    delivery.add_due(1_200..1_230).await;
+    bad(&[1_203, 1_210, 1_220], "INVALID_EVENT");
+    delivery.google.name_refused(Some(2));
+    delivery.tick().await;
+    assert_eq!(delivery.google.requests().ingest_calls, 2, "thirty go together");
+    delivery.tick_after(TimeDelta::minutes(31)).await;
+    let named = "select count(*) from public.conversion_queue where status = 'dead_letter'";
+    assert_eq!(delivery.number(named).await, 2 + 2, "those that are named");
+    for _ in 0..4 {
+        delivery.tick_after(TimeDelta::minutes(31)).await;
+    }
+    assert_eq!(delivery.google.requests().ingest_calls, 2 + 28, "the others one by one");
+    assert_eq!(delivery.statuses().await, counts(&[("uploaded", 1_225), ("dead_letter", 5)]));
+    assert_eq!(delivery.health().await.queue.confirmed, 1_225);
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -17,7 +17,7 @@ fn read(source: &Source, item: &Value) -> Reading {
 }
 
 fn sample_items(name: &str) -> (Source, Vec<Value>) {
-    let source = Sources::preset(name, &|_| None).unwrap();
+    let source = Sources::preset(name, &Stages::default(), &|_| None).unwrap();
     let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
     (source, items)
 }
@@ -94,22 +94,26 @@ fn other_stages_of_the_samples_have_the_right_outcome() {
         (
             "close",
             &[("/event/data/status_type", json!("active")), ("/event/data/status_label", json!("Demo Completed"))],
-            "Qualified",
+            "Stage(\"qualified\")",
         ),
         ("close", &[("/event/data/status_type", json!("active"))], "no rule matches: stage = Won, status = active"),
         ("close", &[("/event/object_type", json!("lead"))], "only /event/object_type = opportunity is processed"),
         ("gohighlevel", &[("/status", json!("abandoned"))], "Lost"),
-        ("gohighlevel", &[("/status", json!("open")), ("/pipleline_stage", json!("Qualified"))], "Qualified"),
+        (
+            "gohighlevel",
+            &[("/status", json!("open")), ("/pipleline_stage", json!("Qualified"))],
+            "Stage(\"qualified\")",
+        ),
         ("hubspot-app", &[("/propertyValue", json!("closedlost"))], "Lost"),
-        ("hubspot-app", &[("/propertyValue", json!("qualifiedtobuy"))], "Qualified"),
+        ("hubspot-app", &[("/propertyValue", json!("qualifiedtobuy"))], "Stage(\"qualified\")"),
         ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "no rule matches"),
         ("hubspot-app", &[("/subscriptionType", json!("deal.creation"))], "only /subscriptionType"),
         ("hubspot-workflow", &[("/properties/dealstage/value", json!("closedlost"))], "Lost"),
-        ("hubspot-workflow", &[("/properties/dealstage", json!("contractsent"))], "Qualified"),
+        ("hubspot-workflow", &[("/properties/dealstage", json!("contractsent"))], "Stage(\"qualified\")"),
         ("nethunt", &[("/stage", json!("Lost"))], "Lost"),
-        ("nethunt", &[("/stage", json!("qualified"))], "Qualified"),
+        ("nethunt", &[("/stage", json!("qualified"))], "Stage(\"qualified\")"),
         ("pipedrive", &[("/data/status", json!("lost"))], "Lost"),
-        ("pipedrive", &[("/data/status", json!("open"))], "Qualified"),
+        ("pipedrive", &[("/data/status", json!("open"))], "Stage(\"qualified\")"),
         (
             "pipedrive",
             &[("/data/status", json!("open")), ("/data/stage_id", json!(1))],
@@ -119,7 +123,7 @@ fn other_stages_of_the_samples_have_the_right_outcome() {
         (
             "salesforce-flow",
             &[("/IsWon", json!(false)), ("/IsClosed", json!(false)), ("/StageName", json!("Negotiation/Review"))],
-            "Qualified",
+            "Stage(\"qualified\")",
         ),
         ("standard-webhooks", &[("/type", json!("deal.refunded"))], "Lost"),
         ("zapier", &[("/conversion_type", json!("won"))], "no rule matches: stage = won"),
@@ -150,7 +154,8 @@ fn a_new_amount_of_a_hubspot_deal_counts_once_it_is_won() {
 #[test]
 fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let toml = "[hubspot]\npreset = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
-    let sources = Sources::parse(toml, &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
+    let sources =
+        Sources::parse(toml, &Stages::default(), &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
     let source = sources.get("hubspot").unwrap();
     let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap();
     assert_eq!(read(source, &items[0]).crm_deal_id.as_deref(), Some("hs-17812345678"));

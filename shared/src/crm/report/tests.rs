@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::crm::{DEFAULT, Sources};
+use crate::deals::Stages;
 use crate::identity::Email;
 
 fn secret(setting: &str) -> Option<SecretString> {
@@ -15,7 +16,7 @@ fn source(more: &str, fields: &str, rules: &str) -> Source {
     let toml = format!(
         "[acme]\n{more}\n[[acme.auth]]\nbearer = {{ secret = \"ACME_TOKEN\" }}\n[acme.fields]\ndeal_id = \"/id\"\n{fields}\n{rules}"
     );
-    let mut sources = Sources::parse(&toml, &secret).unwrap_or_else(|refused| panic!("{refused}"));
+    let mut sources = Sources::parse(&toml, &Stages::default(), &secret).unwrap_or_else(|refused| panic!("{refused}"));
     sources.0.remove("acme").unwrap()
 }
 
@@ -71,14 +72,22 @@ fn the_first_rule_that_matches_decides() {
     "#;
     let source = source("", "status = \"/status\"\npipeline = \"/pipeline\"", rules);
     for (item, rule, means) in [
-        (json!({"status": "won", "pipeline": 1}), "rule 2: status = won, pipeline = 1 or 2", "Closed"),
+        (json!({"status": "won", "pipeline": 1}), "rule 2: status = won, pipeline = 1 or 2", "Stage(\"closed\")"),
         (
             json!({"status": "won", "pipeline": "2", "tags": ["vip"]}),
             "rule 2: status = won, pipeline = 1 or 2",
-            "Closed",
+            "Stage(\"closed\")",
         ),
-        (json!({"status": ["open", " won "], "pipeline": [3, 1]}), "rule 2: status = won, pipeline = 1 or 2", "Closed"),
-        (json!({"status": "open", "tags": ["new", "vip"]}), "rule 3: status = won or open, /tags = vip", "Qualified"),
+        (
+            json!({"status": ["open", " won "], "pipeline": [3, 1]}),
+            "rule 2: status = won, pipeline = 1 or 2",
+            "Stage(\"closed\")",
+        ),
+        (
+            json!({"status": "open", "tags": ["new", "vip"]}),
+            "rule 3: status = won or open, /tags = vip",
+            "Stage(\"qualified\")",
+        ),
         (json!({"refunded": true}), "rule 4: /refunded = true", "Lost"),
         (json!({"refunded": "true"}), "rule 4: /refunded = true", "Lost"),
         (json!({"status": "deleted"}), "rule 1: status = deleted", "rule 1 ignores it: status = deleted"),
@@ -105,7 +114,7 @@ fn items_of_another_kind_are_ignored() {
 
 #[test]
 fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
-    let source = Sources::preset(DEFAULT, &secret).unwrap();
+    let source = Sources::preset(DEFAULT, &Stages::default(), &secret).unwrap();
     let words = "must be qualified, closed, lost or refunded";
     for (stage, why) in
         [(json!("won"), words), (json!(1), words), (json!(null), "is required"), (json!(""), "is required")]
@@ -122,7 +131,7 @@ fn a_strict_source_refuses_an_unknown_stage_and_says_what_else_is_wrong() {
 
 #[test]
 fn the_default_source_refuses_what_its_contract_refuses() {
-    let source = Sources::preset(DEFAULT, &secret).unwrap();
+    let source = Sources::preset(DEFAULT, &Stages::default(), &secret).unwrap();
     for (pointer, value) in [
         ("/crm_deal_id", json!(-1)),
         ("/crm_deal_id", json!(1.5)),

@@ -10,7 +10,7 @@ use crate::crm::authentication::DeclaredScheme;
 use crate::crm::fields::{DeclaredFields, Pointer, Text};
 use crate::crm::lookup::DeclaredLookup;
 use crate::crm::payload::BodyEncoding;
-use crate::crm::rules::{Amount, Conditions, Rule, RuleOutcome};
+use crate::crm::rules::{Amount, Conditions, DeclaredRule};
 
 /// The table of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -26,7 +26,7 @@ pub(in crate::crm) struct DeclaredSource {
     pub auth: Option<Vec<Spanned<DeclaredScheme>>>,
     #[serde(default)]
     pub fields: DeclaredFields,
-    pub rules: Option<Vec<Spanned<Rule>>>,
+    pub rules: Option<Vec<Spanned<DeclaredRule>>>,
     pub fetch: Option<Spanned<DeclaredLookup>>,
 }
 
@@ -127,8 +127,8 @@ impl DeclaredSource {
     }
 
     /// The fields that a rule's `value` needs.
-    fn lacking(&self, rule: &Rule, name: &str) -> Vec<String> {
-        if !matches!(rule.conversion, RuleOutcome::Closed | RuleOutcome::Qualified) {
+    fn lacking(&self, rule: &DeclaredRule, name: &str) -> Vec<String> {
+        if !rule.is_of_stage() {
             return Vec::new();
         }
         let fields = &self.fields;

@@ -2,7 +2,7 @@
 
 use super::Source;
 use crate::crm::payload::BodyEncoding;
-use crate::crm::rules::{Amount, Rule, RuleOutcome};
+use crate::crm::rules::{Amount, Rule};
 
 impl Source {
     /// Its rules in their order, for people: `status = won: closed`.
@@ -21,18 +21,11 @@ impl Source {
 }
 
 fn in_words(rule: &Rule) -> String {
-    let outcome = match rule.conversion {
-        RuleOutcome::Closed => "closed",
-        RuleOutcome::Qualified => "qualified",
-        RuleOutcome::Lost => "lost",
-        RuleOutcome::Refunded => "refunded",
-        RuleOutcome::Ignore => "ignore",
-    };
     let value = match rule.value {
         Amount::Deal => String::new(),
         Amount::Expected => ", value expected".into(),
         Amount::Fixed(value) => format!(", value {value}"),
         Amount::None => ", without value".into(),
     };
-    format!("{}: {outcome}{value}", rule.when)
+    format!("{}: {}{value}", rule.when, rule.conversion)
 }

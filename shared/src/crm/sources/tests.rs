@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::Settings;
 
 /// A secret in a format that every scheme accepts.
 fn any(setting: &str) -> Option<SecretString> {
@@ -22,20 +23,23 @@ conversion = "closed"
 "#;
 
 fn refusal(toml: &str) -> String {
-    Sources::parse(toml, &any).err().unwrap_or_else(|| panic!("is accepted:\n{toml}"))
+    Sources::parse(toml, &Stages::default(), &any).err().unwrap_or_else(|| panic!("is accepted:\n{toml}"))
 }
 
 #[test]
 fn the_default_source_is_always_there() {
-    let sources = Sources::parse("", &any).unwrap();
+    let sources = Sources::parse("", &Stages::default(), &any).unwrap();
     assert_eq!(sources.iter().map(|source| &*source.name).collect::<Vec<_>>(), [DEFAULT]);
     assert_eq!(sources.get(DEFAULT).unwrap().schemes.len(), 2);
     assert!(sources.get("acme").is_none());
-    assert!(Sources::parse("", &none).unwrap().get(DEFAULT).unwrap().schemes.is_empty(), "nobody can authenticate");
+    assert!(
+        Sources::parse("", &Stages::default(), &none).unwrap().get(DEFAULT).unwrap().schemes.is_empty(),
+        "nobody can authenticate"
+    );
 
     let redeclared = ACME.replace("acme", DEFAULT);
-    assert_eq!(Sources::parse(&redeclared, &any).unwrap().get(DEFAULT).unwrap().schemes.len(), 1);
-    let both = Sources::parse(ACME, &any).unwrap();
+    assert_eq!(Sources::parse(&redeclared, &Stages::default(), &any).unwrap().get(DEFAULT).unwrap().schemes.len(), 1);
+    let both = Sources::parse(ACME, &Stages::default(), &any).unwrap();
     assert_eq!(both.iter().map(|source| &*source.name).collect::<Vec<_>>(), ["acme", DEFAULT]);
 }
 
@@ -43,19 +47,22 @@ fn the_default_source_is_always_there() {
 fn a_preset_is_all_that_a_source_needs() {
     for name in presets::names().filter(|name| *name != DEFAULT) {
         let toml = format!("[my-crm]\npreset = \"{name}\"");
-        let sources = Sources::parse(&toml, &any).unwrap();
+        let sources = Sources::parse(&toml, &Stages::default(), &any).unwrap();
         assert!(!sources.get("my-crm").unwrap().schemes.is_empty(), "{name}");
-        let refused = Sources::parse(&toml, &none).err().unwrap();
+        let refused = Sources::parse(&toml, &Stages::default(), &none).err().unwrap();
         assert!(refused.starts_with("source my-crm, line 1: [my-crm]\n"), "{refused}");
-        assert!(Sources::preset(name, &none).is_ok(), "{name}");
-        assert!(Sources::parse(presets::toml(name).unwrap(), &any).is_ok(), "{name} is an example that can be copied");
+        assert!(Sources::preset(name, &Stages::default(), &none).is_ok(), "{name}");
+        assert!(
+            Sources::parse(presets::toml(name).unwrap(), &Stages::default(), &any).is_ok(),
+            "{name} is an example that can be copied"
+        );
     }
-    assert!(Sources::preset("pipedriv", &any).err().unwrap().contains("pipedrive"));
+    assert!(Sources::preset("pipedriv", &Stages::default(), &any).err().unwrap().contains("pipedrive"));
 }
 
 #[test]
 fn the_first_name_of_the_key_still_names_a_preset() {
-    let sources = Sources::parse("[acme]\nready = \"zapier\"", &any).unwrap();
+    let sources = Sources::parse("[acme]\nready = \"zapier\"", &Stages::default(), &any).unwrap();
     assert_eq!(sources.get("acme").unwrap().preset.as_deref(), Some("zapier"));
 }
 
@@ -63,11 +70,12 @@ fn the_first_name_of_the_key_still_names_a_preset() {
 fn one_of_a_presets_schemes_must_have_its_secret() {
     let toml = "[hubspot]\npreset = \"hubspot-workflow\"";
     let only = |name: &'static str| move |setting: &str| any(setting).filter(|_| setting == name);
-    let sources = Sources::parse(toml, &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
+    let sources = Sources::parse(toml, &Stages::default(), &only("HUBSPOT_WORKFLOW_SECRET")).unwrap();
     assert_eq!(sources.get("hubspot").unwrap().schemes.len(), 1);
-    let refused = Sources::parse(toml, &none).err().unwrap();
+    let refused = Sources::parse(toml, &Stages::default(), &none).err().unwrap();
     assert!(refused.contains("HUBSPOT_WORKFLOW_SECRET") && refused.contains("HUBSPOT_CLIENT_SECRET"), "{refused}");
-    let refused = Sources::parse("[p]\npreset = \"pipedrive\"", &only("PIPEDRIVE_PASSWORD")).err().unwrap();
+    let refused =
+        Sources::parse("[p]\npreset = \"pipedrive\"", &Stages::default(), &only("PIPEDRIVE_PASSWORD")).err().unwrap();
     assert!(refused.contains("source p, line 1") && refused.contains("PIPEDRIVE_API_TOKEN"), "{refused}");
 }
 
@@ -83,7 +91,7 @@ fn what_an_operator_declares_replaces_the_preset_key_by_key() {
         conversion = "qualified"
         value = 500
     "#;
-    let sources = Sources::parse(toml, &any).unwrap();
+    let sources = Sources::parse(toml, &Stages::default(), &any).unwrap();
     let source = sources.get("pipedrive").unwrap();
     assert_eq!(source.rules.len(), 1);
     let item = serde_json::json!({"data": {"id": 178, "currency": "EUR"}});
@@ -140,12 +148,31 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
 }
 
 #[test]
+fn a_rule_names_a_declared_stage() {
+    let values = [("STAGES".to_owned(), SecretString::from("demo_booked"))].into();
+    let stages = Stages::from_settings(&mut Settings::new(&values));
+    let demo = ACME.replace("conversion = \"closed\"", "conversion = \"demo_booked\"");
+    let sources = Sources::parse(&demo, &stages, &any).unwrap();
+    assert_eq!(sources.get("acme").unwrap().rules().collect::<Vec<_>>(), ["status = won: demo_booked"]);
+    let refused = refusal(&demo);
+    assert!(refused.contains("line 9") && refused.contains("`closed`, `qualified`, `lost`"), "{refused}");
+    assert!(refused.contains("STAGES"), "{refused}");
+    // Whoever keeps our contract sends the names of our stages.
+    let ours = "[ours]\npreset = \"crm-conversion\"";
+    for (name, of) in [(DEFAULT, Sources::parse("", &stages, &any)), ("ours", Sources::parse(ours, &stages, &any))] {
+        let of = of.unwrap();
+        let last = of.get(name).unwrap().rules().last();
+        assert_eq!(last.as_deref(), Some("stage = demo_booked: demo_booked"), "{name}");
+    }
+}
+
+#[test]
 fn a_missing_key_is_reported_with_an_example() {
     let refused = refusal("[empty]");
     for fix in ["[[empty.auth]]", "deal_id = \"/deal/id\"", "[[empty.rules]]"] {
         assert!(refused.contains(fix), "{refused}");
     }
-    let refused = Sources::parse(ACME, &none).err().unwrap();
+    let refused = Sources::parse(ACME, &Stages::default(), &none).err().unwrap();
     assert!(refused.starts_with("source acme, line 2: [[acme.auth]]\n"), "{refused}");
     assert!(refused.contains("ACME_TOKEN"), "{refused}");
     let idle = format!("{ACME}[acme.fetch]\nclose = {{ token = \"CLOSE_API_KEY\" }}\n");
@@ -162,7 +189,7 @@ fn a_secret_in_the_place_of_its_settings_name_is_not_repeated() {
         "bearer = { secret = \"ACME_S3CR3TSESAME0PEN\" }",
     ] {
         let toml = ACME.replacen("bearer = { secret = \"ACME_TOKEN\" }", wrong, 1);
-        let refused = Sources::parse(&toml, &|_| None).err().unwrap();
+        let refused = Sources::parse(&toml, &Stages::default(), &|_| None).err().unwrap();
         assert!(refused.contains("source acme, line") && !refused.contains("s3cr3t-"), "{refused}");
         assert!(!refused.contains("S3CR3T"), "{refused}");
         let shown = refused.lines().next().unwrap();
@@ -183,9 +210,11 @@ fn the_mistakes_of_all_sources_are_reported_at_once_by_line() {
 
 #[test]
 fn a_body_is_read_as_declared() {
-    let form = Sources::parse(&ACME.replacen("[acme]", "[acme]\nbody = \"form\"", 1), &any).unwrap();
+    let form =
+        Sources::parse(&ACME.replacen("[acme]", "[acme]\nbody = \"form\"", 1), &Stages::default(), &any).unwrap();
     assert_eq!(form.get("acme").unwrap().items(b"id=7").unwrap(), [serde_json::json!({"id": "7"})]);
-    let array = Sources::parse(&ACME.replacen("[acme]", "[acme]\nitems = \"/events\"", 1), &any).unwrap();
+    let array =
+        Sources::parse(&ACME.replacen("[acme]", "[acme]\nitems = \"/events\"", 1), &Stages::default(), &any).unwrap();
     let array = array.get("acme").unwrap();
     assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().len(), 2);
     assert_eq!(array.items(br#"{"events":[7]}"#).unwrap_err()[0].pointer, "/events/0");

@@ -7,8 +7,9 @@ use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::attribution::Clicks;
 use crate::consent::ConsentStatus;
-use crate::deals::ConversionType;
+use crate::deals::Stage;
 use crate::inbox::listing::ListedState;
 use crate::inbox::matching::MatchedBy;
 
@@ -18,7 +19,7 @@ pub struct StoredDeal {
     pub id: Uuid,
     pub source: String,
     pub crm_deal_id: String,
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     pub value: Option<f64>,
     pub currency: Option<String>,
     pub occurred_at: DateTime<Utc>,
@@ -27,6 +28,7 @@ pub struct StoredDeal {
     pub email_hash_google: Option<String>,
     pub other_email_hashes: Vec<String>,
     pub phone_hash: Option<String>,
+    pub phone_hash_digits: Option<String>,
     pub payload_hash: String,
     pub deliveries: i32,
     pub state: ListedState,
@@ -72,7 +74,7 @@ pub struct StoredConversion {
     pub id: Uuid,
     pub lead_id: Uuid,
     pub crm_deal_id: String,
-    pub conversion_type: ConversionType,
+    pub conversion_type: Stage,
     pub idempotency_key: String,
     pub transaction_id: String,
     pub value: Option<f64>,
@@ -82,10 +84,13 @@ pub struct StoredConversion {
     pub gbraid: Option<String>,
     pub wbraid: Option<String>,
     pub click_at: Option<DateTime<Utc>>,
+    pub clicks: Json<Clicks>,
+    pub site: Option<String>,
     pub session_attributes: Option<String>,
     pub email_hash: Option<String>,
     pub email_hash_google: Option<String>,
     pub phone_hash: Option<String>,
+    pub phone_hash_digits: Option<String>,
     pub utm_source: Option<String>,
     pub utm_medium: Option<String>,
     pub utm_campaign: Option<String>,
@@ -127,6 +132,8 @@ pub struct QueueRow {
     pub adjusts: Option<Uuid>,
     pub send_alone: bool,
     pub omit_click_id: bool,
+    /// Why it is sent without its click id.
+    pub omit_click_id_reason: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -166,6 +173,8 @@ pub struct StoredLead {
     pub gbraid: Option<String>,
     pub wbraid: Option<String>,
     pub click_at: Option<DateTime<Utc>>,
+    pub clicks: Option<Json<Clicks>>,
+    pub site: Option<String>,
     pub conversion_status: Option<String>,
     /// Its caller was above a limit, so no deal is matched to it by its addresses.
     pub is_suspicious: bool,

@@ -54,7 +54,7 @@ impl AdsApi {
         let answered = match answer {
             Ok(answer) => {
                 let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-                answers::read(&answer, &conversions, &mut exchange, self.clock.now())
+                answers::read(&answer, &conversions, customer_id, &mut exchange, self.clock.now())
             }
             Err(outcome) => Answered::Failed(outcome),
         };
@@ -62,7 +62,7 @@ impl AdsApi {
     }
 
     fn row(&self, conversion: &Conversion) -> Result<Value, Outcome> {
-        let action = self.google.action(conversion.conversion_type)?;
+        let action = self.google.action(&conversion.conversion_type)?;
         let now = self.clock.now();
         let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
         let action = format!("customers/{}/conversionActions/{action}", self.google.customer_id);

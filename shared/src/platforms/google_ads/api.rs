@@ -13,6 +13,8 @@ use crate::texts;
 
 /// An HTTP answer of Google's.
 pub(super) struct Answer {
+    /// What was called, without the query.
+    pub url: String,
     pub status: u16,
     /// How long the platform asks us to wait.
     pub retry_after: Option<TimeDelta>,
@@ -82,8 +84,9 @@ async fn send(
     exchange.http_status = Some(response.status().as_u16());
     exchange.request_id = header("request-id").and_then(texts::id);
     let retry_after = retry_after(response.headers());
+    let url = response.url().as_str().split('?').next().unwrap_or_default().to_owned();
     let date = header("date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok()).map(|date| date.to_utc());
     let status = response.status().as_u16();
     let body = outgoing::body(response, limit).await.map_err(failed)?;
-    Ok(Answer { status, retry_after, date, body })
+    Ok(Answer { url, status, retry_after, date, body })
 }

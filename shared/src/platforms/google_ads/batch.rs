@@ -27,6 +27,8 @@ pub(super) enum Answered {
     /// Nothing was processed because of at least one of them, and the answer doesn't say which. The outcome of that
     /// one.
     Unnamed(Outcome),
+    /// Nothing was processed because the request is too large. The outcome of one that is too large by itself.
+    TooLarge(Outcome),
     /// Nothing is known to have been processed, for a reason that isn't one of the conversions.
     Failed(Outcome),
 }
@@ -51,6 +53,10 @@ where
     let mut together: BTreeMap<G, Vec<usize>> = BTreeMap::new();
     for at in rest {
         together.entry(group(&conversions[at])).or_default().push(at);
+    }
+    // In the order in which the rows of a receipt are read: its verdict may name them by their places.
+    for rows in together.values_mut() {
+        rows.sort_unstable_by_key(|at| conversions[*at].queue_id);
     }
     let together = together.into_values().collect();
     let mut delivery = deliver(conversions.len(), &singly, together, |chosen: Vec<usize>| {
@@ -93,13 +99,13 @@ where
     let mut unnamed = Vec::new();
     while let Some((row, answer)) = answers.next().await {
         let Some((answer, exchange)) = answer else { continue };
-        if matches!(answer, Answered::Unnamed(_)) {
+        if matches!(answer, Answered::Unnamed(_) | Answered::TooLarge(_)) {
             unnamed.push(row);
         }
         let outcome = match answer {
             Answered::Each(outcomes) => outcomes.into_iter().next(),
             Answered::Blamed(blamed) => blamed.into_iter().next().map(|(_, outcome)| outcome),
-            Answered::Unnamed(outcome) | Answered::Failed(outcome) => Some(outcome),
+            Answered::Unnamed(outcome) | Answered::TooLarge(outcome) | Answered::Failed(outcome) => Some(outcome),
         };
         delivery.settle(exchange, &[row], vec![(row, outcome.unwrap_or(Outcome::Unsent))]);
     }
@@ -145,6 +151,8 @@ impl Delivery {
         let most_refused = rest.len() / 20 + 20;
         // The last refusal means that at least one of the first so many of `rest` is invalid.
         let mut suspects: Option<(usize, Outcome)> = None;
+        // More were too large for a request.
+        let mut most = usize::MAX;
         while !rest.is_empty() {
             let asked = match suspects.take() {
                 None => rest.len(),
@@ -166,6 +174,7 @@ impl Delivery {
                     count.div_ceil(2)
                 }
             };
+            let asked = asked.min(most);
             let rows = rest[..asked].to_vec();
             let Some((answer, exchange)) = send(rows.clone()).await else { return false };
             match answer {
@@ -190,6 +199,20 @@ impl Delivery {
                 }
                 Answered::Unnamed(outcome) => {
                     suspects = Some((asked, outcome));
+                    self.settle(exchange, &rows, Vec::new());
+                }
+                Answered::TooLarge(outcome) if asked == 1 => {
+                    rest.remove(0);
+                    // It may have been the bad one, and what made the others too large.
+                    (suspects, most) = (None, usize::MAX);
+                    self.settle(exchange, &rows, vec![(rows[0], outcome)]);
+                    refused.push(rows[0]);
+                    if refused.len() >= SUSPICIOUS && !self.outcomes.iter().any(Outcome::is_accepted) {
+                        return true;
+                    }
+                }
+                Answered::TooLarge(_) => {
+                    most = asked.div_ceil(2);
                     self.settle(exchange, &rows, Vec::new());
                 }
                 Answered::Failed(outcome) => {
@@ -298,6 +321,45 @@ mod tests {
             assert_only_bad_refused(&delivery, &[2, 6]);
             assert_eq!(requests, 7);
         }
+    }
+
+    /// Sends conversions of these sizes to a platform that takes requests of up to 100.
+    async fn send_sizes(sizes: &[usize]) -> (Delivery, usize) {
+        let requests = AtomicUsize::new(0);
+        let answer = |rows: Vec<usize>| {
+            requests.fetch_add(1, Ordering::Relaxed);
+            let size: usize = rows.iter().map(|row| sizes[*row]).sum();
+            let answered = if size <= 100 {
+                Answered::Each(vec![Outcome::Recorded; rows.len()])
+            } else {
+                Answered::TooLarge(Outcome::Rejected(Reason::new("too_large", "")))
+            };
+            async { Some((answered, Exchange::default())) }
+        };
+        let delivery = deliver(sizes.len(), &[], vec![(0..sizes.len()).collect()], answer).await;
+        (delivery, requests.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_too_large_is_halved_and_only_what_is_too_large_alone_is_refused() {
+        let (delivery, requests) = send_sizes(&[1; 350]).await;
+        assert_only_bad_refused(&delivery, &[]);
+        assert_eq!(requests, 2 + 4, "350 and 175 are too many, 88 are not");
+
+        let mut sizes = [1; 64];
+        (sizes[20], sizes[63]) = (101, 500);
+        let (delivery, requests) = send_sizes(&sizes).await;
+        assert_only_bad_refused(&delivery, &[20, 63]);
+        assert!(requests <= 2 * (2 * 6 + 2), "{requests}");
+    }
+
+    #[tokio::test]
+    async fn if_every_conversion_alone_is_too_large_something_on_the_way_is_wrong_and_none_is_refused() {
+        let (delivery, requests) = send_sizes(&[101; 2000]).await;
+        let held = delivery.outcomes.iter().filter(|it| matches!(it, Outcome::Held(_))).count();
+        let unsent = delivery.outcomes.iter().filter(|it| **it == Outcome::Unsent).count();
+        assert_eq!((held, unsent), (SUSPICIOUS, 2000 - SUSPICIOUS));
+        assert!(requests <= SUSPICIOUS * 12, "{requests}");
     }
 
     #[tokio::test]

@@ -3,8 +3,10 @@
 mod answers;
 mod event;
 mod reasons;
+mod verdicts;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -19,8 +21,8 @@ use crate::platforms::{
     Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
 };
 
-/// A request of one conversion gets a verdict on that conversion; one of many gets counts. So up to this many due
-/// conversions go one a request.
+/// A request of one conversion gets a verdict on that conversion; one of many may get only counts. So up to this many
+/// due conversions go one a request, until Google is seen to name those that it refuses.
 const AFFORDABLE_SINGLY: usize = 1_000;
 /// "Limits and quotas" of the Data Manager API.
 const LARGEST_REQUEST: usize = 2_000;
@@ -33,6 +35,8 @@ pub(super) struct DataManager {
     pub(super) api: Api,
     pub(super) clock: Clock,
     pub(super) operation: Operation,
+    /// Did the latest verdict that refused any say which? Shared by the lanes, for as long as the process lives.
+    pub(super) names_refused: Arc<AtomicBool>,
 }
 
 impl DataManager {
@@ -45,15 +49,19 @@ impl DataManager {
         let answered = match answer {
             Ok(answer) => {
                 let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-                answers::of_ingest(&answer, &conversions, &mut exchange, self.clock.now())
+                answers::of_ingest(&answer, &conversions, &self.google.customer_id, &mut exchange, self.clock.now())
             }
             Err(outcome) => Answered::Failed(outcome),
         };
         Some((answered, exchange))
     }
 
+    fn names_refused(&self) -> bool {
+        self.names_refused.load(Ordering::Relaxed)
+    }
+
     fn event(&self, conversion: &Conversion) -> Result<Value, Outcome> {
-        self.google.action(conversion.conversion_type)?;
+        self.google.action(&conversion.conversion_type)?;
         let now = self.clock.now();
         let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
         Ok(event::event(conversion, &identifiers))
@@ -71,7 +79,7 @@ impl Lane for DataManager {
     }
 
     fn claim_size(&self, due: usize) -> usize {
-        if due > AFFORDABLE_SINGLY { LARGEST_REQUEST } else { batch::IN_FLIGHT }
+        if due > AFFORDABLE_SINGLY || self.names_refused() { LARGEST_REQUEST } else { batch::IN_FLIGHT }
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {
@@ -81,10 +89,10 @@ impl Lane for DataManager {
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
             let events: Vec<_> = conversions.iter().map(|it| self.event(it)).collect();
-            let is_small = conversions.len() <= batch::IN_FLIGHT;
-            let alone = |it: &Conversion| is_small || it.facts.send_alone;
+            let singly = conversions.len() <= batch::IN_FLIGHT && !self.names_refused();
+            let alone = |it: &Conversion| singly || it.facts.send_alone;
             let send = |rows| self.send(rows, allowance);
-            deliver_ready(conversions, &events, alone, |it| it.conversion_type, send).await
+            deliver_ready(conversions, &events, alone, |it| it.conversion_type.clone(), send).await
         })
     }
 
@@ -99,7 +107,14 @@ impl Lane for DataManager {
             let request = || self.api.http.get(&url).query(&[("requestId", request_id)]);
             let (answer, exchange) = self.api.call(allowance, Limit::ONE, request).await?;
             let verdicts = match answer {
-                Ok(answer) => answers::of_status(&answer, conversions, self.clock.now()),
+                Ok(answer) => {
+                    let verdicts =
+                        verdicts::of_status(&answer, conversions, &self.google.customer_id, self.clock.now());
+                    if let Some(names) = verdicts.names_refused {
+                        self.names_refused.store(names, Ordering::Relaxed);
+                    }
+                    verdicts.each
+                }
                 Err(failed) => {
                     let reason = failed.reason().cloned().unwrap_or_else(|| Reason::new("failed", ""));
                     let paused = matches!(failed, Outcome::Paused(_));

@@ -7,7 +7,7 @@ use super::windows;
 use crate::attribution::ClickId;
 use crate::identity::Hash;
 use crate::money::Money;
-use crate::platforms::{Conversion, Operation, Outcome, Reason};
+use crate::platforms::{Conversion, Facts, Operation, Outcome, Reason};
 
 /// In characters (Google Ads Help, "Use a transaction ID to minimize duplicate conversions").
 const LONGEST_TRANSACTION_ID: usize = 64;
@@ -36,18 +36,22 @@ pub(super) fn usable(
     let email = conversion.email_hash_google.as_ref().filter(|_| user_data);
     let phone = conversion.phone_hash.as_ref().filter(|_| user_data);
     let has_user_data = email.is_some() || phone.is_some();
+    let click_is_later = has_click && click_is_later(conversion);
     if operation != Operation::Upload {
         adjustable(conversion, now)?;
         // Google finds the original by its transaction id; the rest is unchanged.
         return Ok(Identifiers {
-            click: click(conversion),
-            session_attributes: conversion.session_attributes.as_deref(),
+            click: click(conversion).filter(|_| !click_is_later),
+            session_attributes: conversion.session_attributes.as_deref().filter(|_| !click_is_later),
             email,
             phone,
         });
     }
     let click_is_old = conversion.facts.click_at.is_some_and(|at| now - at > windows::CLICK);
     let user_data_is_old = now - conversion.facts.lead_at > windows::USER_DATA;
+    if click_is_later {
+        return Err(without_click(has_user_data && !user_data_is_old));
+    }
     let click_counts = has_click && !click_is_old;
     if click_counts && let Some(at) = conversion.facts.click_at.map(|at| at + click_hold).filter(|at| *at > now) {
         let message = "Google rejects clicks younger than six hours; Adtrail sends it when the click is old enough.";
@@ -72,6 +76,24 @@ pub(super) fn usable(
         email: email.filter(|_| !user_data_is_old),
         phone: phone.filter(|_| !user_data_is_old),
     })
+}
+
+/// Did the click come after the conversion? Then it can't have led to it, and Google refuses the two together. A click
+/// that only the form names has about the form's time; it was earlier, and Google knows when.
+fn click_is_later(conversion: &Conversion) -> bool {
+    let Facts { click_at, lead_at, .. } = conversion.facts;
+    click_at.is_some_and(|at| at > conversion.occurred_at && lead_at - at >= TimeDelta::seconds(1))
+}
+
+fn without_click(has_others: bool) -> Outcome {
+    let why = "The click is later than the conversion, so it did not lead to it";
+    let (outcome, then): (fn(Reason) -> Outcome, _) = if has_others {
+        (Outcome::OmitClickId, "it is sent by e-mail and phone, without the click id")
+    } else {
+        (Outcome::Rejected, "there is no e-mail or phone to send it by")
+    };
+    let check = "If that can't be, check the time and its zone that the CRM reports";
+    outcome(Reason::new("click_after_conversion", format!("{why}; {then}. {check}.")))
 }
 
 /// gclid before wbraid before gbraid; Google takes one.
@@ -122,9 +144,8 @@ pub(super) mod tests {
 
     use super::*;
     use crate::consent::ConsentStatus;
-    use crate::deals::ConversionType;
+    use crate::deals::Stage;
     use crate::identity::Email;
-    use crate::platforms::Facts;
 
     pub(in super::super) fn now() -> DateTime<Utc> {
         "2026-11-21T10:00:00Z".parse().unwrap()
@@ -135,14 +156,14 @@ pub(super) mod tests {
         Conversion {
             queue_id: Uuid::nil(),
             transaction_id: "adtrail-1".into(),
-            conversion_type: ConversionType::Closed,
+            conversion_type: Stage::closed(),
             occurred_at: "2026-11-20T14:03:11+01:00".parse().unwrap(),
             money: Some(Money::new(6000.0, "EUR".into())),
             gclid: ClickId::parse("EAIa").ok(),
             gbraid: ClickId::parse("GB").ok(),
             wbraid: None,
             session_attributes: None,
-            email_hash_google: Email::parse("jane.doe@gmail.com").ok().map(|email| email.google_hash()),
+            email_hash_google: Email::parse("jane.doe@gmail.com").ok().and_then(|email| email.google_hash()),
             phone_hash: None,
             ad_user_data: ConsentStatus::Granted,
             ad_personalization: ConsentStatus::Denied,
@@ -225,6 +246,31 @@ pub(super) mod tests {
         assert!(matches!(upload(&young), Err(Outcome::Later(at, _)) if at == expected));
         let ahead = Conversion { occurred_at: now() + TimeDelta::hours(1), ..conversion() };
         assert!(matches!(upload(&ahead), Err(Outcome::Later(at, _)) if at == ahead.occurred_at));
+    }
+
+    #[test]
+    fn a_click_later_than_the_conversion_is_left_out_or_the_row_says_why() {
+        let clicked = conversion().occurred_at + TimeDelta::seconds(1);
+        let facts = Facts { click_at: Some(clicked), lead_at: clicked + TimeDelta::seconds(1), ..facts(0, 0) };
+        let later = Conversion { facts, ..conversion() };
+        let code = |outcome: Outcome| outcome.reason().unwrap().code.clone();
+        let without = upload(&later).unwrap_err();
+        assert!(matches!(without, Outcome::OmitClickId(_)), "{without:?}");
+        assert_eq!(code(without), "click_after_conversion");
+        // The next claim has no click id any more.
+        let sent = Conversion { gclid: None, gbraid: None, ..later.clone() };
+        assert!(upload(&sent).is_ok_and(|left| left.click.is_none() && left.email.is_some()));
+
+        let alone = Conversion { email_hash_google: None, ..later.clone() };
+        assert_eq!(refused(&alone, Operation::Upload), "click_after_conversion");
+        let omits = usable(&later, Operation::Upload, TimeDelta::hours(6), false, now()).unwrap_err();
+        assert!(matches!(omits, Outcome::Rejected(_)), "{omits:?}");
+        assert!(usable(&later, Operation::Restatement, TimeDelta::hours(6), true, now()).unwrap().click.is_none());
+
+        let at_once = Conversion { occurred_at: clicked, ..later.clone() };
+        assert!(upload(&at_once).unwrap().click.is_some());
+        let named_by_the_form = Conversion { facts: Facts { lead_at: clicked, ..facts }, ..later };
+        assert!(upload(&named_by_the_form).unwrap().click.is_some(), "its click was at an unknown time before");
     }
 
     #[test]

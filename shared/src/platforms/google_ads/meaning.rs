@@ -5,6 +5,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::windows::YOUNGEST_CLICK;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
+/// What to do about a click that doesn't belong to the account.
+pub(super) const OTHER_ACCOUNT: &str = "GOOGLE_ADS_CUSTOMER_ID must be the account of the ad, or the one that keeps its \
+     conversions (Goals, Settings), and the conversion actions must be that account's. Conversions of such clicks wait \
+     until it is; others are sent";
+
 /// Google's time is ignored if it differs from ours by more. A clock that is further off gets no token anyway.
 const MOST_APART: TimeDelta = TimeDelta::days(7);
 /// What Google can't find yet is retried until then.
@@ -22,14 +27,18 @@ pub(super) enum ReasonMeaning {
     /// Retry every so many hours, until the lead or the correction is two days old: Google may not have processed the
     /// click or the original yet.
     Search(i64),
-    /// Google has a temporary problem.
+    /// Google has a problem. It may be one with this conversion.
     Trouble,
+    /// Google calls its problem temporary, so no conversion causes it.
+    Transient,
     /// Rate limit or daily quota exceeded.
     Quota,
     /// Our access or the account: every request fails until someone changes a setting.
     Account,
     /// The conversion action is wrong for it: only conversions of this action are held.
     Action,
+    /// The click belongs to another account: conversions of such clicks wait until someone changes a setting.
+    OtherAccount,
     /// The click id is unusable. With an e-mail or phone the conversion is retried without it.
     ClickId,
     /// The conversion itself is refused, permanently.
@@ -43,16 +52,16 @@ pub(super) enum ReasonMeaning {
 impl ReasonMeaning {
     /// Does it concern the whole request, whichever conversion it was reported for?
     pub(super) fn is_of_all(self) -> bool {
-        matches!(self, Self::Trouble | Self::Quota | Self::Account | Self::Action | Self::Wait(_))
+        matches!(self, Self::Trouble | Self::Transient | Self::Quota | Self::Account | Self::Action | Self::Wait(_))
     }
 
     /// Of several reasons the most severe counts: "done" only when nothing else is wrong.
     pub(super) fn weight(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Odd | Self::Trouble => 1,
+            Self::Odd | Self::Trouble | Self::Transient => 1,
             Self::Wait(_) | Self::WaitForClick | Self::Search(_) | Self::Quota => 2,
-            Self::Account | Self::Action => 3,
+            Self::Account | Self::Action | Self::OtherAccount => 3,
             Self::Conversion | Self::ClickId => 4,
             Self::Defect => 5,
         }
@@ -86,9 +95,11 @@ pub(super) fn outcome(
         }
         // An internal error about one conversion may be caused by that conversion.
         ReasonMeaning::Trouble if conversion.is_some() => Outcome::Retry(reason),
-        ReasonMeaning::Trouble | ReasonMeaning::Quota => Outcome::Unavailable(reason, retry_after),
+        ReasonMeaning::Trouble | ReasonMeaning::Transient | ReasonMeaning::Quota => {
+            Outcome::Unavailable(reason, retry_after)
+        }
         ReasonMeaning::Account => Outcome::Paused(reason),
-        ReasonMeaning::Action => Outcome::Held(reason),
+        ReasonMeaning::Action | ReasonMeaning::OtherAccount => Outcome::Held(reason),
         ReasonMeaning::ClickId if conversion.is_some_and(|it| it.can_omit_click_id) => Outcome::OmitClickId(reason),
         ReasonMeaning::ClickId | ReasonMeaning::Conversion => Outcome::Rejected(reason),
         ReasonMeaning::Odd => Outcome::Retry(reason),
@@ -120,6 +131,22 @@ pub(super) fn wait_if_clock_ahead(
         }
         (outcome, _) => outcome,
     }
+}
+
+/// What a reason means for a conversion that was sent for this account, in words.
+pub(super) fn explained(
+    code: &str,
+    (meaning, advice): (ReasonMeaning, &str),
+    said: &str,
+    customer_id: &str,
+) -> (ReasonMeaning, Reason) {
+    let reason = match meaning {
+        ReasonMeaning::OtherAccount => {
+            reason(code, &format!("The click does not belong to account {customer_id}. {advice}"), said)
+        }
+        _ => reason(code, advice, said),
+    };
+    (meaning, reason)
 }
 
 /// The fix, followed by Google's own message.

@@ -3,20 +3,17 @@
 use chrono::TimeDelta;
 
 use super::{GoogleAds, Transport, windows};
-use crate::deals::ConversionType;
+use crate::deals::{Stage, Stages};
 use crate::outgoing::endpoint;
 use crate::settings::Settings;
 
 /// The account, if one is set.
-pub(super) fn read(settings: &mut Settings) -> Option<GoogleAds> {
+pub(super) fn read(settings: &mut Settings, stages: &Stages) -> Option<GoogleAds> {
     let id = settings.parsed("GOOGLE_ADS_CUSTOMER_ID", customer_id);
     let login_customer_id = settings.parsed("GOOGLE_ADS_LOGIN_CUSTOMER_ID", customer_id);
-    let conversion_actions = ConversionType::ALL
-        .into_iter()
-        .filter_map(|kind| {
-            let name = format!("GOOGLE_ADS_CONVERSION_ACTION_{}", kind.as_str().to_uppercase());
-            Some((kind, settings.parsed(&name, conversion_action)?))
-        })
+    let conversion_actions = stages
+        .iter()
+        .filter_map(|stage| Some((stage.clone(), settings.parsed(&action(stage), conversion_action)?)))
         .collect();
     let transport = settings.parsed("GOOGLE_ADS_TRANSPORT", |text| match text {
         "data_manager" => Ok(Transport::DataManager),
@@ -51,6 +48,11 @@ pub(super) fn read(settings: &mut Settings) -> Option<GoogleAds> {
         token_url,
         click_hold: click_hold.unwrap_or(windows::YOUNGEST_CLICK),
     })
+}
+
+/// The setting that names the conversion action of a stage.
+pub(super) fn action(stage: &Stage) -> String {
+    format!("GOOGLE_ADS_CONVERSION_ACTION_{}", stage.as_str().to_uppercase())
 }
 
 /// Google writes it with hyphens in the interface and wants it without.
@@ -94,7 +96,7 @@ mod tests {
         let values: Values =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect();
         let mut settings = Settings::new(&values);
-        let google = read(&mut settings);
+        let google = read(&mut settings, &Stages::default());
         settings.finish(google).map_err(|error| error.to_string())
     }
 
@@ -106,7 +108,7 @@ mod tests {
         ]);
         let google = google.ok().unwrap();
         assert_eq!(google.customer_id, "1234567890");
-        assert_eq!(google.conversion_actions[&ConversionType::Closed], "987654321");
+        assert_eq!(google.conversion_actions[&Stage::closed()], "987654321");
     }
 
     #[test]

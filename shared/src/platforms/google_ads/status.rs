@@ -88,6 +88,11 @@ impl RpcStatus {
 /// itself is invalid.
 pub(super) fn of_transport(answer: &Answer, status: &RpcStatus, now: DateTime<Utc>) -> Option<Outcome> {
     let info = status.error_info().unwrap_or_default();
+    let nothing_there = format!(
+        "Google serves nothing at {}: the version or the address is wrong. Set GOOGLE_ADS_API_VERSION to a version of the \
+         Google Ads API that Google serves, and remove GOOGLE_ADS_API_URL and GOOGLE_DATA_MANAGER_URL",
+        answer.url
+    );
     let (meaning, advice) = match (info.as_str(), answer.status) {
         ("SERVICE_DISABLED", _) => (
             ReasonMeaning::Account,
@@ -107,12 +112,23 @@ pub(super) fn of_transport(answer: &Answer, status: &RpcStatus, now: DateTime<Ut
         (_, 403 | 404) if !status.canonical_code.is_empty() => {
             (ReasonMeaning::Account, "Google denied access. Check the account and the credentials")
         }
+        // Google's front end has a page for it.
+        (_, 404) if answer.body.trim_ascii_start().starts_with(b"<") => {
+            (ReasonMeaning::Account, nothing_there.as_str())
+        }
         // From a proxy or a captive portal.
         _ => (ReasonMeaning::Trouble, "The response is not from Google; Adtrail retries automatically"),
     };
     let code = [info, status.canonical_code.clone()].into_iter().find(|code| !code.is_empty());
     let code = code.unwrap_or_else(|| format!("http_{}", answer.status));
     Some(outcome(meaning, reason(&code, advice, &status.message), None, answer.retry_after, now))
+}
+
+/// The answer to a request that is too large for Google or for a proxy on the way.
+pub(super) fn too_large(answer: &Answer) -> Option<Outcome> {
+    let message = "The conversion alone is too large for a request. If there are many of these, a proxy on the way to \
+         Google has a very low limit";
+    (answer.status == 413).then(|| Outcome::Rejected(reason("too_large", message, "")))
 }
 
 /// A 200 with an unreadable body. Google may or may not have processed the request.

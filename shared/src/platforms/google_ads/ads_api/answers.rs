@@ -12,8 +12,8 @@ use super::reasons;
 use crate::outgoing::LONGEST_WAIT;
 use crate::platforms::google_ads::api::Answer;
 use crate::platforms::google_ads::batch::Answered;
-use crate::platforms::google_ads::meaning::{ReasonMeaning, outcome, reason, wait_if_clock_ahead};
-use crate::platforms::google_ads::status::{RpcStatus, of_transport, unreadable};
+use crate::platforms::google_ads::meaning::{ReasonMeaning, explained, outcome, reason, wait_if_clock_ahead};
+use crate::platforms::google_ads::status::{RpcStatus, of_transport, too_large, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 use crate::texts;
 
@@ -63,18 +63,18 @@ struct QuotaErrorDetails {
 }
 
 impl GoogleAdsError {
-    fn meaning(&self) -> (ReasonMeaning, Reason) {
+    fn meaning(&self, customer_id: &str) -> (ReasonMeaning, Reason) {
         let code = self.error_code.as_ref().and_then(|code| serde_json::from_str(code.get()).ok());
         let code = code.and_then(|code: BTreeMap<String, String>| code.into_iter().next());
         let (error, value) = code.unwrap_or_default();
         let unknown = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
-        let (meaning, advice) = reasons::of(&error, &value).unwrap_or(unknown);
+        let meaning = reasons::of(&error, &value).unwrap_or(unknown);
         let code = match &self.details.unpublished_error_code {
             Some(unpublished) if matches!(value.as_str(), "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
             _ => &value,
         };
         let code = if code.is_empty() { "unknown_error" } else { code };
-        (meaning, reason(code, advice, &self.message))
+        explained(code, meaning, &self.message, customer_id)
     }
 
     /// The row it is about. Of one row there is only one.
@@ -104,10 +104,11 @@ fn failure(status: &RpcStatus) -> Option<GoogleAdsFailure> {
     status.details("GoogleAdsFailure").next()
 }
 
-/// Reads the answer to an upload of these conversions or of their corrections.
+/// Reads the answer to an upload of these conversions, or of their corrections, to this account.
 pub(super) fn read(
     answer: &Answer,
     conversions: &[&Conversion],
+    customer_id: &str,
     exchange: &mut Exchange,
     now: DateTime<Utc>,
 ) -> Answered {
@@ -117,8 +118,11 @@ pub(super) fn read(
         partial_failure_error: Option<RpcStatus>,
         results: Option<Vec<IgnoredAny>>,
     }
+    if let Some(outcome) = too_large(answer) {
+        return Answered::TooLarge(outcome);
+    }
     if answer.status != 200 {
-        return refused(answer, conversions, exchange, now);
+        return refused(answer, conversions, customer_id, exchange, now);
     }
     let Ok(Response { partial_failure_error, results }) = serde_json::from_slice(&answer.body) else {
         return Answered::Failed(unreadable(answer));
@@ -136,8 +140,10 @@ pub(super) fn read(
     exchange.request_id = request_id.and_then(texts::id).or(exchange.request_id.take());
     let mut rows: Vec<Option<(ReasonMeaning, Reason, Option<TimeDelta>)>> = vec![None; conversions.len()];
     for error in &errors {
-        let (meaning, reason) = error.meaning();
-        let Some(row) = error.row(conversions.len()) else { return unattributed(error, answer, now) };
+        let (meaning, reason) = error.meaning(customer_id);
+        let Some(row) = error.row(conversions.len()) else {
+            return unattributed(error, (meaning, reason), answer, now);
+        };
         if rows[row].as_ref().is_none_or(|(known, ..)| meaning.weight() > known.weight()) {
             rows[row] = Some((meaning, reason, error.retry_delay()));
         }
@@ -153,7 +159,13 @@ pub(super) fn read(
 }
 
 /// Nothing of the request was processed.
-fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange, now: DateTime<Utc>) -> Answered {
+fn refused(
+    answer: &Answer,
+    conversions: &[&Conversion],
+    customer_id: &str,
+    exchange: &mut Exchange,
+    now: DateTime<Utc>,
+) -> Answered {
     let status = RpcStatus::of(answer);
     let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
         if let Some(outcome) = of_transport(answer, &status, now) {
@@ -163,23 +175,27 @@ fn refused(answer: &Answer, conversions: &[&Conversion], exchange: &mut Exchange
         return Answered::Unnamed(outcome(ReasonMeaning::Defect, reason, None, None, now));
     };
     exchange.request_id = request_id.and_then(texts::id).or(exchange.request_id.take());
-    let Some(error) = errors.iter().max_by_key(|it| it.meaning().0.weight()) else {
+    let read = errors.iter().map(|error| (error, error.meaning(customer_id)));
+    let Some((error, (meaning, reason))) = read.max_by_key(|(_, (meaning, _))| meaning.weight()) else {
         return Answered::Failed(unreadable(answer));
     };
-    let (meaning, reason) = error.meaning();
     match error.row(conversions.len()) {
         Some(row) if answer.status < 500 && !meaning.is_of_all() => {
             let outcome = outcome(meaning, reason, Some(&conversions[row].facts), error.retry_delay(), now);
             Answered::Blamed(vec![(row, outcome)])
         }
-        _ => unattributed(error, answer, now),
+        _ => unattributed(error, (meaning, reason), answer, now),
     }
 }
 
 /// An error that names no row marks none as done. Those that were recorded all the same say so when they are sent
 /// again.
-fn unattributed(error: &GoogleAdsError, answer: &Answer, now: DateTime<Utc>) -> Answered {
-    let (meaning, reason) = error.meaning();
+fn unattributed(
+    error: &GoogleAdsError,
+    (meaning, reason): (ReasonMeaning, Reason),
+    answer: &Answer,
+    now: DateTime<Utc>,
+) -> Answered {
     // An error of Google's own is no conversion's, whatever it says.
     let meaning = if answer.status >= 500 { ReasonMeaning::Trouble } else { meaning };
     let outcome = outcome(meaning, reason, None, error.retry_delay().or(answer.retry_after), now);
@@ -195,8 +211,9 @@ mod tests {
 
     fn read_as(status: u16, body: &Value, rows: usize) -> Answered {
         let conversion = conversion();
-        let answer = Answer { status, retry_after: None, date: None, body: body.to_string().into() };
-        read(&answer, &vec![&conversion; rows], &mut Exchange::default(), now())
+        let answer =
+            Answer { url: String::new(), status, retry_after: None, date: None, body: body.to_string().into() };
+        read(&answer, &vec![&conversion; rows], "1234567890", &mut Exchange::default(), now())
     }
 
     fn error(key: &str, value: &str, index: Option<usize>) -> Value {
@@ -237,10 +254,11 @@ mod tests {
             error("conversionUploadError", "UNAUTHORIZED_CUSTOMER", Some(0)),
             error("internalError", "INTERNAL_ERROR", Some(2)),
             error("conversionUploadError", "ORDER_ID_ALREADY_IN_USE", Some(3)),
+            error("databaseError", "CONCURRENT_MODIFICATION", Some(5)),
         ];
         assert_eq!(
-            each(read_as(200, &partial(5, &errors), 5)),
-            ["rejected", "recorded", "retry", "already_done", "recorded"]
+            each(read_as(200, &partial(6, &errors), 6)),
+            ["held", "recorded", "retry", "already_done", "recorded", "unavailable"]
         );
     }
 
@@ -291,9 +309,12 @@ mod tests {
         errors[0]["message"] = json!(long);
         let mut answer = partial(1, &errors);
         answer["partialFailureError"]["details"][0]["requestId"] = json!(long);
-        let answer = Answer { status: 200, retry_after: None, date: None, body: answer.to_string().into() };
+        let answer =
+            Answer { url: String::new(), status: 200, retry_after: None, date: None, body: answer.to_string().into() };
         let (conversion, mut exchange) = (conversion(), Exchange::default());
-        let Answered::Each(outcomes) = read(&answer, &[&conversion], &mut exchange, now()) else { panic!() };
+        let Answered::Each(outcomes) = read(&answer, &[&conversion], "1234567890", &mut exchange, now()) else {
+            panic!()
+        };
         let Reason { code, message } = outcomes[0].reason().unwrap();
         assert_eq!((code.chars().count(), message.chars().count()), (100, 1_000));
         assert!(!code.contains('\0') && !message.contains('\0'));

@@ -3,8 +3,10 @@
 //! later.
 #![expect(clippy::too_many_lines, clippy::match_same_arms, reason = "a table, enum by enum")]
 
+use crate::platforms::google_ads::meaning::OTHER_ACCOUNT;
 use crate::platforms::google_ads::meaning::ReasonMeaning::{
-    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
+    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, OtherAccount, Quota, Search, Transient, Trouble,
+    Wait, WaitForClick,
 };
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
@@ -49,11 +51,7 @@ fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
         ),
         "TOO_RECENT_CONVERSION_ACTION" => (Wait(6), NEW_ACTION),
         "UNSPECIFIED" | "UNKNOWN" => (Odd, "Google rejected it without a reason"),
-        "INVALID_CUSTOMER_FOR_CLICK" => (
-            Odd,
-            "The click belongs to another account. If there are many of these, GOOGLE_ADS_CUSTOMER_ID is wrong: it \
-                 must be the click's conversion customer",
-        ),
+        "INVALID_CUSTOMER_FOR_CLICK" | "UNAUTHORIZED_CUSTOMER" => (OtherAccount, OTHER_ACCOUNT),
         "CUSTOMER_NOT_ACCEPTED_CUSTOMER_DATA_TERMS" => (Account, TERMS),
         "CUSTOMER_NOT_ENABLED_ENHANCED_CONVERSIONS_FOR_LEADS" => {
             (Account, "Turn on enhanced conversions for leads in Google Ads: Goals, Settings")
@@ -76,11 +74,6 @@ fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
             (ClickId, "The conversion is earlier than the click: check the time the CRM reports")
         }
         "EXPIRED_EVENT" => (ClickId, "The click is older than the conversion action's window"),
-        "UNAUTHORIZED_CUSTOMER" => (
-            Conversion,
-            "The click belongs to an account that is not ours. If there are many of these, check \
-                 GOOGLE_ADS_CUSTOMER_ID",
-        ),
         "CONVERSION_TRACKING_NOT_ENABLED_AT_IMPRESSION_TIME" => {
             (Conversion, "The click happened before conversion tracking was set up in the account")
         }
@@ -147,6 +140,10 @@ fn of_adjustment(value: &str) -> Option<(ReasonMeaning, &'static str)> {
 /// Enums of every service.
 fn of_any_request(error: &str, value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match (error, value) {
+        (_, "CONCURRENT_MODIFICATION" | "TRANSIENT_ERROR" | "DEADLINE_EXCEEDED" | "RPC_DEADLINE_TOO_SHORT") => {
+            (Transient, TROUBLE)
+        }
+        (_, "REQUEST_TOO_LARGE") => (Conversion, "The conversion is too large for a request"),
         ("quotaError", "RESOURCE_EXHAUSTED" | "RESOURCE_TEMPORARILY_EXHAUSTED") => {
             (Quota, "Quota exceeded; Adtrail resumes automatically")
         }
@@ -159,15 +156,9 @@ fn of_any_request(error: &str, value: &str) -> Option<(ReasonMeaning, &'static s
             | "EXCESSIVE_LONG_TERM_QUERY_RESOURCE_CONSUMPTION"
             | "PAYMENTS_PROFILE_ACTIVATION_RATE_LIMIT_EXCEEDED",
         ) => (Conversion, CONVERSION),
-        (
-            "internalError",
-            "UNSPECIFIED"
-            | "UNKNOWN"
-            | "INTERNAL_ERROR"
-            | "ERROR_CODE_NOT_PUBLISHED"
-            | "TRANSIENT_ERROR"
-            | "DEADLINE_EXCEEDED",
-        ) => (Trouble, TROUBLE),
+        ("internalError", "UNSPECIFIED" | "UNKNOWN" | "INTERNAL_ERROR" | "ERROR_CODE_NOT_PUBLISHED") => {
+            (Trouble, TROUBLE)
+        }
         // The call was already retried with a new token when this is read.
         ("authenticationError", "OAUTH_TOKEN_HEADER_INVALID") => (Defect, DEFECT),
         (
@@ -227,7 +218,7 @@ fn of_any_request(error: &str, value: &str) -> Option<(ReasonMeaning, &'static s
         ("headerError", "UNSPECIFIED" | "UNKNOWN" | "INVALID_LOGIN_CUSTOMER_ID" | "INVALID_LINKED_CUSTOMER_ID") => {
             (Account, ACCESS)
         }
-        ("requestError", "UNSPECIFIED" | "UNKNOWN" | "RPC_DEADLINE_TOO_SHORT") => (Trouble, TROUBLE),
+        ("requestError", "UNSPECIFIED" | "UNKNOWN") => (Trouble, TROUBLE),
         ("requestError", "UNSUPPORTED_VERSION") => (
             Account,
             "Google no longer serves this version of the API: set GOOGLE_ADS_API_VERSION to a newer one, such as v26",
@@ -317,6 +308,33 @@ mod tests {
             _ => Vec::new(),
         };
         codes.fields().map(|field| (field.json_name().to_owned(), values(field.kind()))).collect()
+    }
+
+    #[test]
+    fn what_google_publishes_as_temporary_or_to_be_sent_later_costs_no_attempt() {
+        let words = ["TRANSIENT", "CONCURRENT", "DEADLINE", "EXHAUSTED"];
+        let mut found = Vec::new();
+        for (error, values) in published() {
+            for value in values.iter().filter(|value| words.iter().any(|word| value.contains(word))) {
+                assert!(matches!(of(&error, value), Some((Transient | Quota, _))), "{error}: {value}");
+                found.push(value.clone());
+            }
+        }
+        assert!(found.len() >= 6 && found.iter().any(|it| it == "CONCURRENT_MODIFICATION"), "{found:?}");
+        for (error, value) in [
+            ("conversionUploadError", "TOO_RECENT_EVENT"),
+            ("conversionUploadError", "EVENT_NOT_FOUND"),
+            ("conversionUploadError", "TOO_RECENT_CONVERSION_ACTION"),
+            ("conversionAdjustmentUploadError", "TOO_RECENT_CONVERSION_ACTION"),
+            ("conversionAdjustmentUploadError", "CONVERSION_NOT_FOUND"),
+            ("conversionAdjustmentUploadError", "TOO_RECENT_CONVERSION"),
+        ] {
+            assert!(matches!(of(error, value), Some((Wait(_) | WaitForClick | Search(_), _))), "{error}: {value}");
+        }
+        // Without a cause that can be told from the conversion's only the request as a whole is free.
+        for value in ["INTERNAL_ERROR", "UNKNOWN", "ERROR_CODE_NOT_PUBLISHED"] {
+            assert!(matches!(of("internalError", value), Some((Trouble, _))), "{value}");
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::deals::ConversionType;
+    use crate::deals::Stage;
     use crate::identity::Email;
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
     use crate::platforms::google_ads::identifiers::usable;
@@ -162,13 +162,10 @@ mod tests {
     #[test]
     fn each_type_has_its_destination_and_the_manager_is_named_only_when_access_goes_through_one() {
         let closed = conversion();
-        let qualified = Conversion { conversion_type: ConversionType::Qualified, ..conversion() };
+        let qualified = Conversion { conversion_type: Stage::qualified(), ..conversion() };
         let (one, two) = (event_of(&closed), event_of(&qualified));
         let google = GoogleAds {
-            conversion_actions: BTreeMap::from([
-                (ConversionType::Closed, "1".into()),
-                (ConversionType::Qualified, "2".into()),
-            ]),
+            conversion_actions: BTreeMap::from([(Stage::closed(), "1".into()), (Stage::qualified(), "2".into())]),
             ..google()
         };
         let destinations = |google: &GoogleAds, events: &[(&Conversion, &Value)]| {
@@ -176,7 +173,7 @@ mod tests {
         };
         assert_eq!(destinations(&google, &[(&closed, &one)]).len(), 1);
         let both = destinations(&google, &[(&closed, &one), (&qualified, &two), (&closed, &one)]);
-        assert_eq!(both.iter().map(|it| &it["productDestinationId"]).collect::<Vec<_>>(), ["2", "1"]);
+        assert_eq!(both.iter().map(|it| &it["productDestinationId"]).collect::<Vec<_>>(), ["1", "2"]);
         let through = |id: &str| GoogleAds { login_customer_id: Some(id.into()), ..google.clone() };
         let first = |google: &GoogleAds| destinations(google, &[(&closed, &one)])[0].clone();
         assert_eq!(first(&through("9876543210"))["loginAccount"]["accountId"], "9876543210");

@@ -2,8 +2,10 @@
 //! own descriptors. A name that isn't here was published later.
 #![expect(clippy::too_many_lines, reason = "a table")]
 
+use crate::platforms::google_ads::meaning::OTHER_ACCOUNT;
 use crate::platforms::google_ads::meaning::ReasonMeaning::{
-    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, Quota, Search, Trouble, Wait, WaitForClick,
+    self, Account, Action, ClickId, Conversion, Defect, Done, OtherAccount, Quota, Search, Transient, Trouble, Wait,
+    WaitForClick,
 };
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
@@ -14,14 +16,13 @@ const ACTION: &str = "The conversion action does not exist, was created minutes 
 const ACCESS: &str = "The credentials have no access to this account. Add the service account as a user in Google Ads \
      (Admin, Access and security), check GOOGLE_ADS_CUSTOMER_ID, and set GOOGLE_ADS_LOGIN_CUSTOMER_ID only if access \
      goes through a manager account";
-const ANOTHER_ACCOUNT: &str = "The click belongs to another account. If there are many of these, \
-     GOOGLE_ADS_CUSTOMER_ID is wrong: it must own the conversion action and the click";
 const VARIABLE: &str = "The account has no such custom variable, and Adtrail sends none; check the conversion action";
 const EXTERNAL: &str =
     "The conversion action is attributed by an external model, which is not supported. Use one of Google's models";
 const KEY: &str = "Google can't decrypt it, although Adtrail encrypts nothing; check the account";
 const DEFECT: &str = "Adtrail made an invalid request. Please report this message as a bug";
 const CONVERSION: &str = "Google rejected this conversion; a retry would not help";
+const TROUBLE: &str = "Google has a temporary problem; Adtrail retries automatically";
 const ELSEWHERE: &str = "Google rejected this conversion for a reason that belongs to another of its products";
 
 /// `ErrorReason`: why a request was refused.
@@ -32,9 +33,8 @@ pub(super) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> 
         "CONVERSION_ACTION_TOO_RECENTLY_CREATED" => {
             (Wait(6), "A new conversion action accepts conversions after six hours")
         }
-        "ERROR_REASON_UNSPECIFIED" | "INTERNAL_ERROR" | "DEADLINE_EXCEEDED" => {
-            (Trouble, "Google has a temporary problem; Adtrail retries automatically")
-        }
+        "ERROR_REASON_UNSPECIFIED" | "INTERNAL_ERROR" => (Trouble, TROUBLE),
+        "DEADLINE_EXCEEDED" => (Transient, TROUBLE),
         "NOT_FOUND" | "INVALID_CONVERSION_ACTION_ID" | "INVALID_CONVERSION_ACTION_TYPE" => (Action, ACTION),
         "PERMISSION_DENIED"
         | "INVALID_DESTINATION"
@@ -63,7 +63,7 @@ pub(super) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> 
             (Action, "The conversion action does not accept web conversions. Use one for imports from clicks")
         }
         "CUSTOM_VARIABLE_NOT_ENABLED" | "CUSTOM_VARIABLE_NOT_FOUND" => (Action, VARIABLE),
-        "INVALID_AD_IDENTIFIER_FOR_ACCOUNT" => (Conversion, ANOTHER_ACCOUNT),
+        "INVALID_AD_IDENTIFIER_FOR_ACCOUNT" => (OtherAccount, OTHER_ACCOUNT),
         "NO_IDENTIFIERS_PROVIDED" => (Conversion, "There is no click id, e-mail or phone that Google can use"),
         "EVENT_TIME_INVALID" => (Conversion, "Google rejected the conversion time: check the time the CRM reports"),
         "INVALID_CURRENCY_CODE" => (Conversion, "Google does not support the currency: correct it in the CRM"),
@@ -197,7 +197,7 @@ pub(super) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str
         }
         "PROCESSING_ERROR_REASON_DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED" => (Account, TERMS),
         "PROCESSING_ERROR_OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER"
-        | "PROCESSING_ERROR_REASON_INVALID_OPERATING_ACCOUNT_FOR_CLICK" => (Odd, ANOTHER_ACCOUNT),
+        | "PROCESSING_ERROR_REASON_INVALID_OPERATING_ACCOUNT_FOR_CLICK" => (OtherAccount, OTHER_ACCOUNT),
         "PROCESSING_ERROR_REASON_ONE_PER_CLICK_CONVERSION_ACTION_NOT_PERMITTED_WITH_BRAID" => (
             Action,
             "Clicks with gbraid or wbraid need a conversion action that counts every conversion: set its count to \
@@ -259,6 +259,17 @@ mod tests {
         let pool = DescriptorPool::decode(descriptors.as_slice()).unwrap();
         let published = pool.get_enum_by_name(&format!("google.ads.datamanager.v1.{name}")).unwrap();
         published.values().map(|value| value.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_temporary_or_to_be_sent_later_costs_no_attempt() {
+        for reason in ["DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CONVERSION_ACTION_TOO_RECENTLY_CREATED"] {
+            assert!(matches!(of_request(reason), Some((Transient | Quota | Wait(_), _))), "{reason}");
+        }
+        for reason in ["ORIGINAL_CONVERSIONS_NOT_FOUND", "TOO_RECENT_CLICK"] {
+            let meaning = of_processing(&format!("PROCESSING_ERROR_REASON_{reason}"));
+            assert!(matches!(meaning, Some((Search(_) | WaitForClick, _))), "{reason}");
+        }
     }
 
     #[test]
