@@ -224,6 +224,8 @@ async fn play(pool: &PgPool, chance: &mut Chance, counts: &mut Counts) {
         in_turns(callers.into_iter().map(|it| async move { it.takes(nothing, 0, [None; 3]).await })).await;
     }
     for round in 0..ROUNDS {
+        // What happens during a run may have its end's time; nothing else has the same.
+        stage.clock.advance(TimeDelta::seconds(1));
         let kind = chance.pick(&[Run::Well, Run::Well, Run::Outage, Run::RepliesLost, Run::Killed]);
         counts.kills += usize::from(matches!(kind, Run::Killed));
         // Sometimes people say something while the uploader runs.
