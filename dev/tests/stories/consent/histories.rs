@@ -274,6 +274,10 @@ async fn play(pool: &PgPool, chance: &mut Chance, counts: &mut Counts) {
         run_as(&stage, Run::Well, chance).await;
     }
     let told = received(&stage);
+    // The functions of a stage keep their connections, and the server has only so many.
+    let others = "select pg_terminate_backend(pid) from pg_stat_activity
+                  where datname = current_database() and pid <> pg_backend_pid()";
+    sqlx::query(others).execute(pool).await.unwrap();
     for (caller, person) in callers.iter().zip(&people) {
         let was_told = told.contains_key(&transaction_id(&format!("{}:closed", caller.name)));
         let has_lead = person.leads.iter().any(Option::is_some);
