@@ -6,6 +6,7 @@ mod decision;
 mod planning;
 mod recording;
 mod release;
+mod stored;
 
 use std::collections::BTreeMap;
 

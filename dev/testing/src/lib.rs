@@ -238,6 +238,16 @@ pub async fn row(pool: &PgPool, query: &str) -> Value {
     rows.remove(0)
 }
 
+/// How many transactions on this database wait for a lock of this type, such as `advisory`.
+///
+/// # Panics
+/// When the database can't be asked.
+pub async fn waiting_for_lock(pool: &PgPool, lock: &str) -> i64 {
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock' and wait_event = $1";
+    sqlx::query_scalar(waiting).bind(lock).fetch_one(pool).await.expect("an answer")
+}
+
 /// Runs statements that prepare a test.
 ///
 /// # Panics

@@ -53,6 +53,20 @@ impl<'a> Browser<'a> {
 }
 
 impl Stage {
+    /// Where withdrawn consent is told to Google.
+    async fn that_retracts(pool: PgPool) -> Self {
+        Self::with_account(pool, GoogleAccount::dev(), |values| {
+            values.insert("CONSENT_WITHDRAWN".into(), "retract".into());
+        })
+        .await
+    }
+
+    async fn pause_retractions(&self) {
+        let pause = "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
+                     values ('google_ads_retractions', 'paused', 'test', now(), now() + interval '1 day')";
+        sqlx::query(pause).execute(&self.pool).await.unwrap();
+    }
+
     async fn closes_the_deal(&self) -> Value {
         let report = json!({
             "crm_deal_id": "1042", "conversion_type": "closed", "email": "jane@example.com", "value": 9000,
@@ -204,10 +218,7 @@ async fn what_was_sent_before_a_no_is_noted_and_retracted_where_a_setting_says_s
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_google_may_have_is_retracted_although_its_answer_was_lost(pool: PgPool) {
-    let stage = Stage::with_account(pool, GoogleAccount::dev(), |values| {
-        values.insert("CONSENT_WITHDRAWN".into(), "retract".into());
-    })
-    .await;
+    let stage = Stage::that_retracts(pool).await;
     let browser = Browser::new(&stage, "Click", says("granted")).await;
     browser.submits(json!({})).await;
     stage.closes_the_deal().await;
@@ -225,17 +236,12 @@ async fn what_google_may_have_is_retracted_although_its_answer_was_lost(pool: Pg
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_yes_before_the_retraction_was_sent_cancels_it(pool: PgPool) {
-    let stage = Stage::with_account(pool, GoogleAccount::dev(), |values| {
-        values.insert("CONSENT_WITHDRAWN".into(), "retract".into());
-    })
-    .await;
+    let stage = Stage::that_retracts(pool).await;
     let browser = Browser::new(&stage, "Click", says("granted")).await;
     browser.submits(json!({})).await;
     stage.closes_the_deal().await;
     stage.tick().await;
-    let pause = "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
-                 values ('google_ads_retractions', 'paused', 'test', now(), now() + interval '1 day')";
-    sqlx::query(pause).execute(&stage.pool).await.unwrap();
+    stage.pause_retractions().await;
     browser.answers("denied").await;
     stage.tick().await;
     let retractions = "select count(*) from conversion_queue where adjusts is not null";
@@ -249,18 +255,13 @@ async fn a_yes_before_the_retraction_was_sent_cancels_it(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_yes_after_a_no_sends_what_was_given_up_while_google_was_unavailable(pool: PgPool) {
-    let stage = Stage::with_account(pool, GoogleAccount::dev(), |values| {
-        values.insert("CONSENT_WITHDRAWN".into(), "retract".into());
-    })
-    .await;
+    let stage = Stage::that_retracts(pool).await;
     let browser = Browser::new(&stage, "Click", says("granted")).await;
     browser.submits(json!({})).await;
     stage.closes_the_deal().await;
     stage.google_is_unavailable();
     stage.tick().await;
-    let pause = "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
-                 values ('google_ads_retractions', 'paused', 'test', now(), now() + interval '1 day')";
-    sqlx::query(pause).execute(&stage.pool).await.unwrap();
+    stage.pause_retractions().await;
     browser.answers("denied").await;
     stage.tick().await;
     let status = "select status from conversion_queue where adjusts is null";

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::corrections;
-use super::decision::{Eligibility, SkipReason, Standing};
+use super::decision::{Eligibility, SkipReason};
 use super::recording::enqueue;
+use super::stored::{self, Stored};
 use crate::clock::Clock;
 use crate::consent::statements::{self, Subject};
 use crate::consent::{Consent, ConsentStatus, WithdrawnConsent};
 use crate::db::{Db, DbError, Tx};
-use crate::deals::Stage;
 use crate::platforms::Plans;
 
 /// Statements per transaction.
@@ -130,39 +130,6 @@ async fn mark_applied(tx: &mut Tx, statements: &[i64]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// A conversion whose consent may have changed.
-struct Stored {
-    id: Uuid,
-    lead_id: Uuid,
-    crm_deal_id: String,
-    conversion_type: Stage,
-    click_at: Option<DateTime<Utc>>,
-    has_click_id: bool,
-    has_user_data: bool,
-    lead_at: DateTime<Utc>,
-    ad_user_data: ConsentStatus,
-    ad_personalization: ConsentStatus,
-    skip_reason: Option<SkipReason>,
-    is_withdrawn: bool,
-}
-
-impl Stored {
-    fn consent(&self) -> Consent {
-        Consent { ad_user_data: self.ad_user_data, ad_personalization: self.ad_personalization }
-    }
-
-    fn standing(&self, consent: Consent) -> Standing {
-        Standing {
-            conversion_type: self.conversion_type.clone(),
-            ad_user_data: consent.ad_user_data,
-            clicked_at: self.click_at,
-            has_click_id: self.has_click_id,
-            has_user_data: self.has_user_data,
-            lead_at: self.lead_at,
-        }
-    }
-}
-
 async fn renew(
     tx: &mut Tx,
     plans: &Plans,
@@ -170,7 +137,7 @@ async fn renew(
     conversions: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let stored = lock(tx, conversions).await?;
+    let stored = stored::lock(tx, conversions).await?;
     let received = possibly_received(tx, &stored.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
     let subjects: Vec<_> =
         stored.iter().map(|it| Subject { lead_id: it.lead_id, crm_deal_id: it.crm_deal_id.clone() }).collect();
@@ -215,32 +182,6 @@ fn changes(
         changes.push((change, freed));
     }
     changes
-}
-
-/// Locks the conversions, which blocks a claim; an earlier claim is visible to the next statement.
-async fn lock(tx: &mut Tx, conversions: &[Uuid]) -> Result<Vec<Stored>, DbError> {
-    let stored = sqlx::query_as!(
-        Stored,
-        r#"-- conversions::consent::lock
-        select
-            c.id, c.lead_id, c.crm_deal_id, c.conversion_type as "conversion_type: Stage", c.click_at,
-            coalesce(c.gclid, c.gbraid, c.wbraid) is not null as "has_click_id!",
-            coalesce(c.email_hash_google, c.email_hash, c.phone_hash) is not null as "has_user_data!",
-            coalesce(l.created_at, c.occurred_at) as "lead_at!",
-            c.ad_user_data as "ad_user_data: ConsentStatus",
-            c.ad_personalization as "ad_personalization: ConsentStatus",
-            c.skip_reason as "skip_reason: SkipReason",
-            c.consent_withdrawn_at is not null as "is_withdrawn!"
-        from public.conversions c
-        join public.leads l on l.id = c.lead_id
-        where c.id = any($1)
-        order by c.id
-        for no key update of c"#,
-        conversions,
-    )
-    .fetch_all(tx)
-    .await?;
-    Ok(stored)
 }
 
 /// Which of these conversions a platform may have received. The caller has locked them.

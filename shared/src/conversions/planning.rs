@@ -4,13 +4,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::decision::{Eligibility, SkipReason, Standing};
+use super::decision::{Eligibility, SkipReason};
 use super::recording::enqueue;
+use super::stored::{self, Stored};
 use crate::attribution::CLICK_COUNTS;
 use crate::clock::Clock;
 use crate::consent::ConsentStatus;
 use crate::db::{Db, DbError, Tx};
-use crate::deals::Stage;
 use crate::platforms::Plans;
 
 /// Conversions per transaction.
@@ -25,64 +25,42 @@ pub async fn enqueue_missing(db: &Db, clock: &Clock, plans: &Plans, end: DateTim
         let now = clock.now();
         let page = db.tx(async |tx| -> Result<_, DbError> {
             let stale = lock_stale(tx, &fingerprint, now).await?;
-            let decided: Vec<_> = stale.iter().map(|it| it.decide(plans, now)).collect();
+            if stale.is_empty() {
+                return Ok(None);
+            }
+            let stored = stored::lock(tx, &stale).await?;
+            let decided: Vec<_> = stored.iter().map(|it| decide(it, plans, now)).collect();
             let accepted: Vec<_> = decided.iter().map(|(id, eligibility)| (*id, eligibility)).collect();
             let count = enqueue(tx, &accepted, now).await?;
             mark(tx, &decided, &fingerprint).await?;
-            Ok((stale.is_empty(), count))
+            Ok(Some(count))
         });
-        let (is_done, count) = page.await?;
+        let Some(count) = page.await? else { break };
         queued += count;
-        if is_done {
-            break;
-        }
     }
     Ok(queued)
 }
 
-/// A conversion about which the platforms were asked when they accepted something else.
-struct Stale {
-    id: Uuid,
-    conversion_type: Stage,
-    click_at: Option<DateTime<Utc>>,
-    has_click_id: bool,
-    has_user_data: bool,
-    lead_at: DateTime<Utc>,
-    ad_user_data: ConsentStatus,
-    skip_reason: Option<SkipReason>,
-    is_retracted: bool,
-}
-
-impl Stale {
-    /// Who gets it in time, and why nobody does.
-    fn decide(&self, plans: &Plans, now: DateTime<Utc>) -> (Uuid, Eligibility) {
-        let is_settled = self.is_retracted
-            || self.ad_user_data == ConsentStatus::Denied
-            || !matches!(self.skip_reason, None | Some(SkipReason::NoConversionAction | SkipReason::TooOld));
-        if is_settled {
-            return (self.id, Eligibility { platforms: Vec::new(), skip_reason: self.skip_reason });
-        }
-        let standing = Standing {
-            conversion_type: self.conversion_type.clone(),
-            ad_user_data: self.ad_user_data,
-            clicked_at: self.click_at,
-            has_click_id: self.has_click_id,
-            has_user_data: self.has_user_data,
-            lead_at: self.lead_at,
-        };
-        let Eligibility { mut platforms, skip_reason } = Eligibility::of(plans, &standing);
-        platforms.retain(|(_, window)| window.until.is_none_or(|until| until > now));
-        // Without a reason, other platforms have it.
-        let is_sent_nowhere = self.skip_reason.is_some() && platforms.is_empty();
-        let skip_reason = is_sent_nowhere.then(|| skip_reason.unwrap_or(SkipReason::TooOld));
-        (self.id, Eligibility { platforms, skip_reason })
+/// Who gets it in time, and why nobody does.
+fn decide(stored: &Stored, plans: &Plans, now: DateTime<Utc>) -> (Uuid, Eligibility) {
+    let is_settled = stored.is_retracted
+        || stored.ad_user_data == ConsentStatus::Denied
+        || !matches!(stored.skip_reason, None | Some(SkipReason::NoConversionAction | SkipReason::TooOld));
+    if is_settled {
+        return (stored.id, Eligibility { platforms: Vec::new(), skip_reason: stored.skip_reason });
     }
+    let Eligibility { mut platforms, skip_reason } = Eligibility::of(plans, &stored.standing(stored.consent()));
+    platforms.retain(|(_, window)| window.until.is_none_or(|until| until > now));
+    // Without a reason, other platforms have it.
+    let is_sent_nowhere = stored.skip_reason.is_some() && platforms.is_empty();
+    let skip_reason = is_sent_nowhere.then(|| skip_reason.unwrap_or(SkipReason::TooOld));
+    (stored.id, Eligibility { platforms, skip_reason })
 }
 
-/// The newest of them, locked. What is locked by others is left to the next run.
-async fn lock_stale(tx: &mut Tx, fingerprint: &str, now: DateTime<Utc>) -> Result<Vec<Stale>, DbError> {
-    let stale = sqlx::query_as!(
-        Stale,
+/// The newest conversions about which the platforms were asked when they accepted something else, locked. What is
+/// locked by others is left to the next run.
+async fn lock_stale(tx: &mut Tx, fingerprint: &str, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
+    let stale = sqlx::query_scalar!(
         r#"-- conversions::planning::lock_stale
         with recursive fingerprint as (
             -- Each value there is, by the index: there are few.
@@ -92,16 +70,10 @@ async fn lock_stale(tx: &mut Tx, fingerprint: &str, now: DateTime<Utc>) -> Resul
             from fingerprint f
             where f.value is not null
         )
-        select
-            c.id, c.conversion_type as "conversion_type: Stage", c.click_at,
-            coalesce(c.gclid, c.gbraid, c.wbraid) is not null as "has_click_id!",
-            coalesce(c.email_hash_google, c.email_hash, c.phone_hash) is not null as "has_user_data!",
-            coalesce((select created_at from public.leads where id = c.lead_id), c.occurred_at) as "lead_at!",
-            c.ad_user_data as "ad_user_data: ConsentStatus", c.skip_reason as "skip_reason: SkipReason",
-            c.retracted_at is not null as "is_retracted!"
+        select c.id
         from fingerprint f
         cross join lateral (
-            select *
+            select id
             from public.conversions
             where planned_for = f.value and created_at > $2
             order by created_at desc
@@ -120,9 +92,6 @@ async fn lock_stale(tx: &mut Tx, fingerprint: &str, now: DateTime<Utc>) -> Resul
 }
 
 async fn mark(tx: &mut Tx, decided: &[(Uuid, Eligibility)], fingerprint: &str) -> Result<(), DbError> {
-    if decided.is_empty() {
-        return Ok(());
-    }
     let ids: Vec<_> = decided.iter().map(|(id, _)| *id).collect();
     let skip_reasons: Vec<_> = decided.iter().map(|(_, eligibility)| eligibility.skip_reason).collect();
     sqlx::query!(

@@ -11,7 +11,9 @@ use shared::identity::Hash;
 use shared::rate_limits::Callers;
 use shared::{App, intake, leads};
 use sqlx::PgPool;
-use testing::{Row, app, app_with, execute, lead, match_waiting, row, rows, scaled, start, waiting_deal};
+use testing::{
+    Row, app, app_with, execute, lead, match_waiting, row, rows, scaled, start, waiting_deal, waiting_for_lock,
+};
 use uuid::Uuid;
 
 use crate::inbox::lead_and_deal;
@@ -212,13 +214,6 @@ async fn a_later_form_of_another_browser_is_noted_until_a_platform_may_know(pool
     assert_eq!(row(&pool, leads).await["count"], 1, "no match was changed");
 }
 
-/// How many transactions wait for a lock of this type.
-async fn waiting(pool: &PgPool, lock: &str) -> i64 {
-    let waiting = "select count(*) from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock' and wait_event = $1";
-    sqlx::query_scalar(waiting).bind(lock).fetch_one(pool).await.unwrap()
-}
-
 /// Jane's lead and a deal that waits for her.
 async fn jane_and_her_deal(pool: &PgPool) {
     lead("jane@example.com").store(pool).await;
@@ -247,7 +242,7 @@ async fn a_form_that_is_being_stored_while_its_deal_is_matched_is_a_candidate(po
     let run = app.db.tx(async |tx| -> Result<_, DbError> {
         rival(tx).await?;
         let mut run = Box::pin(run_of_the_schedule(&app));
-        while waiting(&pool, "advisory").await == 0 {
+        while waiting_for_lock(&pool, "advisory").await == 0 {
             assert!(poll!(&mut run).is_pending(), "the run didn't wait for the form");
         }
         Ok(run)
@@ -264,11 +259,11 @@ async fn a_form_that_comes_while_its_deal_is_being_matched_is_a_candidate(pool: 
         // The run has found the lead when it waits for the lead's row.
         sqlx::query("select from public.leads for update").execute(&mut *tx).await?;
         let mut run = Box::pin(run_of_the_schedule(&app));
-        while waiting(&pool, "transactionid").await == 0 {
+        while waiting_for_lock(&pool, "transactionid").await == 0 {
             assert!(poll!(&mut run).is_pending(), "the run didn't wait for the lead's row");
         }
         let mut form = Box::pin(app.db.tx(async |tx| rival(tx).await));
-        while waiting(&pool, "advisory").await == 0 {
+        while waiting_for_lock(&pool, "advisory").await == 0 {
             assert!(poll!(&mut form).is_pending(), "the form didn't wait for the run");
         }
         Ok((run, form))

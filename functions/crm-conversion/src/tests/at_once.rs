@@ -2,7 +2,7 @@
 
 use shared::db::DbError;
 use shared::locks::{self, Locks};
-use testing::{permutations, scaled};
+use testing::{permutations, scaled, waiting_for_lock};
 
 use super::*;
 
@@ -33,13 +33,6 @@ async fn left_behind(pool: &PgPool, crm_deal_id: &str) -> Value {
     ])
 }
 
-/// How many transactions wait for an advisory lock.
-async fn waiting(pool: &PgPool) -> i64 {
-    let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
-                   and database = (select oid from pg_database where datname = current_database())";
-    sqlx::query_scalar(waiting).fetch_one(pool).await.unwrap()
-}
-
 /// Sends the reports at once. All of them find the deal locked, and get the lock in the order of arrival.
 async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &str, reports: &[Value]) {
     let sending = app.db.tx(async |tx| -> Result<_, DbError> {
@@ -48,7 +41,7 @@ async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &st
         for (nth, report) in reports.iter().enumerate() {
             sending.push(Box::pin(send(app, report)));
             // Until it waits for the lock: Postgres grants it in this order.
-            while waiting(pool).await <= i64::try_from(nth).unwrap() {
+            while waiting_for_lock(pool, "advisory").await <= i64::try_from(nth).unwrap() {
                 for sent in &mut sending {
                     assert!(futures_util::poll!(sent).is_pending(), "it didn't wait for the deal's lock");
                 }
