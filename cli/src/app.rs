@@ -1,6 +1,7 @@
 //! The app from the operator's settings.
 
 use shared::clock::Clock;
+use shared::queue::Policy;
 use shared::settings::{self, FromSettings, Settings, Values};
 use shared::{App, config, intake, platforms};
 
@@ -9,24 +10,25 @@ use crate::Failure;
 const DATABASE_URL: &str = "DATABASE_URL";
 
 /// Needs a database.
-pub(crate) fn for_inbox<C: FromSettings>(values: &Values, required: &[&str]) -> Result<App<C>, Failure> {
-    Ok(App::new(values, required, Clock::system(), 1)?)
+pub(crate) fn with_database<C: FromSettings>(values: &Values) -> Result<App<C>, Failure> {
+    Ok(App::new(values, &[], Clock::system(), 1)?)
 }
 
 /// Declarations whose secrets may be missing.
 pub(crate) struct Draft {
     pub(crate) intake: intake::Config,
+    pub(crate) policy: Policy,
 }
 
 impl FromSettings for Draft {
-    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
         let intake = intake::Config {
             sources: config::crm_sources_draft(settings),
             phone_region: config::phone_region(settings),
             match_by: config::match_by(settings),
-            plans: platforms::plans(settings),
+            destinations: platforms::destinations(settings),
         };
-        Self { intake }
+        Self { intake, policy: Policy::from_settings(settings, clock) }
     }
 }
 

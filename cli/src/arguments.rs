@@ -9,10 +9,12 @@ use shared::consent::{Consent, ConsentStatus};
 use shared::inbox::listing::ListedState;
 use uuid::Uuid;
 
-/// Adtrail's command line: tests the declaration of a CRM before it goes live, and inspects and repairs the inbox
+/// Adtrail's command line: tests declarations of CRMs and destinations before they go live, and inspects and repairs
+/// the inbox
 ///
 /// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the
-/// functions use. Without DATABASE_URL the crm commands do everything that needs no database.
+/// functions use. Without DATABASE_URL the crm commands do everything that needs no database, and destinations lists
+/// what is declared.
 #[derive(Debug, Parser)]
 #[command(name = "adtrail", version)]
 pub(crate) struct Arguments {
@@ -34,6 +36,80 @@ pub(crate) enum Command {
     /// Records the consent of a lead
     #[command(subcommand)]
     Lead(LeadCommand),
+    /// Lists where conversions go, tests what would be sent of a deal, and queues earlier conversions
+    ///
+    /// Without a subcommand it lists each destination, in the order in which they are asked: its account, the
+    /// conversions it is for (when), where each stage goes, how long conversions count, and its corrections.
+    /// Destinations are declared in DESTINATIONS, or one by the settings of its platform (GOOGLE_ADS_…). With a
+    /// database also the rows that are not sent yet, and why a lane is paused. No secret is shown.
+    #[command(after_help = "Examples:
+  adtrail destinations
+  DESTINATIONS=destinations.toml adtrail destinations")]
+    Destinations {
+        #[command(subcommand)]
+        command: Option<DestinationsCommand>,
+    },
+    /// Brings the schema of the database up to date
+    ///
+    /// Lists the migrations that are missing and asks before it applies them. Refuses a schema that is newer than this
+    /// adtrail, and one that another tool has made: each keeps its own record of what has run. The database is that of
+    /// MIGRATIONS_DATABASE_URL, else that of DATABASE_URL; at Supabase the session port 5432 is used instead of 6543.
+    #[command(after_help = "Examples:
+  adtrail migrate --dry-run
+  adtrail migrate --yes")]
+    Migrate {
+        /// Applies them without asking
+        #[arg(long)]
+        yes: bool,
+        /// Lists them and applies nothing
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DestinationsCommand {
+    /// Shows which destination would get a conversion and when, why the others don't, and the exact request body
+    ///
+    /// Everything runs in one transaction that is rolled back, and nothing is sent. A deal that waits for its lead is
+    /// matched as if the uploader ran now. Of several Google Ads accounts one gets the conversion. The request is the
+    /// one that would be sent when the conversion is due, if it is sent alone; hashed addresses are in it.
+    #[command(after_help = "Examples:
+  adtrail destinations test D-1042
+  adtrail destinations test deal.json --source acme")]
+    Test {
+        /// Id shown by inbox list, or the CRM's id of the deal, or a file with a webhook's body; - for standard input
+        #[arg(value_name = "DEAL|FILE")]
+        deal: String,
+        /// The source that sends the body in the file
+        #[arg(long, default_value = shared::crm::DEFAULT)]
+        source: String,
+        /// File with the CRM's answer as JSON, which is added to each item at /fetched
+        #[arg(long, value_name = "FILE")]
+        fetched: Option<PathBuf>,
+    },
+    /// Queues earlier conversions for destinations that were declared or changed since
+    ///
+    /// Conversions of the last 90 days are queued for destinations that accept them now, once each, as long as they
+    /// still count there. What one Google Ads account has isn't queued for another one. The uploader does the same in
+    /// each run, as far as its time allows; this command goes through all of them.
+    #[command(after_help = "Example:\n  adtrail destinations backfill --dry-run")]
+    Backfill {
+        /// Counts what would be queued and stores nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Gives the rows of a destination that is no longer declared to another one
+    ///
+    /// Rename or remove a destination in DESTINATIONS and deploy that first. What is open is then sent to the other
+    /// destination's account, and what was sent is corrected in the account that has it.
+    #[command(after_help = "Example:\n  adtrail destinations rename google_ads_fr france")]
+    Rename {
+        /// Name that is no longer declared
+        from: String,
+        /// Name of a declared destination of the same platform
+        to: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

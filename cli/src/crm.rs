@@ -6,7 +6,7 @@ mod dry_run;
 mod sign;
 mod sources;
 
-pub(crate) use dry_run::test;
+pub(crate) use dry_run::{add_fetched, test};
 pub(crate) use sign::sign;
 pub(crate) use sources::sources;
 
@@ -20,14 +20,14 @@ use shared::settings::{Settings, Values};
 use crate::Failure;
 
 /// The source that a command is about.
-enum ChosenSource<'a> {
+pub(crate) enum ChosenSource<'a> {
     Declared(&'a Source),
     /// A preset that CRM_SOURCES does not declare.
     Preset(Box<Source>),
 }
 
 impl<'a> ChosenSource<'a> {
-    fn find(sources: &'a Sources, values: &Values, name: &str) -> Result<Self, Failure> {
+    pub(crate) fn find(sources: &'a Sources, values: &Values, name: &str) -> Result<Self, Failure> {
         if let Some(source) = sources.get(name) {
             return Ok(Self::Declared(source));
         }
@@ -46,7 +46,7 @@ impl<'a> ChosenSource<'a> {
         )))
     }
 
-    fn source(&self) -> &Source {
+    pub(crate) fn source(&self) -> &Source {
         match self {
             Self::Declared(source) => source,
             Self::Preset(source) => source,
@@ -62,7 +62,7 @@ impl<'a> ChosenSource<'a> {
 }
 
 /// A file, or standard input for `-`.
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = if file.as_os_str() == "-" {
         std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)

@@ -43,6 +43,7 @@ impl From<DbError> for Failure {
                      connections from this machine."
                 )
             }
+            DbError::OldSchema(_) => "The schema is older than this adtrail: run adtrail migrate.".into(),
             DbError::Value(_) => "The database rejects a value: check the given id.".into(),
             DbError::Defect(error) => {
                 format!("The database rejects a statement ({error}): check that all migrations are applied.")

@@ -12,7 +12,7 @@ use crate::{Failure, app};
 
 /// `adtrail lead consent`.
 pub(crate) async fn consent(values: &Values, lead_id: Uuid, answer: LeadAnswer) -> Result<Answer, Failure> {
-    let app = app::for_inbox::<()>(values, &[])?;
+    let app = app::with_database::<()>(values)?;
     let consent: Consent = answer.into();
     let stated = app
         .db

@@ -5,9 +5,11 @@ mod answer;
 mod app;
 mod arguments;
 mod crm;
+mod destinations;
 mod failure;
 mod inbox;
 mod lead;
+mod migrate;
 mod table;
 mod visible;
 
@@ -19,7 +21,7 @@ use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
 
-use arguments::{Arguments, Command, CrmCommand, InboxCommand, LeadCommand};
+use arguments::{Arguments, Command, CrmCommand, DestinationsCommand, InboxCommand, LeadCommand};
 
 /// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
 /// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
@@ -48,6 +50,17 @@ pub async fn run(
         Command::Inbox(InboxCommand::Show { name }) => inbox::show(values, &name).await?,
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values, &name, lead_id).await?,
         Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values, &name).await?,
+        Command::Destinations { command: None } => destinations::list(values).await?,
+        Command::Destinations { command: Some(DestinationsCommand::Test { deal, source, fetched }) } => {
+            destinations::test(values, &deal, &source, fetched.as_deref()).await?
+        }
+        Command::Destinations { command: Some(DestinationsCommand::Backfill { dry_run }) } => {
+            destinations::backfill(values, dry_run).await?
+        }
+        Command::Destinations { command: Some(DestinationsCommand::Rename { from, to }) } => {
+            destinations::rename(values, &from, &to).await?
+        }
+        Command::Migrate { yes, dry_run } => migrate::migrate(values, yes, dry_run).await?,
         Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values, lead_id, answer).await?,
     };
     let document = || visible::json(&format!("{:#}", answer.document));

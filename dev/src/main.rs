@@ -8,12 +8,14 @@ use anyhow::Context;
 use dev::crm::CrmSandbox;
 use dev::functions::Functions;
 use dev::{bench, demo, server, settings};
-use google_sandbox::{GoogleAccount, GoogleSandbox};
+use google_sandbox::{AdsAccount, GoogleAccount, GoogleSandbox};
 use lambda_http::tracing::subscriber;
+use secrecy::ExposeSecret;
 use services::postgres::Postgres;
 use services::{migrations, programs, supabase_roles};
 use shared::clock::Clock;
 use shared::db::is_on_this_machine;
+use shared::settings::value;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
@@ -29,6 +31,8 @@ Adtrail on one machine.
   CLICK_HOLD_SECONDS    for serve: how old a click must be before its conversion is sent, 0 by default
   CONSENT_UNKNOWN       for serve: send or hold conversions without an answer on consent, send by default
   ALLOWED_ORIGINS       for serve: websites that may call, this server's own by default
+  STAGES                for serve: stages of deals besides qualified and closed; also STAGES_UNDONE_BY_LOSS
+  DESTINATIONS          for serve: where their conversions go, among the accounts that serve prints
   RUST_LOG              what is logged
 ";
 
@@ -82,8 +86,11 @@ async fn serve() -> anyhow::Result<()> {
     // Lives as long as the process, as on Lambda.
     let functions: &'static Functions =
         Box::leak(Box::new(settings::functions(&values, Clock::system(), CONNECTIONS)?));
-    let hold = functions.crm_conversion.config.plans.platforms.first().map_or(0, |plan| plan.click_hold.num_seconds());
-    let google = GoogleSandbox::new(GoogleAccount::dev());
+    let hold = value(&values, "CLICK_HOLD_SECONDS").map_or_else(String::new, |hold| hold.expose_secret().to_owned());
+    let account = GoogleAccount::dev();
+    let accounts = [AdsAccount::from(&account), AdsAccount::second_dev()];
+    let google = GoogleSandbox::new(account);
+    google.add_account(AdsAccount::second_dev());
     let crm = CrmSandbox::new();
     crm.put_samples();
     let router = server::router(functions, &google, &crm, exports);
@@ -96,6 +103,10 @@ async fn serve() -> anyhow::Result<()> {
     println!("  click hold      {hold} s (CLICK_HOLD_SECONDS)");
     println!("  database        {}", if postgres.is_some() { &database_url } else { "yours (DATABASE_URL)" });
     println!("  Google          a sandbox: GET /sandbox/google/events, POST /sandbox/google/faults");
+    for account in accounts {
+        let actions: Vec<_> = account.conversion_actions.into_iter().collect();
+        println!("  Ads account     {} with the conversion actions {}", account.customer_id, actions.join(", "));
+    }
     println!("  uploader        every {} s, and now by POST /dev/tick", SCHEDULE.as_secs());
     println!("  rows            GET /dev/rows");
     println!("  CRMs            every preset at /api/webhooks/<source>, a sandbox of the CRMs for lookups");

@@ -41,19 +41,22 @@ const CRM_SECRETS: [(&str, &str); 15] = [
 ];
 
 /// Settings that may be changed from outside. Not the credentials: `make dev` never speaks to the real Google.
-const ADJUSTABLE: [&str; 13] = [
+const ADJUSTABLE: [&str; 16] = [
     "ALLOWED_ORIGINS",
     "CLICK_HOLD_SECONDS",
     "CONSENT_UNKNOWN",
     "CONSENT_WITHDRAWN",
     "COOKIE_DOMAIN",
     "CRM_SOURCES",
+    "DESTINATIONS",
     "EVENTS_PER_HOUR",
     "GOOGLE_ADS_TRANSPORT",
     "GOOGLE_ADS_USER_DATA",
     "LEADS_PER_HOUR",
     "MATCH_BY",
     "PHONE_DEFAULT_REGION",
+    "STAGES",
+    "STAGES_UNDONE_BY_LOSS",
     "VISITS_PER_HOUR",
 ];
 
@@ -144,6 +147,10 @@ pub fn functions(values: &Values, clock: Clock, connections: usize) -> Result<Fu
 /// [`values`], with what the environment changes, for a server on this port.
 #[must_use]
 pub fn from_environment(database_url: &str, port: u16) -> Values {
+    changed_by(environment, database_url, port)
+}
+
+fn changed_by(environment: impl Fn(&str) -> Option<String>, database_url: &str, port: u16) -> Values {
     let here = format!("http://127.0.0.1:{port}");
     let mut values = values(database_url, &here);
     values.extend(crms(&here));
@@ -198,4 +205,28 @@ pub fn port() -> anyhow::Result<u16> {
 pub fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "make dev is configured by the environment, too")]
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_changes_stages_and_destinations_but_no_credentials() {
+        let outside = [
+            ("STAGES", "demo_booked, signed"),
+            ("STAGES_UNDONE_BY_LOSS", "signed"),
+            ("DESTINATIONS", "closed = \"2223334444/111\""),
+            ("GOOGLE_REFRESH_TOKEN", "a real one"),
+        ];
+        let environment =
+            |name: &str| outside.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let values = changed_by(environment, "postgres://127.0.0.1/postgres", 8080);
+        for (name, value) in &outside[..3] {
+            assert_eq!(values[*name].expose_secret(), *value);
+        }
+        assert_eq!(values["GOOGLE_REFRESH_TOKEN"].expose_secret(), "dev-refresh-token");
+        let unchanged = changed_by(|_| None, "postgres://127.0.0.1/postgres", 8080);
+        assert!(outside[..3].iter().all(|(name, _)| !unchanged.contains_key(*name)));
+    }
 }

@@ -19,7 +19,7 @@ pub const UTM_LIMIT: usize = 512;
 /// The longest time that a click counts at any platform: the lifetime of the cookie, and how long deals wait for leads.
 pub const CLICK_COUNTS: TimeDelta = TimeDelta::days(90);
 
-/// A click id (gclid, gbraid, wbraid) exactly as the platform issued it: one changed byte makes it invalid.
+/// A click id of Google's exactly as it was issued: one changed byte makes it invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String")]
 #[sqlx(transparent)]

@@ -1,6 +1,5 @@
 //! The settings that several functions read.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use secrecy::SecretString;
@@ -16,12 +15,32 @@ use crate::inbox::matching::MatchBy;
 use crate::settings::{ConfigError, Settings, values};
 
 const DATABASE_URL: &str = "DATABASE_URL";
+const MIGRATIONS_DATABASE_URL: &str = "MIGRATIONS_DATABASE_URL";
+/// Of Supabase's pooler in transaction mode ("Connect to your database").
+const TRANSACTION_PORT: u16 = 6543;
+/// Of the same host in session mode.
+const SESSION_PORT: u16 = 5432;
 
 /// How to reach Postgres.
 pub fn database(settings: &mut Settings) -> Option<PgConnectOptions> {
     settings.require(&[DATABASE_URL]);
+    database_at(settings, DATABASE_URL)
+}
+
+/// How to reach Postgres for migrations. They need a session, which Supabase's pooler gives on another port.
+pub fn database_for_migrations(settings: &mut Settings) -> Option<PgConnectOptions> {
+    if settings.text(MIGRATIONS_DATABASE_URL).is_some() {
+        return database_at(settings, MIGRATIONS_DATABASE_URL);
+    }
+    let options = database(settings)?;
+    let is_supabase = [".supabase.com", ".supabase.co"].iter().any(|domain| options.get_host().ends_with(domain));
+    let is_transaction_pooler = options.get_port() == TRANSACTION_PORT;
+    Some(if is_supabase && is_transaction_pooler { options.port(SESSION_PORT) } else { options })
+}
+
+fn database_at(settings: &mut Settings, name: &str) -> Option<PgConnectOptions> {
     let authority = settings.parsed("DATABASE_CA_PEM", authority::parse);
-    settings.parsed(DATABASE_URL, |url| {
+    settings.parsed(name, |url| {
         // The parser's own message may quote the password.
         let options = PgConnectOptions::from_str(url).map_err(
             |_| "must look like postgresql://user:password@host:6543/postgres, the password percent-encoded",
@@ -78,19 +97,9 @@ pub fn crm_sources_draft(settings: &mut Settings) -> Sources {
 /// Reads declarations with the secrets that are set.
 type ParseSources = fn(&str, &Stages, &dyn Fn(&str) -> Option<SecretString>) -> Result<Sources, String>;
 
-/// The declarations themselves, or the name of a file that holds them: they may be more than a Lambda function's
-/// environment does.
 fn read_crm_sources(settings: &mut Settings, parse: ParseSources) -> Sources {
     let stages = Stages::from_settings(settings);
-    let written = settings.as_written("CRM_SOURCES");
-    let file = PathBuf::from(written.trim());
-    let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
-    let toml = if is_file {
-        std::fs::read_to_string(&file)
-            .map_err(|error| format!("names {}, which can't be read: {error}", file.display()))
-    } else {
-        Ok(written)
-    };
+    let toml = settings.declarations("CRM_SOURCES");
     match toml.and_then(|toml| parse(&toml, &stages, &|name| settings.secret(name))) {
         Ok(sources) => sources,
         Err(problem) => {

@@ -6,6 +6,7 @@ mod decision;
 mod planning;
 mod recording;
 mod release;
+mod routing;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -14,16 +15,43 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use corrections::{Restated, Retracted, reopen, restate, retract};
-pub use decision::SkipReason;
-use decision::{Decision, Eligibility};
-pub use planning::enqueue_missing;
+use decision::Decision;
+pub use planning::{Backfill, enqueue_missing, rehearse_missing};
 pub use release::{Release, release};
+pub use routing::pass_on;
 
+use crate::consent::Consent;
 use crate::consent::statements::{self, Subject};
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::{Match, MatchBy, Waiting, find_leads};
 use crate::leads;
-use crate::platforms::Plans;
+use crate::platforms::{Candidate, Destinations};
+
+pub use crate::platforms::SkipReason;
+
+/// A recorded conversion as platforms see it.
+#[derive(Debug)]
+pub struct Considered {
+    pub conversion_id: Uuid,
+    pub candidate: Candidate,
+    pub subject: Subject,
+    /// As it was recorded.
+    pub consent: Consent,
+    pub skip_reason: Option<SkipReason>,
+}
+
+/// Reads conversions as platforms see them.
+pub async fn consider(tx: &mut Tx, conversion_ids: &[Uuid]) -> Result<Vec<Considered>, DbError> {
+    let stored = stored::read(tx, conversion_ids).await?;
+    let considered = stored.into_iter().map(|it| Considered {
+        conversion_id: it.id,
+        candidate: it.candidate(),
+        consent: it.consent(),
+        skip_reason: it.skip_reason,
+        subject: Subject { lead_id: it.lead_id, crm_deal_id: it.crm_deal_id },
+    });
+    Ok(considered.collect())
+}
 
 /// A deal that was matched.
 #[derive(Debug)]
@@ -35,7 +63,7 @@ pub struct Recorded {
     /// The conversion.
     pub conversion_id: Uuid,
     /// The platforms it is queued for.
-    pub platforms: Vec<&'static str>,
+    pub platforms: Vec<String>,
     /// Why it isn't queued.
     pub skip_reason: Option<SkipReason>,
 }
@@ -44,12 +72,12 @@ pub struct Recorded {
 /// caller's transaction, and last in it.
 pub async fn record_matches(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     match_by: MatchBy,
     waiting: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recorded>, DbError> {
-    let recorded = record(tx, plans, match_by, waiting, now).await?;
+    let recorded = record(tx, destinations, match_by, waiting, now).await?;
     leads::renew_status(tx, &recorded.iter().map(|it| it.crm_deal_id.as_str()).collect::<Vec<_>>(), &[]).await?;
     Ok(recorded)
 }
@@ -58,12 +86,12 @@ pub async fn record_matches(
 /// it. The status of their leads is left to the caller, who may have more to do before.
 pub async fn record(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     match_by: MatchBy,
     waiting: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recorded>, DbError> {
-    let matches = find_leads(tx, match_by, Waiting::Deals(waiting)).await?;
+    let matches = find_leads(tx, match_by, &destinations.click_ids(), Waiting::Deals(waiting)).await?;
     if matches.is_empty() {
         return Ok(Vec::new());
     }
@@ -71,9 +99,9 @@ pub async fn record(
     let decisions: Vec<_> = matches
         .iter()
         .zip(consents)
-        .map(|(found, consent)| Decision::on(plans, found, consent.or(found.consent())))
+        .map(|(found, consent)| Decision::on(destinations, found, consent.or(found.consent())))
         .collect();
-    let written = recording::insert_conversions(tx, plans, &decisions, now).await?;
+    let written = recording::insert_conversions(tx, destinations, &decisions, now).await?;
     let by_key: BTreeMap<_, _> = written.iter().map(|it| (it.idempotency_key.as_str(), it)).collect();
     let recorded: Vec<_> =
         decisions.iter().filter_map(|it| Some((*by_key.get(it.idempotency_key.as_str())?, it))).collect();
@@ -90,8 +118,8 @@ pub async fn record(
         let (platforms, skip_reason) = if it.is_undone {
             (Vec::new(), Some(SkipReason::DealLost))
         } else {
-            let Eligibility { platforms, skip_reason } = &decision.eligibility;
-            (platforms.iter().map(|(platform, _)| *platform).collect(), *skip_reason)
+            let planned = decision.eligibility.planned.iter().map(|it| it.destination.clone());
+            (planned.collect(), decision.eligibility.skip_reason)
         };
         Recorded {
             inbox_id: decision.inbox_id,

@@ -7,7 +7,9 @@
 
 pub(crate) mod authority;
 mod login;
+pub mod migrations;
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +38,10 @@ const COMMIT: &str = "select; commit";
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(2);
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// `undefined_table`, `undefined_column`, `undefined_function` and `invalid_schema_name`: every statement was checked
+/// against the schema that belongs to it.
+const UNDEFINED: [&str; 4] = ["42P01", "42703", "42883", "3F000"];
+
 /// Why a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -45,6 +51,9 @@ pub enum DbError {
     /// It refused a value that passed our own checks (SQLSTATE 22xxx or 54xxx).
     #[error("the database refused a value (SQLSTATE {0})")]
     Value(String),
+    /// A table, column or function of ours isn't there (SQLSTATE). Nothing was stored: retry once it is migrated.
+    #[error("the schema is older than this version of Adtrail (SQLSTATE {0}): run adtrail migrate")]
+    OldSchema(String),
     /// A bug in our code.
     #[error("{0}")]
     Defect(sqlx::Error),
@@ -60,6 +69,9 @@ impl From<sqlx::Error> for DbError {
                 other => Self::Defect(other),
             };
         };
+        if UNDEFINED.contains(&sqlstate.as_str()) {
+            return Self::OldSchema(sqlstate);
+        }
         match sqlstate.get(..2) {
             Some("22" | "54") => Self::Value(sqlstate),
             // Connection, login, resources, operator intervention, and what a retry resolves: serialisation failure,
@@ -152,6 +164,29 @@ impl Db {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// The same, but nothing stays: the transaction is always rolled back.
+    ///
+    /// # Errors
+    /// As [`Db::tx`].
+    pub async fn rolled_back<T>(&self, work: impl AsyncFnOnce(&mut Tx) -> Result<T, DbError>) -> Result<T, DbError> {
+        enum End<T> {
+            Done(T),
+            Failed(DbError),
+        }
+        impl<T> From<DbError> for End<T> {
+            fn from(error: DbError) -> Self {
+                Self::Failed(error)
+            }
+        }
+        let end = self
+            .tx(async |tx| -> Result<Infallible, End<T>> { Err(work(tx).await.map_or_else(End::Failed, End::Done)) });
+        match end.await {
+            Err(End::Done(value)) => Ok(value),
+            Err(End::Failed(error)) => Err(error),
+            Ok(never) => match never {},
         }
     }
 

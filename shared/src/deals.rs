@@ -5,6 +5,7 @@ mod stages;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::attribution::Clicks;
 use crate::consent::Consent;
 use crate::identity::{Email, Hash, Phone};
 use crate::money::Money;
@@ -34,6 +35,8 @@ pub struct Deal {
     pub phone: Option<Phone>,
     /// What the CRM says about the person's consent.
     pub consent: Consent,
+    /// The clicks that the CRM kept. They have a time only if it says so.
+    pub clicks: Clicks,
     /// When the CRM last changed it; of several reports the newest counts.
     pub updated_at: Option<DateTime<Utc>>,
     /// SHA-256 of what was sent, or of the sender's id of the event: the same hash again is a duplicate.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
-use crate::platforms::{Operation, Plans};
+use crate::platforms::{Destinations, Operation, UNDECLARED};
 
 /// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -35,7 +35,7 @@ pub enum Status {
     /// Nothing to do.
     Healthy,
     /// Needs attention: a row has been due for too long or keeps failing, became a dead letter in the last day or has
-    /// no verdict, a lane is paused, a CRM is unavailable, or events of the last day were rejected.
+    /// no verdict, a lane is paused or undeclared, a CRM is unavailable, or events of the last day were rejected.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -106,9 +106,9 @@ pub struct Inbox {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PlatformHealth {
     pub platform: String,
-    /// `active` or `paused`.
+    /// `active`, `paused`, or `undeclared`: it has open rows, and no destination of this name is declared.
     pub state: String,
-    /// Why it is paused and what to do.
+    /// Why it is paused or what to do about its rows.
     pub reason: Option<String>,
 }
 
@@ -127,11 +127,11 @@ pub struct Last {
 #[expect(clippy::too_many_lines, reason = "two statements, so that their numbers belong together")]
 pub async fn check(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     unknown_consent: UnknownConsent,
     now: DateTime<Utc>,
 ) -> Result<Health, DbError> {
-    let configured: Vec<String> = plans.lanes().into_iter().map(Into::into).collect();
+    let configured = destinations.lanes();
     let row = sqlx::query!(
         r#"-- health::check
         with row as (
@@ -204,7 +204,16 @@ pub async fn check(
             (
                 select jsonb_agg(
                     -- A platform nobody has used yet has no row.
-                    jsonb_build_object('platform', id, 'state', coalesce(p.state, 'active'), 'reason', p.reason)
+                    jsonb_build_object(
+                        'platform', id,
+                        'state', case
+                            when id <> all($3) and $3 <> '{}' and exists (
+                                select from row where open and row.platform = id
+                            ) then 'undeclared'
+                            else coalesce(p.state, 'active')
+                        end,
+                        'reason', p.reason
+                    )
                     order by id
                 )
                 -- The uploader may have settings that health doesn't have.
@@ -219,7 +228,7 @@ pub async fn check(
         &unknown_consent.sendable() as &[ConsentStatus],
         now,
         &configured,
-        &plans.correction_lanes(Operation::Retraction) as &[&str],
+        &destinations.correction_lanes(Operation::Retraction),
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -259,12 +268,20 @@ pub async fn check(
     )
     .fetch_one(tx)
     .await?;
-    let platforms: Vec<PlatformHealth> = listed(row.platforms);
+    let mut platforms: Vec<PlatformHealth> = listed(row.platforms);
+    for lane in platforms.iter_mut().filter(|lane| lane.state == "undeclared") {
+        lane.reason = Some(UNDECLARED.into());
+    }
     let waited = row.oldest_due_at.map(|at| now - at);
     let is_paused = platforms.iter().any(|platform| platform.state == "paused");
+    let is_undeclared = platforms.iter().any(|platform| platform.state == "undeclared");
     let status = if is_paused && row.all_due_are_paused {
         Status::Critical
-    } else if is_paused || row.is_troubled || inbox.is_troubled || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
+    } else if is_paused
+        || is_undeclared
+        || row.is_troubled
+        || inbox.is_troubled
+        || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
     {
         Status::Degraded
     } else {

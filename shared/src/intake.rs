@@ -31,7 +31,7 @@ use crate::inbox::matching::MatchBy;
 use crate::inbox::receipts::{self, WebhookReceipt};
 use crate::leads;
 use crate::locks::{self, Locks};
-use crate::platforms::{self, Plans};
+use crate::platforms::{self, Destinations};
 use crate::settings::{FromSettings, Settings};
 use crate::texts::{SENTENCE, fit};
 
@@ -44,17 +44,25 @@ pub struct Config {
     /// What a deal's lead may be found by.
     pub match_by: MatchBy,
     /// What the platforms accept of the conversions that deals become.
-    pub plans: Plans,
+    pub destinations: Destinations,
 }
 
-impl FromSettings for Config {
-    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+impl Config {
+    /// Those of deployments with these destinations.
+    #[must_use]
+    pub fn with(destinations: Destinations, settings: &mut Settings) -> Self {
         Self {
             sources: config::crm_sources(settings),
             phone_region: config::phone_region(settings),
             match_by: config::match_by(settings),
-            plans: platforms::plans(settings),
+            destinations,
         }
+    }
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self::with(platforms::destinations(settings), settings)
     }
 }
 
@@ -82,7 +90,7 @@ pub enum EventOutcome {
         /// The conversion.
         conversion_id: Uuid,
         /// The platforms.
-        platforms: Vec<&'static str>,
+        platforms: Vec<String>,
     },
     /// It was reported before.
     Duplicate {
@@ -261,17 +269,7 @@ pub async fn dry_run(
     config: &Config,
     webhook: &Webhook<'_>,
 ) -> Result<Vec<(Processed, Option<Entry>)>, DbError> {
-    /// Rolls back in any case.
-    enum End {
-        DryRun(Vec<(Processed, Option<Entry>)>),
-        Failed(DbError),
-    }
-    impl From<DbError> for End {
-        fn from(error: DbError) -> Self {
-            Self::Failed(error)
-        }
-    }
-    let end = db.tx(async |tx| -> Result<(), End> {
+    db.rolled_back(async |tx| {
         let mut results = Vec::new();
         for item in receive(tx, config, webhook).await? {
             let stored = match item.inbox_id {
@@ -280,13 +278,9 @@ pub async fn dry_run(
             };
             results.push((item, stored));
         }
-        Err(End::DryRun(results))
-    });
-    match end.await {
-        Err(End::DryRun(results)) => Ok(results),
-        Err(End::Failed(error)) => Err(error),
-        Ok(()) => Ok(Vec::new()),
-    }
+        Ok(results)
+    })
+    .await
 }
 
 /// What to lock before a reading is applied.

@@ -11,11 +11,13 @@ pub mod db; // the only way to a statement
 mod aws; // the SDK's configuration
 mod texts; // makes texts of other systems safe to store
 pub mod outgoing; // how we call others
+pub mod metrics; // numbers for CloudWatch
 pub mod attribution; // clicks and UTMs
 
 // Vocabulary: the words that everything below uses.
 pub mod consent; // in three values
 pub mod settings; // by name, from the environment and the secret
+pub mod declarations; // what operators declare in TOML
 pub mod deals; // what a CRM reports
 
 // The website.

@@ -1,55 +1,121 @@
 //! The ad platforms that conversions are sent to. Platforms use HTTP and no SQL, the queue uses SQL and no HTTP; the
-//! uploader combines them.
+//! uploader combines them. A platform is code, in a folder of its own; a destination is one account of it, declared.
 
 mod allowance;
+mod destinations;
 pub mod google_ads;
 mod outcome;
 mod plan;
+mod unconnected;
+mod when;
+
+use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use crate::attribution::ClickId;
+use crate::attribution::{Click, Clicks};
 use crate::clock::Clock;
 use crate::consent::ConsentStatus;
 use crate::deals::{Stage, Stages};
+use crate::declarations::{DeclarationProblem, Table};
 use crate::identity::Hash;
 use crate::money::Money;
+use crate::outgoing::http_client;
 use crate::settings::Settings;
 
 pub use allowance::{Allowance, Limits};
+pub use destinations::{CorrectionLane, Destination, Destinations, Planned, UNDECLARED};
 pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
-pub use plan::{Correction, Plan, Plans, Window};
+pub use plan::{Candidate, Correction, Hashes, Plan, Platform, Preview, SkipReason, Window};
+pub use when::When;
 
-/// A platform that conversions can be sent to. To add one, add its line to [`REGISTRY`].
-pub struct RegistryEntry {
-    /// What it accepts, by its settings; none if it isn't configured.
-    pub plan: fn(&mut Settings, &Stages) -> Option<Plan>,
-    /// The same with its lanes, for which credentials are needed.
-    pub connect: fn(&mut Settings, &Stages, &Clock) -> Option<(Plan, Lanes)>,
+/// Every platform there is. To add one, add its folder and its line here: docs/adding-a-platform.md.
+pub static REGISTRY: &[Entry] = &[google_ads::ENTRY];
+
+/// A platform that conversions can be sent to.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// What `platform` says in a declaration.
+    pub id: &'static str,
+    /// The network whose clicks it knows, as `clicks` names it.
+    pub network: &'static str,
+    /// Does a click belong to one account? Then one of several destinations gets a conversion, else each of them.
+    pub click_has_one_account: bool,
+    /// Reads what a declaration says besides `platform` and `when`.
+    pub declared: ReadDeclaration,
+    /// A destination that settings of its own describe instead of a declaration.
+    pub short_form: Option<ShortForm>,
 }
 
-/// The lanes of one or several platforms; they keep their access tokens.
+/// How settings describe a destination.
+#[derive(Clone, Copy)]
+pub struct ShortForm {
+    /// The name of the destination.
+    pub name: &'static str,
+    /// The setting that has to be there.
+    pub setting: &'static str,
+    /// Reads it; none if it isn't set.
+    pub read: fn(&mut Settings<'_>, &Stages) -> Option<Arc<dyn Platform>>,
+}
+
+type ReadDeclaration = fn(Table<'_>, &Stages, &mut Settings<'_>) -> Result<Arc<dyn Platform>, Vec<DeclarationProblem>>;
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+/// What to do if there is no destination.
+#[must_use]
+pub fn no_destination() -> String {
+    let settings: Vec<_> = REGISTRY.iter().filter_map(|entry| Some(entry.short_form?.setting)).collect();
+    format!("There is no destination, so nothing is sent: declare one in DESTINATIONS, or set {}.", settings.join(", "))
+}
+
+/// The lanes of one or several destinations; they keep their access tokens.
 pub type Lanes = Vec<Box<dyn Lane>>;
 
-/// Every platform there is.
-pub const REGISTRY: &[RegistryEntry] = &[google_ads::ENTRY];
-
-/// What the configured platforms accept.
-#[must_use]
-pub fn plans(settings: &mut Settings) -> Plans {
-    let stages = Stages::from_settings(settings);
-    let platforms = REGISTRY.iter().filter_map(|entry| (entry.plan)(settings, &stages)).collect();
-    Plans { stages, platforms }
+/// What a destination needs to get its lanes.
+pub struct Connecting<'a, 's> {
+    pub settings: &'a mut Settings<'s>,
+    pub http: reqwest::Client,
+    pub clock: Clock,
 }
 
-/// The same with their lanes.
-pub fn connect(settings: &mut Settings, clock: &Clock) -> (Plans, Lanes) {
-    let stages = Stages::from_settings(settings);
-    let connected = REGISTRY.iter().filter_map(|entry| (entry.connect)(settings, &stages, clock));
-    let (platforms, lanes): (_, Vec<_>) = connected.unzip();
-    (Plans { stages, platforms }, lanes.into_iter().flatten().collect())
+/// The destinations.
+#[must_use]
+pub fn destinations(settings: &mut Settings) -> Destinations {
+    Destinations::from_settings(REGISTRY, settings)
+}
+
+/// The same with their lanes, for which credentials are needed.
+pub fn connect(registry: &'static [Entry], settings: &mut Settings, clock: &Clock) -> (Destinations, Lanes) {
+    let destinations = Destinations::from_settings(registry, settings);
+    let http = match http_client() {
+        Ok(http) => http,
+        Err(problem) => {
+            settings.refuse(problem);
+            return (destinations, Lanes::new());
+        }
+    };
+    let mut lanes = Lanes::new();
+    for it in destinations.iter() {
+        if !it.is_declared {
+            let mut connecting = Connecting { settings, http: http.clone(), clock: clock.clone() };
+            lanes.extend(it.platform.connect(&it.name, &mut connecting).unwrap_or_default());
+            continue;
+        }
+        // Whatever is wrong with the credentials of one of them stops no other.
+        let mut apart = settings.apart();
+        let mut connecting = Connecting { settings: &mut apart, http: http.clone(), clock: clock.clone() };
+        let connected = it.platform.connect(&it.name, &mut connecting);
+        lanes.extend(apart.finish(connected).unwrap_or_else(|error| unconnected::lanes(it, &error)));
+    }
+    (destinations, lanes)
 }
 
 /// What is sent to a platform about a conversion.
@@ -62,6 +128,25 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// What corrects an upload.
+    pub const CORRECTIONS: [Self; 2] = [Self::Restatement, Self::Retraction];
+
+    /// What the name of its lane ends with.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Upload => "",
+            Self::Restatement => "_restatements",
+            Self::Retraction => "_retractions",
+        }
+    }
+
+    /// What `conversion_queue.platform` says of it for a destination.
+    #[must_use]
+    pub fn lane_of(self, destination: &str) -> String {
+        format!("{destination}{}", self.suffix())
+    }
+
     /// What `upload_attempts.operation` says.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -73,15 +158,21 @@ impl Operation {
     }
 }
 
-/// The names of a lane.
-#[derive(Clone, Copy, Debug)]
+/// Which lane it is.
+#[derive(Clone, Debug)]
 pub struct Route {
+    /// The name of the destination.
+    pub destination: String,
     /// What `conversion_queue.platform` says.
-    pub platform: &'static str,
+    pub lane: String,
     /// What `upload_attempts.operation` says.
     pub operation: Operation,
     /// The API, as `upload_attempts.transport` says.
     pub transport: &'static str,
+    /// The network whose clicks it sends.
+    pub network: &'static str,
+    /// Whose requests are counted together: the lanes of one transport with the same quota share its limits.
+    pub quota: String,
 }
 
 /// A way to a platform, with its own queue rows and its own pause.
@@ -89,10 +180,12 @@ pub struct Route {
 /// Delivery is at least once: after a lost reply the same conversion is sent again, with the same `transaction_id` and
 /// time, and the platform must count it once.
 pub trait Lane: Send + Sync {
-    fn route(&self) -> Route;
+    fn route(&self) -> &Route;
 
-    /// The limits of its API, if there are any. All lanes of one transport share them.
-    fn limits(&self) -> Option<Limits>;
+    /// The limits of its API, if there are any.
+    fn limits(&self) -> Option<Limits> {
+        None
+    }
 
     /// How many conversions to claim at once if so many are due: as many as can be sent and settled within a minute.
     fn claim_size(&self, due: usize) -> usize;
@@ -100,17 +193,21 @@ pub trait Lane: Send + Sync {
     /// Can it send now? Called before a claim, so that no conversion loses an attempt to a missing token.
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>>;
 
-    /// Sends these conversions. Failures are outcomes, never an error.
+    /// Sends these conversions. Failures are outcomes, never an error. What no longer counts by now is rejected as
+    /// `expired`, without a request: it may have waited for long.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
     /// Asks for the verdicts on a receipt, one for each of its conversions, which are in the order of their queue ids.
-    /// None if the allowance is used up.
+    /// None if the allowance is used up. A lane whose outcomes are never [`Outcome::Accepted`] has no receipts.
     fn verdict<'a>(
         &'a self,
-        request_id: &'a str,
+        _request_id: &'a str,
         conversions: &'a [Facts],
-        allowance: &'a Allowance,
-    ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>>;
+        _allowance: &'a Allowance,
+    ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
+        let unknowable = Verdict::Unknowable(Reason::new("no_receipts", "The platform gives no receipts."));
+        Box::pin(async move { Some((vec![unknowable; conversions.len()], Exchange::default())) })
+    }
 }
 
 /// A conversion as a platform needs it.
@@ -124,17 +221,18 @@ pub struct Conversion {
     pub conversion_type: Stage,
     pub occurred_at: DateTime<Utc>,
     pub money: Option<Money>,
-    /// Google's click ids, all of one click; none when the platform refused them.
-    pub gclid: Option<ClickId>,
-    /// See [`crate::attribution::Click`].
-    pub gbraid: Option<ClickId>,
-    /// See [`crate::attribution::Click`].
-    pub wbraid: Option<ClickId>,
+    /// The newest click of the lane's network; none when the platform refused it.
+    pub clicks: Clicks,
     /// What Google's tag stored of the session that began with the click.
     pub session_attributes: Option<String>,
+    pub email_hash: Option<Hash>,
     /// The e-mail hash by Google's normalisation.
     pub email_hash_google: Option<Hash>,
     pub phone_hash: Option<Hash>,
+    /// Of the digits without the +.
+    pub phone_hash_digits: Option<Hash>,
+    /// Of a correction: where the conversion was sent, see [`Platform::target`].
+    pub sent_to: Option<String>,
     /// May it be sent for advertising? Never denied: such rows aren't claimed.
     pub ad_user_data: ConsentStatus,
     /// May it be used to personalise?
@@ -143,10 +241,18 @@ pub struct Conversion {
     pub facts: Facts,
 }
 
+impl Conversion {
+    /// The click of this network.
+    #[must_use]
+    pub fn click(&self, network: &str) -> Option<&Click> {
+        self.clicks.get(network)
+    }
+}
+
 /// What a verdict on a conversion depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// When the click was seen.
+    /// When the click of the platform's network was seen.
     pub click_at: Option<DateTime<Utc>>,
     /// When the person left e-mail or phone.
     pub lead_at: DateTime<Utc>,

@@ -7,31 +7,32 @@
 pub mod breaker;
 mod closing;
 mod consent;
+mod facts;
 mod log;
 mod policy;
 pub mod receipts;
+pub mod rehearsal;
+mod renaming;
 mod settlement;
 mod upkeep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::attribution::ClickId;
 use crate::consent::statements::Subject;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::Stage;
-use crate::identity::Hash;
-use crate::money::Money;
-use crate::platforms::{Conversion, Delivery, Facts, Operation, Outcome, Route};
+use crate::platforms::{Conversion, Delivery, Destinations, Operation, Outcome, Route};
 
 pub use closing::close_moot;
 use consent::Claimed;
 pub use policy::Policy;
+pub use renaming::rename;
 use settlement::{Counters, Settlement};
-pub use upkeep::{Work, requests, wake, work};
+pub use upkeep::{LaneState, Work, lanes, requests, wake, work};
 
 /// The lease of a claimed row, in seconds. Longer than an uploader can run: its Lambda ends after 120.
 pub const LEASE_SECONDS: i32 = 300;
@@ -49,7 +50,7 @@ pub struct Claim {
 pub async fn claim(
     tx: &mut Tx,
     policy: &Policy,
-    route: Route,
+    route: &Route,
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Claim, DbError> {
@@ -80,30 +81,71 @@ impl Claim {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
+/// A row with a lease.
+#[derive(Default)]
+struct Leased {
+    id: Uuid,
+    retry_count: i32,
+    max_retries: i32,
+    transport_failures: i32,
+    send_alone: bool,
+    omit_click_id: bool,
+    conversion_id: Uuid,
+    sent_to: Option<String>,
+}
+
 async fn lease(
     tx: &mut Tx,
     policy: &Policy,
-    route: Route,
+    route: &Route,
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<(Claim, Vec<Claimed>), DbError> {
     let token = Uuid::new_v4();
-    let rows = sqlx::query!(
-        r#"-- queue::claim
+    let rows = lease_rows(tx, policy, route, limit, token, now).await?;
+    let ids: Vec<_> = rows.iter().map(|row| row.conversion_id).collect();
+    let mut facts: HashMap<_, _> =
+        facts::read(tx, route.network, &ids).await?.into_iter().map(|it| (it.id, it)).collect();
+    let mut claim = Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::new() };
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(facts) = facts.remove(&row.conversion_id) else { continue };
+        claimed.push(Claimed {
+            queue_id: row.id,
+            conversion_id: row.conversion_id,
+            subject: Subject { lead_id: facts.lead_id, crm_deal_id: facts.crm_deal_id.clone() },
+            consent: Consent { ad_user_data: facts.ad_user_data, ad_personalization: facts.ad_personalization },
+        });
+        claim.counters.push(Counters {
+            retry_count: row.retry_count,
+            max_retries: row.max_retries,
+            transport_failures: row.transport_failures,
+        });
+        claim.conversions.push(facts.into_conversion(&row));
+    }
+    Ok((claim, claimed))
+}
+
+async fn lease_rows(
+    tx: &mut Tx,
+    policy: &Policy,
+    route: &Route,
+    limit: usize,
+    token: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Vec<Leased>, DbError> {
+    let rows = sqlx::query_as!(
+        Leased,
+        r#"-- queue::lease_rows
         with due as materialized (
-            select
-                q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone, q.omit_click_id,
-                c.id as conversion_id, c.lead_id, c.crm_deal_id,
-                c.transaction_id, c.conversion_type, c.occurred_at, c.value::float8 as value, c.currency,
-                c.gclid, c.gbraid, c.wbraid, c.click_at, c.session_attributes,
-                c.email_hash_google, c.phone_hash, c.ad_user_data, c.ad_personalization, c.restated_at,
-                coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at,
-                (select created_at from public.leads where id = c.lead_id) as lead_at
+            select q.id, o.sent_to
             from public.conversion_queue q
+            left join lateral (
+                select status, sent_to from public.conversion_queue where id = q.adjusts
+            ) o on q.adjusts is not null
             -- Not a join: a plan that sorts all that is due would do so for every claim of a long queue.
             cross join lateral (
-                select *
+                select
                 from public.conversions
                 where id = q.conversion_id
                     and ad_user_data = any($3::text[])
@@ -116,14 +158,7 @@ async fn lease(
                 and (q.next_retry_at is null or q.next_retry_at <= $2)
                 and (q.locked_until is null or q.locked_until <= now())
                 -- What the platform didn't get yet can't be corrected.
-                and (
-                    q.adjusts is null
-                    or (
-                        select o.status in ('uploaded', 'dead_letter')
-                        from public.conversion_queue o
-                        where o.id = q.adjusts
-                    )
-                )
+                and (q.adjusts is null or o.status in ('uploaded', 'dead_letter'))
             order by q.expires_at, q.created_at
             limit $4
             for no key update of q skip locked
@@ -133,17 +168,9 @@ async fn lease(
         from due
         where q.id = due.id
         returning
-            q.id, due.retry_count, due.max_retries, due.transport_failures, due.send_alone, due.omit_click_id,
-            due.conversion_id, due.lead_id, due.crm_deal_id,
-            due.transaction_id, due.conversion_type as "conversion_type: Stage", due.occurred_at,
-            due.value, due.currency,
-            due.gclid as "gclid: ClickId", due.gbraid as "gbraid: ClickId", due.wbraid as "wbraid: ClickId",
-            due.click_at, due.session_attributes,
-            due.email_hash_google as "email_hash_google: Hash", due.phone_hash as "phone_hash: Hash",
-            due.ad_user_data as "ad_user_data: ConsentStatus",
-            due.ad_personalization as "ad_personalization: ConsentStatus",
-            due.restated_at, due.retracted_at, due.lead_at"#,
-        route.platform,
+            q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone, q.omit_click_id, q.conversion_id,
+            due.sent_to as "sent_to?""#,
+        route.lane,
         now,
         &policy.sendable(route.operation) as &[ConsentStatus],
         i64::try_from(limit).unwrap_or(i64::MAX),
@@ -152,50 +179,7 @@ async fn lease(
     )
     .fetch_all(tx)
     .await?;
-    let mut claim =
-        Claim { token, conversions: Vec::with_capacity(rows.len()), counters: Vec::with_capacity(rows.len()) };
-    let mut claimed = Vec::with_capacity(rows.len());
-    for row in rows {
-        claimed.push(Claimed {
-            queue_id: row.id,
-            conversion_id: row.conversion_id,
-            subject: Subject { lead_id: row.lead_id, crm_deal_id: row.crm_deal_id },
-            consent: Consent { ad_user_data: row.ad_user_data, ad_personalization: row.ad_personalization },
-        });
-        claim.counters.push(Counters {
-            retry_count: row.retry_count,
-            max_retries: row.max_retries,
-            transport_failures: row.transport_failures,
-        });
-        let has_click_id = row.gclid.is_some() || row.gbraid.is_some() || row.wbraid.is_some();
-        let has_user_data = row.email_hash_google.is_some() || row.phone_hash.is_some();
-        let can_omit_click_id = has_click_id && has_user_data && !row.omit_click_id;
-        claim.conversions.push(Conversion {
-            queue_id: row.id,
-            transaction_id: row.transaction_id,
-            conversion_type: row.conversion_type,
-            occurred_at: row.occurred_at,
-            money: row.value.zip(row.currency).map(|(value, currency)| Money::new(value, currency)),
-            gclid: row.gclid.filter(|_| !row.omit_click_id),
-            gbraid: row.gbraid.filter(|_| !row.omit_click_id),
-            wbraid: row.wbraid.filter(|_| !row.omit_click_id),
-            session_attributes: row.session_attributes.filter(|_| !row.omit_click_id),
-            email_hash_google: row.email_hash_google,
-            phone_hash: row.phone_hash,
-            ad_user_data: row.ad_user_data,
-            ad_personalization: row.ad_personalization,
-            facts: Facts {
-                click_at: row.click_at,
-                // A site's own table may have leads without a time.
-                lead_at: row.lead_at.unwrap_or(row.occurred_at),
-                restated_at: row.restated_at,
-                retracted_at: row.retracted_at,
-                can_omit_click_id,
-                send_alone: row.send_alone,
-            },
-        });
-    }
-    Ok((claim, claimed))
+    Ok(rows)
 }
 
 /// Stores the outcomes of a claim, one for each conversion in their order, and logs the requests. Returns how many rows
@@ -203,24 +187,43 @@ async fn lease(
 pub async fn settle(
     tx: &mut Tx,
     policy: &Policy,
-    route: Route,
+    destinations: &Destinations,
+    route: &Route,
     claim: &Claim,
     delivery: &Delivery,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
+    let sent_to = targets(destinations, route);
     let settlements: Vec<_> = claim
         .conversions
         .iter()
         .zip(&claim.counters)
         .zip(&delivery.outcomes)
-        .map(|((conversion, counters), outcome)| Settlement::of(conversion.queue_id, *counters, outcome, now, policy))
+        .map(|((conversion, counters), outcome)| Settlement {
+            sent_to: sent_to.get(&conversion.conversion_type).filter(|_| outcome.is_accepted()).map(String::as_str),
+            ..Settlement::of(conversion.queue_id, *counters, outcome, now, policy)
+        })
         .collect();
     let settled = settlement::write(tx, &settlements, claim.token, now).await?;
-    log::append(tx, route.platform, route.operation.as_str(), &log::of_delivery(route, claim, delivery), now).await?;
+    log::append(tx, &route.lane, route.operation.as_str(), &log::of_delivery(route, claim, delivery), now).await?;
     if let Some(is_confirmation) = acceptance(claim, delivery, &settled) {
-        breaker::accepted(tx, route.platform, is_confirmation, now).await?;
+        breaker::accepted(tx, &route.lane, is_confirmation, now).await?;
     }
     Ok(settled.len() as u64)
+}
+
+/// Where uploads of each stage go; none of corrections.
+fn targets<'a>(destinations: &'a Destinations, route: &Route) -> BTreeMap<&'a Stage, String> {
+    let uploads = destinations.get(&route.destination).filter(|_| route.operation == Operation::Upload);
+    uploads.map(|it| it.targets(&destinations.stages).collect()).unwrap_or_default()
+}
+
+/// The rows of a claim whose click belongs to another account.
+#[must_use]
+pub fn declined(claim: &Claim, delivery: &Delivery) -> Vec<Uuid> {
+    let outcomes = claim.conversions.iter().zip(&delivery.outcomes);
+    let declined = outcomes.filter(|(_, outcome)| matches!(outcome, Outcome::OtherAccount(_)));
+    declined.map(|(conversion, _)| conversion.queue_id).collect()
 }
 
 /// Was any of the settled rows accepted, and if so, is one confirmed by that? A duplicate is: the platform has

@@ -4,6 +4,7 @@ mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -27,6 +28,12 @@ impl ConfigError {
     #[must_use]
     pub fn new(problem: &str) -> Self {
         Self { report: format!(" {problem}.") }
+    }
+
+    /// Everything that is wrong, and the fix, where it doesn't prevent the start.
+    #[must_use]
+    pub fn problems(&self) -> &str {
+        self.report.trim()
     }
 }
 
@@ -107,6 +114,12 @@ impl<'a> Settings<'a> {
         Self { is_deployed: true, ..Self::new(values) }
     }
 
+    /// The same settings, where nothing has been noted yet.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { values: self.values, is_deployed: self.is_deployed, missing: Vec::new(), problems: Vec::new() }
+    }
+
     /// Notes what is wrong. A sentence without its full stop; it says the fix.
     /// Several readers of one setting find the same, which is said once.
     pub fn refuse(&mut self, problem: impl Into<String>) {
@@ -155,6 +168,22 @@ impl<'a> Settings<'a> {
     #[must_use]
     pub fn as_written(&self, name: &str) -> String {
         self.values.get(name).map_or_else(String::new, |text| text.expose_secret().to_owned())
+    }
+
+    /// Declarations in TOML: the text itself, or that of the file it names, because they may be more than a Lambda
+    /// function's environment holds.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn declarations(&self, name: &str) -> Result<String, String> {
+        let written = self.as_written(name);
+        let file = PathBuf::from(written.trim());
+        let is_file = file.extension().is_some_and(|ending| ending == "toml") && !written.trim().contains('\n');
+        if !is_file {
+            return Ok(written);
+        }
+        std::fs::read_to_string(&file)
+            .map_err(|error| format!("names {}, which can't be read: {error}", file.display()))
     }
 
     /// A secret, if it is set.

@@ -6,6 +6,8 @@ pub const SENTENCE: usize = 1_000;
 pub const CODE: usize = 100;
 /// The limit of another system's id, in bytes. Google's have up to 40.
 const ID: usize = 256;
+/// The length of a SHA-256 in hexadecimal digits.
+const HASH: usize = 64;
 
 /// The text, cut to at most `limit` characters with an ellipsis. Line breaks and tabs become blanks, and other control
 /// characters, such as U+0000, the replacement character.
@@ -20,6 +22,35 @@ pub fn fit(text: &str, limit: usize) -> String {
         None => text.chars().map(shown).collect(),
         Some(_) => text.chars().take(limit.saturating_sub(1)).map(shown).chain(['…']).collect(),
     }
+}
+
+/// The same without SHA-256 hashes: those of addresses are personal data, and a platform may quote what it was sent.
+#[must_use]
+pub fn fit_without_hashes(text: &str, limit: usize) -> String {
+    // An answer may have megabytes, and what is cut isn't copied. Where it is cut may be within a hash.
+    let cut = text.char_indices().nth(limit + HASH).map(|(at, _)| text[..at].trim_end_matches(is_hex_digit));
+    let shown = without_hashes(cut.unwrap_or(text));
+    match cut {
+        Some(_) if shown.chars().count() <= limit => fit(&format!("{shown}…"), limit),
+        _ => fit(&shown, limit),
+    }
+}
+
+fn without_hashes(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (digits, after) = rest.split_at(rest.find(|c| !is_hex_digit(c)).unwrap_or(rest.len()));
+        let (others, next) = after.split_at(after.find(is_hex_digit).unwrap_or(after.len()));
+        shown += if digits.len() < HASH { digits } else { "[hash]" };
+        shown += others;
+        rest = next;
+    }
+    shown
+}
+
+fn is_hex_digit(c: char) -> bool {
+    c.is_ascii_hexdigit()
 }
 
 /// An id of another system, or none if it is too long or has control characters: a part of an id identifies nothing.
@@ -45,6 +76,28 @@ mod tests {
     #[test]
     fn control_characters_are_replaced() {
         assert_eq!(fit("a\0b\u{1b}[31m\u{7f}\u{9b}c\r\nd\te", 99), "a�b�[31m��c  d e");
+    }
+
+    #[test]
+    fn hashes_are_left_out_and_nothing_else() {
+        let hash = "8C87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d";
+        assert_eq!(without_hashes(&format!("ü: {hash}, \"{hash}{hash}\".")), "ü: [hash], \"[hash]\".");
+        for text in ["", "é", "face 12 xyz", "126365e1-16d0-4c81-9de9-f362711e250a", &hash[1..]] {
+            assert_eq!(without_hashes(text), text);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_shows_no_part_of_a_hash() {
+        let hash = "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d";
+        for before in 0..40 {
+            let text = format!("{}{hash} {}", "-".repeat(before), "x".repeat(99));
+            let shown = fit_without_hashes(&text, 30);
+            assert!(shown.chars().count() <= 30 && !shown.contains("8c87"), "{shown}");
+        }
+        let many = [hash; 9].join(" ");
+        assert_eq!(fit_without_hashes(&many, 20), "[hash] …");
+        assert_eq!(fit_without_hashes("short", 20), "short");
     }
 
     #[test]

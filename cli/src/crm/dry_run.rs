@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::arguments::Test;
 use crate::table::{fields, section, time};
 use crate::{Failure, app};
+pub(crate) use fetched::add as add_fetched;
 use item::Item;
 use verification::{Verification, verify};
 

@@ -13,7 +13,7 @@ use crate::answer::Answer;
 use crate::{Failure, app};
 
 pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result<Answer, Failure> {
-    let app = app::for_inbox::<intake::Config>(values, &[])?;
+    let app = app::with_database::<intake::Config>(values)?;
     let deal = app.db.tx(async |tx| -> Result<_, Failure> {
         let found = find(tx, name).await?;
         let Some((_, deal)) = only_deal(&found, name)? else {
@@ -40,8 +40,8 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         if !matching::attach(tx, inbox_id, lead_id, now).await? {
             return Err(Failure::Message(format!("There is no lead {lead_id}: take the id from the table leads.")));
         }
-        let (plans, match_by) = (&app.config.plans, app.config.match_by);
-        let recorded = conversions::record(tx, plans, match_by, &[inbox_id], now).await?.pop();
+        let (destinations, match_by) = (&app.config.destinations, app.config.match_by);
+        let recorded = conversions::record(tx, destinations, match_by, &[inbox_id], now).await?.pop();
         leads::renew_status(tx, &[&crm_deal_id], former.as_slice()).await?;
         Ok(Some((former.filter(|former| *former != lead_id), recorded)))
     });

@@ -9,7 +9,7 @@ use crate::table::{amount, columns, time};
 use crate::{Failure, app};
 
 pub(crate) async fn list(values: &Values, filter: &Filter) -> Result<Answer, Failure> {
-    let app = app::for_inbox::<()>(values, &[])?;
+    let app = app::with_database::<()>(values)?;
     let entries = app.db.tx(async |tx| newest(tx, filter).await).await?;
     let text = if entries.is_empty() {
         "There are no such entries in the inbox.".into()

@@ -20,7 +20,7 @@ enum Target {
 }
 
 pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
-    let app = app::for_inbox(values, &[])?;
+    let app = app::with_database(values)?;
     match target(&app, name).await? {
         Target::Event(event) => {
             Ok(event_answer(&event, intake::resume(&app.db, &app.clock, &app.config, &event).await?))
@@ -104,7 +104,7 @@ async fn rematch(
     let matched = app.db.tx(async |tx| -> Result<_, Failure> {
         inbox::lock_persons(tx, &[inbox_id]).await?;
         matching::wait_again(tx, &[inbox_id], app.clock.now()).await?;
-        Ok(record_matches(tx, &app.config.plans, app.config.match_by, &[inbox_id], app.clock.now()).await?.pop())
+        Ok(record_matches(tx, &app.config.destinations, app.config.match_by, &[inbox_id], app.clock.now()).await?.pop())
     });
     let recorded = matched.await?;
     let (status, text) = match recorded.as_ref().map(words::recorded) {

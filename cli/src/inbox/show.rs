@@ -13,7 +13,7 @@ use crate::table::{section, time};
 use crate::{Failure, app};
 
 pub(crate) async fn show(values: &Values, name: &str) -> Result<Answer, Failure> {
-    let app = app::for_inbox::<()>(values, &[])?;
+    let app = app::with_database::<()>(values)?;
     let entries = app.db.tx(async |tx| find(tx, name).await).await?;
     let documents: Vec<_> = entries.iter().map(document).collect();
     let texts: Vec<_> = entries.iter().map(text).collect();

@@ -51,22 +51,32 @@ pub(crate) fn recorded(recorded: &Recorded) -> (&'static str, String) {
     }
 }
 
-fn queued(platforms: &[&str]) -> String {
+fn queued(platforms: &[String]) -> String {
     format!("a conversion, queued for {}", platforms.join(", "))
 }
 
 fn skipped(reason: SkipReason) -> String {
-    let why = match reason {
+    format!("a conversion that is not sent, {}", skip_reason(reason))
+}
+
+/// Why a conversion isn't sent.
+pub(crate) fn skip_reason(reason: SkipReason) -> &'static str {
+    match reason {
         SkipReason::ConsentDenied => "consent_denied: the person denied consent",
-        SkipReason::NoAttribution => "no_attribution: it has neither a click id nor a hashed e-mail or phone",
-        SkipReason::NoConversionAction => {
-            "no_conversion_action: none is set for this stage, see GOOGLE_ADS_CUSTOMER_ID and \
-             GOOGLE_ADS_CONVERSION_ACTION_…; once one is, the uploader's next run queues what still counts"
+        SkipReason::NoAttribution => {
+            "no_attribution: it has no click id or hashed e-mail or phone that a destination could use"
         }
-        SkipReason::TooOld => "too_old: it no longer counted when a platform that accepts it was set up",
+        SkipReason::NoConversionAction => {
+            "no_conversion_action: no destination has one for this stage, see DESTINATIONS or \
+             GOOGLE_ADS_CONVERSION_ACTION_…; once one has, the uploader's next run queues what still counts"
+        }
+        SkipReason::NoDestination => {
+            "no_destination: the destinations that have a conversion action for this stage are for others, see when in \
+             DESTINATIONS; once one is for it, the uploader's next run queues what still counts"
+        }
+        SkipReason::TooOld => "too_old: it no longer counted when a destination that accepts it was set up",
         SkipReason::DealLost => "deal_lost: the deal was lost before the conversion was sent",
-    };
-    format!("a conversion that is not sent, {why}")
+    }
 }
 
 fn corrected(what: &str, platforms: &[String]) -> String {

@@ -88,6 +88,26 @@ async fn without_a_database_the_body_is_still_read() {
 }
 
 #[tokio::test]
+async fn the_clicks_of_a_deal_are_shown() {
+    let deal = json!({
+        "crm_deal_id": "D-7", "conversion_type": "closed", "email": "jane@example.com", "gclid": "EAIaIQ-example_1",
+        "clicked_at": "2026-11-19T10:00:00Z", "fbclid": "a b",
+    });
+    let body = file("deal.json", deal.to_string());
+    let test = ["crm", "test", "crm-conversion", &body, "--at", "2026-11-20T12:00:00Z"];
+    let item = document(&values(None, &[]), &test).await["items"][0].clone();
+    let clicks = json!({"google": {"gclid": "EAIaIQ-example_1", "at": "2026-11-19T10:00:00Z"}});
+    assert_eq!((&item["deal"]["clicks"], &item["warnings"][0]["field"]), (&clicks, &json!("fbclid")));
+    let shown = printed(&values(None, &[]), &test).await;
+    for part in ["clicks", "EAIaIQ-example_1", "fbclid is ignored: it can't be a value that the network passes"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let body = file("deal.json", DEAL);
+    let without = printed(&values(None, &[]), &["crm", "test", "acme", &body]).await;
+    assert!(!without.contains("clicks"), "{without}");
+}
+
+#[tokio::test]
 async fn headers_that_fail_verification_fail_the_test() {
     let body = file("deal.json", DEAL);
     let signature = format!("x-signature: sha256={}", "00".repeat(32));

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod attach;
+mod destinations;
 mod dry_run;
 mod lead;
 mod list;
+mod migrate;
 mod process;
 mod retry;
 mod sign;

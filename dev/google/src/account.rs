@@ -1,14 +1,15 @@
-//! The advertiser's account that the sandbox stands for.
+//! The advertiser's account that the sandbox stands for, and the credentials that reach it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::access;
 
-/// The one Google Ads account that exists in the sandbox, and who may write to it.
+/// The advertiser's Google Ads account, the only one unless [`crate::GoogleSandbox::add_account`] adds others, and who
+/// may write to it and to them.
 #[derive(Clone, Debug)]
 pub struct GoogleAccount {
-    /// Ten digits without hyphens: the only `operatingAccount.accountId` that is accepted.
+    /// Ten digits without hyphens: what is accepted as `operatingAccount.accountId`.
     pub customer_id: String,
     /// The manager account through which the credentials reach the customer, ten digits. With
     /// `None` they have direct access, and a manager in `loginAccount` is refused.
@@ -92,7 +93,7 @@ impl GoogleAccount {
         Self {
             customer_id: "1234567890".to_owned(),
             login_customer_id: None,
-            conversion_actions: ["987654320", "987654321"].map(str::to_owned).into(),
+            conversion_actions: ["987654320", "987654321", "987654322", "987654323"].map(str::to_owned).into(),
             allow_listed_for_click_uploads: true,
             refresh_token: RefreshTokenCredentials {
                 client_id: "dev-client-id".to_owned(),

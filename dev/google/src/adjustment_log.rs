@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::ads_account::ConversionAction;
 use crate::book::Identity;
+use crate::request_body::RequestBody;
 
 /// What an adjustment does to a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -20,7 +22,9 @@ pub enum AdjustmentType {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedAdjustment {
-    /// The conversion action's numeric id.
+    /// The account of the conversion: ten digits.
+    pub customer_id: String,
+    /// The conversion action's numeric id, within the account.
     pub conversion_action: String,
     pub adjustment_type: AdjustmentType,
     /// The conversion's `orderId`. Empty when a `gclidDateTimePair` named it.
@@ -32,10 +36,13 @@ pub struct ReceivedAdjustment {
     pub adjusted_at: DateTime<Utc>,
     /// How many times it came: once it was carried out, later ones were refused as already done.
     pub received: u32,
+    /// The request that had it carried out. `None` when bodies are not kept.
+    #[serde(skip)]
+    pub body: Option<RequestBody>,
 }
 
 /// Two retractions of a conversion are equal, whatever their times.
-type Key = (String, Identity, AdjustmentType, Option<DateTime<Utc>>);
+type Key = (ConversionAction, Identity, AdjustmentType, Option<DateTime<Utc>>);
 
 /// The adjustments in the order of their first arrival.
 #[derive(Debug, Default)]
@@ -50,19 +57,27 @@ impl AdjustmentLog {
     }
 
     pub(crate) fn add(&mut self, target: Identity, adjustment: ReceivedAdjustment) {
-        let key = key(&adjustment.conversion_action, target, adjustment.adjustment_type, adjustment.adjusted_at);
+        let action =
+            ConversionAction { customer_id: adjustment.customer_id.clone(), id: adjustment.conversion_action.clone() };
+        let key = key(action, target, adjustment.adjustment_type, adjustment.adjusted_at);
         self.places.insert(key, self.carried_out.len());
         self.carried_out.push(adjustment);
     }
 
     /// Counts an adjustment that was carried out before.
-    pub(crate) fn repeat(&mut self, action: &str, target: Identity, kind: AdjustmentType, at: DateTime<Utc>) {
+    pub(crate) fn repeat(
+        &mut self,
+        action: ConversionAction,
+        target: Identity,
+        kind: AdjustmentType,
+        at: DateTime<Utc>,
+    ) {
         if let Some(&place) = self.places.get(&key(action, target, kind, at)) {
             self.carried_out[place].received += 1;
         }
     }
 }
 
-fn key(action: &str, target: Identity, kind: AdjustmentType, at: DateTime<Utc>) -> Key {
-    (action.to_owned(), target, kind, (kind == AdjustmentType::Restatement).then_some(at))
+fn key(action: ConversionAction, target: Identity, kind: AdjustmentType, at: DateTime<Utc>) -> Key {
+    (action, target, kind, (kind == AdjustmentType::Restatement).then_some(at))
 }

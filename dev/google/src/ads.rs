@@ -15,6 +15,7 @@ use uuid::Uuid;
 use self::failure::{AdsError, ErrorCode};
 use self::request::{UploadClickConversionsRequest, UploadConversionAdjustmentsRequest};
 use self::row::Row;
+use crate::ads_account::AdsAccount;
 use crate::answer::Refusal;
 use crate::endpoint::{self, Endpoint, check_content_type};
 use crate::{GoogleSandbox, access, schema};
@@ -153,8 +154,7 @@ impl Call<'_> {
             partial_failure: request.partial_failure,
             job_id: request.job_id,
         };
-        self.check_access(&frame)?;
-        let account = self.sandbox.account();
+        let account = self.check_access(&frame)?;
         if !account.allow_listed_for_click_uploads {
             let message = "This account uploads click conversions through the Data Manager API.";
             let name = "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE";
@@ -163,7 +163,8 @@ impl Call<'_> {
         self.check_frame(&frame, &clicks::SERVICE)?;
         let upload = {
             let memory = &mut *self.sandbox.memory();
-            clicks::upload(&request, account, &mut memory.ledger, &memory.poisons, self.sandbox.now())
+            let (kept, now) = (memory.kept(body), self.sandbox.now());
+            clicks::upload(&request, &account, &mut memory.ledger, &memory.poisons, kept.as_ref(), now)
         };
         Ok(self.answer(&upload, request.validate_only, request.job_id))
     }
@@ -176,19 +177,19 @@ impl Call<'_> {
             partial_failure: request.partial_failure,
             job_id: request.job_id,
         };
-        self.check_access(&frame)?;
+        let account = self.check_access(&frame)?;
         self.check_frame(&frame, &adjustments::SERVICE)?;
         let upload = {
             let memory = &mut *self.sandbox.memory();
-            let actions = &self.sandbox.account().conversion_actions;
-            adjustments::upload(&request, actions, &mut memory.ledger, &memory.poisons, self.sandbox.now())
+            let (kept, now) = (memory.kept(body), self.sandbox.now());
+            adjustments::upload(&request, &account, &mut memory.ledger, &memory.poisons, kept.as_ref(), now)
         };
         Ok(self.answer(&upload, request.validate_only, request.job_id))
     }
 
-    /// Whether the caller, who holds the account's credentials, may write to this customer. Without a
-    /// `login-customer-id` the credentials have to reach it directly.
-    fn check_access(&self, frame: &Frame) -> Result<(), Refusal> {
+    /// The customer's account, if the caller, who holds the credentials, may write to it. Without a `login-customer-id`
+    /// the credentials have to reach it directly.
+    fn check_access(&self, frame: &Frame) -> Result<AdsAccount, Refusal> {
         if !frame.customer_id.is_empty() {
             return Err(Refusal::malformed("customer_id", "The path names the customer already."));
         }
@@ -201,13 +202,11 @@ impl Call<'_> {
             let message = "A login-customer-id has ten digits and no hyphens.";
             return Err(self.refusal(StatusCode::BAD_REQUEST, "headerError", "INVALID_LOGIN_CUSTOMER_ID", message));
         }
-        let account = self.sandbox.account();
-        let entrance = account.login_customer_id.as_ref().unwrap_or(&account.customer_id);
-        if self.customer_id != account.customer_id || login.unwrap_or(self.customer_id) != entrance {
+        let account = self.sandbox.memory().accounts.open_to(login, self.customer_id).cloned();
+        account.ok_or_else(|| {
             let message = "The caller has no access to this customer this way: check login-customer-id.";
-            return Err(self.refusal(StatusCode::FORBIDDEN, "authorizationError", "USER_PERMISSION_DENIED", message));
-        }
-        Ok(())
+            self.refusal(StatusCode::FORBIDDEN, "authorizationError", "USER_PERMISSION_DENIED", message)
+        })
     }
 
     fn check_frame(&self, frame: &Frame, service: &Service) -> Result<(), Refusal> {

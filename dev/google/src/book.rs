@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::ads_account::ConversionAction;
+use crate::request_body::RequestBody;
+
 /// By which API a conversion came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,7 +22,9 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversion {
-    /// The conversion action's numeric id.
+    /// The account that it counts for: ten digits.
+    pub customer_id: String,
+    /// The conversion action's numeric id, within the account.
     pub conversion_action: String,
     /// The `transactionId` or `orderId`. Empty for a click conversion without one.
     pub id: String,
@@ -33,6 +38,9 @@ pub struct Conversion {
     pub received: u32,
     /// By which APIs.
     pub transports: BTreeSet<Transport>,
+    /// The request that brought it, the latest if it came more than once. `None` when bodies are not kept.
+    #[serde(skip)]
+    pub body: Option<RequestBody>,
 }
 
 /// What tells the conversions of one action apart.
@@ -53,6 +61,8 @@ pub(crate) struct Arrival {
     pub amount: Option<Amount>,
     /// What brought it, if that was Data Manager.
     pub submission: Option<Origin>,
+    /// The request that brought it, if bodies are kept.
+    pub body: Option<RequestBody>,
 }
 
 /// A place in a Data Manager request.
@@ -93,11 +103,12 @@ pub(crate) struct Standing {
     pub last_restatement: Option<DateTime<Utc>>,
     received: u32,
     transports: BTreeSet<Transport>,
+    body: Option<RequestBody>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    action: String,
+    action: ConversionAction,
     identity: Identity,
     receipts: Vec<Receipt>,
 }
@@ -111,13 +122,19 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn arrive(&mut self, action: &str, identity: Identity, arrival: Arrival) {
+    pub(crate) fn arrive(&mut self, action: &ConversionAction, identity: Identity, arrival: Arrival) {
         let place = self.place(action, &identity).unwrap_or_else(|| self.open(action, identity));
         self.entries[place].receipts.push(Receipt::Arrived(arrival));
     }
 
     /// Books an adjustment of a conversion that is there: without an amount its retraction, with one its restatement.
-    pub(crate) fn adjust(&mut self, action: &str, identity: &Identity, at: DateTime<Utc>, amount: Option<Amount>) {
+    pub(crate) fn adjust(
+        &mut self,
+        action: &ConversionAction,
+        identity: &Identity,
+        at: DateTime<Utc>,
+        amount: Option<Amount>,
+    ) {
         if let Some(place) = self.place(action, identity) {
             let receipt = amount.map_or(Receipt::Retracted, |amount| Receipt::Restated { at, amount });
             self.entries[place].receipts.push(receipt);
@@ -139,7 +156,7 @@ impl Book {
     }
 
     /// The state of a conversion. `None` if Google counts none.
-    pub(crate) fn standing(&self, action: &str, identity: &Identity) -> Option<Standing> {
+    pub(crate) fn standing(&self, action: &ConversionAction, identity: &Identity) -> Option<Standing> {
         self.entries[self.place(action, identity)?].standing()
     }
 
@@ -148,14 +165,14 @@ impl Book {
         self.entries.iter().filter_map(Entry::counted).collect()
     }
 
-    fn place(&self, action: &str, identity: &Identity) -> Option<usize> {
-        self.places.get(identity)?.iter().copied().find(|&place| self.entries[place].action == action)
+    fn place(&self, action: &ConversionAction, identity: &Identity) -> Option<usize> {
+        self.places.get(identity)?.iter().copied().find(|&place| self.entries[place].action == *action)
     }
 
-    fn open(&mut self, action: &str, identity: Identity) -> usize {
+    fn open(&mut self, action: &ConversionAction, identity: Identity) -> usize {
         let place = self.entries.len();
         self.places.entry(identity.clone()).or_default().push(place);
-        self.entries.push(Entry { action: action.to_owned(), identity, receipts: Vec::new() });
+        self.entries.push(Entry { action: action.clone(), identity, receipts: Vec::new() });
         place
     }
 }
@@ -185,6 +202,7 @@ impl Entry {
             last_restatement: None,
             received: 0,
             transports: arrivals().map(|arrival| arrival.transport).collect(),
+            body: arrivals().next_back().and_then(|arrival| arrival.body.clone()),
         };
         for receipt in &self.receipts {
             match receipt {
@@ -209,7 +227,8 @@ impl Entry {
     fn counted(&self) -> Option<Conversion> {
         let standing = self.standing()?;
         Some(Conversion {
-            conversion_action: self.action.clone(),
+            customer_id: self.action.customer_id.clone(),
+            conversion_action: self.action.id.clone(),
             id: match &self.identity {
                 Identity::Order(id) => id.clone(),
                 Identity::Click(..) => String::new(),
@@ -219,6 +238,7 @@ impl Entry {
             retracted: standing.retracted,
             received: standing.received,
             transports: standing.transports,
+            body: standing.body,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axum::http::StatusCode;
 
-use crate::account::GoogleAccount;
+use crate::ads_account::AdsAccounts;
 use crate::answer::{Refusal, Violation};
 use crate::request::{Destination, ProductAccount};
 
@@ -96,15 +96,12 @@ fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether the caller, who holds the account's credentials, may write to every destination. The
-/// login account defaults to the operating account.
-pub(crate) fn check_access(account: &GoogleAccount, destinations: &[Destination]) -> Result<(), Refusal> {
-    let entrance = account.login_customer_id.as_ref().unwrap_or(&account.customer_id);
+/// Whether the caller, who holds the credentials, may write to every destination. The login account defaults to the
+/// operating account.
+pub(crate) fn check_access(accounts: &AdsAccounts, destinations: &[Destination]) -> Result<(), Refusal> {
     let may_write = destinations.iter().all(|destination| {
-        let operating = destination.operating_account.as_ref();
-        let login = destination.login_account.as_ref().or(operating);
-        operating.is_some_and(|operating| operating.account_id == account.customer_id)
-            && login.is_some_and(|login| login.account_id == *entrance)
+        let login = destination.login_account.as_ref().map(|login| login.account_id.as_str());
+        accounts.open_to(login, destination.customer_id()).is_some()
     });
     if may_write { Ok(()) } else { Err(Refusal::usual(StatusCode::FORBIDDEN, None)) }
 }
@@ -114,6 +111,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::ads_account::AdsAccount;
 
     fn destination() -> Value {
         json!({
@@ -203,22 +201,26 @@ mod tests {
     }
 
     #[test]
-    fn only_the_account_behind_the_credentials_is_open() {
-        let mut account = GoogleAccount::dev();
-        let mut destinations = parsed(&json!([destination()]));
-        assert!(check_access(&account, &destinations).is_ok());
+    fn the_caller_needs_access_to_every_destination() {
+        let mut accounts = AdsAccounts::default();
+        accounts.add(AdsAccount::new("1234567890", ["987654321"]));
+        let manager = Some("9876543210".to_owned());
+        accounts.add(AdsAccount { login_customer_id: manager, ..AdsAccount::new("2223334444", ["111"]) });
+        let is_open = |destinations: &Value| check_access(&accounts, &parsed(destinations)).is_ok();
 
-        account.login_customer_id = Some("9876543210".to_owned());
-        assert!(check_access(&account, &destinations).is_err());
+        let direct = destination();
+        let mut through_manager = destination();
+        through_manager["operatingAccount"]["accountId"] = json!("2223334444");
+        assert!(is_open(&json!([direct])));
+        assert!(!is_open(&json!([through_manager])));
+        through_manager["loginAccount"] = json!({"accountType": "GOOGLE_ADS", "accountId": "9876543210"});
+        assert!(is_open(&json!([direct, through_manager])));
 
-        let manager = json!({"accountType": "GOOGLE_ADS", "accountId": "9876543210"});
-        destinations[0].login_account = serde_json::from_value(manager).ok();
-        assert!(check_access(&account, &destinations).is_ok());
-
-        account.login_customer_id = None;
-        assert!(check_access(&account, &destinations).is_err());
-
-        account.customer_id = "1111111111".to_owned();
-        assert!(check_access(&account, &parsed(&json!([destination()]))).is_err());
+        let mut with_login = destination();
+        with_login["loginAccount"] = through_manager["loginAccount"].clone();
+        assert!(!is_open(&json!([through_manager, with_login])));
+        let mut unknown = destination();
+        unknown["operatingAccount"]["accountId"] = json!("1111111111");
+        assert!(!is_open(&json!([direct, unknown])));
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use crate::account::GoogleAccount;
+use crate::ads_account::AdsAccounts;
 use crate::answer::Violation;
 use crate::currencies::is_currency;
 use crate::identifiers::{self, HashEncoding};
@@ -16,7 +16,7 @@ const OLDEST_EVENT: TimeDelta = TimeDelta::days(90);
 const LONGEST_TRANSACTION_ID: usize = 64;
 
 /// What Google rejects in the events of `request`, received at `now`.
-pub(crate) fn violations(request: &IngestEventsRequest, account: &GoogleAccount, now: DateTime<Utc>) -> Vec<Violation> {
+pub(crate) fn violations(request: &IngestEventsRequest, accounts: &AdsAccounts, now: DateTime<Utc>) -> Vec<Violation> {
     let mut found = Vec::new();
     if request.events.is_empty() {
         let problem = "At least one event is required.";
@@ -30,7 +30,7 @@ pub(crate) fn violations(request: &IngestEventsRequest, account: &GoogleAccount,
     check_consent(request.consent.as_ref(), "consent", &mut found);
     for (index, event) in request.events.iter().enumerate() {
         let path = format!("events.events[{index}]");
-        check_references(event, request, account, &path, &mut found);
+        check_references(event, request, accounts, &path, &mut found);
         check_transaction_id(&event.transaction_id, request.validate_only, &path, &mut found);
         check_time(event.event_timestamp, now, &path, &mut found);
         check_source(event.event_source.as_ref(), &path, &mut found);
@@ -61,12 +61,12 @@ fn check_encoding(request: &IngestEventsRequest, found: &mut Vec<Violation>) -> 
     known
 }
 
-/// Every reference names a destination, and each destination's conversion action exists. An event
-/// without references goes to all destinations.
+/// Every reference names a destination, and each destination's account has its conversion action. An event without
+/// references goes to all destinations.
 fn check_references(
     event: &Event,
     request: &IngestEventsRequest,
-    account: &GoogleAccount,
+    accounts: &AdsAccounts,
     path: &str,
     found: &mut Vec<Violation>,
 ) {
@@ -79,9 +79,10 @@ fn check_references(
             found.push(Violation::new(field, "INVALID_DESTINATION", problem));
         }
     }
-    let is_missing = event
-        .targets(&request.destinations)
-        .any(|(_, target)| !account.conversion_actions.contains(&target.product_destination_id));
+    let is_missing = event.targets(&request.destinations).any(|(_, target)| {
+        let account = accounts.get(target.customer_id());
+        account.is_none_or(|account| !account.has_action(&target.product_destination_id))
+    });
     if is_missing {
         found.push(Violation::new(path, "NOT_FOUND", "Resource not found."));
     }
@@ -180,16 +181,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::ads_account::AdsAccount;
 
     fn now() -> DateTime<Utc> {
         "2026-11-22T12:00:00Z".parse().expect("a time")
     }
 
     fn request() -> Value {
+        let account = json!({"accountType": "GOOGLE_ADS", "accountId": "1234567890"});
         json!({
             "destinations": [
-                {"reference": "won", "productDestinationId": "987654321"},
-                {"reference": "other", "productDestinationId": "987654320"},
+                {"reference": "won", "operatingAccount": account, "productDestinationId": "987654321"},
+                {"reference": "other", "operatingAccount": account, "productDestinationId": "987654320"},
             ],
             "events": [{
                 "destinationReferences": ["won"],
@@ -205,7 +208,10 @@ mod tests {
 
     fn found(request: Value) -> Vec<(String, String)> {
         let request = serde_json::from_value(request).expect("a request");
-        violations(&request, &GoogleAccount::dev(), now())
+        let mut accounts = AdsAccounts::default();
+        accounts.add(AdsAccount::new("1234567890", ["987654320", "987654321"]));
+        accounts.add(AdsAccount::new("2223334444", ["111"]));
+        violations(&request, &accounts, now())
             .into_iter()
             .map(|violation| (violation.field, violation.reason))
             .collect()
@@ -297,6 +303,22 @@ mod tests {
         assert_eq!(found(request.clone()), []);
         request["events"][0]["destinationReferences"] = json!([]);
         assert_eq!(found(request), one(".destination_references", "NOT_FOUND"));
+    }
+
+    #[test]
+    fn a_conversion_action_of_another_account_is_not_found() {
+        for (customer_id, action, is_found) in [
+            ("2223334444", "111", true),
+            ("2223334444", "987654321", false),
+            ("1234567890", "111", false),
+            ("1111111111", "111", false),
+        ] {
+            let mut request = request();
+            request["destinations"][0]["operatingAccount"]["accountId"] = json!(customer_id);
+            request["destinations"][0]["productDestinationId"] = json!(action);
+            let missing = one(".destination_references", "NOT_FOUND");
+            assert_eq!(found(request), if is_found { vec![] } else { missing }, "{customer_id} {action}");
+        }
     }
 
     #[test]

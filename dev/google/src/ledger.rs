@@ -8,9 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::adjustment_log::AdjustmentLog;
+use crate::ads_account::ConversionAction;
 use crate::book::{Amount, Arrival, Book, Identity, Origin, Transport};
 use crate::clicks::Clicks;
 use crate::request::{Destination, Event, IngestEventsRequest};
+use crate::request_body::RequestBody;
 use crate::status::{RequestStatus, Verdict};
 
 /// One conversion at one destination. Google matches on `transactionId` within a conversion
@@ -19,6 +21,12 @@ use crate::status::{RequestStatus, Verdict};
 pub struct ReceivedEvent {
     /// The request that brought it, the latest if it came more than once.
     pub request_id: String,
+    /// The account that it was sent for: ten digits.
+    #[serde(rename = "customerId")]
+    pub customer_id: String,
+    /// The conversion action's numeric id, within the account.
+    #[serde(rename = "conversionAction")]
+    pub conversion_action: String,
     #[serde(rename = "transactionId")]
     pub transaction_id: String,
     /// How many times it was accepted.
@@ -29,6 +37,9 @@ pub struct ReceivedEvent {
     pub event: Value,
     /// When it was accepted last.
     pub received_at: DateTime<Utc>,
+    /// The whole latest request, byte for byte. `None` when bodies are not kept.
+    #[serde(skip)]
+    pub body: Option<RequestBody>,
 }
 
 /// What one request brought to one of its destinations.
@@ -45,7 +56,7 @@ pub(crate) struct Submission {
 }
 
 /// An event was booked at a conversion action under a `transactionId`.
-type Place = (String, String);
+type Place = (ConversionAction, String);
 
 /// Everything accepted so far.
 #[derive(Debug, Default)]
@@ -63,13 +74,14 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Records a request that passed every check. `raw` is the same request as it was written.
+    /// Records a request that passed every check. `raw` is the same request as it was written, `body` the same byte for
+    /// byte, if bodies are kept.
     pub(crate) fn accept(
         &mut self,
         request_id: &str,
         request: &IngestEventsRequest,
         raw: &Value,
-        keep_bodies: bool,
+        body: Option<&RequestBody>,
         now: DateTime<Utc>,
     ) {
         let mut submissions: Vec<Submission> = (0..request.destinations.len())
@@ -81,21 +93,24 @@ impl Ledger {
                 is_told: false,
             })
             .collect();
-        let kept = |value: &Value| if keep_bodies { value.clone() } else { Value::Null };
+        let kept = |value: &Value| if body.is_some() { value.clone() } else { Value::Null };
         for (event_index, event) in request.events.iter().enumerate() {
             for (index, destination) in event.targets(&request.destinations) {
                 let submission = &mut submissions[index];
                 submission.record_count += 1;
-                let action = &destination.product_destination_id;
+                let action = action(destination);
                 self.receive(
                     (action.clone(), event.transaction_id.clone()),
                     ReceivedEvent {
                         request_id: request_id.to_owned(),
+                        customer_id: action.customer_id.clone(),
+                        conversion_action: action.id.clone(),
                         transaction_id: event.transaction_id.clone(),
                         received: 1,
                         destination: kept(&submission.destination),
                         event: kept(&raw["events"][event_index]),
                         received_at: now,
+                        body: body.cloned(),
                     },
                 );
                 let decided = self.decisions.get(&event.transaction_id).cloned();
@@ -103,8 +118,8 @@ impl Ledger {
                     submission.refused.entry(reason).or_default().push(event_index);
                 } else {
                     let origin = Origin { request_id: request_id.to_owned(), destination: index, event: event_index };
-                    let arrival = arrival(event, origin, now);
-                    self.book.arrive(action, Identity::Order(event.transaction_id.clone()), arrival);
+                    let arrival = arrival(event, origin, body, now);
+                    self.book.arrive(&action, Identity::Order(event.transaction_id.clone()), arrival);
                 }
             }
         }
@@ -213,21 +228,28 @@ impl Submission {
     }
 }
 
+fn action(destination: &Destination) -> ConversionAction {
+    ConversionAction {
+        customer_id: destination.customer_id().to_owned(),
+        id: destination.product_destination_id.clone(),
+    }
+}
+
 fn mismatch(clicks: &Clicks, event: &Event, destination: &Destination) -> Option<String> {
     let ids = &event.ad_identifiers;
-    let account = destination.operating_account.as_ref().map_or("", |account| &account.account_id);
     let found = [&ids.gclid, &ids.gbraid, &ids.wbraid]
         .into_iter()
-        .find_map(|id| clicks.mismatch(id, event.event_timestamp?, account))?;
+        .find_map(|id| clicks.mismatch(id, event.event_timestamp?, destination.customer_id()))?;
     Some(found.processing_reason().to_owned())
 }
 
-fn arrival(event: &Event, submission: Origin, now: DateTime<Utc>) -> Arrival {
+fn arrival(event: &Event, submission: Origin, body: Option<&RequestBody>, now: DateTime<Utc>) -> Arrival {
     let value = event.conversion_value.as_ref().and_then(Value::as_f64);
     Arrival {
         transport: Transport::DataManager,
         occurred_at: event.event_timestamp.unwrap_or(now),
         amount: value.map(|value| Amount { value, currency: Some(event.currency.clone()) }),
         submission: Some(submission),
+        body: body.cloned(),
     }
 }

@@ -25,6 +25,7 @@ mod access;
 mod account;
 mod adjustment_log;
 mod ads;
+mod ads_account;
 mod answer;
 mod aws_signature;
 mod bad_answer;
@@ -43,6 +44,7 @@ mod ledger;
 mod poison;
 mod quota;
 mod request;
+mod request_body;
 mod schema;
 mod security_token_service;
 mod status;
@@ -54,6 +56,7 @@ mod tests;
 pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccount, WorkloadIdentity};
 pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
 pub use ads::failure::ErrorCode;
+pub use ads_account::AdsAccount;
 pub use bad_answer::BadAnswer;
 pub use book::{Conversion, Transport};
 pub use clicks::Click;
@@ -61,6 +64,7 @@ pub use endpoint::{Endpoint, Requests};
 pub use faults::{Fault, FaultKind, FaultRefused, FieldStyle};
 pub use ledger::ReceivedEvent;
 pub use poison::{EventPoison, Named, Poison, RowPoison};
+pub use request_body::RequestBody;
 pub use status::{RequestStatus, Verdict};
 
 /// A running sandbox. Clones are handles to the same one.
@@ -77,6 +81,7 @@ struct Sandbox {
 
 /// Everything that changes while the sandbox runs.
 struct Memory {
+    accounts: ads_account::AdsAccounts,
     tokens: access::AccessTokens,
     ledger: ledger::Ledger,
     script: faults::Script,
@@ -86,6 +91,13 @@ struct Memory {
     keeps_bodies: bool,
     largest_body: Option<usize>,
     most_indices: Option<usize>,
+}
+
+impl Memory {
+    /// The body of a request, if bodies are kept.
+    fn kept(&self, body: &[u8]) -> Option<RequestBody> {
+        self.keeps_bodies.then(|| RequestBody::new(body))
+    }
 }
 
 impl GoogleSandbox {
@@ -98,7 +110,10 @@ impl GoogleSandbox {
     /// A sandbox that uses `clock`. An uploader under test should share it.
     #[must_use]
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
+        let mut accounts = ads_account::AdsAccounts::default();
+        accounts.add(AdsAccount::from(&account));
         let memory = Memory {
+            accounts,
             tokens: access::AccessTokens::default(),
             ledger: ledger::Ledger::default(),
             script: faults::Script::default(),
@@ -145,15 +160,14 @@ impl GoogleSandbox {
             .with_state(self.clone())
     }
 
-    /// The accepted events in the order of their first arrival, one per `transactionId` and
-    /// destination.
+    /// The accepted events in the order of their first arrival, one per `transactionId`, account and conversion action.
     #[must_use]
     pub fn events(&self) -> Vec<ReceivedEvent> {
         self.memory().ledger.events().to_vec()
     }
 
-    /// The conversions as Google would count them, in the order of their first arrival: one per conversion action and
-    /// id, whichever API brought it. Events that processing refused are not among them.
+    /// The conversions as Google would count them, in the order of their first arrival: one per account,
+    /// conversion action and id, whichever API brought it. Events that processing refused are not among them.
     #[must_use]
     pub fn conversions(&self) -> Vec<Conversion> {
         self.memory().ledger.book.conversions()
@@ -218,6 +232,12 @@ impl GoogleSandbox {
         self.memory().ledger.undecide(transaction_id);
     }
 
+    /// Adds a Google Ads account to which the same credentials have access. One with the same customer id is replaced,
+    /// also the first.
+    pub fn add_account(&self, account: AdsAccount) {
+        self.memory().accounts.add(account);
+    }
+
     /// Lets Google know a click. Conversions sent with its id, by either API, are refused if they are earlier than the
     /// click or are sent for another account; at Data Manager by processing, after they were accepted. What is known of
     /// clicks can change: what was refused may be accepted when it comes again.
@@ -254,7 +274,7 @@ impl GoogleSandbox {
     }
 
     /// Whether the bodies of requests, and with them the events as they were written, are kept, as they are in the
-    /// beginning. Without them a run of 100,000 rows fits in memory.
+    /// beginning, until [`GoogleSandbox::clear`]. Without them a run of 100,000 rows fits in memory.
     pub fn keep_bodies(&self, keep: bool) {
         self.memory().keeps_bodies = keep;
     }
@@ -271,6 +291,7 @@ impl GoogleSandbox {
         self.0.clock.now()
     }
 
+    /// Who may come in. What they may write to is in [`Memory::accounts`].
     fn account(&self) -> &GoogleAccount {
         &self.0.account
     }

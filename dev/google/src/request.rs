@@ -111,6 +111,13 @@ impl EnumValue {
     }
 }
 
+impl Destination {
+    /// The operating account's id.
+    pub(crate) fn customer_id(&self) -> &str {
+        self.operating_account.as_ref().map_or("", |account| &account.account_id)
+    }
+}
+
 impl Event {
     /// The destinations this event goes to, with their places in the request: those it refers to,
     /// or all of them when it refers to none.

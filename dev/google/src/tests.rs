@@ -17,7 +17,9 @@ use tokio::time::sleep;
 
 use super::*;
 
+mod accounts;
 mod adjustments;
+mod bodies;
 mod by_identity;
 mod click_conversions;
 
@@ -87,7 +89,12 @@ impl Trial {
 
     /// Calls a method of the Google Ads API for the dev account.
     async fn ads(&self, token: &str, method: &str, body: &Value) -> (u16, Value) {
-        let url = format!("{}/v26/customers/1234567890:{method}", self.url);
+        self.ads_of("1234567890", token, method, body).await
+    }
+
+    /// Calls it for this account.
+    async fn ads_of(&self, customer_id: &str, token: &str, method: &str, body: &Value) -> (u16, Value) {
+        let url = format!("{}/v26/customers/{customer_id}:{method}", self.url);
         read(self.client.post(url).bearer_auth(token).json(body).send().await).await
     }
 

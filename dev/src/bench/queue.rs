@@ -12,8 +12,8 @@ mod rows;
 
 /// Prints the tables; answers the promises that were broken.
 pub async fn print(bench: &Bench) -> anyhow::Result<Vec<String>> {
-    let broken = backlog::print(bench).await?;
-    growth::print(bench).await?;
+    let mut broken = backlog::print(bench).await?;
+    broken.extend(growth::print(bench).await?);
     Ok(broken)
 }
 

@@ -32,6 +32,7 @@ use shared::http::cors::Origins;
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
 use shared::intake;
+use shared::platforms::{Operation, Route};
 use shared::settings::FromSettings;
 use sqlx::PgPool;
 
@@ -256,12 +257,21 @@ pub async fn execute(pool: &PgPool, statements: &str) {
     sqlx::raw_sql(statements).execute(pool).await.unwrap_or_else(|error| panic!("{statements}: {error}"));
 }
 
+/// The lane of an operation of Google Ads.
+#[must_use]
+pub fn route(operation: Operation) -> Route {
+    let destination = "google_ads".to_owned();
+    let lane = operation.lane_of(&destination);
+    Route { destination, lane, operation, transport: "data_manager", network: "google", quota: String::new() }
+}
+
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
 pub async fn match_waiting(tx: &mut Tx, app: &App<intake::Config>, limit: u16) -> Result<Vec<Recorded>, DbError> {
     let Some(until) = matching::end_of_page(tx, None, limit).await? else { return Ok(Vec::new()) };
-    let found = matching::find_leads(tx, app.config.match_by, Waiting::Page(None, until)).await?;
+    let click_ids = app.config.destinations.click_ids();
+    let found = matching::find_leads(tx, app.config.match_by, &click_ids, Waiting::Page(None, until)).await?;
     let found: Vec<_> = found.iter().map(|it| it.inbox_id).collect();
-    record_matches(tx, &app.config.plans, app.config.match_by, &found, app.clock.now()).await
+    record_matches(tx, &app.config.destinations, app.config.match_by, &found, app.clock.now()).await
 }
 
 /// How many rows each table has, but for those that keep what arrived, whatever it came to.

@@ -61,6 +61,24 @@ pub fn never_answered(document: &Document, answered: &BTreeSet<(String, u16)>) -
         .collect()
 }
 
+/// The words of an answer that everybody who reads it has to know: why a conversion was skipped, the states of lanes.
+pub fn words(said: &Value) -> Vec<String> {
+    let reason = (said["status"] == "skipped").then(|| &said["reason"]);
+    let states = said["platforms"].as_array().into_iter().flatten().map(|lane| &lane["state"]);
+    reason.into_iter().chain(states).filter_map(Value::as_str).map(String::from).collect()
+}
+
+/// Such words that are documented, and no answer had.
+pub fn never_said(document: &Document, said: &BTreeSet<String>) -> Vec<String> {
+    let reasons = document.find("/components/schemas/ConversionSkipped/properties/reason/enum");
+    let reasons: Vec<String> =
+        reasons.map(|place| place.value.clone()).and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
+    let states = document.members("/components/schemas/PlatformHealth/discriminator/mapping");
+    let states = states.into_iter().map(|(state, _)| state.to_owned());
+    let promised = reasons.into_iter().chain(states).filter(|word| !said.contains(word));
+    promised.map(|word| format!("{word} is documented, and no answer had it")).collect()
+}
+
 /// What is wrong with the body of an answer that is documented as this response.
 pub fn body(document: &Document, response: &Place, answer: &Answer) -> Vec<String> {
     let kind = answer.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
@@ -255,5 +273,19 @@ mod tests {
             never_answered(&document, &all),
             ["POST /api/leads: 410 is documented, and no call was answered so"]
         );
+    }
+
+    #[test]
+    fn a_word_that_nobody_is_answered_is_reported() {
+        let mut document = Document::read();
+        let missing = |document: &Document| never_said(document, &BTreeSet::from(["active".to_owned()]));
+        let known = missing(&document).len();
+        assert!(known > 5, "the reasons and the states: {known}");
+        document.put("/components/schemas/ConversionSkipped/properties/reason/enum/-", json!("no_mood"));
+        assert!(missing(&document).contains(&"no_mood is documented, and no answer had it".to_owned()));
+        let said = json!({"status": "skipped", "reason": "no_mood"});
+        assert_eq!(words(&said), ["no_mood"]);
+        assert_eq!(words(&json!({"platforms": [{"state": "paused"}], "status": "degraded"})), ["paused"]);
+        assert_eq!(words(&json!({"platforms": ["google_ads"], "status": "queued"})), [""; 0]);
     }
 }

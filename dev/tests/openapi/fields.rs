@@ -272,6 +272,12 @@ fn deals() -> Vec<Call> {
         deal(202, &with("currency", json!("EUR"))),
         deal(202, &with("occurred_at", json!("2000-01-01T00:00:00Z"))),
         deal(202, &with("ad_user_data", json!("granted"))),
+        deal(202, &with("gclid", json!("EAIaIQ-example_1"))),
+        deal(202, &with("clicked_at", json!("2026-11-19T12:03:11+01:00"))),
+        deal(202, &with("gclid", json!("a b"))).says("/warnings/0/field", "gclid"),
+        deal(202, &with("wbraid", json!(["a"]))).says("/warnings/0/field", "wbraid"),
+        deal(202, &with("ttclid", json!("x".repeat(513)))).says("/warnings/0/field", "ttclid"),
+        deal(202, &with("clicked_at", json!("2026-11-23T00:00:00Z"))).says("/warnings/0/field", "clicked_at"),
         deal(
             202,
             &json!({"crm_deal_id": "D-5", "conversion_type": "closed", "email": "", "phone": "+1 800-555-0100", "lead_id": null}),
@@ -350,6 +356,29 @@ fn corrections() -> Vec<Call> {
         deal(400, &json!({"conversion_type": "lost"})).says("/errors/0/pointer", "/crm_deal_id"),
         deal(400, &json!({"crm_deal_id": 12, "conversion_type": "refunded", "occurred_at": "2026-11-20"})),
         deal(400, &deal_of("D-12", json!({"updated_at": "2026-11-23T00:00:00Z"}))).by_prose(),
+    ]
+}
+
+/// Deals of no destination, where one for another site and only for closed deals is declared, and what that means for
+/// the rows of the one that was there before.
+pub fn of_no_destination() -> Vec<Call> {
+    let of = |id: &str, stage: &str| {
+        deal(200, &json!({"crm_deal_id": id, "conversion_type": stage, "email": "john@example.com"}))
+    };
+    vec![
+        of("D-20", "closed").says("/reason", "no_destination"),
+        of("D-20", "qualified").says("/reason", "no_conversion_action"),
+        health("degraded").says("/platforms/3/state", "undeclared"),
+    ]
+}
+
+/// A deal of somebody who clicked on nothing, where e-mail and phone aren't sent.
+pub fn without_attribution() -> Vec<Call> {
+    let email = "nobody.clicked@example.com";
+    vec![
+        lead(201, &json!({"email": email})),
+        deal(200, &json!({"crm_deal_id": "D-21", "conversion_type": "closed", "email": email}))
+            .says("/reason", "no_attribution"),
     ]
 }
 

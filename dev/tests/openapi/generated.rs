@@ -23,7 +23,7 @@ async fn no_generated_call_is_answered_otherwise_than_documented(pool: PgPool) -
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = crate::router((*pool.connect_options()).clone())?;
+    let router = crate::router((*pool.connect_options()).clone(), &[])?;
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let document = Document::read();

@@ -35,6 +35,10 @@ use answers::{Answer, WEBSITE, unhardened};
 use calls::{ANY_SUCCESS, Call};
 use document::Document;
 
+/// A destination for one site and one stage.
+const FRANCE: &str = "[france]\nplatform = \"google-ads\"\ncustomer_id = 2223334444\nactions = { closed = 111 }\n\
+                      when = { site = \"www.example.fr\" }";
+
 /// When the document's examples take place.
 const NOW: &str = "2026-11-22T15:31:07Z";
 
@@ -72,11 +76,15 @@ fn the_document_names_the_currencies_of_the_code() {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: PgPool) -> anyhow::Result<()> {
     let database = pool.connect_options();
-    let router = router((*database).clone())?;
+    let router = router((*database).clone(), &[])?;
     // Nobody listens there.
-    let cut_off = self::router(PgConnectOptions::clone(&database).host("127.0.0.1").port(1))?;
+    let cut_off = self::router(PgConnectOptions::clone(&database).host("127.0.0.1").port(1), &[])?;
+    // It may do nothing.
+    let powerless = self::router(PgConnectOptions::clone(&database).options([("role", "anon")]), &[])?;
+    let elsewhere = self::router((*database).clone(), &[("GOOGLE_ADS_CUSTOMER_ID", ""), ("DESTINATIONS", FRANCE)])?;
+    let clicks_only = self::router((*database).clone(), &[("GOOGLE_ADS_USER_DATA", "omit")])?;
     let document = Document::read();
-    let mut trial = Trial { document: &document, answered: BTreeSet::new(), faults: Vec::new() };
+    let mut trial = Trial::of(&document);
 
     trial.run(&router, vec![fields::health("healthy").says("/last/visit", Value::Null)]).await?;
     sqlx::query("insert into visitors (visitor_id) values ($1)").bind(calls::VISITOR).execute(&pool).await?;
@@ -85,6 +93,8 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
         trial.run(&router, calls::general(&document, &operation)).await?;
         trial.run(&router, calls::shown(&document, &operation)).await?;
     }
+    trial.run(&elsewhere, fields::of_no_destination()).await?;
+    trial.run(&clicks_only, fields::without_attribution()).await?;
     sqlx::query(
         "insert into platform_state (platform, state, reason, paused_at, next_probe_at)
          values ('google_ads', 'paused', 'Store new credentials.', now(), now())
@@ -107,23 +117,27 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
     sqlx::query("update rate_counters set calls = 1000000000").execute(&pool).await?;
     trial.run(&router, calls::above_the_limit(&document)).await?;
     trial.run(&cut_off, calls::without_database(&document, 503)).await?;
+    trial.run(&powerless, calls::without_database(&document, 500)).await?;
+    // As on a schema that wasn't migrated.
     sqlx::query("drop schema public cascade").execute(&pool).await?;
-    trial.run(&router, calls::without_database(&document, 500)).await?;
+    trial.run(&router, calls::without_database(&document, 503)).await?;
     trial.ask_elsewhere(&router).await?;
 
     let mut faults = trial.faults;
     faults.extend(answers::never_answered(&document, &trial.answered));
+    faults.extend(answers::never_said(&document, &trial.said));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
     Ok(())
 }
 
-/// The HTTP contract as `make dev` serves it, over this database.
-fn router(database: PgConnectOptions) -> anyhow::Result<Router> {
+/// The HTTP contract as `make dev` serves it, over this database, with these settings changed.
+fn router(database: PgConnectOptions, changed: &[(&str, &str)]) -> anyhow::Result<Router> {
     let nowhere = "http://127.0.0.1:1";
     let mut values = settings::values("postgres://127.0.0.1/replaced-below", nowhere);
     values.extend(settings::crms(nowhere));
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(WEBSITE));
     values.insert("LEADS_PER_HOUR".into(), SecretString::from("10000000"));
+    values.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))));
     let now: DateTime<Utc> = NOW.parse()?;
     let mut app = App::<dev::functions::Config>::new(&values, &[], Clock::fixed(now), 2)?;
     app.db = std::sync::Arc::new(shared::db::Db::new(database, 2));
@@ -135,10 +149,16 @@ fn router(database: PgConnectOptions) -> anyhow::Result<Router> {
 struct Trial<'a> {
     document: &'a Document,
     answered: BTreeSet<(String, u16)>,
+    /// Why conversions were skipped, and the states of lanes.
+    said: BTreeSet<String>,
     faults: Vec<String>,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    fn of(document: &'a Document) -> Self {
+        Self { document, answered: BTreeSet::new(), said: BTreeSet::new(), faults: Vec::new() }
+    }
+
     async fn run(&mut self, router: &Router, calls: Vec<Call>) -> anyhow::Result<()> {
         let operations = self.document.operations();
         for call in calls {
@@ -157,6 +177,7 @@ impl Trial<'_> {
             {
                 found.push(format!("doesn't say {expected} at {pointer}"));
             }
+            self.said.extend(answers::words(&said));
             if !call.body.is_empty() && (status == 400 || answer.status.is_success()) {
                 let schema = format!("{}/requestBody/content/application~1json/schema", operation.pointer);
                 let violations = match serde_json::from_slice(&call.body) {

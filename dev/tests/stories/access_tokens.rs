@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use dev::settings;
 use google_sandbox::{AwsRole, Endpoint, Fault, FaultKind, GoogleAccount, GoogleSandbox, WorkloadIdentity};
 use shared::App;
-use shared::attribution::ClickId;
+use shared::attribution::Clicks;
 use shared::clock::Clock;
 use shared::consent::ConsentStatus;
 use shared::deals::Stage;
@@ -84,12 +84,13 @@ async fn upload(platform: Arc<dyn Lane>, clock: Clock) -> Outcome {
         conversion_type: Stage::closed(),
         occurred_at: clock.now() - TimeDelta::hours(1),
         money: None,
-        gclid: ClickId::parse("Click-1").ok(),
-        gbraid: None,
-        wbraid: None,
+        clicks: Clicks::read(clock.now(), |it| (it.name == "gclid").then(|| "Click-1".into())),
         session_attributes: None,
+        email_hash: None,
         email_hash_google: None,
         phone_hash: None,
+        phone_hash_digits: None,
+        sent_to: None,
         ad_user_data: ConsentStatus::Granted,
         ad_personalization: ConsentStatus::Granted,
         facts: Facts {

@@ -1,5 +1,6 @@
 //! Delivery to Google, at its worst: the uploader and the sandbox by one clock, which only the story moves.
 
+mod accounts;
 mod attempts;
 mod click_clock;
 mod corrections;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::identity::Hash;
+use shared::settings::Values;
 use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{due_at, store_due};
@@ -36,6 +38,7 @@ pub struct Delivery {
     pub google: GoogleSandbox,
     google_clock: Clock,
     pub pool: PgPool,
+    values: Values,
 }
 
 impl Delivery {
@@ -62,9 +65,21 @@ impl Delivery {
         for (name, value) in changed {
             values.insert((*name).into(), SecretString::from(*value));
         }
+        Self::with_values(pool, values, clock, google, google_clock)
+    }
+
+    fn with_values(pool: &PgPool, values: Values, clock: Clock, google: GoogleSandbox, google_clock: Clock) -> Self {
         let app = App::new(&values, &[], clock.clone(), 4).unwrap_or_else(|error| panic!("{error}"));
         let crm = App::new(&values, &[], clock, 4).unwrap_or_else(|error| panic!("{error}"));
-        Self { app, crm, google, google_clock, pool: pool.clone() }
+        Self { app, crm, google, google_clock, pool: pool.clone(), values }
+    }
+
+    /// The same, deployed again with another setting.
+    pub fn with_setting(&self, name: &str, value: &str) -> Self {
+        let mut values = self.values.clone();
+        values.insert(name.into(), SecretString::from(value));
+        let (clock, google) = (self.app.clock.clone(), self.google.clone());
+        Self::with_values(&self.pool, values, clock, google, self.google_clock.clone())
     }
 
     /// Closed deals, due now: the nth of them is `adtrail-n`, worth 1000 + n, from a click two days ago.

@@ -6,7 +6,7 @@
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm};
+use shared::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm, networks};
 use shared::clock::Clock;
 use shared::config;
 use shared::consent::{Consent, ConsentStatus};
@@ -121,13 +121,10 @@ fn utm(fields: &Fields<'_>) -> Result<Utm, Invalid> {
     Ok(Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? })
 }
 
-/// The form is refused if one of these is wrong.
-const REFUSED_IDS: [&str; 3] = ["gclid", "gbraid", "wbraid"];
-
 /// The clicks in the form's own fields, which have no time. The visitor didn't write them, so a wrong one is ignored.
 fn clicks(app: &App<Config>, fields: &Fields<'_>) -> (Clicks, Vec<Warning>) {
-    for name in REFUSED_IDS {
-        let _ = fields.optional_text(name, ClickId::parse);
+    for name in networks::ids_of(|network| network.refuses_wrong_ids) {
+        let _ = fields.optional_text(&name, ClickId::parse);
     }
     let mut warnings = Vec::new();
     let clicks = Clicks::read(app.clock.now(), |parameter| match fields.text(parameter.name) {

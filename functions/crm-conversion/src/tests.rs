@@ -12,6 +12,7 @@ use super::*;
 
 mod at_once;
 mod bodies;
+mod clicks;
 mod consent;
 mod corrections;
 mod stages;

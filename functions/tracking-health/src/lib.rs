@@ -6,7 +6,7 @@ use shared::App;
 use shared::clock::Clock;
 use shared::consent::UnknownConsent;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, authorization, json};
-use shared::platforms::{self, Plans};
+use shared::platforms::{self, Destinations};
 use shared::settings::{FromSettings, Settings};
 use shared::{config, health};
 
@@ -22,7 +22,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
 pub struct Config {
     /// The bearer token of callers.
     health_key: Option<SecretString>,
-    plans: Plans,
+    destinations: Destinations,
     unknown_consent: UnknownConsent,
 }
 
@@ -30,7 +30,7 @@ impl FromSettings for Config {
     fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
         Self {
             health_key: settings.own_secret("HEALTH_KEY"),
-            plans: platforms::plans(settings),
+            destinations: platforms::destinations(settings),
             unknown_consent: config::unknown_consent(settings),
         }
     }
@@ -41,11 +41,11 @@ impl FromSettings for Config {
 /// # Errors
 /// 401 without the health key, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let Config { health_key, plans, unknown_consent } = &app.config;
+    let Config { health_key, destinations, unknown_consent } = &app.config;
     if !health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
         return Err(Problem::unauthorized("Send the health key as Authorization: Bearer."));
     }
-    let health = app.db.tx(async |tx| health::check(tx, plans, *unknown_consent, app.clock.now()).await).await?;
+    let health = app.db.tx(async |tx| health::check(tx, destinations, *unknown_consent, app.clock.now()).await).await?;
     Ok(json(StatusCode::OK, &health))
 }
 

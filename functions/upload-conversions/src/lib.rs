@@ -2,7 +2,10 @@
 //! those sent earlier. Connects the queue (SQL) with the platforms (HTTP); no transaction is open during a request to a
 //! platform.
 
+pub mod metrics;
+
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
@@ -10,12 +13,13 @@ use serde::Serialize;
 use shared::clock::Clock;
 use shared::db::DbError;
 use shared::intake;
-use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Route, Verdict};
+use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
-use shared::{App, config, conversions, inbox, rate_limits};
+use shared::{App, conversions, inbox, rate_limits};
+use uuid::Uuid;
 
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN"];
 
@@ -23,20 +27,25 @@ pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN"];
 pub struct Config {
     pub intake: intake::Config,
     pub policy: Policy,
-    /// The plans of all platforms.
+    /// Those of all destinations.
     pub lanes: Lanes,
+    /// What Lambda calls the function: an account may have several deployments.
+    pub function: String,
+}
+
+impl Config {
+    /// With destinations of these platforms.
+    pub fn of(registry: &'static [platforms::Entry], settings: &mut Settings, clock: &Clock) -> Self {
+        let (destinations, lanes) = platforms::connect(registry, settings, clock);
+        let intake = intake::Config::with(destinations, settings);
+        let function = settings.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "upload-conversions".into());
+        Self { intake, policy: Policy::from_settings(settings, clock), lanes, function }
+    }
 }
 
 impl FromSettings for Config {
     fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
-        let (plans, lanes) = platforms::connect(settings, clock);
-        let intake = intake::Config {
-            sources: config::crm_sources(settings),
-            phone_region: config::phone_region(settings),
-            match_by: config::match_by(settings),
-            plans,
-        };
-        Self { intake, policy: Policy::from_settings(settings, clock), lanes }
+        Self::of(platforms::REGISTRY, settings, clock)
     }
 }
 
@@ -53,7 +62,7 @@ pub struct Summary {
     pub fetched: u64,
     /// Waiting deals that were matched.
     pub matched: u64,
-    /// Conversions that were recorded before a platform accepted them, and are queued for it now.
+    /// Conversions that were recorded before a destination accepted them, and are queued for it now.
     pub queued_late: u64,
     /// Waiting deals and events that expired after 90 days.
     pub expired: u64,
@@ -67,8 +76,8 @@ pub struct Summary {
     pub lease_lost: u64,
     /// Verdicts asked for.
     pub verdicts: u64,
-    /// Platforms that are paused.
-    pub paused: Vec<&'static str>,
+    /// Lanes that are paused.
+    pub paused: Vec<String>,
 }
 
 /// One run, done by `deadline`.
@@ -78,43 +87,52 @@ pub struct Summary {
 pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
-    if app.config.intake.plans.platforms.is_empty() {
-        tracing::warn!("no ad platform is set up, so nothing is sent: set GOOGLE_ADS_CUSTOMER_ID");
+    if app.config.intake.destinations.is_empty() {
+        tracing::warn!("{}", platforms::no_destination());
     }
     // An error in the inbox must not prevent uploads, nor an error in one lane those of another.
     let mut done = work_inbox(app, end, &mut summary).await;
-    let routes: Vec<_> = app.config.lanes.iter().map(|platform| platform.route()).collect();
+    let routes: Vec<_> = app.config.lanes.iter().map(|lane| lane.route()).collect();
     let now = app.clock.now();
     let looked = app.db.tx(async |tx| -> Result<_, DbError> {
-        queue::close_moot(tx, &app.config.intake.plans, now).await?;
+        queue::close_moot(tx, &app.config.intake.destinations, now).await?;
         queue::work(tx, &app.config.policy, &routes, now).await
     });
-    let work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.platform.clone(), work)).collect();
-    let mut allowances: BTreeMap<&str, Allowance> = BTreeMap::new();
-    for platform in &app.config.lanes {
-        let Some(work) = work.get(platform.route().platform) else { continue };
-        if work.state == State::Paused {
-            summary.note_pause(platform.route().platform);
-            continue;
-        }
-        if work.due == 0 && !work.has_receipts {
-            continue;
-        }
-        let Route { platform: id, transport, .. } = platform.route();
+    let mut work: BTreeMap<String, Work> = looked.await?.into_iter().map(|work| (work.lane.clone(), work)).collect();
+    let paused = work.extract_if(.., |_, work| work.state == State::Paused).map(|(lane, _)| lane);
+    summary.paused.extend(paused);
+    work.retain(|_, work| work.due > 0 || work.has_receipts);
+    let mut allowances: BTreeMap<(&str, &str), Allowance> = BTreeMap::new();
+    let mut left = i32::try_from(work.len()).unwrap_or(i32::MAX);
+    for lane in &app.config.lanes {
+        let route = lane.route();
+        let Some(work) = work.get(&route.lane) else { continue };
+        // A long queue of one destination must not use up the time of the others.
+        let now = app.clock.now();
+        let lane_end = now + (end - now) / left.max(1);
+        left -= 1;
         let worked = async {
-            if !allowances.contains_key(transport) {
-                let now = app.clock.now();
-                let spent = app.db.tx(async |tx| queue::requests(tx, transport, now).await).await?;
-                allowances.insert(transport, Allowance::new(app.clock.clone(), end, platform.limits(), spent));
-            }
-            let run = Run { app, platform: platform.as_ref(), allowance: &allowances[transport] };
-            run.work(work, &mut summary).await
+            let allowance: &Allowance = match allowances.entry((route.transport, route.quota.as_str())) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(first) => first.insert(allowance(app, lane.as_ref(), end).await?),
+            };
+            Run { app, lane: lane.as_ref(), allowance, end: lane_end }.work(work, &mut summary).await
         };
         let worked = worked.await;
-        done = done.and(worked.inspect_err(|error| tracing::error!(platform = id, %error, "a lane failed")));
+        done = done.and(worked.inspect_err(|error| tracing::error!(lane = route.lane, %error, "a lane failed")));
     }
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
     done.map(|()| summary)
+}
+
+/// What a lane may still send in this run, together with those that share its quota.
+async fn allowance(app: &App<Config>, lane: &dyn Lane, end: DateTime<Utc>) -> Result<Allowance, DbError> {
+    let route = lane.route();
+    let shared = app.config.lanes.iter().map(|lane| lane.route()).filter(|it| it.quota == route.quota);
+    let lanes: Vec<_> = shared.map(|it| it.lane.clone()).collect();
+    let now = app.clock.now();
+    let spent = app.db.tx(async |tx| queue::requests(tx, route.transport, &lanes, now).await).await?;
+    Ok(Allowance::new(app.clock.clone(), end, lane.limits(), spent))
 }
 
 /// Processes the inbox: looks up what CRMs left out, matches waiting deals, and expires those that waited too long.
@@ -123,10 +141,16 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     // A slow CRM must not use up the time for uploads.
     let fetched = intake::fetch_due(&app.db, &app.clock, &app.config.intake, now + (end - now) / 3).await;
     let Config { intake, policy, .. } = &app.config;
-    let stated =
-        conversions::consent::apply_statements(&app.db, &app.clock, &intake.plans, policy.withdrawn_consent, end).await;
+    let stated = conversions::consent::apply_statements(
+        &app.db,
+        &app.clock,
+        &intake.destinations,
+        policy.withdrawn_consent,
+        end,
+    )
+    .await;
     let matched = intake::rematch(&app.db, &app.clock, intake, end).await;
-    let queued = conversions::enqueue_missing(&app.db, &app.clock, &intake.plans, end).await;
+    let queued = conversions::enqueue_missing(&app.db, &app.clock, &intake.destinations, end).await;
     let expired = app.db.tx(async |tx| -> Result<_, DbError> {
         rate_limits::forget(tx, app.clock.now()).await?;
         inbox::expire(tx, app.clock.now()).await
@@ -134,23 +158,25 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     let expired = expired.await;
     let fetched = fetched.map(|count| summary.fetched = count);
     let matched = matched.map(|count| summary.matched = count);
-    let queued = queued.map(|count| summary.queued_late = count);
+    let queued = queued.map(|backfill| summary.queued_late = backfill.total());
     let expired = expired.map(|count| summary.expired = count);
     let done = fetched.and(stated.map(drop)).and(matched).and(queued).and(expired);
     done.inspect_err(|error| tracing::error!(%error, "the inbox failed"))
 }
 
-/// A run's work for one platform.
+/// A run's work in one lane.
 struct Run<'a> {
     app: &'a App<Config>,
-    platform: &'a dyn Lane,
+    lane: &'a dyn Lane,
     allowance: &'a Allowance,
+    /// Nothing is begun after it.
+    end: DateTime<Utc>,
 }
 
 impl Run<'_> {
     async fn work(&self, work: &Work, summary: &mut Summary) -> Result<(), DbError> {
-        let Self { app, platform, .. } = self;
-        let id = platform.route().platform;
+        let Self { app, lane, .. } = self;
+        let id = &lane.route().lane;
         let mut state = work.state;
         // A verdict may end the pause, or prolong it.
         if state.is_until_confirmed() {
@@ -170,28 +196,40 @@ impl Run<'_> {
 
     /// Sends what is due. False if the platform is paused.
     async fn upload(&self, state: State, due: usize, summary: &mut Summary) -> Result<bool, DbError> {
-        let Self { app, platform, allowance } = self;
-        let route = platform.route();
-        let id = route.platform;
-        if let Err(outcome) = platform.ready().await {
+        let Self { app, lane, allowance, end } = self;
+        let route = lane.route();
+        let id = &route.lane;
+        if let Err(outcome) = lane.ready().await {
             self.pause_for(&outcome, summary).await?;
             return Ok(false);
         }
         let mut probing = state != State::Active;
-        while app.clock.now() < allowance.end() {
-            let batch = if probing { 1 } else { platform.claim_size(due) };
+        while app.clock.now() < *end {
+            let batch = if probing { 1 } else { lane.claim_size(due) };
             let claim =
                 app.db.tx(async |tx| queue::claim(tx, &app.config.policy, route, batch, app.clock.now()).await).await?;
             if claim.conversions.is_empty() {
                 break;
             }
-            let mut delivery = platform.upload(&claim.conversions, allowance).await;
+            let mut delivery = lane.upload(&claim.conversions, allowance).await;
             delivery.hold_paused_if_any_accepted();
             let now = app.clock.now();
             let settled = app
                 .db
-                .tx(async |tx| queue::settle(tx, &app.config.policy, route, &claim, &delivery, now).await)
+                .tx(async |tx| {
+                    queue::settle(
+                        tx,
+                        &app.config.policy,
+                        &app.config.intake.destinations,
+                        route,
+                        &claim,
+                        &delivery,
+                        now,
+                    )
+                    .await
+                })
                 .await?;
+            self.pass_on(&queue::declined(&claim, &delivery)).await?;
             let claimed = claim.conversions.len() as u64;
             summary.claimed += claimed;
             summary.lease_lost += claimed.saturating_sub(settled);
@@ -219,17 +257,15 @@ impl Run<'_> {
 
     /// Asks for the verdicts on what was accepted earlier.
     async fn confirm(&self, summary: &mut Summary) -> Result<(), DbError> {
-        let Self { app, platform, allowance } = self;
-        let route = platform.route();
-        let id = route.platform;
+        let Self { app, lane, allowance, end } = self;
+        let route = lane.route();
         // The first is asked for alone: if the credentials are no longer valid, one failed request is enough.
         let mut together = 1;
-        while app.clock.now() < allowance.end() {
-            let due = app.db.tx(async |tx| receipts::unconfirmed(tx, id, together, app.clock.now()).await).await?;
+        while app.clock.now() < *end {
+            let due = app.db.tx(async |tx| receipts::unconfirmed(tx, route, together, app.clock.now()).await).await?;
             together = VERDICTS;
             let questions = due.into_iter().map(|receipt| async {
-                let (verdicts, exchange) =
-                    platform.verdict(&receipt.request_id, &receipt.conversions, allowance).await?;
+                let (verdicts, exchange) = lane.verdict(&receipt.request_id, &receipt.conversions, allowance).await?;
                 Some((receipt, verdicts, exchange))
             });
             let answers: Vec<_> = join_all(questions).await.into_iter().flatten().collect();
@@ -238,6 +274,7 @@ impl Run<'_> {
             }
             let now = app.clock.now();
             app.db.tx(async |tx| receipts::conclude(tx, &app.config.policy, route, &answers, now).await).await?;
+            self.pass_on(&receipts::declined(&answers)).await?;
             summary.verdicts += answers.len() as u64;
             if let Some(Refused { reason, late }) = receipts::refused(&answers) {
                 let next_probe_at = now + app.config.policy.probe_after;
@@ -256,7 +293,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Pauses the platform because of this outcome.
+    /// Lets another destination have those whose click belongs to another account.
+    async fn pass_on(&self, declined: &[Uuid]) -> Result<(), DbError> {
+        let Self { app, .. } = self;
+        if declined.is_empty() {
+            return Ok(());
+        }
+        let (destinations, now) = (&app.config.intake.destinations, app.clock.now());
+        app.db.tx(async |tx| conversions::pass_on(tx, destinations, declined, now).await).await
+    }
+
+    /// Pauses the lane because of this outcome.
     async fn pause_for(&self, outcome: &Outcome, summary: &mut Summary) -> Result<(), DbError> {
         let timing = &self.app.config.policy;
         let (reason, probe_after) = match outcome {
@@ -270,7 +317,7 @@ impl Run<'_> {
     }
 
     async fn pause(&self, pause: Pause<'_>, summary: &mut Summary) -> Result<(), DbError> {
-        let id = self.platform.route().platform;
+        let id = &self.lane.route().lane;
         let now = self.app.clock.now();
         self.app.db.tx(async |tx| breaker::pause(tx, id, pause, now).await).await?;
         summary.note_pause(id);
@@ -279,9 +326,9 @@ impl Run<'_> {
 }
 
 impl Summary {
-    fn note_pause(&mut self, platform: &'static str) {
-        if !self.paused.contains(&platform) {
-            self.paused.push(platform);
+    fn note_pause(&mut self, lane: &str) {
+        if self.paused.iter().all(|paused| paused != lane) {
+            self.paused.push(lane.to_owned());
         }
     }
 

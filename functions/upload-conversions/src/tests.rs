@@ -1,5 +1,6 @@
 mod bad_answers;
 mod other_account;
+mod several;
 
 use google_sandbox::{Endpoint, EventPoison, Fault, FaultKind, GoogleAccount, GoogleSandbox};
 use serde_json::{Value, json};
@@ -97,7 +98,7 @@ impl Uploader {
 }
 
 fn paused() -> Summary {
-    Summary { paused: vec!["google_ads"], ..Summary::default() }
+    Summary { paused: vec!["google_ads".into()], ..Summary::default() }
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -157,7 +158,7 @@ async fn a_refused_request_pauses_the_platform_until_a_probe_is_accepted(pool: P
     let uploader = Uploader::with_due(pool, 30).await;
     uploader.refuse(Endpoint::Ingest, 403, None);
     let first = uploader.run().await;
-    assert_eq!((first.accepted, first.rejected, &first.paused), (0, 0, &vec!["google_ads"]));
+    assert_eq!((first.accepted, first.rejected, &first.paused), (0, 0, &vec!["google_ads".to_owned()]));
     let calls = uploader.ingest_calls();
     assert!(calls <= 10, "as many as are on their way at once, not one for each: {calls}");
 
@@ -235,7 +236,7 @@ async fn after_a_late_refusal_the_rest_waits_for_the_verdict_on_the_probe(pool: 
     uploader.refuse_later(0..3);
     assert_eq!(uploader.run().await.accepted, 3);
     let refused = uploader.run_after(TimeDelta::minutes(30)).await;
-    assert_eq!((refused.verdicts, &refused.paused), (3, &vec!["google_ads"]));
+    assert_eq!((refused.verdicts, &refused.paused), (3, &vec!["google_ads".to_owned()]));
     uploader.add_due(3..6).await;
     (0..3).for_each(|n| uploader.google.undecide(&format!("adtrail-{n}")));
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::networks::{self, Kind, NETWORKS, Network, Parameter};
 
-/// The clicks, by the network's id. As JSON: `{"google": {"gclid": "…", "at": "…"}, "meta": {"fbp": "…"}}`.
+/// The clicks, by the network's id. As JSON: `{"microsoft": {"msclkid": "…", "at": "…"}, "meta": {"fbp": "…"}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Clicks(BTreeMap<&'static str, Click>);
@@ -38,6 +38,12 @@ impl Clicks {
         self.0.values().any(|click| click.has(Kind::Id))
     }
 
+    /// When the newest of them was seen.
+    #[must_use]
+    pub fn newest_at(&self) -> Option<DateTime<Utc>> {
+        self.0.values().filter_map(|click| click.at).max()
+    }
+
     /// These clicks and what was seen later, the newer click of each network: `merge_clicks` in SQL. The same click
     /// keeps its time, from which its age is counted. A click without a time gives way to any other.
     #[must_use]
@@ -54,6 +60,26 @@ impl Clicks {
     pub fn dated(mut self, now: DateTime<Utc>) -> Self {
         for click in self.0.values_mut().filter(|click| click.has(Kind::Id)) {
             click.at = Some(click.at.map_or(now, |at| at.min(now)));
+        }
+        self
+    }
+
+    /// These clicks, of the newer of two reports, and what only the older one has.
+    #[must_use]
+    pub fn over(self, older: Self) -> Self {
+        let mut clicks = older.0;
+        for (network, newer) in self.0 {
+            let older = clicks.remove(network).unwrap_or_default();
+            clicks.insert(network, newer.replacing(older));
+        }
+        Self(clicks)
+    }
+
+    /// Those that don't say when they were happened then.
+    #[must_use]
+    pub fn clicked(mut self, at: DateTime<Utc>) -> Self {
+        for click in self.0.values_mut().filter(|click| click.has(Kind::Id)) {
+            click.at.get_or_insert(at);
         }
         self
     }
@@ -144,6 +170,11 @@ impl Click {
         click
     }
 
+    fn replacing(self, older: Self) -> Self {
+        let is_another = self.has(Kind::Id) && self.of(Kind::Id) != older.of(Kind::Id);
+        self.over(if is_another { Self { values: older.of(Kind::Browser), at: None } } else { older })
+    }
+
     fn over(self, under: Self) -> Self {
         let at = self.at.or(under.at);
         let mut values = under.values;
@@ -156,7 +187,45 @@ impl Click {
         values.map(|(name, value)| (*name, value.clone())).collect()
     }
 
+    /// Is there a click, or only what is the browser's?
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.has(Kind::Id)
+    }
+
     fn has(&self, wanted: Kind) -> bool {
         self.values.keys().any(|name| networks::kind(name) == Some(wanted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn clicks(document: &Value) -> Clicks {
+        serde_json::from_value(document.clone()).unwrap()
+    }
+
+    #[test]
+    fn of_two_reports_the_newer_one_counts_and_keeps_what_only_the_older_one_has() {
+        let at = "2026-11-19T10:00:00Z";
+        let older = json!({
+            "google": {"gclid": "one", "gad_campaignid": "7", "at": at}, "meta": {"fbclid": "one", "fbp": "p"},
+        });
+        for (newer, expected) in [
+            (json!({}), older.clone()),
+            (json!({"tiktok": {"ttclid": "one"}}), json!({"tiktok": {"ttclid": "one"}})),
+            // The same click.
+            (json!({"google": {"gclid": "one"}}), json!({})),
+            (json!({"google": {"gclid": "two"}}), json!({"google": {"gclid": "two"}})),
+            (json!({"meta": {"fbp": "q"}}), json!({"meta": {"fbclid": "one", "fbp": "q"}})),
+            (json!({"meta": {"fbclid": "two"}}), json!({"meta": {"fbclid": "two", "fbp": "p"}})),
+        ] {
+            let mut all = older.clone();
+            all.as_object_mut().unwrap().extend(expected.as_object().unwrap().clone());
+            assert_eq!(clicks(&newer).over(clicks(&older)), clicks(&all), "{newer}");
+        }
     }
 }

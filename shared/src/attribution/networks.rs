@@ -9,6 +9,8 @@ use super::{ClickId, UTM_LIMIT, is_one_of_up_to};
 pub struct Network {
     /// Its name in `clicks`.
     pub id: &'static str,
+    /// Is a form with a wrong click id refused? The visitor didn't write the others, so a wrong one is ignored.
+    pub refuses_wrong_ids: bool,
     pub parameters: &'static [Parameter],
 }
 
@@ -51,6 +53,7 @@ pub struct Named {
 pub const NETWORKS: &[Network] = &[
     Network {
         id: "google",
+        refuses_wrong_ids: true,
         parameters: &[
             Parameter { is_valid: is_google_id, ..click("gclid") },
             // From the web into an app.
@@ -64,6 +67,7 @@ pub const NETWORKS: &[Network] = &[
     },
     Network {
         id: "meta",
+        refuses_wrong_ids: false,
         parameters: &[
             click("fbclid"),
             // Meta's cookie of the last click, fb.1.{milliseconds}.{fbclid}, with or without a version behind it.
@@ -75,9 +79,17 @@ pub const NETWORKS: &[Network] = &[
             in_cookie("fbp", Kind::Browser, "_fbp"),
         ],
     },
-    Network { id: "microsoft", parameters: &[click("msclkid")] },
-    Network { id: "linkedin", parameters: &[Parameter { cookie: Some("li_fat_id"), ..click("li_fat_id") }] },
-    Network { id: "tiktok", parameters: &[click("ttclid"), in_cookie("ttp", Kind::Browser, "_ttp")] },
+    Network { id: "microsoft", refuses_wrong_ids: false, parameters: &[click("msclkid")] },
+    Network {
+        id: "linkedin",
+        refuses_wrong_ids: false,
+        parameters: &[Parameter { cookie: Some("li_fat_id"), ..click("li_fat_id") }],
+    },
+    Network {
+        id: "tiktok",
+        refuses_wrong_ids: false,
+        parameters: &[click("ttclid"), in_cookie("ttp", Kind::Browser, "_ttp")],
+    },
 ];
 
 const fn click(name: &'static str) -> Parameter {
@@ -104,6 +116,13 @@ pub fn of_a_click() -> Vec<String> {
 #[must_use]
 pub fn beside_ids() -> Vec<String> {
     names(|kind| kind != Kind::Id)
+}
+
+/// The click ids of these networks; for SQL.
+#[must_use]
+pub fn ids_of(is_meant: impl Fn(&Network) -> bool) -> Vec<String> {
+    let parameters = NETWORKS.iter().filter(|network| is_meant(network)).flat_map(|network| network.parameters);
+    parameters.filter(|it| it.kind == Kind::Id).map(|it| it.name.into()).collect()
 }
 
 fn names(of: impl Fn(Kind) -> bool) -> Vec<String> {

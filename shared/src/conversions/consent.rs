@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::corrections;
-use super::decision::{Eligibility, SkipReason};
+use super::decision::Eligibility;
 use super::recording::enqueue;
 use super::stored::{self, Stored};
 use crate::clock::Clock;
 use crate::consent::statements::{self, Subject};
 use crate::consent::{Consent, ConsentStatus, WithdrawnConsent};
 use crate::db::{Db, DbError, Tx};
-use crate::platforms::Plans;
+use crate::platforms::{Destinations, SkipReason};
 
 /// Statements per transaction.
 const PAGE: i64 = 500;
@@ -23,7 +23,7 @@ const PAGE: i64 = 500;
 pub async fn apply_statements(
     db: &Db,
     clock: &Clock,
-    plans: &Plans,
+    destinations: &Destinations,
     withdrawn: WithdrawnConsent,
     end: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -33,7 +33,7 @@ pub async fn apply_statements(
             let statements = unapplied(tx, after).await?;
             if !statements.is_empty() {
                 let conversions = affected(tx, &statements).await?;
-                renew(tx, plans, withdrawn, &conversions, clock.now()).await?;
+                renew(tx, destinations, withdrawn, &conversions, clock.now()).await?;
                 mark_applied(tx, &statements).await?;
             }
             Ok(statements)
@@ -132,7 +132,7 @@ async fn mark_applied(tx: &mut Tx, statements: &[i64]) -> Result<(), DbError> {
 
 async fn renew(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     withdrawn: WithdrawnConsent,
     conversions: &[Uuid],
     now: DateTime<Utc>,
@@ -142,7 +142,7 @@ async fn renew(
     let subjects: Vec<_> =
         stored.iter().map(|it| Subject { lead_id: it.lead_id, crm_deal_id: it.crm_deal_id.clone() }).collect();
     let decided = statements::decide(tx, &subjects).await?;
-    let changes = changes(plans, &stored, &received, &decided);
+    let changes = changes(destinations, &stored, &received, &decided);
     write(tx, &changes.iter().map(|(change, _)| *change).collect::<Vec<_>>(), now).await?;
     let freed: Vec<_> = changes
         .iter()
@@ -153,17 +153,17 @@ async fn renew(
         changes.iter().map(|(change, _)| change).filter(|it| is_meant(it)).map(|it| it.conversion_id).collect()
     };
     let allowed = of(Change::is_allowed);
-    corrections::drop_unsent_retractions(tx, plans, &allowed).await?;
+    corrections::drop_unsent_retractions(tx, destinations, &allowed).await?;
     corrections::send_withdrawn_again(tx, &allowed, now).await?;
     if withdrawn == WithdrawnConsent::Retract {
-        corrections::retract_withdrawn(tx, plans, &of(|change| change.is_withdrawn), now).await?;
+        corrections::retract_withdrawn(tx, destinations, &of(|change| change.is_withdrawn), now).await?;
     }
     Ok(())
 }
 
 /// What changes, and for what was skipped for want of consent and no longer is, who gets it now.
 fn changes(
-    plans: &Plans,
+    destinations: &Destinations,
     stored: &[Stored],
     received: &BTreeSet<Uuid>,
     decided: &[Consent],
@@ -173,7 +173,7 @@ fn changes(
         let consent = decided.or(it.consent());
         let is_freed =
             it.skip_reason == Some(SkipReason::ConsentDenied) && consent.ad_user_data != ConsentStatus::Denied;
-        let freed = is_freed.then(|| Eligibility::of(plans, &it.standing(consent)));
+        let freed = is_freed.then(|| Eligibility::of(destinations, &it.candidate(), consent.ad_user_data));
         let skip_reason = freed.as_ref().map_or(it.skip_reason, |eligibility| eligibility.skip_reason);
         let change = Change::of(it.id, consent, skip_reason, received);
         if consent == it.consent() && (!change.is_withdrawn || it.is_withdrawn) {

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::SkipReason;
+use super::planning::renew_windows;
 use crate::db::{DbError, Tx};
 use crate::deals::Stages;
-use crate::platforms::Plans;
+use crate::platforms::Destinations;
 use queueing::{drop_unsent, lanes_of, restate_at_platforms, retract_from_platforms};
 pub(super) use queueing::{drop_unsent_retractions, possibly_received, send_withdrawn_again};
 
@@ -60,10 +61,10 @@ pub struct Restated {
 
 /// Updates the values and times of conversions to the reports that count, and queues restatements where a platform may
 /// have received the old value. The time can't change once a platform may have received it: platforms identify a
-/// conversion by it. Returns those that changed.
+/// conversion by it. Before that, it also changes from when until when it counts. Returns those that changed.
 pub async fn restate(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     inbox_ids: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Restated>, DbError> {
@@ -101,9 +102,11 @@ pub async fn restate(
     )
     .fetch_all(&mut *tx)
     .await?;
+    let moved: Vec<_> = changed.iter().filter(|it| it.time_changed).map(|it| it.id).collect();
+    renew_windows(tx, destinations, &moved).await?;
     let corrected: Vec<_> = changed.iter().filter(|it| it.value_changed && !it.was_retracted).map(|it| it.id).collect();
     let uploads = possibly_received(tx, &corrected).await?;
-    let queued = restate_at_platforms(tx, plans, &uploads, now).await?;
+    let queued = restate_at_platforms(tx, destinations, &uploads, now).await?;
     let restated = changed.iter().map(|it| Restated {
         inbox_id: it.inbox_id,
         platforms: lanes_of(&queued, it.id),
@@ -151,7 +154,7 @@ pub struct Retracted {
 /// may have received them, and drops what was never sent. Returns those that were retracted now.
 pub async fn retract(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     crm_deal_ids: &[&str],
     now: DateTime<Utc>,
 ) -> Result<Vec<Retracted>, DbError> {
@@ -178,7 +181,7 @@ pub async fn retract(
         where c.id = lost.id
         returning c.id, c.crm_deal_id",
         crm_deal_ids as &[&str],
-        &plans.stages.undone_by_loss() as &[&str],
+        &destinations.stages.undone_by_loss() as &[&str],
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -187,10 +190,10 @@ pub async fn retract(
     }
     let ids: Vec<_> = retracted.iter().map(|it| it.id).collect();
     let uploads = possibly_received(tx, &ids).await?;
-    drop_unsent(tx, plans, &ids).await?;
+    drop_unsent(tx, destinations, &ids).await?;
     let unsent: Vec<_> = ids.into_iter().filter(|id| uploads.iter().all(|it| it.conversion_id != *id)).collect();
     skip(tx, &unsent).await?;
-    let queued = retract_from_platforms(tx, plans, &uploads, now).await?;
+    let queued = retract_from_platforms(tx, destinations, &uploads, now).await?;
     let retracted = retracted.into_iter().map(|it| Retracted {
         platforms: lanes_of(&queued, it.id),
         crm_deal_id: it.crm_deal_id,
@@ -203,13 +206,13 @@ pub async fn retract(
 /// locked the conversions.
 pub(super) async fn retract_withdrawn(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     conversion_ids: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let uploads = possibly_received(tx, conversion_ids).await?;
-    drop_unsent(tx, plans, conversion_ids).await?;
-    retract_from_platforms(tx, plans, &uploads, now).await?;
+    drop_unsent(tx, destinations, conversion_ids).await?;
+    retract_from_platforms(tx, destinations, &uploads, now).await?;
     Ok(())
 }
 

@@ -1,14 +1,15 @@
 //! Stores matched deals as conversions, all in the caller's transaction.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use uuid::Uuid;
 
-use super::decision::{Decision, Eligibility, SkipReason};
-use crate::attribution::{ClickId, SessionAttributes, Site};
+use super::decision::{Decision, Eligibility};
+use crate::attribution::{SessionAttributes, Site};
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
 use crate::inbox::matching::MatchedBy;
-use crate::platforms::Plans;
+use crate::platforms::{Destinations, SkipReason};
 
 /// A conversion that was written.
 pub(super) struct Written {
@@ -18,14 +19,14 @@ pub(super) struct Written {
     pub is_undone: bool,
 }
 
-/// Inserts the conversions, with the attribution of their leads copied into them. A conversion that exists doesn't
-/// change.
+/// Inserts the conversions, with the attribution of their leads and the clicks of the deals in them. A conversion that
+/// exists doesn't change.
 ///
 /// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
 /// now waits and then sees the conversion.
 pub(super) async fn insert_conversions(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     decisions: &[Decision],
     now: DateTime<Utc>,
 ) -> Result<Vec<Written>, DbError> {
@@ -37,12 +38,13 @@ pub(super) async fn insert_conversions(
     let skip_reasons: Vec<_> = decisions.iter().map(|it| it.eligibility.skip_reason).collect();
     let ad_user_data: Vec<_> = decisions.iter().map(|it| it.consent.ad_user_data).collect();
     let ad_personalization: Vec<_> = decisions.iter().map(|it| it.consent.ad_personalization).collect();
+    let clicks: Vec<_> = decisions.iter().map(|it| json!(it.clicks)).collect();
     let written = sqlx::query_as!(
         Written,
         r#"-- conversions::insert_conversions
         insert into public.conversions as c (
             lead_id, conversion_type, value, currency, idempotency_key, crm_deal_id, occurred_at, transaction_id,
-            gclid, gbraid, wbraid, click_at, session_attributes, email_hash, email_hash_google, phone_hash,
+            session_attributes, email_hash, email_hash_google, phone_hash,
             utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ad_user_data, ad_personalization, matched_by, skip_reason, retracted_at, created_at, planned_for,
             clicks, site, phone_hash_digits
@@ -51,34 +53,32 @@ pub(super) async fn insert_conversions(
             l.id, i.conversion_type, i.value, i.currency, d.idempotency_key, i.crm_deal_id, i.occurred_at,
             d.transaction_id,
             -- The site may have had columns of its own by these names, with whatever in them.
-            case when l.gclid ~ $8 and length(l.gclid) <= $9 then l.gclid end,
-            case when l.gbraid ~ $8 and length(l.gbraid) <= $9 then l.gbraid end,
-            case when l.wbraid ~ $8 and length(l.wbraid) <= $9 then l.wbraid end,
-            l.click_at,
             case
-                when l.session_attributes ~ $10 and length(l.session_attributes) <= $11 then l.session_attributes
+                when l.session_attributes ~ $8 and length(l.session_attributes) <= $9 then l.session_attributes
             end,
             -- The address of the form is the one the click belongs to.
             coalesce(l.email_hash, i.email_hash), coalesce(l.email_hash_google, i.email_hash_google),
             coalesce(l.phone_hash, i.phone_hash),
             l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
             d.ad_user_data, d.ad_personalization, d.matched_by,
-            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7, $15,
-            case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end,
-            case when l.site ~ $16 and length(l.site) <= $17 then l.site end,
+            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7, $13,
+            d.clicks,
+            case when l.site ~ $14 and length(l.site) <= $15 then l.site end,
             coalesce(
                 l.phone_hash_digits,
                 case when coalesce(l.phone_hash, i.phone_hash) = i.phone_hash then i.phone_hash_digits end
             )
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $12::text[], $13::text[])
-            as d (
+        from unnest(
+                $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $10::text[], $11::text[],
+                $16::jsonb[]
+            ) as d (
                 inbox_id, lead_id, matched_by, idempotency_key, transaction_id, skip_reason, ad_user_data,
-                ad_personalization
+                ad_personalization, clicks
             )
         join public.inbox i on i.id = d.inbox_id
         join public.leads l on l.id = d.lead_id
         left join public.lost_deals lost
-            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = any($14)
+            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = any($12)
         on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
         returning
             id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,
@@ -89,56 +89,61 @@ pub(super) async fn insert_conversions(
         &transaction_ids,
         &skip_reasons as &[Option<SkipReason>],
         now,
-        ClickId::PATTERN,
-        ClickId::LIMIT,
         SessionAttributes::PATTERN,
         SessionAttributes::LIMIT,
         &ad_user_data as &[ConsentStatus],
         &ad_personalization as &[ConsentStatus],
-        &plans.stages.undone_by_loss() as &[&str],
-        plans.fingerprint(),
+        &destinations.stages.undone_by_loss() as &[&str],
+        destinations.fingerprint(),
         Site::PATTERN,
         Site::LIMIT,
+        &clicks,
     )
     .fetch_all(tx)
     .await?;
     Ok(written)
 }
 
-/// Queues the conversions for the platforms that get them, once each. Returns how many rows are new.
+/// Queues the conversions for the destinations that get them, once each. Returns the lanes of the rows that are new.
+///
+/// Where one account gets a conversion, none gets what another one has or had, also if that is no longer declared. And
+/// what was declared under another name before, with the same account and action, has it already.
 pub(super) async fn enqueue(
     tx: &mut Tx,
     conversions: &[(Uuid, &Eligibility)],
     now: DateTime<Utc>,
-) -> Result<u64, DbError> {
-    let (mut ids, mut platforms, mut due_at, mut expires_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (id, eligibility) in conversions {
-        for (platform, window) in &eligibility.platforms {
-            ids.push(*id);
-            platforms.push((*platform).to_owned());
-            due_at.push(window.from);
-            expires_at.push(window.until);
-        }
+) -> Result<Vec<String>, DbError> {
+    let planned: Vec<_> =
+        conversions.iter().flat_map(|(id, eligibility)| eligibility.planned.iter().map(move |it| (*id, it))).collect();
+    if planned.is_empty() {
+        return Ok(Vec::new());
     }
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let queued = sqlx::query!(
+    let queued = sqlx::query_scalar!(
         "-- conversions::enqueue
-        insert into public.conversion_queue (conversion_id, platform, next_retry_at, expires_at, created_at)
-        select conversion_id, platform, due_at, expires_at, $5
-        from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[])
-            as d (conversion_id, platform, due_at, expires_at)
-        on conflict (conversion_id, platform) do nothing",
-        &ids,
-        &platforms,
-        &due_at as &[Option<DateTime<Utc>>],
-        &expires_at as &[Option<DateTime<Utc>>],
+        insert into public.conversion_queue (conversion_id, platform, kind, next_retry_at, expires_at, created_at)
+        select conversion_id, destination, kind, due_at, expires_at, $8
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::text[])
+            as d (conversion_id, destination, kind, due_at, expires_at, is_only_one, target)
+        where not exists (
+            select
+            from public.conversion_queue other
+            where other.conversion_id = d.conversion_id and other.adjusts is null
+                and other.kind = d.kind and (d.is_only_one or other.sent_to = d.target)
+        )
+        on conflict (conversion_id, platform) do nothing
+        returning platform",
+        &planned.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        &planned.iter().map(|(_, it)| it.destination.clone()).collect::<Vec<_>>(),
+        &planned.iter().map(|(_, it)| it.kind.to_owned()).collect::<Vec<_>>(),
+        &planned.iter().map(|(_, it)| it.window.from).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &planned.iter().map(|(_, it)| it.window.until).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &planned.iter().map(|(_, it)| it.is_only_one).collect::<Vec<_>>(),
+        &planned.iter().map(|(_, it)| it.target.clone()).collect::<Vec<_>>(),
         now,
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(queued.rows_affected())
+    Ok(queued)
 }
 
 /// Stores further addresses of the leads, from deals that are certainly theirs. Anybody can state an address in a form,

@@ -1,5 +1,6 @@
 //! Where the fields of a deal are in what a CRM sends.
 
+mod clicks;
 mod pointers;
 mod shapes;
 
@@ -11,11 +12,13 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess};
 use serde_json::Value;
 
 use crate::money::Money;
+use clicks::ClickFields;
 use shapes::{OneOr, Shapes};
 
+pub(super) use clicks::with_clicks;
 pub(super) use pointers::{Pointer, Pointers, is_fetched};
 
-/// The fields that can be declared.
+/// The fields that can be declared. [`with_clicks`] reads them.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as [acme.fields]")]
 pub(super) struct DeclaredFields {
@@ -33,6 +36,10 @@ pub(super) struct DeclaredFields {
     pub updated_at: Option<Pointers>,
     pub ad_user_data: Option<Pointers>,
     pub ad_personalization: Option<Pointers>,
+    /// When the clicks happened.
+    pub clicked_at: Option<Pointers>,
+    #[serde(skip)]
+    pub clicks: ClickFields,
     pub stage: Option<Text>,
     pub status: Option<Text>,
     pub pipeline: Option<Text>,
@@ -56,6 +63,8 @@ impl DeclaredFields {
             updated_at: self.updated_at.or(other.updated_at),
             ad_user_data: self.ad_user_data.or(other.ad_user_data),
             ad_personalization: self.ad_personalization.or(other.ad_personalization),
+            clicked_at: self.clicked_at.or(other.clicked_at),
+            clicks: self.clicks.over(other.clicks),
             stage: self.stage.or(other.stage),
             status: self.status.or(other.status),
             pipeline: self.pipeline.or(other.pipeline),
@@ -75,11 +84,13 @@ impl DeclaredFields {
             &self.updated_at,
             &self.ad_user_data,
             &self.ad_personalization,
+            &self.clicked_at,
         ];
         let numbers = [&self.value, &self.probability];
         texts.into_iter().flatten().any(Text::points_at_fetched)
             || pointers.into_iter().flatten().any(Pointers::point_at_fetched)
             || numbers.into_iter().flatten().any(|number| number.at.point_at_fetched())
+            || self.clicks.point_at_fetched()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads an item: a deal that reached a stage or was lost, or the reason why it reports nothing.
 
+mod clicks;
 mod consent;
 mod money;
 mod person;
@@ -161,6 +162,7 @@ impl Reader<'_> {
         };
         let person = self.person();
         let consent = self.consent();
+        let clicks = self.clicks();
         let money = self.money(rule.map(|rule| rule.value).unwrap_or_default());
         let source = self.source.name.clone();
         self.finish(crm_deal_id, |crm_deal_id| {
@@ -176,6 +178,7 @@ impl Reader<'_> {
                 other_emails: person.other_emails,
                 phone: person.phone,
                 consent,
+                clicks,
                 updated_at,
                 payload_hash,
             })

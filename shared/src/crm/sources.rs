@@ -1,7 +1,6 @@
 //! Sources: CRMs that may send webhooks, as an operator declares them.
 
 mod declared;
-mod problem;
 mod shown;
 
 use std::cell::Cell;
@@ -17,13 +16,26 @@ use super::payload::{self, BodyEncoding};
 use super::presets;
 use super::rules::{Conditions, DeclaredRule, Rule, RuleOutcome};
 use crate::deals::Stages;
+use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::http::problem::FieldError;
-use problem::{DeclarationProblem, Problems};
 
 pub(super) use declared::DeclaredSource;
 
 /// The source that needs no declaration: the contract of `POST /api/webhooks/crm-conversion`.
 pub const DEFAULT: &str = "crm-conversion";
+
+const KIND: Kind = Kind {
+    noun: "source",
+    fix: |message| match message {
+        "invalid type: map, expected a sequence" => {
+            Some("there can be several of these: write the name in double brackets, such as [[acme.auth]]")
+        }
+        "missing field `when`" => {
+            Some("does not say when it matches: add when = { status = \"won\" }, or when = {} for always")
+        }
+        _ => None,
+    },
+};
 
 /// Looks up the secret that a setting holds.
 type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
@@ -91,11 +103,12 @@ impl Sources {
     }
 
     fn read(toml: &str, stages: &Stages, secret: &Secrets<'_>, lenience: Lenience) -> Result<Self, String> {
-        let mut problems = Problems::of(toml);
+        let mut problems = Problems::of(toml, KIND);
         let mut sources = BTreeMap::new();
-        for (name, declared) in problems.tables() {
+        for table in problems.tables() {
+            let name = table.name.clone();
             let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfPreset) } else { lenience };
-            let source = declared.and_then(|declared| Source::new(&name, declared, stages, secret, lenience));
+            let source = table.read().and_then(|declared| Source::new(&name, declared, stages, secret, lenience));
             match source {
                 Ok(source) => drop(sources.insert(source.name.clone(), source)),
                 Err(found) => problems.add(name.get_ref(), found),

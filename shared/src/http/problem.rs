@@ -222,7 +222,7 @@ impl Problem {
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Unavailable(_) => Self::unavailable(error.to_string()),
+            DbError::Unavailable(_) | DbError::OldSchema(_) => Self::unavailable(error.to_string()),
             DbError::Value(_) => Self::unreadable_body("A value is out of the range that can be stored."),
             DbError::Defect(_) => Self::internal(error.to_string()),
         }

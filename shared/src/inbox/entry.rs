@@ -160,7 +160,7 @@ async fn deal(tx: &mut Tx, id: Uuid) -> Result<Option<StoredDeal>, DbError> {
             currency, occurred_at, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash,
             phone_hash_digits, payload_hash, deliveries, state as "state: ListedState", conversion_id, received_at,
             reported_at, person_reported_at, attached_at, matched_at, matched_by as "matched_by: MatchedBy",
-            several_candidates
+            several_candidates, clicks as "clicks: Json<Clicks>", clicks_reported_at
         from public.inbox
         where id = $1"#,
         id,
@@ -198,7 +198,7 @@ async fn conversion(tx: &mut Tx, id: Uuid) -> Result<Option<StoredConversion>, D
         r#"-- inbox::entry::conversion
         select
             id, lead_id, crm_deal_id, conversion_type as "conversion_type: Stage", idempotency_key,
-            transaction_id, value::float8 as value, currency, occurred_at, gclid, gbraid, wbraid, click_at,
+            transaction_id, value::float8 as value, currency, occurred_at,
             clicks as "clicks: Json<Clicks>", site, session_attributes, email_hash, email_hash_google, phone_hash,
             phone_hash_digits, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ad_user_data as "ad_user_data: ConsentStatus", ad_personalization as "ad_personalization: ConsentStatus",
@@ -221,7 +221,7 @@ async fn queue(tx: &mut Tx, conversion_id: Uuid) -> Result<Vec<QueueRow>, DbErro
             id, conversion_id, platform, status as "status: QueueStatus", retry_count, max_retries,
             transport_failures, next_retry_at, expires_at, last_error, last_error_code, claims, locked_until,
             lock_token, uploaded_at, request_id, status_checks, next_status_check_at, confirmed_at,
-            dead_lettered_at, adjusts, send_alone, omit_click_id,
+            dead_lettered_at, adjusts, send_alone, omit_click_id, sent_to, declined_by,
             -- The row itself no longer has it once it was sent.
             case when omit_click_id then (
                 select a.reason
@@ -247,8 +247,7 @@ async fn leads(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<StoredLead>, DbError> {
         // The site's own columns may be citext or nullable. sqlx would look citext up outside the transaction.
         r#"-- inbox::entry::leads
         select
-            id, created_at as "created_at?", visitor_id::text as visitor_id, gclid::text as gclid,
-            gbraid::text as gbraid, wbraid::text as wbraid, click_at,
+            id, created_at as "created_at?", visitor_id::text as visitor_id,
             clicks as "clicks?: Json<Clicks>", site::text as site,
             conversion_status::text as "conversion_status?", is_suspicious
         from public.leads

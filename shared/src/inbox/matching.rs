@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::attribution::ClickId;
+use crate::attribution::Clicks;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::Stage;
@@ -110,12 +111,25 @@ pub struct Match {
     pub is_certain: bool,
     /// Could it also be the lead of another browser: by another of the deal's e-mails, or by the same phone?
     pub several_candidates: bool,
-    /// When the lead's click happened.
-    pub click_at: Option<DateTime<Utc>>,
-    /// Has the lead a click id?
-    pub has_click_id: bool,
-    /// Has the lead or the deal a hashed e-mail or phone?
-    pub has_user_data: bool,
+    /// The lead's clicks.
+    lead_clicks: Json<Clicks>,
+    /// Those that the CRM reported.
+    deal_clicks: Json<Clicks>,
+    /// Has the lead or the deal a hashed e-mail?
+    pub has_email: bool,
+    /// And one by Google's normalisation?
+    pub has_email_google: bool,
+    /// A hashed phone?
+    pub has_phone: bool,
+    /// The site that the lead came from.
+    pub site: Option<String>,
+    /// The source that reported the deal.
+    pub source: String,
+    pub utm_source: Option<String>,
+    pub utm_medium: Option<String>,
+    pub utm_campaign: Option<String>,
+    pub utm_term: Option<String>,
+    pub utm_content: Option<String>,
     /// When the lead filled in the form.
     pub lead_at: DateTime<Utc>,
     /// What the lead's row says of sending its data to Google for advertising.
@@ -125,6 +139,14 @@ pub struct Match {
 }
 
 impl Match {
+    /// The newest click of each network: of the lead, and of those that the CRM reported. One without a time was before
+    /// the form and the deal.
+    #[must_use]
+    pub fn clicks(&self) -> Clicks {
+        let deal_at = self.lead_at.min(self.occurred_at);
+        self.lead_clicks.0.clone().merged(self.deal_clicks.0.clone()).clicked(deal_at)
+    }
+
     /// What the lead's row says. It counts where nothing was stated: rows that the version before wrote.
     #[must_use]
     pub fn consent(&self) -> Consent {
@@ -139,11 +161,16 @@ const SAMPLE: i64 = 25;
 ///
 /// A lead is found by our own id (assigned by the operator, or sent by the CRM), else by what another stage of the same
 /// deal was matched to, else by any address it ever had, else by phone. Among several of one address, those from before
-/// the deal are preferred; then those of the browser that came first; then the newest that has a click id, else the
-/// newest; else the first from after the deal. A lead without a visitor is a browser of its own, and comes first only
-/// if it has a click id.
+/// the deal are preferred; then those of the browser that came first; then the newest that has one of `click_ids`, else
+/// the newest; else the first from after the deal. A lead without a visitor is a browser of its own, and comes first
+/// only if it has a click id.
 #[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
-pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) -> Result<Vec<Match>, DbError> {
+pub async fn find_leads(
+    tx: &mut Tx,
+    match_by: MatchBy,
+    click_ids: &[String],
+    waiting: Waiting<'_>,
+) -> Result<Vec<Match>, DbError> {
     let (deals, after, until) = match waiting {
         Waiting::Deals(ids) => (Some(ids), None, None),
         Waiting::Page(after, until) => (None, after, Some(until)),
@@ -154,8 +181,16 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
         select
             i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage", i.occurred_at,
             l.id as lead_id, l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
-            l.several_candidates as "several_candidates!", l.click_at, l.has_click_id as "has_click_id!",
-            coalesce(l.email_hash, l.phone_hash, i.email_hash, i.phone_hash) is not null as "has_user_data!",
+            l.several_candidates as "several_candidates!",
+            case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end
+                as "lead_clicks!: Json<Clicks>",
+            i.clicks as "deal_clicks: Json<Clicks>",
+            coalesce(l.email_hash, i.email_hash) is not null as "has_email!",
+            coalesce(l.email_hash_google, i.email_hash_google) is not null as "has_email_google!",
+            coalesce(l.phone_hash, i.phone_hash) is not null as "has_phone!",
+            -- The site may have had columns of these names, of a type that sqlx would look up.
+            l.site::text as site, i.source, l.utm_source::text as utm_source, l.utm_medium::text as utm_medium,
+            l.utm_campaign::text as utm_campaign, l.utm_term::text as utm_term, l.utm_content::text as utm_content,
             coalesce(l.created_at, i.received_at) as "lead_at!",
             l.ad_user_data as "ad_user_data: ConsentStatus",
             l.ad_personalization as "ad_personalization: ConsentStatus"
@@ -164,7 +199,8 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
             select *
             from (
                 select
-                    l.id, l.click_at, l.email_hash, l.phone_hash, l.created_at, l.ad_user_data, l.ad_personalization,
+                    l.id, l.clicks, l.email_hash, l.email_hash_google, l.phone_hash, l.created_at, l.ad_user_data,
+                    l.ad_personalization, l.site, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
                     click.has_click_id, known.matched_by, known.rank, known.is_certain, browser.id as browser,
                     coalesce(l.created_at <= i.occurred_at, false) as is_before,
                     first_value(browser.first_if) over (
@@ -172,7 +208,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                     ) as first_browser,
                     known.several_candidates or known.rank > 2 and (
                         min(browser.id) over same_kind <> max(browser.id) over same_kind
-                        or count(*) over same_kind >= 2 * $9
+                        or count(*) over same_kind >= 2 * $8
                     ) as several_candidates
                 from (
                     -- The deal was recorded before, and keeps its lead.
@@ -206,7 +242,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select lead_id, email_hash from public.lead_emails
                             where email_hash >= a.hash and a.matched_by = 'email'
-                            order by email_hash, created_at, lead_id limit $9
+                            order by email_hash, created_at, lead_id limit $8
                         ) oldest
                         where email_hash = a.hash
                         union
@@ -214,7 +250,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select lead_id, email_hash from public.lead_emails
                             where email_hash <= a.hash and a.matched_by = 'email'
-                            order by email_hash desc, created_at desc, lead_id desc limit $9
+                            order by email_hash desc, created_at desc, lead_id desc limit $8
                         ) newest
                         where email_hash = a.hash
                         union
@@ -222,7 +258,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select id, phone_hash from public.leads
                             where phone_hash >= a.hash and a.matched_by = 'phone'
-                            order by phone_hash, created_at, id limit $9
+                            order by phone_hash, created_at, id limit $8
                         ) oldest
                         where phone_hash = a.hash
                         union
@@ -230,11 +266,11 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                         from (
                             select id, phone_hash from public.leads
                             where phone_hash <= a.hash and a.matched_by = 'phone'
-                            order by phone_hash desc, created_at desc, id desc limit $9
+                            order by phone_hash desc, created_at desc, id desc limit $8
                         ) newest
                         where phone_hash = a.hash
                     ) s
-                    where $8
+                    where $7
                 ) known
                 -- One look-up in the primary key each: a join may be a scan of all leads.
                 cross join lateral (
@@ -243,10 +279,11 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
                     limit 1
                 ) l
                 cross join lateral (
-                    -- The site may have had columns of these names, with whatever in them.
+                    -- The site may have had a column of this name, with whatever in it.
                     select exists (
-                        select from unnest(array[l.gclid, l.gbraid, l.wbraid]) as id
-                        where id ~ $6 and length(id) <= $7
+                        select
+                        from jsonb_each(case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end) as seen
+                        where jsonb_typeof(seen.value) = 'object' and seen.value ?| $6
                     ) as has_click_id
                 ) click
                 cross join lateral (
@@ -276,8 +313,7 @@ pub async fn find_leads(tx: &mut Tx, match_by: MatchBy, waiting: Waiting<'_>) ->
         after.map(|place| place.id),
         until.map(|place| place.received_at),
         until.map(|place| place.id),
-        ClickId::PATTERN,
-        ClickId::LIMIT,
+        click_ids,
         match_by == MatchBy::Addresses,
         SAMPLE,
     )

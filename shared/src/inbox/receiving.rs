@@ -1,11 +1,16 @@
 //! Stores reports on deals. The newest of each deal counts.
 
+mod updating;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{matching, times};
+use crate::attribution::Clicks;
 use crate::db::{DbError, Tx};
 use crate::deals::Deal;
 use crate::identity::{Email, Hash, Phone};
@@ -29,8 +34,8 @@ pub struct Received {
 /// [`super::locks_of`].
 ///
 /// If a deal is reported again, the newest report counts: by the CRM's `updated_at`, else by arrival. A body that was
-/// received before changes nothing, and what a report leaves out (value, time, person) stays as it is. Once the deal
-/// is matched, its lead doesn't change.
+/// received before changes nothing, and what a report leaves out (value, time, person, a network's click) stays as it
+/// is. Once the deal is matched, its lead doesn't change, nor do its clicks.
 pub async fn receive(
     tx: &mut Tx,
     deals: &[&Deal],
@@ -44,8 +49,9 @@ pub async fn receive(
     let mut standing = store(tx, &reports, now).await?;
     let known: Vec<_> = reports.iter().filter_map(|it| Some((standing.remove(&it.deal.crm_deal_id)?, it))).collect();
     let again = || known.iter().filter(|(row, _)| row.is_again && row.is_new);
-    update_values(tx, &again().filter(|(row, report)| row.takes_value(report)).collect::<Vec<_>>()).await?;
-    update_persons(tx, &again().filter(|(row, report)| row.takes_person(report)).collect::<Vec<_>>()).await?;
+    updating::values(tx, &again().filter(|(row, report)| row.takes_value(report)).collect::<Vec<_>>()).await?;
+    updating::persons(tx, &again().filter(|(row, report)| row.takes_person(report)).collect::<Vec<_>>()).await?;
+    updating::clicks(tx, &again().filter(|(row, report)| row.takes_clicks(report)).collect::<Vec<_>>()).await?;
     times::settle(tx, &again().map(|(_, report)| report.deal.crm_deal_id.as_str()).collect::<Vec<_>>()).await?;
     // An expired deal that is reported again is matched again.
     let expired: Vec<_> = known.iter().filter(|(row, _)| row.state == "expired").map(|(row, _)| row.id).collect();
@@ -137,6 +143,9 @@ struct Standing {
     person_as_of: Option<DateTime<Utc>>,
     /// Did the operator assign it to a lead?
     is_attached: bool,
+    clicks: Json<Clicks>,
+    /// When its clicks were reported; none if no report has any.
+    clicks_as_of: Option<DateTime<Utc>>,
 }
 
 impl Standing {
@@ -151,6 +160,20 @@ impl Standing {
             && self.state != "matched"
             && !self.is_attached
             && self.person_as_of.is_none_or(|known| report.as_of >= known)
+    }
+
+    /// The clicks don't change once the deal is matched: they are the conversion's.
+    fn takes_clicks(&self, report: &Report<'_>) -> bool {
+        !report.deal.clicks.is_empty() && self.state != "matched"
+    }
+
+    /// The clicks with those of the report, and as of when they are. Of each network the newest report with one counts.
+    fn clicks_with(&self, report: &Report<'_>) -> (Clicks, DateTime<Utc>) {
+        let (known, reported) = (self.clicks.0.clone(), report.deal.clicks.clone());
+        match self.clicks_as_of {
+            Some(as_of) if as_of > report.as_of => (known.over(reported), as_of),
+            _ => (reported.over(known), report.as_of),
+        }
     }
 }
 
@@ -175,6 +198,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let stated_at: Vec<_> = reports.iter().map(|it| it.deal.occurred_at).collect();
     let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
     let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
+    let clicks: Vec<_> = reports.iter().map(|it| json!(it.deal.clicks)).collect();
     let standing = sqlx::query_as!(
         Standing,
         r#"-- inbox::receiving::store
@@ -182,20 +206,21 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             insert into public.inbox as i (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
-                reported_at, person_reported_at, phone_hash_digits
+                reported_at, person_reported_at, phone_hash_digits, clicks, clicks_reported_at
             )
             select
                 d.source, d.crm_deal_id, d.conversion_type, d.value, d.currency, d.occurred_at, d.lead_id,
                 d.email_hash, d.email_hash_google, string_to_array(d.other_email_hashes, ','), d.phone_hash,
-                d.payload_hash, $15, d.reported_at, d.person_reported_at, d.phone_hash_digits
+                d.payload_hash, $15, d.reported_at, d.person_reported_at, d.phone_hash_digits, d.clicks,
+                case when d.clicks <> '{}' then d.reported_at end
             from unnest(
                 $1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::timestamptz[], $7::uuid[],
                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[],
-                $19::text[]
+                $19::text[], $20::jsonb[]
             ) as d (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, reported_at,
-                person_reported_at, phone_hash_digits
+                person_reported_at, phone_hash_digits, clicks
             )
             on conflict (crm_deal_id, conversion_type) do update set deliveries = i.deliveries + 1
             returning *
@@ -214,7 +239,8 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             id as "id!", crm_deal_id as "crm_deal_id!", conversion_id, source as "source!",
             id in (select inbox_id from noted) as "is_new!", deliveries > 1 as "is_again!", state as "state!",
             case when value is not null then coalesce(reported_at, received_at) end as value_as_of,
-            person_reported_at as person_as_of, attached_at is not null as "is_attached!"
+            person_reported_at as person_as_of, attached_at is not null as "is_attached!",
+            clicks as "clicks!: Json<Clicks>", clicks_reported_at as clicks_as_of
         from stored"#,
         &sources as &[&str],
         &deals as &[&str],
@@ -235,78 +261,9 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &stated_as_of as &[Option<DateTime<Utc>>],
         &noticed_at as &[Option<DateTime<Utc>>],
         &phone_digits as &[Option<&str>],
+        &clicks,
     )
     .fetch_all(tx)
     .await?;
     Ok(standing.into_iter().map(|row| (row.crm_deal_id.clone(), row)).collect())
-}
-
-async fn update_values(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Result<(), DbError> {
-    if reports.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = reports.iter().map(|(row, _)| row.id).collect();
-    let values: Vec<_> = reports.iter().map(|(_, it)| it.value()).collect();
-    let currencies: Vec<_> = reports.iter().map(|(_, it)| it.currency()).collect();
-    let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
-    let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
-    sqlx::query!(
-        "-- inbox::receiving::update_values
-        update public.inbox i
-        set value = d.value, currency = d.currency, reported_at = d.reported_at, payload_hash = d.payload_hash
-        from unnest($1::uuid[], $2::float8[], $3::text[], $4::timestamptz[], $5::text[])
-            as d (inbox_id, value, currency, reported_at, payload_hash)
-        where i.id = d.inbox_id",
-        &ids,
-        &values as &[Option<f64>],
-        &currencies as &[Option<&str>],
-        &as_of,
-        &payloads as &[&str],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-async fn update_persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -> Result<(), DbError> {
-    if reports.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = reports.iter().map(|(row, _)| row.id).collect();
-    let leads: Vec<_> = reports.iter().map(|(_, it)| it.deal.lead_id).collect();
-    let emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash.as_deref()).collect();
-    let google_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash_google.as_deref()).collect();
-    let other_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.other_email_hashes.as_str()).collect();
-    let phones: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash.as_deref()).collect();
-    let phone_digits: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash_digits.as_deref()).collect();
-    let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
-    let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
-    sqlx::query!(
-        "-- inbox::receiving::update_persons
-        update public.inbox i
-        set lead_id = d.lead_id, email_hash = d.email_hash, email_hash_google = d.email_hash_google,
-            other_email_hashes = string_to_array(d.other_email_hashes, ','), phone_hash = d.phone_hash,
-            phone_hash_digits = d.phone_hash_digits, person_reported_at = d.person_reported_at,
-            payload_hash = d.payload_hash
-        from unnest(
-            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[],
-            $9::text[]
-        ) as d (
-            inbox_id, lead_id, email_hash, email_hash_google, other_email_hashes, phone_hash, person_reported_at,
-            payload_hash, phone_hash_digits
-        )
-        where i.id = d.inbox_id",
-        &ids,
-        &leads as &[Option<Uuid>],
-        &emails as &[Option<&str>],
-        &google_emails as &[Option<&str>],
-        &other_emails as &[&str],
-        &phones as &[Option<&str>],
-        &as_of,
-        &payloads as &[&str],
-        &phone_digits as &[Option<&str>],
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -170,22 +170,22 @@ impl<'a> Round<'a> {
 
         let is_changed = |it: &&Received| it.is_new && it.conversion_id.is_some();
         let changed: Vec<_> = received.iter().filter(is_changed).map(|it| it.inbox_id).collect();
-        let reopened = conversions::reopen(tx, &config.plans.stages, &changed).await?;
+        let reopened = conversions::reopen(tx, &config.destinations.stages, &changed).await?;
         // Reports with a time after the loss count now.
         let mut to_restate = times::settle(tx, &lost).await?;
         to_restate.extend(changed.into_iter().filter(|id| !reopened.contains(id)));
-        let restated = conversions::restate(tx, &config.plans, &to_restate, now).await?;
+        let restated = conversions::restate(tx, &config.destinations, &to_restate, now).await?;
 
         let restated_of = |received: &Received| restated.iter().find(|it| it.inbox_id == received.inbox_id);
         let moved = deals.iter().zip(&received).filter(|(_, it)| restated_of(it).is_some_and(|it| it.time_changed));
         // Its new time may be before the loss.
         let to_retract: Vec<_> = lost.into_iter().chain(moved.map(|(deal, _)| deal.crm_deal_id.as_str())).collect();
-        let retracted = conversions::retract(tx, &config.plans, &to_retract, now).await?;
+        let retracted = conversions::retract(tx, &config.destinations, &to_retract, now).await?;
         let retracted_of = |crm_deal_id: &str| retracted.iter().find(|it| it.crm_deal_id == crm_deal_id);
 
         let is_waiting = |it: &&Received| it.conversion_id.is_none() || reopened.contains(&it.inbox_id);
         let waiting: Vec<_> = received.iter().filter(is_waiting).map(|it| it.inbox_id).collect();
-        let recorded = conversions::record(tx, &config.plans, config.match_by, &waiting, now).await?;
+        let recorded = conversions::record(tx, &config.destinations, config.match_by, &waiting, now).await?;
 
         let stages = self.stages.iter().zip(&received).map(|((position, deal), received)| {
             let applied = match received.conversion_id {

@@ -201,11 +201,12 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
 /// Matches every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
 /// this is the guarantee. Returns how many were matched.
 pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
+    let click_ids = config.destinations.click_ids();
     let (mut matched, mut after) = (0, None);
     while clock.now() < end {
         let page = db.tx(async |tx| -> Result<_, DbError> {
             let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
-            Ok(Some((until, matching::find_leads(tx, config.match_by, Waiting::Page(after, until)).await?)))
+            Ok(Some((until, matching::find_leads(tx, config.match_by, &click_ids, Waiting::Page(after, until)).await?)))
         });
         let Some((until, found)) = page.await? else { break };
         after = Some(until);
@@ -216,7 +217,7 @@ pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>
         // Again under the locks of their persons: a form that arrives now may compete with the lead that was found.
         let recorded = db.tx(async |tx| {
             inbox::lock_persons(tx, &found).await?;
-            record_matches(tx, &config.plans, config.match_by, &found, clock.now()).await
+            record_matches(tx, &config.destinations, config.match_by, &found, clock.now()).await
         });
         matched += recorded.await?.len() as u64;
     }

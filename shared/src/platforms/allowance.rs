@@ -14,7 +14,7 @@ pub struct Limits {
     pub per_day: usize,
 }
 
-/// What is left of an API's limits, and of the run. Everybody in the run who asks this API takes from the same one.
+/// What is left of an API's limits, and of the run. All lanes of one quota take from the same one.
 pub struct Allowance {
     clock: Clock,
     /// Nothing is begun after it.

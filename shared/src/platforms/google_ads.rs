@@ -7,6 +7,7 @@ mod auth;
 mod batch;
 mod credentials;
 mod data_manager;
+mod declared;
 mod identifiers;
 mod meaning;
 mod settings;
@@ -15,61 +16,58 @@ mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Correction, Lane, Lanes, Operation, Outcome, Plan, Reason, RegistryEntry};
-use crate::clock::Clock;
+use super::{
+    Candidate, Connecting, Conversion, Correction, Entry, Lane, Lanes, Operation, Outcome, Plan, Platform, Preview,
+    Reason, Route, ShortForm, SkipReason, Window,
+};
 use crate::deals::Stage;
-use crate::outgoing::http_client;
 
 use ads_api::AdsApi;
 use api::Api;
 pub use auth::Credentials;
 use auth::{Scope, TokenSource};
 use data_manager::DataManager;
+use settings::Shared;
 
-const UPLOADS: &str = "google_ads";
-const RESTATEMENTS: &str = "google_ads_restatements";
-const RETRACTIONS: &str = "google_ads_retractions";
+/// What `clicks` calls Google's.
+const NETWORK: &str = "google";
 
 /// Google Ads' line in the registry.
-pub const ENTRY: RegistryEntry = RegistryEntry {
-    plan: |settings, stages| Some(settings::read(settings, stages)?.plan()),
-    connect: |settings, stages, clock| {
-        let google = settings::read(settings, stages)?;
-        let plan = google.plan();
-        let lanes = credentials::read(settings).and_then(|credentials| {
-            let lanes = google.connect(credentials, clock);
-            lanes.map_err(|problem| settings.refuse(problem)).ok()
-        });
-        Some((plan, lanes.unwrap_or_default()))
-    },
+pub const ENTRY: Entry = Entry {
+    id: "google-ads",
+    network: NETWORK,
+    click_has_one_account: true,
+    declared: |table, stages, settings| Ok(Arc::new(declared::read(table, stages, settings)?)),
+    short_form: Some(ShortForm {
+        name: "google_ads",
+        setting: settings::CUSTOMER_ID,
+        read: |settings, stages| Some(Arc::new(settings::short_form(settings, stages)?)),
+    }),
 };
 
-/// The account conversions go to, and how to reach it.
-#[derive(Clone)]
+/// An account that conversions go to, and how to reach it.
+#[derive(Clone, Debug)]
 pub struct GoogleAds {
+    /// The destination's name, if it was declared.
+    declared_as: Option<String>,
     /// The account that owns the conversion actions: ten digits.
-    pub customer_id: String,
+    customer_id: String,
     /// The manager account the credentials have access through, if they have none of their own.
-    pub login_customer_id: Option<String>,
+    login_customer_id: Option<String>,
     /// The numbers of the conversion actions.
-    pub conversion_actions: BTreeMap<Stage, String>,
+    conversion_actions: BTreeMap<Stage, String>,
     /// Which API uploads go through.
-    pub transport: Transport,
+    transport: Transport,
     /// Are hashed e-mails and phones sent beside the click ids?
-    pub user_data: bool,
-    /// Where the Data Manager API is.
-    pub data_manager_url: String,
-    /// Where the Google Ads API is.
-    pub ads_api_url: String,
-    /// The version of the Google Ads API, such as `v26`.
-    pub ads_api_version: String,
-    /// Where access tokens are to be had, if not where the credentials say.
-    pub token_url: Option<String>,
+    user_data: bool,
     /// From a click to the first upload.
-    pub click_hold: TimeDelta,
+    click_hold: TimeDelta,
+    credentials: credentials::Names,
+    shared: Shared,
 }
 
 /// The API that uploads go through.
@@ -82,51 +80,147 @@ pub enum Transport {
     GoogleAds,
 }
 
-impl GoogleAds {
-    fn plan(&self) -> Plan {
-        let correction = |operation, lane| Correction { operation, lane, window: windows::ADJUSTMENT };
-        Plan {
-            platform: UPLOADS,
-            stages: self.conversion_actions.keys().cloned().collect(),
-            click_hold: self.click_hold,
-            click_window: windows::CLICK,
-            user_data_window: windows::USER_DATA,
-            corrections: vec![
-                correction(Operation::Restatement, RESTATEMENTS),
-                correction(Operation::Retraction, RETRACTIONS),
-            ],
+impl Transport {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::DataManager => "data_manager",
+            Self::GoogleAds => "google_ads",
+        }
+    }
+}
+
+/// A conversion action and the account that owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Target<'a> {
+    customer_id: &'a str,
+    action: &'a str,
+}
+
+impl<'a> Target<'a> {
+    /// From the resource name of the conversion action.
+    fn parse(resource: &'a str) -> Option<Self> {
+        let (customer_id, action) = resource.strip_prefix("customers/")?.split_once("/conversionActions/")?;
+        Some(Self { customer_id, action })
+    }
+
+    fn resource(self) -> String {
+        format!("customers/{}/conversionActions/{}", self.customer_id, self.action)
+    }
+}
+
+impl Platform for GoogleAds {
+    fn target(&self, stage: &Stage) -> Option<String> {
+        let action = self.conversion_actions.get(stage)?;
+        Some(Target { customer_id: &self.customer_id, action }.resource())
+    }
+
+    fn plan(&self, candidate: &Candidate) -> Plan {
+        let click = candidate.clicks.get(NETWORK).filter(|click| click.is_one());
+        let has_user_data = self.user_data && (candidate.hashes.email_google || candidate.hashes.phone);
+        let click_until = click.and_then(|click| click.at?.checked_add_signed(windows::CLICK));
+        let user_data_until = candidate.lead_at.checked_add_signed(windows::USER_DATA);
+        match (click, has_user_data) {
+            (None, false) => Plan::Skip(SkipReason::NoAttribution),
+            (None, true) => Plan::Send(Window { from: None, until: user_data_until }),
+            (Some(click), _) => Plan::Send(Window {
+                from: click.at.and_then(|at| at.checked_add_signed(self.click_hold)),
+                until: click_until.max(user_data_until.filter(|_| has_user_data || click.at.is_none())),
+            }),
         }
     }
 
-    /// A lane for each operation.
-    fn connect(self, credentials: Credentials, clock: &Clock) -> Result<Lanes, String> {
-        let http = http_client()?;
-        let tokens = Arc::new(TokenSource::new(credentials, self.token_url.clone(), http.clone(), clock.clone()));
-        let google = Arc::new(self);
-        let names_refused = Arc::default();
-        let lane = |operation| -> Box<dyn Lane> {
-            let (google, clock) = (Arc::clone(&google), clock.clone());
-            let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
-            match (google.transport, operation) {
-                (Transport::DataManager, Operation::Upload | Operation::Restatement) => {
-                    let (api, names_refused) = (api(Scope::DataManager), Arc::clone(&names_refused));
-                    Box::new(DataManager { google, api, clock, operation, names_refused })
-                }
-                _ => Box::new(AdsApi { google, api: api(Scope::Adwords), clock, operation }),
-            }
-        };
-        Ok([Operation::Upload, Operation::Restatement, Operation::Retraction].map(lane).into())
+    fn corrections(&self) -> &'static [Correction] {
+        &[
+            Correction { operation: Operation::Restatement, window: windows::ADJUSTMENT },
+            Correction { operation: Operation::Retraction, window: windows::ADJUSTMENT },
+        ]
     }
 
-    /// The number of the conversion action for this stage, or that these conversions wait for one.
-    fn action(&self, stage: &Stage) -> Result<&str, Outcome> {
-        self.conversion_actions.get(stage).map(String::as_str).ok_or_else(|| {
-            let setting = settings::action(stage);
-            let message = format!(
-                "Google Ads has no conversion action for {stage} deals: set {setting}, and name the stage in STAGES."
-            );
-            Outcome::Held(Reason::new("no_conversion_action", message))
-        })
+    fn described(&self) -> Vec<(&'static str, String)> {
+        let through = self.login_customer_id.as_ref().map(|id| ("login_customer_id", id.clone()));
+        let own = [
+            ("customer_id", self.customer_id.clone()),
+            ("transport", self.transport.as_str().into()),
+            ("user_data", if self.user_data { "send" } else { "omit" }.into()),
+            ("hold", format!("{} s from the click", self.click_hold.num_seconds())),
+            (
+                "counts",
+                format!(
+                    "{} days from the click, e-mail and phone {} days from the form",
+                    windows::CLICK.num_days(),
+                    windows::USER_DATA.num_days()
+                ),
+            ),
+            ("credentials", self.credentials.in_words()),
+        ];
+        own.into_iter().chain(through).collect()
+    }
+
+    fn preview(&self, conversion: &Conversion, operation: Operation, now: DateTime<Utc>) -> Result<Preview, Outcome> {
+        if self.is_told_by_data_manager(operation) {
+            data_manager::preview(self, conversion, operation, now)
+        } else {
+            ads_api::preview(self, conversion, operation, now)
+        }
+    }
+
+    fn connect(&self, destination: &str, connecting: &mut Connecting<'_, '_>) -> Option<Lanes> {
+        let credentials = credentials::read(connecting.settings, &self.credentials)?;
+        let Connecting { http, clock, .. } = connecting;
+        let tokens = TokenSource::new(credentials, self.shared.token_url.clone(), http.clone(), clock.clone());
+        let tokens = Arc::new(tokens);
+        let google = Arc::new(self.clone());
+        let names_refused = Arc::<AtomicBool>::default();
+        let lane = |operation: Operation| -> Box<dyn Lane> {
+            let (google, clock) = (Arc::clone(&google), clock.clone());
+            let api = |scope| Api { tokens: Arc::clone(&tokens), scope, http: http.clone() };
+            let route = |transport| Route {
+                destination: destination.into(),
+                lane: operation.lane_of(destination),
+                operation,
+                transport,
+                network: NETWORK,
+                // Google counts by the project of the credentials.
+                quota: self.credentials.iter().collect::<Vec<_>>().join(" "),
+            };
+            if google.is_told_by_data_manager(operation) {
+                let (api, names_refused) = (api(Scope::DataManager), Arc::clone(&names_refused));
+                Box::new(DataManager { google, api, clock, route: route("data_manager"), names_refused })
+            } else {
+                Box::new(AdsApi { google, api: api(Scope::Adwords), clock, route: route("google_ads") })
+            }
+        };
+        Some([Operation::Upload, Operation::Restatement, Operation::Retraction].map(lane).into())
+    }
+}
+
+impl GoogleAds {
+    fn is_told_by_data_manager(&self, operation: Operation) -> bool {
+        self.transport == Transport::DataManager && operation != Operation::Retraction
+    }
+
+    /// Where to send this: a correction to where the conversion was sent. Or that it waits for a conversion action.
+    fn target_of<'a>(&'a self, conversion: &'a Conversion) -> Result<Target<'a>, Outcome> {
+        if let Some(target) = conversion.sent_to.as_deref().and_then(Target::parse) {
+            return Ok(target);
+        }
+        let stage = &conversion.conversion_type;
+        let Some(action) = self.conversion_actions.get(stage) else {
+            let fix = match &self.declared_as {
+                Some(name) => format!("add {stage} to [{name}.actions] in DESTINATIONS"),
+                None => format!("set {}", settings::action(stage)),
+            };
+            let message =
+                format!("Google Ads has no conversion action for {stage} deals: {fix}, and name the stage in STAGES.");
+            return Err(Outcome::Held(Reason::new("no_conversion_action", message)));
+        };
+        Ok(Target { customer_id: &self.customer_id, action })
+    }
+
+    /// The manager account to name in a request about this account: only where access goes through it, otherwise
+    /// Google refuses.
+    fn login_for(&self, customer_id: &str) -> Option<&str> {
+        self.login_customer_id.as_deref().filter(|id| *id != customer_id)
     }
 }
 
@@ -137,23 +231,42 @@ mod tests {
     /// An account with one conversion action.
     pub(super) fn google() -> GoogleAds {
         GoogleAds {
+            declared_as: None,
             customer_id: "1234567890".into(),
             login_customer_id: None,
             conversion_actions: BTreeMap::from([(Stage::closed(), "987654321".into())]),
             transport: Transport::DataManager,
             user_data: true,
-            data_manager_url: String::new(),
-            ads_api_url: String::new(),
-            ads_api_version: "v26".into(),
-            token_url: None,
             click_hold: windows::YOUNGEST_CLICK,
+            credentials: credentials::Names::default(),
+            shared: Shared {
+                data_manager_url: String::new(),
+                ads_api_url: String::new(),
+                ads_api_version: "v26".into(),
+                token_url: None,
+                click_hold: windows::YOUNGEST_CLICK,
+            },
         }
     }
 
     #[test]
     fn a_type_without_an_action_waits_for_one() {
-        assert_eq!(google().action(&Stage::closed()), Ok("987654321"));
-        let Err(Outcome::Held(reason)) = google().action(&Stage::qualified()) else { panic!() };
-        assert!(reason.message.contains("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED"), "{}", reason.message);
+        let conversion = identifiers::tests::conversion();
+        let found = google();
+        assert_eq!(found.target_of(&conversion).map(Target::resource), Ok(found.target(&Stage::closed()).unwrap()));
+        let qualified = Conversion { conversion_type: Stage::qualified(), ..conversion };
+        let fix = |google: GoogleAds| match google.target_of(&qualified) {
+            Err(Outcome::Held(reason)) => reason.message,
+            other => panic!("{other:?}"),
+        };
+        assert!(fix(google()).contains("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED"));
+        assert!(fix(GoogleAds { declared_as: Some("fr".into()), ..google() }).contains("[fr.actions]"));
+    }
+
+    #[test]
+    fn a_correction_goes_where_the_conversion_went() {
+        let sent_to = Some("customers/2223334444/conversionActions/7".to_owned());
+        let conversion = Conversion { sent_to, ..identifiers::tests::conversion() };
+        assert_eq!(google().target_of(&conversion), Ok(Target { customer_id: "2223334444", action: "7" }));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::texts::{CODE, SENTENCE, fit};
+use crate::texts::{CODE, SENTENCE, fit_without_hashes};
 
 /// A reason: the platform's code, and a sentence for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,8 @@ impl Reason {
     /// From a code and a sentence. Both are made safe to store, because they quote the platform.
     #[must_use]
     pub fn new(code: impl AsRef<str>, message: impl AsRef<str>) -> Self {
-        Self { code: fit(code.as_ref(), CODE), message: fit(message.as_ref(), SENTENCE) }
+        let (code, message) = (code.as_ref(), message.as_ref());
+        Self { code: fit_without_hashes(code, CODE), message: fit_without_hashes(message, SENTENCE) }
     }
 }
 
@@ -40,6 +41,9 @@ pub enum Outcome {
     Retry(Reason),
     /// Conversions like this one are refused until someone changes a setting; others are sent. Costs no attempt.
     Held(Reason),
+    /// Its click belongs to another account: the next destination gets it that may, or it waits until someone changes a
+    /// setting; others are sent. Costs no attempt.
+    OtherAccount(Reason),
     /// The request failed, or the platform is overloaded; costs no attempt. With the delay that the platform asks for,
     /// if any.
     Unavailable(Reason, Option<TimeDelta>),
@@ -66,6 +70,7 @@ impl Outcome {
             Self::Rejected(_) => "rejected",
             Self::Retry(_) => "retry",
             Self::Held(_) => "held",
+            Self::OtherAccount(_) => "other_account",
             Self::Unavailable(..) => "unavailable",
             Self::Paused(_) => "paused",
             Self::SendAlone(_) => "send_alone",
@@ -90,6 +95,7 @@ impl Outcome {
             | Self::Rejected(reason)
             | Self::Retry(reason)
             | Self::Held(reason)
+            | Self::OtherAccount(reason)
             | Self::Unavailable(reason, _)
             | Self::Paused(reason)
             | Self::SendAlone(reason)

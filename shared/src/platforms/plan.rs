@@ -1,47 +1,81 @@
-//! What the configured platforms accept: plain data, so that recording a deal needs no credentials.
+//! What a platform answers when it is asked about a conversion, before anything needs its credentials.
+
+use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
-use super::Operation;
-use crate::deals::{Stage, Stages};
-use crate::identity::Hash;
+use super::{Connecting, Conversion, Lanes, Operation, Outcome};
+use crate::attribution::{Clicks, Utm};
+use crate::deals::Stage;
 
-/// What one platform accepts.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What `conversion_queue.platform` says.
-    pub platform: &'static str,
-    /// The stages it has a conversion action for.
-    pub stages: Vec<Stage>,
-    /// From a click to the first upload.
-    pub click_hold: TimeDelta,
-    /// How long a click counts.
-    pub click_window: TimeDelta,
-    /// How long hashed e-mail and phone count, from the form on.
-    pub user_data_window: TimeDelta,
+/// A destination's platform with its settings.
+pub trait Platform: fmt::Debug + Send + Sync {
+    /// Where conversions of this stage go, such as the account and the conversion action; none if it doesn't take them.
+    /// It is kept with what was sent, and corrections go there. What one destination has under a target isn't sent to
+    /// another with the same target, so no other platform's may be the same.
+    fn target(&self, stage: &Stage) -> Option<String>;
+
+    /// Should it get this conversion, and when? Asked for stages that it takes.
+    fn plan(&self, candidate: &Candidate) -> Plan;
+
     /// The corrections it accepts.
-    pub corrections: Vec<Correction>,
+    fn corrections(&self) -> &'static [Correction] {
+        &[]
+    }
+
+    /// Its settings for the operator, with their names. Without secrets.
+    fn described(&self) -> Vec<(&'static str, String)>;
+
+    /// The request that a lane would send for this conversion alone.
+    ///
+    /// # Errors
+    /// Why it isn't sent now.
+    fn preview(&self, conversion: &Conversion, operation: Operation, now: DateTime<Utc>) -> Result<Preview, Outcome>;
+
+    /// Its lanes, which need credentials; none if these are missing or wrong, which is noted.
+    fn connect(&self, destination: &str, connecting: &mut Connecting<'_, '_>) -> Option<Lanes>;
 }
 
-/// A correction that a platform accepts.
-#[derive(Clone, Copy, Debug)]
-pub struct Correction {
-    pub operation: Operation,
-    /// What `conversion_queue.platform` says of such rows.
-    pub lane: &'static str,
-    /// How long after the conversion it accepts them.
-    pub window: TimeDelta,
+/// A conversion as a platform sees it when it is asked whether it wants it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub stage: Stage,
+    pub occurred_at: DateTime<Utc>,
+    /// When the person left e-mail or phone.
+    pub lead_at: DateTime<Utc>,
+    pub clicks: Clicks,
+    pub hashes: Hashes,
+    /// The host of the page that the click led to.
+    pub site: Option<String>,
+    /// The CRM source that reported the deal.
+    pub source: Option<String>,
+    pub utm: Utm,
 }
 
-/// The lane in which the uploads of another one are corrected.
-#[derive(Clone, Copy, Debug)]
-pub struct CorrectionLane {
-    /// The lane of the uploads.
-    pub of: &'static str,
-    /// What `conversion_queue.platform` says of the corrections.
-    pub lane: &'static str,
-    /// How long after the conversion the platform accepts them.
-    pub window: TimeDelta,
+/// Which hashes of the person there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hashes {
+    pub email: bool,
+    /// By Google's normalisation.
+    pub email_google: bool,
+    pub phone: bool,
+}
+
+impl Candidate {
+    /// Is there anything that some platform could recognise the person by?
+    #[must_use]
+    pub fn is_attributable(&self) -> bool {
+        let Hashes { email, email_google, phone } = self.hashes;
+        self.clicks.has_click() || email || email_google || phone
+    }
+}
+
+/// Whether and when a destination gets a conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    Send(Window),
+    Skip(SkipReason),
 }
 
 /// From when until when a conversion counts.
@@ -53,64 +87,40 @@ pub struct Window {
     pub until: Option<DateTime<Utc>>,
 }
 
-impl Plan {
-    /// When a conversion counts whose click was at `clicked_at`, if there was one, and whose form came at `lead_at`.
-    #[must_use]
-    pub fn window(&self, clicked_at: Option<DateTime<Utc>>, lead_at: DateTime<Utc>) -> Window {
-        Window {
-            from: clicked_at.and_then(|at| at.checked_add_signed(self.click_hold)),
-            until: match clicked_at {
-                Some(at) => at.checked_add_signed(self.click_window),
-                None => lead_at.checked_add_signed(self.user_data_window),
-            },
-        }
-    }
+/// Why a conversion isn't sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, sqlx::Encode, sqlx::Decode)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Consent was denied.
+    ConsentDenied,
+    /// Nothing that the platform could recognise the person by.
+    NoAttribution,
+    /// No destination takes conversions of this stage.
+    NoConversionAction,
+    /// Those that take the stage are declared for others, by `when`.
+    NoDestination,
+    /// The deal was lost before the conversion was sent.
+    DealLost,
+    /// When a destination that accepts it was set up, it no longer counted there.
+    TooOld,
 }
 
-/// The stages there are, and what each of the configured platforms accepts.
-#[derive(Clone, Debug, Default)]
-pub struct Plans {
-    pub stages: Stages,
-    pub platforms: Vec<Plan>,
+crate::db::text_in_sql!(SkipReason);
+
+/// A correction that a platform accepts.
+#[derive(Clone, Copy, Debug)]
+pub struct Correction {
+    pub operation: Operation,
+    /// How long after the conversion it accepts them.
+    pub window: TimeDelta,
 }
 
-impl Plans {
-    /// Another one whenever a platform accepts something else than before.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let accepted = self.platforms.iter().map(|plan| {
-            let mut stages: Vec<_> = plan.stages.iter().map(Stage::as_str).collect();
-            stages.sort_unstable();
-            format!("{}: {}", plan.platform, stages.join(", "))
-        });
-        let mut accepted: Vec<_> = accepted.collect();
-        accepted.sort_unstable();
-        Hash::of(accepted.join("; ")).as_str()[..16].to_owned()
-    }
-
-    /// Of the platforms that accept conversions of this stage.
-    pub fn wanting(&self, stage: &Stage) -> impl Iterator<Item = &Plan> {
-        self.platforms.iter().filter(move |plan| plan.stages.contains(stage))
-    }
-
-    /// What `conversion_queue.platform` may say: the lanes of platforms that accept any stage, with their corrections.
-    #[must_use]
-    pub fn lanes(&self) -> Vec<&'static str> {
-        let used = self.platforms.iter().filter(|plan| !plan.stages.is_empty());
-        used.flat_map(|plan| std::iter::once(plan.platform).chain(plan.corrections.iter().map(|it| it.lane))).collect()
-    }
-
-    /// The lanes of this correction, of each platform that accepts it.
-    #[must_use]
-    pub fn corrections(&self, operation: Operation) -> Vec<CorrectionLane> {
-        let of = |plan: &Plan| plan.corrections.iter().find(|it| it.operation == operation).copied();
-        let lanes = self.platforms.iter().filter_map(|plan| Some((plan.platform, of(plan)?)));
-        lanes.map(|(of, Correction { lane, window, .. })| CorrectionLane { of, lane, window }).collect()
-    }
-
-    /// What `conversion_queue.platform` says of these corrections.
-    #[must_use]
-    pub fn correction_lanes(&self, operation: Operation) -> Vec<&'static str> {
-        self.corrections(operation).iter().map(|it| it.lane).collect()
-    }
+/// A request as it would be sent, without its credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    pub method: &'static str,
+    pub url: String,
+    /// Byte for byte.
+    pub body: String,
 }

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
-use crate::platforms::{Operation, Plans, Reason};
+use crate::platforms::{Destinations, Operation, Reason};
 
 /// Whether a lane sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -
 }
 
 /// Ends the pauses of platforms without open rows that could be the probe: without one they would never end.
-pub(super) async fn resume_idle(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
+pub(super) async fn resume_idle(tx: &mut Tx, destinations: &Destinations, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::resume_idle
         update public.platform_state s
@@ -155,7 +155,7 @@ pub(super) async fn resume_idle(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) 
                     )
             )",
         now,
-        &plans.correction_lanes(Operation::Retraction) as &[&str],
+        &destinations.correction_lanes(Operation::Retraction),
     )
     .execute(tx)
     .await?;

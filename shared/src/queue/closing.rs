@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::breaker;
 use crate::db::{DbError, Tx};
-use crate::platforms::{Operation, Plans};
+use crate::platforms::{Destinations, Operation};
 
 /// Closes open rows of deals that were lost before a platform accepted them, uploads that are to be retracted because
-/// consent was withdrawn, corrections of uploads that the platform rejected, and rows held for consent that have
-/// expired. Then ends the pauses of lanes without open rows.
-pub async fn close_moot(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<(), DbError> {
+/// consent was withdrawn, corrections of uploads that the platform rejected, and expired rows that no claim sees: those
+/// held for consent, and those of lanes that are no longer declared. Then ends the pauses of lanes without open rows.
+pub async fn close_moot(tx: &mut Tx, destinations: &Destinations, now: DateTime<Utc>) -> Result<(), DbError> {
     let lost = lost(tx).await?;
     let reason = "The deal was lost before the platform accepted it; it isn't sent any more.";
     close(tx, &lost, "deal_lost", reason, now).await?;
 
-    let withdrawn = withdrawn(tx, plans).await?;
+    let withdrawn = withdrawn(tx, destinations).await?;
     let reason = "Consent was withdrawn before the platform accepted it; it isn't sent any more.";
     close(tx, &withdrawn, "consent_withdrawn", reason, now).await?;
 
@@ -24,15 +24,19 @@ pub async fn close_moot(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Resul
     let reason = "The platform refused the conversion that this row corrects.";
     close(tx, &corrections, "original_refused", reason, now).await?;
 
-    let without_consent = without_consent(tx, plans, now).await?;
+    let without_consent = without_consent(tx, now).await?;
     let reason = "Its click and its lead are too old to count, and consent was not given.";
     close(tx, &without_consent, "expired", reason, now).await?;
 
-    let restatements = restatements_without_consent(tx, plans, now).await?;
+    let restatements = restatements_without_consent(tx, destinations, now).await?;
     let reason = "The conversion is too old to be restated, and consent was withdrawn.";
     close(tx, &restatements, "expired", reason, now).await?;
 
-    breaker::resume_idle(tx, plans, now).await
+    let undeclared = undeclared(tx, destinations, now).await?;
+    let reason = "It no longer counts, and no destination of this name is declared.";
+    close(tx, &undeclared, "expired", reason, now).await?;
+
+    breaker::resume_idle(tx, destinations, now).await
 }
 
 /// Makes these rows dead letters.
@@ -75,7 +79,7 @@ async fn lost(tx: &mut Tx) -> Result<Vec<Uuid>, DbError> {
 }
 
 /// A platform may have received them although it didn't answer, so their retraction goes.
-async fn withdrawn(tx: &mut Tx, plans: &Plans) -> Result<Vec<Uuid>, DbError> {
+async fn withdrawn(tx: &mut Tx, destinations: &Destinations) -> Result<Vec<Uuid>, DbError> {
     let ids = sqlx::query_scalar!(
         "-- queue::closing::withdrawn
         select q.id
@@ -85,7 +89,7 @@ async fn withdrawn(tx: &mut Tx, plans: &Plans) -> Result<Vec<Uuid>, DbError> {
             and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())
         order by q.id
         for update of q",
-        &plans.correction_lanes(Operation::Retraction) as &[&str],
+        &destinations.correction_lanes(Operation::Retraction),
     )
     .fetch_all(tx)
     .await?;
@@ -109,32 +113,28 @@ async fn corrections_of_refused(tx: &mut Tx) -> Result<Vec<Uuid>, DbError> {
     Ok(ids)
 }
 
-async fn without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
-    let platforms: Vec<&str> = plans.platforms.iter().map(|plan| plan.platform).collect();
-    let clicks_since: Vec<_> = plans.platforms.iter().map(|plan| now - plan.click_window).collect();
-    let leads_since: Vec<_> = plans.platforms.iter().map(|plan| now - plan.user_data_window).collect();
+async fn without_consent(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
     let ids = sqlx::query_scalar!(
         "-- queue::closing::without_consent
         select q.id
-        from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as p (platform, clicks_since, leads_since)
-        join public.conversion_queue q on q.platform = p.platform
+        from public.conversion_queue q
         join public.conversions c on c.id = q.conversion_id
-        join public.leads l on l.id = c.lead_id
-        where q.adjusts is null and c.ad_user_data <> 'granted'
-            and coalesce(c.click_at < p.clicks_since, true) and l.created_at < p.leads_since
+        where q.adjusts is null and c.ad_user_data <> 'granted' and q.expires_at < $1
             and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())
         order by q.id
         for update of q",
-        &platforms as &[&str],
-        &clicks_since,
-        &leads_since,
+        now,
     )
     .fetch_all(tx)
     .await?;
     Ok(ids)
 }
 
-async fn restatements_without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
+async fn restatements_without_consent(
+    tx: &mut Tx,
+    destinations: &Destinations,
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>, DbError> {
     let ids = sqlx::query_scalar!(
         "-- queue::closing::restatements_without_consent
         select q.id
@@ -144,7 +144,24 @@ async fn restatements_without_consent(tx: &mut Tx, plans: &Plans, now: DateTime<
             and q.status in ('pending', 'failed') and (q.locked_until is null or q.locked_until <= now())
         order by q.id
         for update of q",
-        &plans.correction_lanes(Operation::Restatement) as &[&str],
+        &destinations.correction_lanes(Operation::Restatement),
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(ids)
+}
+
+async fn undeclared(tx: &mut Tx, destinations: &Destinations, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
+    let ids = sqlx::query_scalar!(
+        "-- queue::closing::undeclared
+        select id
+        from public.conversion_queue
+        where platform <> all($1) and expires_at < $2
+            and status in ('pending', 'failed') and (locked_until is null or locked_until <= now())
+        order by id
+        for update",
+        &destinations.lanes(),
         now,
     )
     .fetch_all(tx)

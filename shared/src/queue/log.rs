@@ -25,7 +25,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// A line for a request with this number of rows, or for rows that were settled without a request.
-    pub(super) fn new(route: Route, request: Option<(&'a Exchange, usize)>) -> Self {
+    pub(super) fn new(route: &Route, request: Option<(&'a Exchange, usize)>) -> Self {
         let exchange = request.map(|(exchange, _)| exchange);
         Self {
             exchange_id: Uuid::new_v4(),
@@ -79,7 +79,7 @@ impl<'a> AttemptResult<'a> {
 
 /// The log of a delivery: one or more lines for each request, and for rows settled without one. A refused request
 /// lists the conversions that caused the refusal; the others in it have a line for the request that settled them.
-pub(super) fn of_delivery<'a>(route: Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
+pub(super) fn of_delivery<'a>(route: &Route, claim: &Claim, delivery: &'a Delivery) -> Vec<Line<'a>> {
     let id = |at: &usize| claim.conversions[*at].queue_id;
     let mut lines = Vec::new();
     let mut unasked: Vec<bool> = delivery.outcomes.iter().map(|outcome| *outcome != Outcome::Unsent).collect();

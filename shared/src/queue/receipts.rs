@@ -1,11 +1,14 @@
 //! Receipts: a platform accepted a request but hasn't processed it. The verdict is asked for until there is one.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::facts::can_omit_click_id;
 use super::log::{self, Line};
 use super::settlement::{Columns, Counters, Settlement};
 use super::{Policy, breaker};
+use crate::attribution::Clicks;
 use crate::db::{DbError, Tx};
 use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
@@ -31,10 +34,10 @@ struct Row {
     uploaded_at: DateTime<Utc>,
 }
 
-/// Receipts of a platform whose verdict is due, the longest waiting first.
+/// Receipts of a lane whose verdict is due, the longest waiting first.
 pub async fn unconfirmed(
     tx: &mut Tx,
-    platform: &str,
+    route: &Route,
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<Receipt>, DbError> {
@@ -57,11 +60,10 @@ pub async fn unconfirmed(
         )
         select
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
-            q.uploaded_at as "uploaded_at!", c.click_at, c.occurred_at, c.restated_at,
-            coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at, q.send_alone,
-            coalesce(c.gclid, c.gbraid, c.wbraid) is not null
-                and coalesce(c.email_hash_google, c.phone_hash) is not null
-                and not q.omit_click_id as "can_omit_click_id!",
+            q.uploaded_at as "uploaded_at!", c.occurred_at, c.restated_at,
+            coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at, q.send_alone, q.omit_click_id,
+            jsonb_build_object($4::text, c.clicks -> $4) as "clicks!: Json<Clicks>",
+            coalesce(c.email_hash_google, c.phone_hash) is not null as "has_user_data!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
         from receipt r
         join public.conversion_queue q on q.request_id = r.request_id
@@ -69,9 +71,10 @@ pub async fn unconfirmed(
         where q.platform = $1 and q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at <= $2
         -- Of one receipt in the order of its request.
         order by r.due_at, q.request_id, q.id"#,
-        platform,
+        route.lane,
         now,
         i64::try_from(limit).unwrap_or(i64::MAX),
+        route.network,
     )
     .fetch_all(tx)
     .await?;
@@ -82,11 +85,11 @@ pub async fn unconfirmed(
         }
         let Some(receipt) = receipts.last_mut() else { continue };
         receipt.conversions.push(Facts {
-            click_at: row.click_at,
+            click_at: row.clicks.0.newest_at(),
             lead_at: row.lead_at.unwrap_or(row.occurred_at),
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
-            can_omit_click_id: row.can_omit_click_id,
+            can_omit_click_id: can_omit_click_id(&row.clicks.0, row.has_user_data, row.omit_click_id),
             send_alone: row.send_alone,
         });
         receipt.rows.push(Row {
@@ -149,7 +152,7 @@ impl<'a> Conclusion<'a> {
 pub async fn conclude(
     tx: &mut Tx,
     policy: &Policy,
-    route: Route,
+    route: &Route,
     answers: &[(Receipt, Vec<Verdict>, Exchange)],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -168,10 +171,10 @@ pub async fn conclude(
         conclusions.extend(concluded);
     }
     let outcomes = write(tx, &conclusions, now).await?;
-    log::append(tx, route.platform, "status", &lines, now).await?;
+    log::append(tx, &route.lane, "status", &lines, now).await?;
     // A pause that a failed status request caused ends with an answer: there may be nothing to send for weeks.
     if outcomes.iter().any(|outcome| matches!(outcome.as_str(), "confirmed" | "processing")) {
-        breaker::resume(tx, route.platform, outcomes.iter().any(|outcome| outcome == "confirmed")).await?;
+        breaker::resume(tx, &route.lane, outcomes.iter().any(|outcome| outcome == "confirmed")).await?;
     }
     Ok(())
 }
@@ -238,6 +241,14 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
     .fetch_all(tx)
     .await?;
     Ok(outcomes)
+}
+
+/// The rows of these answers whose click belongs to another account.
+#[must_use]
+pub fn declined(answers: &[(Receipt, Vec<Verdict>, Exchange)]) -> Vec<Uuid> {
+    let rows = answers.iter().flat_map(|(receipt, verdicts, _)| receipt.rows.iter().zip(verdicts));
+    let declined = rows.filter(|(_, verdict)| matches!(verdict, Verdict::Refused(Outcome::OtherAccount(_))));
+    declined.map(|(row, _)| row.queue_id).collect()
 }
 
 /// Why the platform refuses every request.

@@ -35,6 +35,8 @@ pub(super) struct Settlement<'a> {
     pub transport_failures: i32,
     pub next_retry_at: Option<DateTime<Utc>>,
     pub request_id: Option<&'a str>,
+    /// Where it was sent, if it was accepted.
+    pub sent_to: Option<&'a str>,
     pub next_status_check_at: Option<DateTime<Utc>>,
     pub send_alone: bool,
     pub omit_click_id: bool,
@@ -74,7 +76,7 @@ impl<'a> Settlement<'a> {
                 };
                 Self { status, retry_count: refusals, next_retry_at, ..this }
             }
-            Outcome::Held(_) => Self {
+            Outcome::Held(_) | Outcome::OtherAccount(_) => Self {
                 transport_failures: before.transport_failures + 1,
                 next_retry_at: Some(now + jittered(HELD, id)),
                 ..this
@@ -124,6 +126,7 @@ pub(super) struct Columns {
     pub reason_codes: Vec<Option<String>>,
     pub reasons: Vec<Option<String>>,
     pub outcomes: Vec<String>,
+    pub sent_to: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -142,6 +145,7 @@ impl Columns {
             columns.reason_codes.push(it.reason_code.map(Into::into));
             columns.reasons.push(it.reason.map(Into::into));
             columns.outcomes.push(it.outcome.into());
+            columns.sent_to.push(it.sent_to.map(Into::into));
         }
         columns
     }
@@ -168,6 +172,7 @@ pub(super) async fn write(
                 else coalesce(s.next_retry_at, q.next_retry_at)
             end,
             request_id = coalesce(s.request_id, q.request_id),
+            sent_to = coalesce(s.sent_to, q.sent_to),
             uploaded_at = case when s.status = 'uploaded' then $13::timestamptz else q.uploaded_at end,
             -- What the platform has had before was processed before.
             confirmed_at = case when s.outcome in ('already_done', 'recorded') then $13 end,
@@ -193,10 +198,10 @@ pub(super) async fn write(
             lock_token = null
         from unnest(
             $1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[]
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[]
         ) as s (
             id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
-            omit_click_id, reason_code, reason, outcome
+            omit_click_id, reason_code, reason, outcome, sent_to
         )
         where q.id = s.id"#,
         &rows.ids,
@@ -212,6 +217,7 @@ pub(super) async fn write(
         &rows.reasons as &[Option<String>],
         &rows.outcomes,
         now,
+        &rows.sent_to as &[Option<String>],
     )
     .execute(tx)
     .await?;

@@ -14,7 +14,7 @@ const MANY: i64 = 10_000;
 /// The work of a lane.
 #[derive(Debug)]
 pub struct Work {
-    pub platform: String,
+    pub lane: String,
     /// Whether it is paused.
     pub state: State,
     /// How many rows are due and may be sent, counted up to ten thousand.
@@ -24,8 +24,8 @@ pub struct Work {
 }
 
 /// The work of each of these lanes.
-pub async fn work(tx: &mut Tx, policy: &Policy, routes: &[Route], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
-    let platforms: Vec<_> = routes.iter().map(|route| route.platform).collect();
+pub async fn work(tx: &mut Tx, policy: &Policy, routes: &[&Route], now: DateTime<Utc>) -> Result<Vec<Work>, DbError> {
+    let lanes: Vec<_> = routes.iter().map(|route| route.lane.clone()).collect();
     let retracts: Vec<_> = routes.iter().map(|route| route.operation == Operation::Retraction).collect();
     let rows = sqlx::query!(
         r#"-- queue::work
@@ -65,7 +65,7 @@ pub async fn work(tx: &mut Tx, policy: &Policy, routes: &[Route], now: DateTime<
             ) as "has_receipts!"
         from unnest($1::text[], $5::boolean[]) as p (platform, retracts)
         left join public.platform_state s on s.platform = p.platform"#,
-        &platforms as &[&str],
+        &lanes,
         now,
         &policy.unknown_consent.sendable() as &[ConsentStatus],
         MANY,
@@ -74,12 +74,51 @@ pub async fn work(tx: &mut Tx, policy: &Policy, routes: &[Route], now: DateTime<
     .fetch_all(tx)
     .await?;
     let work = rows.into_iter().map(|row| Work {
-        platform: row.platform,
+        lane: row.platform,
         state: State::of(row.is_paused, row.next_probe_at, &row.ends_with, now),
         due: usize::try_from(row.due).unwrap_or(0),
         has_receipts: row.has_receipts,
     });
     Ok(work.collect())
+}
+
+/// A lane as the operator sees it.
+#[derive(Debug)]
+pub struct LaneState {
+    pub lane: String,
+    /// Rows that are not sent yet, or to be retried.
+    pub open: i64,
+    /// Since when the longest waiting of them has been due.
+    pub due_since: Option<DateTime<Utc>>,
+    /// Why it is paused and what to do.
+    pub paused: Option<String>,
+}
+
+/// Every lane that has open rows or a state.
+pub async fn lanes(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<LaneState>, DbError> {
+    let lanes = sqlx::query_as!(
+        LaneState,
+        r#"-- queue::lanes
+        select
+            coalesce(q.lane, s.platform) as "lane!", coalesce(q.open, 0) as "open!", q.due_since,
+            case when s.state = 'paused' then s.reason end as paused
+        from (
+            select
+                platform as lane, count(*) as open,
+                min(greatest(next_retry_at, created_at)) filter (
+                    where greatest(next_retry_at, created_at) <= $1
+                ) as due_since
+            from public.conversion_queue
+            where status in ('pending', 'failed')
+            group by platform
+        ) q
+        full join public.platform_state s on s.platform = q.lane
+        order by 1"#,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(lanes)
 }
 
 /// Makes rows due whose requests failed: the platform is available again.
@@ -103,18 +142,24 @@ pub async fn wake(tx: &mut Tx, platform: &str, now: DateTime<Utc>) -> Result<(),
     Ok(())
 }
 
-/// How many requests were made to an API in the last minute and in the last day.
-pub async fn requests(tx: &mut Tx, transport: &str, now: DateTime<Utc>) -> Result<(usize, usize), DbError> {
+/// How many requests these lanes made to an API in the last minute and in the last day.
+pub async fn requests(
+    tx: &mut Tx,
+    transport: &str,
+    lanes: &[String],
+    now: DateTime<Utc>,
+) -> Result<(usize, usize), DbError> {
     let row = sqlx::query!(
         r#"-- queue::requests
         select
             count(distinct exchange_id) filter (
-                where attempted_at > $2::timestamptz - interval '1 minute'
+                where attempted_at > $3::timestamptz - interval '1 minute'
             ) as "last_minute!",
             count(distinct exchange_id) as "last_day!"
         from public.upload_attempts
-        where transport = $1 and attempted_at > $2::timestamptz - interval '1 day'"#,
+        where transport = $1 and platform = any($2) and attempted_at > $3::timestamptz - interval '1 day'"#,
         transport,
+        lanes,
         now,
     )
     .fetch_one(tx)

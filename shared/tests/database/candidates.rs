@@ -147,8 +147,8 @@ async fn a_deal_that_opens_again_keeps_its_lead(pool: PgPool) {
     )
     .await;
     let reopened = app.db.tx(async |tx| {
-        let reopened = conversions::reopen(tx, &app.config.plans.stages, &[deal]).await?;
-        record_matches(tx, &app.config.plans, app.config.match_by, &reopened, app.clock.now()).await
+        let reopened = conversions::reopen(tx, &app.config.destinations.stages, &[deal]).await?;
+        record_matches(tx, &app.config.destinations, app.config.match_by, &reopened, app.clock.now()).await
     });
     assert_eq!(reopened.await.unwrap().len(), 1);
     let found =

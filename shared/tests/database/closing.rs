@@ -9,7 +9,7 @@ use testing::{app, due, execute, row, start};
 
 async fn close(app: &App<intake::Config>) {
     let closed: Result<(), DbError> =
-        app.db.tx(async |tx| queue::close_moot(tx, &app.config.plans, app.clock.now()).await).await;
+        app.db.tx(async |tx| queue::close_moot(tx, &app.config.destinations, app.clock.now()).await).await;
     closed.unwrap();
 }
 
@@ -30,9 +30,11 @@ async fn a_row_held_for_consent_is_closed_when_its_click_and_its_person_have_exp
     for case in cases {
         let (click_at, lead_at, consent, expected) = case;
         let conversion = json!({"ad_user_data": consent, "click_at": click_at, "gclid": click_at.map(|_| "Cj0KCQ")});
-        let id = due().lead(&json!({"created_at": lead_at})).conversion(&conversion).store(&pool).await;
+        let counts_until = click_at.map(|at| at + TimeDelta::days(90)).max(Some(lead_at + TimeDelta::days(63)));
+        let row = due().lead(&json!({"created_at": lead_at})).conversion(&conversion);
+        let id = row.queue(&json!({"expires_at": counts_until})).store(&pool).await;
         close(&app).await;
-        let stored = row(&pool, &format!("select * from public.conversion_queue where id = '{id}'")).await;
+        let stored = testing::row(&pool, &format!("select * from public.conversion_queue where id = '{id}'")).await;
         let closed = (json!("dead_letter"), json!("expired"));
         let open = (json!("pending"), Value::Null);
         let is = (stored["status"].clone(), stored["last_error_code"].clone());
@@ -54,4 +56,22 @@ async fn a_pause_that_nothing_waits_for_ends_with_the_last_row_that_is_closed(po
     let stored = row(&pool, "select q.status, q.last_error_code from public.conversion_queue q").await;
     assert_eq!(stored, json!({"status": "dead_letter", "last_error_code": "deal_lost"}));
     assert_eq!(row(&pool, "select state from public.platform_state").await, json!({"state": "active"}));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_row_of_a_destination_that_is_gone_waits_until_it_has_expired(pool: PgPool) {
+    let app = app(&pool);
+    for (lane, expires_at) in [("former", start()), ("former", start() + TimeDelta::days(1)), ("google_ads", start())] {
+        due().queue(&json!({"platform": lane, "expires_at": expires_at})).store(&pool).await;
+    }
+    app.clock.advance(TimeDelta::seconds(1));
+    close(&app).await;
+    let sql = "select platform, status, last_error_code from public.conversion_queue order by 1, 2";
+    let expected = json!([
+        {"platform": "former", "status": "dead_letter", "last_error_code": "expired"},
+        {"platform": "former", "status": "pending", "last_error_code": null},
+        // A claim closes it.
+        {"platform": "google_ads", "status": "pending", "last_error_code": null},
+    ]);
+    assert_eq!(Value::from(testing::rows(&pool, sql).await), expected);
 }

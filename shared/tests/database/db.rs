@@ -145,7 +145,9 @@ async fn an_error_is_classified_by_its_sqlstate(pool: PgPool) {
         ("57014", "unavailable"),
         ("57P01", "unavailable"),
         ("23505", "defect"),
-        ("42P01", "defect"),
+        ("42P01", "old schema"),
+        ("42703", "old schema"),
+        ("42883", "old schema"),
         ("42501", "defect"),
         ("P0001", "defect"),
     ] {
@@ -154,6 +156,7 @@ async fn an_error_is_classified_by_its_sqlstate(pool: PgPool) {
         let found = match outcome {
             Err(DbError::Value(_)) => "value",
             Err(DbError::Unavailable(_)) => "unavailable",
+            Err(DbError::OldSchema(_)) => "old schema",
             Err(DbError::Defect(_)) => "defect",
             Ok(_) => "ok",
         };

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::attribution::Clicks;
 use shared::consent::ConsentStatus;
 use shared::db::DbError;
 use shared::deals::Stage;
@@ -22,7 +23,7 @@ async fn deal(pool: &PgPool, conversion_type: &str, day: u8) -> Uuid {
     let at = format!("2026-11-{day:02}T12:00:00Z");
     let deal = json!({
         "source": "acme", "conversion_type": conversion_type, "value": 6000.5, "currency": "EUR", "occurred_at": at,
-        "received_at": at,
+        "received_at": at, "clicks": {"microsoft": {"msclkid": "click"}},
     });
     waiting_deal("D-7", "jane@example.com").with(&deal).store(pool).await
 }
@@ -47,6 +48,10 @@ fn ids(entry: &Entry) -> Vec<Uuid> {
     entry.events.iter().map(|event| event.id).collect()
 }
 
+fn gclid(clicks: &Clicks) -> Option<&str> {
+    clicks.get("google")?.get("gclid")
+}
+
 #[sqlx::test(migrations = "../migrations")]
 async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_names(pool: PgPool) {
     let app = app(&pool);
@@ -68,6 +73,7 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
         assert_eq!((deal.id, deal.state), (inbox_id, ListedState::Matched), "{name}");
         assert_eq!((&deal.conversion_type, deal.matched_by), (&Stage::closed(), Some(MatchedBy::Email)));
         assert_eq!((deal.value, deal.currency.as_deref()), (Some(6000.5), Some("EUR")));
+        assert_eq!(json!(deal.clicks), json!({"microsoft": {"msclkid": "click"}}));
         assert_eq!(ids(entry), [lost, won], "the loss is the whole deal's, and the oldest comes first");
         let event = &entry.events[1];
         assert_eq!((event.state.as_str(), event.rule.as_deref()), ("taken", Some("rule 1: stage = won")));
@@ -78,14 +84,16 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
         assert_eq!(event.headers.0, headers);
         let conversion = entry.conversion.as_ref().unwrap();
         assert_eq!((conversion.id, conversion.lead_id), (conversion_id, lead_id));
-        assert_eq!((conversion.gclid.as_deref(), conversion.value), (Some("click"), Some(6000.5)));
-        assert_eq!(json!(conversion.clicks), clicks);
+        assert_eq!((gclid(&conversion.clicks.0), conversion.value), (Some("click"), Some(6000.5)));
+        let mut both = clicks.clone();
+        both["microsoft"] = json!({"msclkid": "click", "at": "2026-11-18T12:00:00Z"});
+        assert_eq!(json!(conversion.clicks), both);
         assert_eq!((conversion.ad_user_data, conversion.skip_reason.as_deref()), (ConsentStatus::Granted, None));
         let [row] = entry.queue.as_slice() else { panic!("{:?}", entry.queue) };
         assert_eq!((row.conversion_id, row.platform.as_str()), (conversion_id, "google_ads"));
         assert_eq!((row.status, row.retry_count, row.uploaded_at), (QueueStatus::Pending, 0, None));
         let lead = entry.lead.as_ref().unwrap();
-        assert_eq!((lead.id, lead.gclid.as_deref()), (lead_id, Some("click")));
+        assert_eq!((lead.id, lead.clicks.as_ref().and_then(|clicks| gclid(&clicks.0))), (lead_id, Some("click")));
         assert_eq!(json!(lead.clicks), clicks);
     }
     let stored = app.db.tx(async |tx| entry::of_deal(tx, inbox_id).await).await.unwrap();
@@ -193,7 +201,10 @@ async fn a_lead_is_read_from_the_columns_that_a_site_already_had(pool: PgPool) {
         .await;
     let (entry, named_statements) = read.unwrap();
     let lead = entry.unwrap().lead.unwrap();
-    assert_eq!((lead.gclid.as_deref(), lead.created_at, lead.conversion_status), (Some("Click"), None, None));
+    assert_eq!(
+        (lead.clicks.as_ref().and_then(|clicks| gclid(&clicks.0)), lead.created_at, lead.conversion_status),
+        (Some("Click"), None, None)
+    );
     assert_eq!(named_statements, 0, "one would be left on the pooler's connection");
 }
 

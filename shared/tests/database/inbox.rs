@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use shared::attribution::Attribution;
+use shared::attribution::{Attribution, Clicks};
 use shared::consent::Consent;
 use shared::conversions::record_matches;
 use shared::db::DbError;
@@ -124,6 +124,7 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         other_emails: Vec::new(),
         phone: None,
         consent: Consent::default(),
+        clicks: Clicks::default(),
         updated_at: None,
         payload_hash: Hash::of("x"),
     };
@@ -142,9 +143,15 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &[&deal], start(), start()).await?;
             Ok::<_, DbError>(
-                record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now())
-                    .await?
-                    .len(),
+                record_matches(
+                    tx,
+                    &app.config.destinations,
+                    app.config.match_by,
+                    &[received[0].inbox_id],
+                    app.clock.now(),
+                )
+                .await?
+                .len(),
             )
         });
         let (created, by_deal) = tokio::join!(created, by_deal);

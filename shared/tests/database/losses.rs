@@ -26,7 +26,7 @@ async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
             locks::take(tx, &Locks::of_deal(id)).await?;
             losses::hold_back_matches(tx, &[id]).await?;
             losses::keep(tx, &[&loss(id, start())], &[], start()).await?;
-            let retracted = conversions::retract(tx, &app.config.plans, &[id], start()).await?;
+            let retracted = conversions::retract(tx, &app.config.destinations, &[id], start()).await?;
             leads::renew_status(tx, &[id], &[]).await?;
             Ok(!retracted.is_empty())
         })
@@ -114,7 +114,8 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
             let received = inbox::receive(tx, &[&deal], start(), start()).await?;
-            record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now()).await
+            record_matches(tx, &app.config.destinations, app.config.match_by, &[received[0].inbox_id], app.clock.now())
+                .await
         });
         let (form, closing, lost, schedule) = tokio::join!(form, closing, lose(&app, &id), rematch(&app));
         form.and(closing).and(schedule).unwrap();

@@ -8,6 +8,7 @@ mod clicks;
 mod closing;
 mod consent;
 mod db;
+mod deal_clicks;
 mod entry;
 mod inbox;
 mod losses;

@@ -1,5 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use shared::attribution::Clicks;
 use shared::consent::Consent;
 use shared::conversions::record_matches;
 use shared::db::DbError;
@@ -27,6 +28,7 @@ fn report(crm_deal_id: &str) -> Deal {
         other_emails: Vec::new(),
         phone: None,
         consent: Consent::default(),
+        clicks: Clicks::default(),
         updated_at: None,
         payload_hash: Hash::of(crm_deal_id),
     }
@@ -42,7 +44,7 @@ async fn receive(app: &App<intake::Config>, deal: &Deal) -> Uuid {
         .db
         .tx(async |tx| {
             let received = inbox::receive(tx, &[deal], app.clock.now(), app.clock.now()).await?;
-            record_matches(tx, &app.config.plans, app.config.match_by, &[received[0].inbox_id], app.clock.now())
+            record_matches(tx, &app.config.destinations, app.config.match_by, &[received[0].inbox_id], app.clock.now())
                 .await?;
             Ok(received[0].inbox_id)
         })

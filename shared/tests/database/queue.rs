@@ -4,28 +4,31 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::App;
 use shared::db::DbError;
-use shared::platforms::{Delivery, Exchange, Operation, Outcome, Reason, Request, Route, Verdict};
+use shared::platforms::{Delivery, Destinations, Exchange, Operation, Outcome, Reason, Request, Route, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{self, Receipt};
 use shared::queue::{self, Claim, Policy};
 use sqlx::PgPool;
-use testing::{app, app_with, due, execute, row, rows, start, store_due};
+use testing::{app, app_with, due, execute, route, row, rows, start, store_due};
 use uuid::Uuid;
 
 const PLATFORM: &str = "google_ads";
-const ROUTE: Route = Route { platform: PLATFORM, operation: Operation::Upload, transport: "data_manager" };
+
+fn uploads() -> Route {
+    route(Operation::Upload)
+}
 
 async fn claim(app: &App<Policy>, limit: usize) -> Claim {
     let now = app.clock.now();
     let claimed: Result<_, DbError> =
-        app.db.tx(async |tx| queue::claim(tx, &app.config, ROUTE, limit, now).await).await;
+        app.db.tx(async |tx| queue::claim(tx, &app.config, &uploads(), limit, now).await).await;
     claimed.unwrap()
 }
 
 /// How many rows are due for the uploader.
 async fn count_due(app: &App<Policy>) -> usize {
     let now = app.clock.now();
-    let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[ROUTE], now).await).await;
+    let work: Result<_, DbError> = app.db.tx(async |tx| queue::work(tx, &app.config, &[&uploads()], now).await).await;
     work.unwrap()[0].due
 }
 
@@ -48,14 +51,16 @@ async fn settle(app: &App<Policy>, claim: &Claim, outcome: &Outcome) -> u64 {
 
 async fn settle_as(app: &App<Policy>, claim: &Claim, delivery: &Delivery) -> u64 {
     let now = app.clock.now();
-    let settled: Result<_, DbError> =
-        app.db.tx(async |tx| queue::settle(tx, &app.config, ROUTE, claim, delivery, now).await).await;
+    let settled: Result<_, DbError> = app
+        .db
+        .tx(async |tx| queue::settle(tx, &app.config, &Destinations::default(), &uploads(), claim, delivery, now).await)
+        .await;
     settled.unwrap()
 }
 
 async fn receipts(app: &App<Policy>) -> Vec<Receipt> {
     let now = app.clock.now();
-    let due: Result<_, DbError> = app.db.tx(async |tx| receipts::unconfirmed(tx, PLATFORM, 100, now).await).await;
+    let due: Result<_, DbError> = app.db.tx(async |tx| receipts::unconfirmed(tx, &uploads(), 100, now).await).await;
     due.unwrap()
 }
 
@@ -63,7 +68,7 @@ async fn conclude(app: &App<Policy>, receipt: &Receipt, verdict: Verdict) {
     let now = app.clock.now();
     let answers = [(receipt.clone(), vec![verdict; receipt.conversions.len()], Exchange::default())];
     let done: Result<_, DbError> =
-        app.db.tx(async |tx| receipts::conclude(tx, &app.config, ROUTE, &answers, now).await).await;
+        app.db.tx(async |tx| receipts::conclude(tx, &app.config, &uploads(), &answers, now).await).await;
     done.unwrap();
 }
 
@@ -275,7 +280,7 @@ async fn no_row_is_claimed_twice(pool: PgPool) {
     let (first, second) = app
         .db
         .tx(async |tx| {
-            let first = queue::claim(tx, &app.config, ROUTE, 8, start()).await?;
+            let first = queue::claim(tx, &app.config, &uploads(), 8, start()).await?;
             Ok::<_, DbError>((first, claim(&app, 8).await))
         })
         .await
@@ -371,9 +376,9 @@ async fn a_claimed_conversion_is_what_was_recorded(pool: PgPool) {
     });
     due().conversion(&conversion).store(&pool).await;
     let claimed = claim(&app, 1).await.conversions.remove(0);
-    let money = claimed.money.unwrap();
+    let money = claimed.money.as_ref().unwrap();
     assert_eq!((money.value().to_string().as_str(), money.currency()), ("6000.5", "EUR"));
-    assert_eq!(claimed.gclid.unwrap().as_str(), "click");
+    assert_eq!(claimed.click("google").and_then(|click| click.get("gclid")), Some("click"));
     assert_eq!(claimed.facts.click_at, Some(start() - TimeDelta::hours(2)));
     assert_eq!(claimed.occurred_at, start() - TimeDelta::hours(1));
     assert_eq!(json!([claimed.email_hash_google, claimed.phone_hash]), json!(["a".repeat(64), "b".repeat(64)]));
@@ -535,6 +540,6 @@ async fn every_request_is_logged_with_its_result(pool: PgPool) {
         ]
     );
     let spent: Result<_, DbError> =
-        app.db.tx(async |tx| queue::requests(tx, "data_manager", app.clock.now()).await).await;
+        app.db.tx(async |tx| queue::requests(tx, "data_manager", &[PLATFORM.to_owned()], app.clock.now()).await).await;
     assert_eq!(spent.unwrap(), (3, 3), "requests, not lines");
 }

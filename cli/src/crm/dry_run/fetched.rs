@@ -6,7 +6,7 @@ use shared::crm::Source;
 use crate::Failure;
 
 /// Adds the answer to each item of the body, at /fetched.
-pub(super) fn add(source: &Source, body: &[u8], fetched: &[u8]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn add(source: &Source, body: &[u8], fetched: &[u8]) -> Result<Vec<u8>, Failure> {
     let fetched: Value = serde_json::from_slice(fetched).map_err(|error| {
         Failure::Message(format!(
             "The file of --fetched must be JSON: there is an error at line {}, column {}.",

@@ -1,6 +1,7 @@
 //! One item of a tested webhook.
 
 use serde_json::{Value, json};
+use shared::attribution::Clicks;
 use shared::crm::{Meaning, Reading, Report, Source};
 use shared::deals::Deal;
 use shared::http::Warning;
@@ -152,6 +153,7 @@ fn deal(deal: &Deal) -> Value {
         "email": deal.email.as_ref().map(Email::as_str),
         "other_emails": deal.other_emails.iter().map(Email::as_str).collect::<Vec<_>>(),
         "phone": deal.phone.as_ref().map(Phone::as_str),
+        "clicks": deal.clicks,
     })
 }
 
@@ -169,7 +171,13 @@ fn deal_rows(deal: &Deal) -> Vec<(&'static str, String)> {
         ("value", value.unwrap_or_else(|| "none given".into())),
         ("time", deal.occurred_at.or(deal.event_at).map_or_else(|| "none given: time of arrival".into(), time)),
         ("person", if person.is_empty() { "none given".into() } else { person.join("; ") }),
+        ("clicks", clicks(&deal.clicks)),
     ]
+}
+
+/// As they are stored; nothing if there are none.
+fn clicks(clicks: &Clicks) -> String {
+    if clicks.is_empty() { String::new() } else { words::text(&json!(clicks)) }
 }
 
 /// The lookup that an item needs, and how to test without it.

@@ -1,6 +1,6 @@
 //! `uploadConversionAdjustments`: every row retracts a conversion or restates its value.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -9,9 +9,11 @@ use super::request::{ConversionAdjustment, UploadConversionAdjustmentsRequest};
 use super::row::Row;
 use super::{Service, Upload};
 use crate::adjustment_log::{AdjustmentType, ReceivedAdjustment};
+use crate::ads_account::{AdsAccount, ConversionAction};
 use crate::book::{Amount, Identity, Standing};
 use crate::ledger::Ledger;
 use crate::poison::Poisons;
+use crate::request_body::RequestBody;
 
 pub(super) const SERVICE: Service = Service {
     rows: "conversion_adjustments",
@@ -23,19 +25,20 @@ const WINDOW: TimeDelta = TimeDelta::days(54);
 
 /// A row that says what is to be done, and to which conversion.
 struct Readable {
-    action: String,
+    action: ConversionAction,
     target: Identity,
     kind: AdjustmentType,
     at: DateTime<Utc>,
     amount: Option<Amount>,
 }
 
-/// Applies the valid rows of `request`, unless it only validates.
+/// Applies the valid rows of `request` to the conversions of `account`, unless it only validates.
 pub(super) fn upload(
     request: &UploadConversionAdjustmentsRequest,
-    actions: &BTreeSet<String>,
+    account: &AdsAccount,
     ledger: &mut Ledger,
     poisons: &Poisons,
+    body: Option<&RequestBody>,
     now: DateTime<Utc>,
 ) -> Upload {
     let mut read: Vec<(Row, Option<Readable>)> = request
@@ -43,7 +46,7 @@ pub(super) fn upload(
         .iter()
         .enumerate()
         .map(|(index, adjustment)| {
-            let mut row = Row::new(&SERVICE, index, actions);
+            let mut row = Row::new(&SERVICE, index, account);
             let id = adjustment.order_id.as_deref().unwrap_or_default();
             if let Some(poison) = poisons.row(id) {
                 row.add(poison.error(SERVICE.rows, index, id));
@@ -66,11 +69,11 @@ pub(super) fn upload(
                 Some((field, name)) => {
                     row.refuse(field, name, adjustment.order_id.as_deref().unwrap_or_default());
                     if !request.validate_only {
-                        ledger.adjustments.repeat(&readable.action, readable.target, readable.kind, readable.at);
+                        ledger.adjustments.repeat(readable.action, readable.target, readable.kind, readable.at);
                     }
                 }
                 None if request.validate_only => {}
-                None => carry_out(readable, ledger),
+                None => carry_out(readable, body, ledger),
             }
         }
         upload.push(row, || result(adjustment));
@@ -86,7 +89,7 @@ fn examine(adjustment: &ConversionAdjustment, row: &mut Row) -> Option<Readable>
     let target = target(adjustment, row);
     let kind = kind(&adjustment.adjustment_type, row)?;
     let amount = restatement(adjustment, kind, row);
-    Some(Readable { action: action.to_owned(), target: target?, kind, at: at?, amount })
+    Some(Readable { action, target: target?, kind, at: at?, amount })
 }
 
 fn target(adjustment: &ConversionAdjustment, row: &mut Row) -> Option<Identity> {
@@ -185,7 +188,7 @@ fn obstacle(
     }
 }
 
-fn carry_out(readable: Readable, ledger: &mut Ledger) {
+fn carry_out(readable: Readable, body: Option<&RequestBody>, ledger: &mut Ledger) {
     let Readable { action, target, kind, at, amount } = readable;
     ledger.book.adjust(&action, &target, at, amount.clone());
     let order_id = match &target {
@@ -194,13 +197,15 @@ fn carry_out(readable: Readable, ledger: &mut Ledger) {
     };
     let (value, currency) = amount.map_or((None, None), |amount| (Some(amount.value), amount.currency));
     let adjustment = ReceivedAdjustment {
-        conversion_action: action,
+        customer_id: action.customer_id,
+        conversion_action: action.id,
         adjustment_type: kind,
         order_id,
         value,
         currency,
         adjusted_at: at,
         received: 1,
+        body: body.cloned(),
     };
     ledger.adjustments.add(target, adjustment);
 }

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::request::{ClickConversion, UploadClickConversionsRequest};
 use super::row::Row;
 use super::{Service, Upload};
-use crate::account::GoogleAccount;
+use crate::ads_account::{AdsAccount, ConversionAction};
 use crate::book::{Amount, Arrival, Identity, Transport};
 use crate::ledger::Ledger;
 use crate::poison::Poisons;
+use crate::request_body::RequestBody;
 
 pub(super) const SERVICE: Service =
     Service { rows: "conversions", category: "conversionUploadError", too_many: "TOO_MANY_CONVERSIONS_IN_REQUEST" };
@@ -20,18 +21,19 @@ const OLDEST_CONVERSION: TimeDelta = TimeDelta::days(90);
 
 /// A row that says who is meant, where and when.
 struct Readable {
-    action: String,
+    action: ConversionAction,
     identity: Identity,
     occurred_at: DateTime<Utc>,
     amount: Option<Amount>,
 }
 
-/// Records the valid rows of `request`, unless it only validates.
+/// Records the valid rows of `request` for `account`, unless it only validates.
 pub(super) fn upload(
     request: &UploadClickConversionsRequest,
-    account: &GoogleAccount,
+    account: &AdsAccount,
     ledger: &mut Ledger,
     poisons: &Poisons,
+    body: Option<&RequestBody>,
     now: DateTime<Utc>,
 ) -> Upload {
     let Ledger { book, clicks, .. } = ledger;
@@ -40,7 +42,7 @@ pub(super) fn upload(
         .iter()
         .enumerate()
         .map(|(index, conversion)| {
-            let mut row = Row::new(&SERVICE, index, &account.conversion_actions);
+            let mut row = Row::new(&SERVICE, index, account);
             let id = conversion.order_id.as_deref().unwrap_or_default();
             if let Some(poison) = poisons.row(id) {
                 row.add(poison.error(SERVICE.rows, index, id));
@@ -72,6 +74,7 @@ pub(super) fn upload(
                     occurred_at: readable.occurred_at,
                     amount: readable.amount,
                     submission: None,
+                    body: body.cloned(),
                 };
                 book.arrive(&readable.action, readable.identity, arrival);
             }
@@ -102,7 +105,7 @@ fn examine(conversion: &ClickConversion, row: &mut Row, now: DateTime<Utc>) -> O
         Some(id) => Identity::Order(id.clone()),
         None => Identity::Click(click_id(conversion).to_owned(), occurred_at),
     };
-    Some(Readable { action: action.to_owned(), identity, occurred_at, amount })
+    Some(Readable { action, identity, occurred_at, amount })
 }
 
 fn click_id(conversion: &ClickConversion) -> &str {
@@ -158,7 +161,7 @@ fn check_what_is_closed(conversion: &ClickConversion, row: &mut Row) {
 
 /// Refuses all conversions that occur more than once in a request.
 fn refuse_duplicates(read: &mut [(Row, Option<Readable>)]) {
-    let mut seen: HashMap<(String, Identity), usize> = HashMap::new();
+    let mut seen: HashMap<(ConversionAction, Identity), usize> = HashMap::new();
     for (_, readable) in read.iter() {
         if let Some(readable) = readable {
             *seen.entry((readable.action.clone(), readable.identity.clone())).or_default() += 1;

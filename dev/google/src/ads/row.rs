@@ -1,12 +1,11 @@
 //! The rules for every row, whether a conversion or an adjustment, and its errors.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::Service;
 use super::failure::{AdsError, ErrorCode};
+use crate::ads_account::{AdsAccount, ConversionAction};
 use crate::book::Amount;
 use crate::currencies::is_currency;
 
@@ -22,13 +21,13 @@ pub(super) struct Row<'a> {
     place: String,
     /// The error enum of the row's own service.
     category: &'static str,
-    actions: &'a BTreeSet<String>,
+    account: &'a AdsAccount,
     errors: Vec<AdsError>,
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(service: &Service, index: usize, actions: &'a BTreeSet<String>) -> Self {
-        Self { place: format!("{}[{index}]", service.rows), category: service.category, actions, errors: Vec::new() }
+    pub(super) fn new(service: &Service, index: usize, account: &'a AdsAccount) -> Self {
+        Self { place: format!("{}[{index}]", service.rows), category: service.category, account, errors: Vec::new() }
     }
 
     /// What is wrong with the row. Nothing when it is empty.
@@ -57,8 +56,14 @@ impl<'a> Row<'a> {
         self.errors.push(error);
     }
 
-    /// The numeric id of the conversion action. The customer in its resource name does not count.
-    pub(super) fn action<'b>(&mut self, resource_name: &'b str) -> &'b str {
+    /// The conversion action, which has to be one of the account that is called.
+    pub(super) fn action(&mut self, resource_name: &str) -> ConversionAction {
+        let id = self.action_id(resource_name);
+        ConversionAction { customer_id: self.account.customer_id.clone(), id: id.to_owned() }
+    }
+
+    /// Its numeric id. Empty for a name that has none.
+    fn action_id<'b>(&mut self, resource_name: &'b str) -> &'b str {
         const FIELD: &str = "conversion_action";
         if resource_name.is_empty() {
             self.refuse_as("fieldError", FIELD, "REQUIRED", "");
@@ -67,7 +72,9 @@ impl<'a> Row<'a> {
         let parts: Vec<&str> = resource_name.split('/').collect();
         match parts[..] {
             ["customers", customer, "conversionActions", action] if is_number(customer) && is_number(action) => {
-                if !self.actions.contains(action) {
+                // Google documents that it ignores the customer in the name. An uploader that names another customer
+                // than the one it calls has mixed up two accounts, so the sandbox is stricter.
+                if customer != self.account.customer_id || !self.account.has_action(action) {
                     self.refuse(FIELD, "NO_CONVERSION_ACTION_FOUND", resource_name);
                 }
                 action

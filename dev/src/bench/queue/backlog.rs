@@ -76,7 +76,7 @@ struct Delivered {
 /// When a conversion was not accepted, or Google doesn't count each of them once.
 async fn deliver(bench: &Bench, transport: &'static str, backlog: i64) -> anyhow::Result<Delivered> {
     let mut database = Database::create(bench, &format!("{transport}_{backlog}")).await?;
-    rows::fill(&mut database.connection, 0, backlog).await?;
+    rows::fill(&mut database.connection, &["google_ads".to_owned()], 0, backlog).await?;
     let (google, google_url) = sandbox_google().await?;
     google.keep_bodies(false);
     let mut settings = bench.secrets.settings(&database.url, &google_url);

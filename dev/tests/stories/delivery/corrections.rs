@@ -160,7 +160,7 @@ async fn without_access_to_the_google_ads_api_only_retractions_wait(pool: PgPool
     delivery.lose().await;
     delivery.add_due(2..4).await;
     let summary = delivery.tick().await;
-    assert_eq!((summary.accepted, summary.paused.as_slice()), (2, ["google_ads_retractions"].as_slice()));
+    assert_eq!((summary.accepted, summary.paused.as_slice()), (2, ["google_ads_retractions".to_owned()].as_slice()));
     delivery.tick_after(TimeDelta::minutes(21)).await;
     assert_eq!(delivery.google.adjustments().len(), 1, "it is tried again");
 }

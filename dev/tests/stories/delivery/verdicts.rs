@@ -11,10 +11,13 @@ use super::{Delivery, counts};
 const REASON: &str = "PROCESSING_ERROR_REASON_";
 
 impl Delivery {
-    async fn health(&self) -> Health {
+    pub(super) async fn health(&self) -> Health {
         let Config { intake, policy, .. } = &self.app.config;
-        let health: Result<_, DbError> =
-            self.app.db.tx(async |tx| health::check(tx, &intake.plans, policy.unknown_consent, self.now()).await).await;
+        let health: Result<_, DbError> = self
+            .app
+            .db
+            .tx(async |tx| health::check(tx, &intake.destinations, policy.unknown_consent, self.now()).await)
+            .await;
         health.unwrap()
     }
 }

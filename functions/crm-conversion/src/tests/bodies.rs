@@ -36,7 +36,12 @@ fn event(chance: &mut Chance, history: &str) -> Value {
     if chance.happens(80) {
         (event["value"], event["currency"]) = (json!(100 * chance.below(4)), json!("EUR"));
     }
-    for (name, percent) in [("occurred_at", 60), ("updated_at", 40), ("noticed_at", 40)] {
+    for name in ["gclid", "fbclid", "fbp"] {
+        if chance.happens(20) {
+            event[name] = json!(chance.pick(&["one", "two"]));
+        }
+    }
+    for (name, percent) in [("occurred_at", 60), ("updated_at", 40), ("noticed_at", 40), ("clicked_at", 20)] {
         if chance.happens(percent) {
             event[name] = json!(format!("2026-11-20T0{}:00:00Z", 4 + chance.below(6)));
         }
@@ -138,13 +143,13 @@ async fn left_behind(pool: &PgPool, history: &str) -> Value {
     let queries = [
         format!(
             "select crm_deal_id, conversion_type, value, currency, occurred_at, deliveries, state, matched_by,
-                reported_at, person_reported_at, lead_id is not null as names_lead,
+                reported_at, person_reported_at, clicks, clicks_reported_at, lead_id is not null as names_lead,
                 (select name from public.leads l where l.email_hash = i.email_hash) as person,
                 (select count(*) from public.deal_reports r where r.inbox_id = i.id) as reports
              from public.inbox i where crm_deal_id like '{history}-%' order by crm_deal_id, conversion_type"
         ),
         format!(
-            "select crm_deal_id, conversion_type, value, currency, occurred_at, matched_by, skip_reason, gclid,
+            "select crm_deal_id, conversion_type, value, currency, occurred_at, matched_by, skip_reason, clicks, gclid,
                 restated_at, retracted_at,
                 (
                     select jsonb_agg(jsonb_build_array(q.platform, q.status, q.claims, o.platform) order by q.platform)

@@ -1,19 +1,15 @@
 //! Deals that were lost, and values that changed.
 
 use shared::money::Money;
-use shared::platforms::{Operation, Route};
+use shared::platforms::Operation;
 use shared::queue;
 use shared::queue::Policy;
-use testing::{execute, permutations};
+use testing::{execute, permutations, route};
 
 use super::*;
 
 fn policy() -> Policy {
     testing::app_without_database(&[]).config
-}
-
-fn route(operation: Operation, platform: &'static str) -> Route {
-    Route { platform, operation, transport: "data_manager" }
 }
 
 const CLOSED_AT: &str = "2026-11-20T08:00:00Z";
@@ -325,9 +321,9 @@ async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
     expect(&first, &expected);
 
     // An uploader that is sending the previous value has lost its lease.
-    let restatements = route(Operation::Restatement, "google_ads_restatements");
+    let restatements = route(Operation::Restatement);
     let in_flight =
-        app.db.tx(async |tx| queue::claim(tx, &policy(), restatements, 9, app.clock.now()).await).await.unwrap();
+        app.db.tx(async |tx| queue::claim(tx, &policy(), &restatements, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(in_flight.conversions.len(), 1);
     app.clock.advance(TimeDelta::days(3));
     assert_eq!(said(&app, &worth(300, CLOSED_AGAIN_AT)).await, restated());
@@ -338,7 +334,7 @@ async fn a_value_that_changes_after_it_was_sent_is_restated(pool: PgPool) {
     });
     expect(&reopened, &expected);
     let again =
-        app.db.tx(async |tx| queue::claim(tx, &policy(), restatements, 9, app.clock.now()).await).await.unwrap();
+        app.db.tx(async |tx| queue::claim(tx, &policy(), &restatements, 9, app.clock.now()).await).await.unwrap();
     assert_eq!(again.conversions[0].money, Some(Money::new(300.0, "EUR".into())));
 
     // Sent, and changed once more: the same row is reused.
@@ -627,8 +623,8 @@ async fn a_concurrent_claim_misses_no_change(pool: PgPool) {
         lead(&pool, &json!({"gclid": null, "click_at": null})).await;
         send(&app, &worth(100, CLOSED_AT)).await;
         let (is_lost, change) = if nth % 2 == 0 { (false, worth(200, LOST_AT)) } else { (true, lost(&json!({}))) };
-        let uploads = route(Operation::Upload, "google_ads");
-        let claim = app.db.tx(async |tx| queue::claim(tx, &policy(), uploads, 9, app.clock.now()).await);
+        let uploads = route(Operation::Upload);
+        let claim = app.db.tx(async |tx| queue::claim(tx, &policy(), &uploads, 9, app.clock.now()).await);
         let (answer, claimed) = if nth % 4 < 2 {
             tokio::join!(send(&app, &change), claim)
         } else {

@@ -20,7 +20,7 @@ impl Uploader {
         let Config { intake, policy, .. } = &self.app.config;
         let now = self.app.clock.now();
         let health: Result<_, DbError> =
-            self.app.db.tx(async |tx| health::check(tx, &intake.plans, policy.unknown_consent, now).await).await;
+            self.app.db.tx(async |tx| health::check(tx, &intake.destinations, policy.unknown_consent, now).await).await;
         health.unwrap()
     }
 }

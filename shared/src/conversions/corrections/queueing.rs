@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
-use crate::platforms::{Operation, Plans};
+use crate::platforms::{Destinations, Operation};
 
 /// An upload that its platform may have received.
 pub(in crate::conversions) struct Upload {
@@ -48,21 +48,23 @@ pub(super) fn lanes_of(queued: &[Queued], conversion_id: Uuid) -> Vec<String> {
 /// Queues the new values for the platforms that may have received the old ones, and returns the lanes.
 pub(super) async fn restate_at_platforms(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     uploads: &[Upload],
     now: DateTime<Utc>,
 ) -> Result<Vec<Queued>, DbError> {
-    let Corrections { conversions, lanes, adjusts, seconds } = Corrections::of(plans, Operation::Restatement, uploads);
+    let Corrections { conversions, lanes, adjusts, seconds } =
+        Corrections::of(destinations, Operation::Restatement, uploads);
     if conversions.is_empty() {
         return Ok(Vec::new());
     }
     let queued = sqlx::query_as!(
         Queued,
         "-- conversions::restate_at_platforms
-        insert into public.conversion_queue as q (conversion_id, platform, adjusts, expires_at, created_at)
-        select c.id, d.lane, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
+        insert into public.conversion_queue as q (conversion_id, platform, kind, adjusts, expires_at, created_at)
+        select c.id, d.lane, upload.kind, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::float8[]) as d (conversion_id, lane, adjusts, seconds)
         join public.conversions c on c.id = d.conversion_id
+        join public.conversion_queue upload on upload.id = d.adjusts
         left join public.conversion_queue earlier on earlier.conversion_id = c.id and earlier.platform = d.lane
         -- In the order in which the uploader locks rows.
         order by earlier.id
@@ -84,7 +86,11 @@ pub(super) async fn restate_at_platforms(
 }
 
 /// Deletes rows that no platform received: uploads that were never claimed, and restatements that were not accepted.
-pub(super) async fn drop_unsent(tx: &mut Tx, plans: &Plans, conversion_ids: &[Uuid]) -> Result<(), DbError> {
+pub(super) async fn drop_unsent(
+    tx: &mut Tx,
+    destinations: &Destinations,
+    conversion_ids: &[Uuid],
+) -> Result<(), DbError> {
     sqlx::query!(
         "-- conversions::drop_unsent
         delete from public.conversion_queue
@@ -97,7 +103,7 @@ pub(super) async fn drop_unsent(tx: &mut Tx, plans: &Plans, conversion_ids: &[Uu
             for update
         )",
         conversion_ids,
-        &plans.correction_lanes(Operation::Restatement) as &[&str],
+        &destinations.correction_lanes(Operation::Restatement),
     )
     .execute(tx)
     .await?;
@@ -107,21 +113,23 @@ pub(super) async fn drop_unsent(tx: &mut Tx, plans: &Plans, conversion_ids: &[Uu
 /// Queues the retractions for the platforms that may have received the conversions, and returns the lanes.
 pub(super) async fn retract_from_platforms(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     uploads: &[Upload],
     now: DateTime<Utc>,
 ) -> Result<Vec<Queued>, DbError> {
-    let Corrections { conversions, lanes, adjusts, seconds } = Corrections::of(plans, Operation::Retraction, uploads);
+    let Corrections { conversions, lanes, adjusts, seconds } =
+        Corrections::of(destinations, Operation::Retraction, uploads);
     if conversions.is_empty() {
         return Ok(Vec::new());
     }
     let queued = sqlx::query_as!(
         Queued,
         "-- conversions::retract_from_platforms
-        insert into public.conversion_queue (conversion_id, platform, adjusts, expires_at, created_at)
-        select c.id, d.lane, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
+        insert into public.conversion_queue (conversion_id, platform, kind, adjusts, expires_at, created_at)
+        select c.id, d.lane, upload.kind, d.adjusts, c.occurred_at + make_interval(secs => d.seconds), $5
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::float8[]) as d (conversion_id, lane, adjusts, seconds)
         join public.conversions c on c.id = d.conversion_id
+        join public.conversion_queue upload on upload.id = d.adjusts
         order by c.id, d.lane
         on conflict (conversion_id, platform) do nothing
         returning conversion_id, platform as lane",
@@ -139,7 +147,7 @@ pub(super) async fn retract_from_platforms(
 /// Drops retractions that no platform received, except of lost deals.
 pub(in crate::conversions) async fn drop_unsent_retractions(
     tx: &mut Tx,
-    plans: &Plans,
+    destinations: &Destinations,
     conversion_ids: &[Uuid],
 ) -> Result<(), DbError> {
     sqlx::query!(
@@ -149,7 +157,7 @@ pub(in crate::conversions) async fn drop_unsent_retractions(
         where q.conversion_id = any($1) and q.platform = any($2) and q.claims = 0
             and c.id = q.conversion_id and c.retracted_at is null",
         conversion_ids,
-        &plans.correction_lanes(Operation::Retraction) as &[&str],
+        &destinations.correction_lanes(Operation::Retraction),
     )
     .execute(tx)
     .await?;
@@ -194,13 +202,13 @@ struct Corrections {
 }
 
 impl Corrections {
-    fn of(plans: &Plans, operation: Operation, uploads: &[Upload]) -> Self {
+    fn of(destinations: &Destinations, operation: Operation, uploads: &[Upload]) -> Self {
         let mut corrections =
             Self { conversions: Vec::new(), lanes: Vec::new(), adjusts: Vec::new(), seconds: Vec::new() };
-        for correction in plans.corrections(operation) {
+        for correction in destinations.corrections(operation) {
             for upload in uploads.iter().filter(|upload| upload.platform == correction.of) {
                 corrections.conversions.push(upload.conversion_id);
-                corrections.lanes.push(correction.lane.to_owned());
+                corrections.lanes.push(correction.lane.clone());
                 corrections.adjusts.push(upload.queue_id);
                 corrections.seconds.push(correction.window.as_seconds_f64());
             }

@@ -66,6 +66,12 @@ impl Pointers {
         self.0.iter().find_map(|pointer| Some((pointer.as_str(), pointer.find(item)?)))
     }
 
+    /// The same where a CRM sends `false` for an empty field.
+    pub fn find_unless_false<'a>(&self, item: &'a Value) -> Option<(&str, &'a Value)> {
+        let mut values = self.0.iter().filter_map(|pointer| Some((pointer.as_str(), pointer.find(item)?)));
+        values.find(|(_, value)| **value != Value::Bool(false))
+    }
+
     /// Could a lookup still provide it?
     pub fn wait(&self, item: &Value) -> bool {
         self.point_at_fetched() && !is_fetched(item) && self.find(item).is_none()

@@ -12,6 +12,9 @@ use super::{LookupError, MOST, Reachable, id};
 const DEAL_PROPERTIES: &str =
     "amount,deal_currency_code,dealstage,pipeline,closedate,hs_deal_stage_probability,adtrail_lead_id";
 
+const CONTACT_PROPERTIES: [&str; 6] =
+    ["email", "hs_additional_emails", "phone", "mobilephone", "hs_google_click_id", "hs_facebook_click_id"];
+
 pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
     let deal_id = id(&item["objectId"]).ok_or_else(|| api.no_id("/objectId"))?;
     let path = format!("/crm/v3/objects/deals/{deal_id}?properties={DEAL_PROPERTIES}&associations=contacts");
@@ -21,7 +24,7 @@ pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupErr
         Vec::new()
     } else {
         let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
-        let body = json!({ "properties": ["email", "hs_additional_emails", "phone", "mobilephone"], "inputs": inputs });
+        let body = json!({ "properties": CONTACT_PROPERTIES, "inputs": inputs });
         let answer = api.post("/crm/v3/objects/contacts/batch/read", &body).await?;
         in_order(&answer, &ids).ok_or_else(|| api.unreadable())?
     };

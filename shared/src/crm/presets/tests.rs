@@ -152,6 +152,20 @@ fn a_new_amount_of_a_hubspot_deal_counts_once_it_is_won() {
 }
 
 #[test]
+fn a_hubspot_deal_has_the_clicks_of_its_first_contact() {
+    let (source, mut items) = sample_items("hubspot-app");
+    let contact = |properties: Value| json!({"id": "1", "properties": properties});
+    items[0]["fetched"] = fetched();
+    items[0]["fetched"]["contacts"] = json!([
+        contact(json!({"email": "jane@example.com", "hs_google_click_id": "one", "hs_facebook_click_id": "two"})),
+        contact(json!({"email": "j@example.com", "hs_google_click_id": "three"})),
+    ]);
+    let reading = read(&source, &items[0]);
+    let Meaning::Report(Report::Reached(deal)) = reading.meaning else { panic!("{:?}", reading.meaning) };
+    assert_eq!(json!(deal.clicks), json!({"google": {"gclid": "one"}, "meta": {"fbclid": "two"}}));
+}
+
+#[test]
 fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let toml = "[hubspot]\npreset = \"hubspot-app\"\n[hubspot.fields]\ndeal_id = { join = [\"hs-\", \"/objectId\"] }";
     let sources =

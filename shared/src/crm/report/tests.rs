@@ -1,3 +1,5 @@
+mod clicks;
+
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;

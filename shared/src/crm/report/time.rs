@@ -1,6 +1,7 @@
 //! Times, as CRMs write them.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use serde_json::Value;
 
 use super::Reader;
 use crate::crm::fields::{Pointers, Zone};
@@ -14,9 +15,14 @@ const MILLISECONDS: f64 = 100_000_000_000.0;
 const RFC_3339: &str = "must be a time with its zone as in RFC 3339, such as 2026-11-20T14:03:11+01:00";
 
 impl Reader<'_> {
-    /// A time from the year 2000 to ten minutes after the report arrived.
+    /// A time of the deal.
     pub(super) fn time(&mut self, pointers: Option<&Pointers>) -> Option<DateTime<Utc>> {
         let (pointer, value) = pointers?.find(self.item)?;
+        self.time_from(value).map_err(|detail| self.refuse(pointer, detail)).ok()
+    }
+
+    /// A time from the year 2000 to ten minutes after the report arrived.
+    pub(super) fn time_from(&self, value: &Value) -> Result<DateTime<Utc>, &'static str> {
         let at = match value.as_str().map(str::trim) {
             Some(text) if self.source.strict => rfc_3339(text).ok_or(RFC_3339),
             None if self.source.strict => Err("must be a text"),
@@ -25,7 +31,7 @@ impl Reader<'_> {
                 value.as_f64().and_then(epoch).ok_or("must be a time: a text, or seconds or milliseconds since 1970")
             }
         };
-        let at = at.and_then(|at| {
+        at.and_then(|at| {
             if at > self.when.received_at + CLOCK_SKEW {
                 Err("must not be in the future")
             } else if at < EARLIEST {
@@ -33,8 +39,7 @@ impl Reader<'_> {
             } else {
                 Ok(at)
             }
-        });
-        at.map_err(|detail| self.refuse(pointer, detail)).ok()
+        })
     }
 }
 
@@ -73,8 +78,6 @@ fn epoch(number: f64) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn read(value: &Value, zone: Option<&str>) -> Result<String, &'static str> {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::problem::DeclarationProblem;
 use crate::crm::authentication::DeclaredScheme;
-use crate::crm::fields::{DeclaredFields, Pointer, Text};
+use crate::crm::fields::{self, DeclaredFields, Pointer, Text};
 use crate::crm::lookup::DeclaredLookup;
 use crate::crm::payload::BodyEncoding;
 use crate::crm::rules::{Amount, Conditions, DeclaredRule};
+use crate::declarations::DeclarationProblem;
 
 /// The table of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -24,7 +24,7 @@ pub(in crate::crm) struct DeclaredSource {
     pub only: Option<Spanned<Conditions>>,
     pub strict: Option<bool>,
     pub auth: Option<Vec<Spanned<DeclaredScheme>>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::with_clicks")]
     pub fields: DeclaredFields,
     pub rules: Option<Vec<Spanned<DeclaredRule>>>,
     pub fetch: Option<Spanned<DeclaredLookup>>,

@@ -97,6 +97,10 @@ fn what_an_operator_declares_replaces_the_preset_key_by_key() {
     let item = serde_json::json!({"data": {"id": 178, "currency": "EUR"}});
     assert_eq!(source.fields.deal_id.as_ref().unwrap().find(&item).unwrap().1.as_ref(), "pd-178");
     assert_eq!(source.fields.currency.as_ref().unwrap().find(&item).unwrap().1.as_ref(), "EUR");
+    let toml = "[make]\npreset = \"make\"\n[make.fields]\ngclid = \"/google\"";
+    let sources = Sources::parse(toml, &Stages::default(), &any).unwrap();
+    let clicks = &sources.get("make").unwrap().fields.clicks;
+    assert_eq!(["gclid", "ttclid"].map(|name| clicks.get(name).unwrap().first()), ["/google", "/ttclid"]);
     assert!(source.fetch.is_some());
 }
 
@@ -105,7 +109,7 @@ type Mistake = (&'static str, &'static str, usize, &'static str);
 
 #[test]
 fn a_mistake_is_shown_in_its_line_with_the_fix() {
-    let mistakes: [Mistake; 32] = [
+    let mistakes: [Mistake; 36] = [
         ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
         ("[acme]", "[acme", 1, ""),
         ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
@@ -117,6 +121,10 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "leave items out"),
         ("[acme]", "[acme]\nonly = { pipeline = 1 }", 2, "add pipeline = \"/deal/pipeline\" to [acme.fields]"),
         ("deal_id = \"/id\"", "deal_id = \"id\"", 5, "write \"/id\""),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\ngclick = \"/g\"", 6, "`email`, `phone`, `lead_id`"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\ngclick = \"/g\"", 6, "or of the click ids: `gclid`, `gbraid`"),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\nfbclid = \"g\"", 6, "write \"/g\""),
+        ("deal_id = \"/id\"", "deal_id = \"/id\"\ngclid = \"/fetched/gclid\"", 1, "[acme.fetch]"),
         ("deal_id = \"/id\"", "deal_id = \"/a~b\"", 5, "~0"),
         ("deal_id = \"/id\"", "deal_id = 7", 5, "expected a JSON Pointer, an array of them"),
         ("deal_id = \"/id\"", "deal_id = []", 5, "at least one JSON Pointer"),

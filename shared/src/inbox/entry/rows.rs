@@ -40,6 +40,8 @@ pub struct StoredDeal {
     pub matched_at: Option<DateTime<Utc>>,
     pub matched_by: Option<MatchedBy>,
     pub several_candidates: bool,
+    pub clicks: Json<Clicks>,
+    pub clicks_reported_at: Option<DateTime<Utc>>,
 }
 
 /// A row of `inbox_events` joined with its row of `inbox_receipts`.
@@ -80,10 +82,6 @@ pub struct StoredConversion {
     pub value: Option<f64>,
     pub currency: Option<String>,
     pub occurred_at: DateTime<Utc>,
-    pub gclid: Option<String>,
-    pub gbraid: Option<String>,
-    pub wbraid: Option<String>,
-    pub click_at: Option<DateTime<Utc>>,
     pub clicks: Json<Clicks>,
     pub site: Option<String>,
     pub session_attributes: Option<String>,
@@ -132,6 +130,10 @@ pub struct QueueRow {
     pub adjusts: Option<Uuid>,
     pub send_alone: bool,
     pub omit_click_id: bool,
+    /// The account and the conversion action that have it, as its platform calls them.
+    pub sent_to: Option<String>,
+    /// Destinations to whose account its click doesn't belong.
+    pub declined_by: Vec<String>,
     /// Why it is sent without its click id.
     pub omit_click_id_reason: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -169,10 +171,6 @@ pub struct StoredLead {
     pub id: Uuid,
     pub created_at: Option<DateTime<Utc>>,
     pub visitor_id: Option<String>,
-    pub gclid: Option<String>,
-    pub gbraid: Option<String>,
-    pub wbraid: Option<String>,
-    pub click_at: Option<DateTime<Utc>>,
     pub clicks: Option<Json<Clicks>>,
     pub site: Option<String>,
     pub conversion_status: Option<String>,

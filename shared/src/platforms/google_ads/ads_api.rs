@@ -8,17 +8,19 @@ mod rows;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::api::Api;
 use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
-use super::{GoogleAds, RESTATEMENTS, RETRACTIONS, UPLOADS};
+use super::settings::Shared;
+use super::{GoogleAds, Target};
 use crate::clock::Clock;
 use crate::outgoing::Limit;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Operation, Outcome, Preview, Reason, Route, Verdict,
 };
 
 /// "Conversion upload" and "Conversion adjustment" limits of the Google Ads API.
@@ -29,23 +31,17 @@ pub(super) struct AdsApi {
     pub(super) google: Arc<GoogleAds>,
     pub(super) api: Api,
     pub(super) clock: Clock,
-    pub(super) operation: Operation,
+    pub(super) route: Route,
 }
 
 impl AdsApi {
+    /// Sends these in one request. All go to the same account.
     async fn send(&self, rows: Vec<(&Conversion, &Value)>, allowance: &Allowance) -> Option<(Answered, Exchange)> {
-        let GoogleAds { ads_api_url, ads_api_version, customer_id, login_customer_id, .. } = self.google.as_ref();
-        let (method, list) = match self.operation {
-            Operation::Upload => ("uploadClickConversions", "conversions"),
-            Operation::Restatement | Operation::Retraction => ("uploadConversionAdjustments", "conversionAdjustments"),
-        };
-        let url = format!("{ads_api_url}/{ads_api_version}/customers/{customer_id}:{method}");
-        let values: Vec<_> = rows.iter().map(|(_, value)| value).collect();
-        let body = json!({ list: values, "partialFailure": true });
+        let customer_id = self.account_of(rows.first()?.0)?;
+        let (url, body) = request(&self.google, self.route.operation, customer_id, rows.iter().map(|(_, row)| *row));
         let request = || {
             let request = self.api.http.post(&url).json(&body);
-            // The manager only where access goes through it: otherwise Google refuses.
-            match login_customer_id.as_ref().filter(|id| *id != customer_id) {
+            match self.google.login_for(customer_id) {
                 Some(manager) => request.header("login-customer-id", manager),
                 None => request,
             }
@@ -61,32 +57,59 @@ impl AdsApi {
         Some((answered, exchange))
     }
 
-    fn row(&self, conversion: &Conversion) -> Result<Value, Outcome> {
-        let action = self.google.action(&conversion.conversion_type)?;
-        let now = self.clock.now();
-        let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
-        let action = format!("customers/{}/conversionActions/{action}", self.google.customer_id);
-        Ok(match self.operation {
-            Operation::Upload => rows::click_conversion(conversion, &identifiers, &action),
-            Operation::Restatement => rows::restatement(conversion, &action),
-            Operation::Retraction => rows::retraction(conversion, &action),
-        })
+    fn account_of<'a>(&'a self, conversion: &'a Conversion) -> Option<&'a str> {
+        self.google.target_of(conversion).ok().map(|target| target.customer_id)
     }
 }
 
-impl Lane for AdsApi {
-    fn route(&self) -> Route {
-        let platform = match self.operation {
-            Operation::Upload => UPLOADS,
-            Operation::Restatement => RESTATEMENTS,
-            Operation::Retraction => RETRACTIONS,
-        };
-        Route { platform, operation: self.operation, transport: "google_ads" }
-    }
+/// Where a request of these rows goes, and its body.
+fn request<'a>(
+    google: &GoogleAds,
+    operation: Operation,
+    customer_id: &str,
+    rows: impl Iterator<Item = &'a Value>,
+) -> (String, Value) {
+    let Shared { ads_api_url, ads_api_version, .. } = &google.shared;
+    let (method, list) = match operation {
+        Operation::Upload => ("uploadClickConversions", "conversions"),
+        Operation::Restatement | Operation::Retraction => ("uploadConversionAdjustments", "conversionAdjustments"),
+    };
+    let url = format!("{ads_api_url}/{ads_api_version}/customers/{customer_id}:{method}");
+    (url, json!({ list: rows.collect::<Vec<_>>(), "partialFailure": true }))
+}
 
-    /// Google publishes none for a minute, and each project has its own for a day: it says when it has had enough.
-    fn limits(&self) -> Option<Limits> {
-        None
+fn row<'a>(
+    google: &'a GoogleAds,
+    operation: Operation,
+    conversion: &'a Conversion,
+    now: DateTime<Utc>,
+) -> Result<(Target<'a>, Value), Outcome> {
+    let target = google.target_of(conversion)?;
+    let identifiers = usable(conversion, operation, google.click_hold, google.user_data, now)?;
+    let action = target.resource();
+    let row = match operation {
+        Operation::Upload => rows::click_conversion(conversion, &identifiers, &action),
+        Operation::Restatement => rows::restatement(conversion, &action),
+        Operation::Retraction => rows::retraction(conversion, &action),
+    };
+    Ok((target, row))
+}
+
+/// The request for this conversion alone.
+pub(super) fn preview(
+    google: &GoogleAds,
+    conversion: &Conversion,
+    operation: Operation,
+    now: DateTime<Utc>,
+) -> Result<Preview, Outcome> {
+    let (target, row) = row(google, operation, conversion, now)?;
+    let (url, body) = request(google, operation, target.customer_id, std::iter::once(&row));
+    Ok(Preview { method: "POST", url, body: body.to_string() })
+}
+
+impl Lane for AdsApi {
+    fn route(&self) -> &Route {
+        &self.route
     }
 
     fn claim_size(&self, _due: usize) -> usize {
@@ -99,9 +122,12 @@ impl Lane for AdsApi {
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let rows: Vec<_> = conversions.iter().map(|it| self.row(it)).collect();
+            let (now, operation) = (self.clock.now(), self.route.operation);
+            let row = |it| row(&self.google, operation, it, now).map(|(_, row)| row);
+            let rows: Vec<_> = conversions.iter().map(row).collect();
             let send = |rows| self.send(rows, allowance);
-            deliver_ready(conversions, &rows, |it| it.facts.send_alone, |_| (), send).await
+            let group = |it: &Conversion| self.account_of(it).map(str::to_owned);
+            deliver_ready(conversions, &rows, |it| it.facts.send_alone, group, send).await
         })
     }
 

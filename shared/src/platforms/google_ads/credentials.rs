@@ -6,47 +6,95 @@ use crate::settings::Settings;
 const SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
 const EXTERNAL_ACCOUNT: &str = "GOOGLE_EXTERNAL_ACCOUNT";
 const REFRESH_TOKEN: [&str; 3] = ["GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "GOOGLE_REFRESH_TOKEN"];
-/// The kinds in the order we recommend them in, each with its settings.
-const KINDS: [&[&str]; 3] = [&[EXTERNAL_ACCOUNT], &[SERVICE_ACCOUNT_KEY], &REFRESH_TOKEN];
 
-/// The settings that are there, kind by kind.
-fn kinds(settings: &Settings) -> Vec<Vec<&'static str>> {
-    KINDS
+/// The settings that credentials are looked for in, kind by kind.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub external_account: Option<String>,
+    pub service_account_key: Option<String>,
+    /// Client id, client secret and refresh token.
+    pub refresh_token: Option<[String; 3]>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            external_account: Some(EXTERNAL_ACCOUNT.into()),
+            service_account_key: Some(SERVICE_ACCOUNT_KEY.into()),
+            refresh_token: Some(REFRESH_TOKEN.map(String::from)),
+        }
+    }
+}
+
+impl Names {
+    /// All of them, those of the kind we recommend most first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.kinds().flat_map(|(_, names)| names)
+    }
+
+    /// The same for people: those of one kind belong together.
+    pub(super) fn in_words(&self) -> String {
+        self.kinds().map(|(_, names)| names.join(" + ")).collect::<Vec<_>>().join(" or ")
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = (Kind, Vec<&str>)> {
+        fn one(name: Option<&String>) -> Option<Vec<&str>> {
+            name.map(|name| vec![name.as_str()])
+        }
+        let of_person = self.refresh_token.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        [
+            (Kind::ExternalAccount, one(self.external_account.as_ref())),
+            (Kind::ServiceAccount, one(self.service_account_key.as_ref())),
+            (Kind::RefreshToken, of_person),
+        ]
         .into_iter()
-        .map(|names| names.iter().copied().filter(|name| settings.text(name).is_some()).collect::<Vec<_>>())
-        .filter(|names| !names.is_empty())
-        .collect()
+        .filter_map(|(kind, names)| Some((kind, names?)))
+    }
+
+    /// Those of which a value is set.
+    fn set<'a>(&'a self, settings: &Settings) -> Vec<(Kind, Vec<&'a str>)> {
+        let set = self.kinds().map(|(kind, mut names)| {
+            names.retain(|name| settings.text(name).is_some());
+            (kind, names)
+        });
+        set.filter(|(_, names)| !names.is_empty()).collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    ExternalAccount,
+    ServiceAccount,
+    RefreshToken,
 }
 
 /// The credentials. None if they are missing or wrong, which is noted.
-pub(super) fn read(settings: &mut Settings) -> Option<Credentials> {
-    let kinds = kinds(settings);
-    if let [first, others @ ..] = kinds.as_slice()
-        && !others.is_empty()
-    {
-        let (first, others) = (first.join(", "), others.concat().join(", "));
+pub(super) fn read(settings: &mut Settings, names: &Names) -> Option<Credentials> {
+    let set = names.set(settings);
+    let [(kind, first), others @ ..] = set.as_slice() else {
+        let wanted = names.service_account_key.as_deref().or_else(|| names.iter().next());
+        settings.miss(wanted.unwrap_or(SERVICE_ACCOUNT_KEY));
+        return None;
+    };
+    if !others.is_empty() {
+        let others = others.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>().join(", ");
+        let first = first.join(", ");
         settings.refuse(format!(
             "{first} and {others} are different credentials, and only one kind may be set: unset {others}, or \
              {first} if that is the one you don't mean to use"
         ));
         return None;
     }
-    let Some(first) = kinds.first().and_then(|names| names.first()) else {
-        settings.miss(SERVICE_ACCOUNT_KEY);
-        return None;
-    };
-    match *first {
-        EXTERNAL_ACCOUNT => external_account(settings).map(Credentials::ExternalAccount),
-        SERVICE_ACCOUNT_KEY => {
-            settings.parsed(SERVICE_ACCOUNT_KEY, ServiceAccountKey::parse).map(Credentials::ServiceAccount)
-        }
-        _ => refresh_token(settings).map(Credentials::RefreshToken),
+    match kind {
+        Kind::ExternalAccount => external_account(settings, first[0]).map(Credentials::ExternalAccount),
+        Kind::ServiceAccount => settings.parsed(first[0], ServiceAccountKey::parse).map(Credentials::ServiceAccount),
+        Kind::RefreshToken => refresh_token(settings, names.refresh_token.as_ref()?).map(Credentials::RefreshToken),
     }
 }
 
-fn external_account(settings: &mut Settings) -> Option<ExternalAccount> {
+fn external_account(settings: &mut Settings, name: &str) -> Option<ExternalAccount> {
     let keys = aws_keys(settings);
-    settings.parsed(EXTERNAL_ACCOUNT, |text| ExternalAccount::parse(text, keys?))
+    settings.parsed(name, |text| ExternalAccount::parse(text, keys?))
 }
 
 /// What Lambda puts into the environment of a function that has a role. Without it the SDK looks further.
@@ -62,13 +110,13 @@ fn aws_keys(settings: &Settings) -> Result<Option<AwsKeys>, String> {
     Ok(Some(AwsKeys { access_key_id, secret_access_key, session_token, region }))
 }
 
-fn refresh_token(settings: &mut Settings) -> Option<RefreshToken> {
-    let [client_id, client_secret, refresh_token] = REFRESH_TOKEN.map(|name| settings.secret(name));
+fn refresh_token(settings: &mut Settings, names: &[String; 3]) -> Option<RefreshToken> {
+    let [client_id, client_secret, refresh_token] = names.each_ref().map(|name| settings.secret(name));
     if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (client_id, client_secret, refresh_token) {
         return Some(RefreshToken { client_id, client_secret, refresh_token });
     }
-    let problem = "GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET and GOOGLE_REFRESH_TOKEN belong together: set all three";
-    settings.refuse(problem);
+    let [id, secret, token] = names;
+    settings.refuse(format!("{id}, {secret} and {token} belong together: set all three"));
     None
 }
 
@@ -98,7 +146,7 @@ mod tests {
     fn read(pairs: &[(&str, &str)]) -> Result<Credentials, String> {
         let values: Values = pairs.iter().map(|(name, value)| ((*name).into(), SecretString::from(*value))).collect();
         let mut settings = Settings::new(&values);
-        let credentials = super::read(&mut settings);
+        let credentials = super::read(&mut settings, &Names::default());
         settings.finish(credentials).map_err(|error| error.to_string())
     }
 

@@ -8,17 +8,18 @@ mod verdicts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::api::Api;
 use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
-use super::{GoogleAds, RESTATEMENTS, UPLOADS, batch};
+use super::{GoogleAds, Target, batch};
 use crate::clock::Clock;
 use crate::outgoing::Limit;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Reason, Route, Verdict,
+    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Preview, Reason, Route, Verdict,
 };
 
 /// A request of one conversion gets a verdict on that conversion; one of many may get only counts. So up to this many
@@ -34,22 +35,23 @@ pub(super) struct DataManager {
     pub(super) google: Arc<GoogleAds>,
     pub(super) api: Api,
     pub(super) clock: Clock,
-    pub(super) operation: Operation,
+    pub(super) route: Route,
     /// Did the latest verdict that refused any say which? Shared by the lanes, for as long as the process lives.
     pub(super) names_refused: Arc<AtomicBool>,
 }
 
 impl DataManager {
-    /// Sends these in one request. All are of one type.
+    /// Sends these in one request. All are of one type and go to the same conversion action.
     async fn send(&self, rows: Vec<(&Conversion, &Value)>, allowance: &Allowance) -> Option<(Answered, Exchange)> {
-        let url = format!("{}/v1/events:ingest", self.google.data_manager_url);
-        let body = event::request(&self.google, &rows);
+        let (first, _) = rows.first()?;
+        let target = self.google.target_of(first).ok()?;
+        let (url, body) = request(&self.google, target, first, rows.iter().map(|(_, event)| *event));
         let (answer, mut exchange) =
             self.api.call(allowance, Limit::of(rows.len()), || self.api.http.post(&url).json(&body)).await?;
         let answered = match answer {
             Ok(answer) => {
                 let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-                answers::of_ingest(&answer, &conversions, &self.google.customer_id, &mut exchange, self.clock.now())
+                answers::of_ingest(&answer, &conversions, target.customer_id, &mut exchange, self.clock.now())
             }
             Err(outcome) => Answered::Failed(outcome),
         };
@@ -59,19 +61,45 @@ impl DataManager {
     fn names_refused(&self) -> bool {
         self.names_refused.load(Ordering::Relaxed)
     }
+}
 
-    fn event(&self, conversion: &Conversion) -> Result<Value, Outcome> {
-        self.google.action(&conversion.conversion_type)?;
-        let now = self.clock.now();
-        let identifiers = usable(conversion, self.operation, self.google.click_hold, self.google.user_data, now)?;
-        Ok(event::event(conversion, &identifiers))
-    }
+/// Where a request of these events goes, and its body.
+fn request<'a>(
+    google: &GoogleAds,
+    target: Target<'_>,
+    first: &Conversion,
+    events: impl Iterator<Item = &'a Value>,
+) -> (String, Value) {
+    let url = format!("{}/v1/events:ingest", google.shared.data_manager_url);
+    (url, event::request(target, google.login_for(target.customer_id), &first.conversion_type, events))
+}
+
+fn event<'a>(
+    google: &'a GoogleAds,
+    operation: Operation,
+    conversion: &'a Conversion,
+    now: DateTime<Utc>,
+) -> Result<(Target<'a>, Value), Outcome> {
+    let target = google.target_of(conversion)?;
+    let identifiers = usable(conversion, operation, google.click_hold, google.user_data, now)?;
+    Ok((target, event::event(conversion, &identifiers)))
+}
+
+/// The request for this conversion alone.
+pub(super) fn preview(
+    google: &GoogleAds,
+    conversion: &Conversion,
+    operation: Operation,
+    now: DateTime<Utc>,
+) -> Result<Preview, Outcome> {
+    let (target, event) = event(google, operation, conversion, now)?;
+    let (url, body) = request(google, target, conversion, std::iter::once(&event));
+    Ok(Preview { method: "POST", url, body: body.to_string() })
 }
 
 impl Lane for DataManager {
-    fn route(&self) -> Route {
-        let platform = if self.operation == Operation::Upload { UPLOADS } else { RESTATEMENTS };
-        Route { platform, operation: self.operation, transport: "data_manager" }
+    fn route(&self) -> &Route {
+        &self.route
     }
 
     fn limits(&self) -> Option<Limits> {
@@ -88,11 +116,15 @@ impl Lane for DataManager {
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {
         Box::pin(async move {
-            let events: Vec<_> = conversions.iter().map(|it| self.event(it)).collect();
+            let (now, operation) = (self.clock.now(), self.route.operation);
+            let event = |it| event(&self.google, operation, it, now).map(|(_, event)| event);
+            let events: Vec<_> = conversions.iter().map(event).collect();
             let singly = conversions.len() <= batch::IN_FLIGHT && !self.names_refused();
             let alone = |it: &Conversion| singly || it.facts.send_alone;
             let send = |rows| self.send(rows, allowance);
-            deliver_ready(conversions, &events, alone, |it| it.conversion_type.clone(), send).await
+            let group =
+                |it: &Conversion| (it.conversion_type.clone(), self.google.target_of(it).ok().map(Target::resource));
+            deliver_ready(conversions, &events, alone, group, send).await
         })
     }
 
@@ -103,7 +135,7 @@ impl Lane for DataManager {
         allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
         Box::pin(async move {
-            let url = format!("{}/v1/requestStatus:retrieve", self.google.data_manager_url);
+            let url = format!("{}/v1/requestStatus:retrieve", self.google.shared.data_manager_url);
             let request = || self.api.http.get(&url).query(&[("requestId", request_id)]);
             let (answer, exchange) = self.api.call(allowance, Limit::ONE, request).await?;
             let verdicts = match answer {

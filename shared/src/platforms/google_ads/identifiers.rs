@@ -3,8 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::windows;
-use crate::attribution::ClickId;
+use super::{NETWORK, windows};
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Facts, Operation, Outcome, Reason};
@@ -16,7 +15,7 @@ const LONGEST_TRANSACTION_ID: usize = 64;
 #[derive(Debug, PartialEq)]
 pub(super) struct Identifiers<'a> {
     /// The best click id and its name.
-    pub click: Option<(&'static str, &'a ClickId)>,
+    pub click: Option<(&'static str, &'a str)>,
     /// Of the session that the click started.
     pub session_attributes: Option<&'a str>,
     pub email: Option<&'a Hash>,
@@ -97,10 +96,9 @@ fn without_click(has_others: bool) -> Outcome {
 }
 
 /// gclid before wbraid before gbraid; Google takes one.
-fn click(conversion: &Conversion) -> Option<(&'static str, &ClickId)> {
-    [("gclid", &conversion.gclid), ("wbraid", &conversion.wbraid), ("gbraid", &conversion.gbraid)]
-        .into_iter()
-        .find_map(|(name, id)| Some((name, id.as_ref()?)))
+fn click(conversion: &Conversion) -> Option<(&'static str, &str)> {
+    let click = conversion.click(NETWORK)?;
+    ["gclid", "wbraid", "gbraid"].into_iter().find_map(|name| Some((name, click.get(name)?)))
 }
 
 /// Invariants of rows we wrote. Rows written by something else are rejected here, before they fail a whole batch.
@@ -143,6 +141,7 @@ pub(super) mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::attribution::Clicks;
     use crate::consent::ConsentStatus;
     use crate::deals::Stage;
     use crate::identity::Email;
@@ -159,16 +158,21 @@ pub(super) mod tests {
             conversion_type: Stage::closed(),
             occurred_at: "2026-11-20T14:03:11+01:00".parse().unwrap(),
             money: Some(Money::new(6000.0, "EUR".into())),
-            gclid: ClickId::parse("EAIa").ok(),
-            gbraid: ClickId::parse("GB").ok(),
-            wbraid: None,
+            clicks: clicks(&[("gclid", "EAIa"), ("gbraid", "GB")]),
             session_attributes: None,
+            email_hash: None,
             email_hash_google: Email::parse("jane.doe@gmail.com").ok().and_then(|email| email.google_hash()),
             phone_hash: None,
+            phone_hash_digits: None,
+            sent_to: None,
             ad_user_data: ConsentStatus::Granted,
             ad_personalization: ConsentStatus::Denied,
             facts: facts(3, 2),
         }
+    }
+
+    fn clicks(ids: &[(&str, &str)]) -> Clicks {
+        Clicks::read(now(), |it| ids.iter().find(|(name, _)| *name == it.name).map(|(_, id)| (*id).into()))
     }
 
     /// So many days after the click and the form.
@@ -197,12 +201,12 @@ pub(super) mod tests {
 
     #[test]
     fn gclid_goes_before_wbraid_before_gbraid() {
-        let all = Conversion { wbraid: ClickId::parse("WB").ok(), ..conversion() };
+        let with = |ids: &[(&str, &str)]| Conversion { clicks: clicks(ids), ..conversion() };
         let name = |it: &Conversion| upload(it).unwrap().click.map(|(name, _)| name);
-        assert_eq!(name(&all), Some("gclid"));
-        let without_gclid = Conversion { gclid: None, ..all };
-        assert_eq!(name(&without_gclid), Some("wbraid"));
-        assert_eq!(name(&Conversion { wbraid: None, ..without_gclid }), Some("gbraid"));
+        assert_eq!(name(&with(&[("gbraid", "GB"), ("wbraid", "WB"), ("gclid", "EAIa")])), Some("gclid"));
+        assert_eq!(name(&with(&[("gbraid", "GB"), ("wbraid", "WB")])), Some("wbraid"));
+        assert_eq!(name(&with(&[("gbraid", "GB")])), Some("gbraid"));
+        assert_eq!(name(&with(&[("gbraid", "GB"), ("fbclid", "FB")])), Some("gbraid"), "of Google's");
     }
 
     #[test]
@@ -226,7 +230,7 @@ pub(super) mod tests {
         assert_eq!(refused(&both_old, Operation::Upload), "expired");
         let no_user_data = Conversion { email_hash_google: None, facts: facts(91, 1), ..both_old };
         assert_eq!(refused(&no_user_data, Operation::Upload), "expired");
-        let nothing = Conversion { gclid: None, gbraid: None, ..no_user_data };
+        let nothing = Conversion { clicks: Clicks::default(), ..no_user_data };
         assert_eq!(refused(&nothing, Operation::Upload), "no_identifiers");
     }
 
@@ -258,7 +262,7 @@ pub(super) mod tests {
         assert!(matches!(without, Outcome::OmitClickId(_)), "{without:?}");
         assert_eq!(code(without), "click_after_conversion");
         // The next claim has no click id any more.
-        let sent = Conversion { gclid: None, gbraid: None, ..later.clone() };
+        let sent = Conversion { clicks: Clicks::default(), ..later.clone() };
         assert!(upload(&sent).is_ok_and(|left| left.click.is_none() && left.email.is_some()));
 
         let alone = Conversion { email_hash_google: None, ..later.clone() };

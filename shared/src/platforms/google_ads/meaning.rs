@@ -6,9 +6,9 @@ use super::windows::YOUNGEST_CLICK;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
 /// What to do about a click that doesn't belong to the account.
-pub(super) const OTHER_ACCOUNT: &str = "GOOGLE_ADS_CUSTOMER_ID must be the account of the ad, or the one that keeps its \
-     conversions (Goals, Settings), and the conversion actions must be that account's. Conversions of such clicks wait \
-     until it is; others are sent";
+pub(super) const OTHER_ACCOUNT: &str = "The customer id (GOOGLE_ADS_CUSTOMER_ID, or customer_id in DESTINATIONS) must be \
+     the account of the ad, or the one that keeps its conversions (Goals, Settings), and the conversion actions must be \
+     that account's. Conversions of such clicks wait until it is; others are sent";
 
 /// Google's time is ignored if it differs from ours by more. A clock that is further off gets no token anyway.
 const MOST_APART: TimeDelta = TimeDelta::days(7);
@@ -99,7 +99,8 @@ pub(super) fn outcome(
             Outcome::Unavailable(reason, retry_after)
         }
         ReasonMeaning::Account => Outcome::Paused(reason),
-        ReasonMeaning::Action | ReasonMeaning::OtherAccount => Outcome::Held(reason),
+        ReasonMeaning::Action => Outcome::Held(reason),
+        ReasonMeaning::OtherAccount => Outcome::OtherAccount(reason),
         ReasonMeaning::ClickId if conversion.is_some_and(|it| it.can_omit_click_id) => Outcome::OmitClickId(reason),
         ReasonMeaning::ClickId | ReasonMeaning::Conversion => Outcome::Rejected(reason),
         ReasonMeaning::Odd => Outcome::Retry(reason),

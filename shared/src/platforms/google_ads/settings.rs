@@ -1,52 +1,74 @@
-//! The settings of Google Ads.
+//! The settings of Google Ads: those of the one destination that needs no declaration, and those that all share.
+
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
+use super::credentials::Names;
 use super::{GoogleAds, Transport, windows};
 use crate::deals::{Stage, Stages};
 use crate::outgoing::endpoint;
 use crate::settings::Settings;
 
+/// The account of the destination that needs no declaration.
+pub(super) const CUSTOMER_ID: &str = "GOOGLE_ADS_CUSTOMER_ID";
+
+/// What all destinations share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    /// Where the Data Manager API is.
+    pub data_manager_url: String,
+    /// Where the Google Ads API is.
+    pub ads_api_url: String,
+    /// The version of the Google Ads API, such as `v26`.
+    pub ads_api_version: String,
+    /// Where access tokens are to be had, if not where the credentials say.
+    pub token_url: Option<String>,
+    /// From a click to the first upload, unless a destination says otherwise.
+    pub click_hold: TimeDelta,
+}
+
+impl Shared {
+    pub(super) fn read(settings: &mut Settings) -> Self {
+        let ads_api_version = settings.parsed("GOOGLE_ADS_API_VERSION", |text| {
+            let is_version = text.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok_and(|it| it > 0));
+            if is_version { Ok(text.to_owned()) } else { Err("must be a version such as v26".into()) }
+        });
+        let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
+        let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
+        let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
+        let click_hold = settings.parsed("CLICK_HOLD_SECONDS", seconds);
+        Self {
+            data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
+            ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
+            ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
+            token_url,
+            click_hold: click_hold.unwrap_or(windows::YOUNGEST_CLICK),
+        }
+    }
+}
+
 /// The account, if one is set.
-pub(super) fn read(settings: &mut Settings, stages: &Stages) -> Option<GoogleAds> {
-    let id = settings.parsed("GOOGLE_ADS_CUSTOMER_ID", customer_id);
+pub(super) fn short_form(settings: &mut Settings, stages: &Stages) -> Option<GoogleAds> {
+    let id = settings.parsed(CUSTOMER_ID, customer_id);
     let login_customer_id = settings.parsed("GOOGLE_ADS_LOGIN_CUSTOMER_ID", customer_id);
-    let conversion_actions = stages
+    let conversion_actions: BTreeMap<_, _> = stages
         .iter()
         .filter_map(|stage| Some((stage.clone(), settings.parsed(&action(stage), conversion_action)?)))
         .collect();
-    let transport = settings.parsed("GOOGLE_ADS_TRANSPORT", |text| match text {
-        "data_manager" => Ok(Transport::DataManager),
-        "google_ads" => Ok(Transport::GoogleAds),
-        _ => {
-            Err("must be data_manager, or google_ads for accounts that uploaded through the Google Ads API before"
-                .into())
-        }
-    });
-    let user_data = settings.parsed("GOOGLE_ADS_USER_DATA", |text| match text {
-        "send" => Ok(true),
-        "omit" => Ok(false),
-        _ => Err("must be send or omit".into()),
-    });
-    let ads_api_version = settings.parsed("GOOGLE_ADS_API_VERSION", |text| {
-        let is_version = text.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok_and(|it| it > 0));
-        if is_version { Ok(text.to_owned()) } else { Err("must be a version such as v26".into()) }
-    });
-    let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
-    let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
-    let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
-    let click_hold = settings.parsed("CLICK_HOLD_SECONDS", seconds);
+    let transport = settings.parsed("GOOGLE_ADS_TRANSPORT", transport);
+    let user_data = settings.parsed("GOOGLE_ADS_USER_DATA", user_data);
+    let shared = Shared::read(settings);
     Some(GoogleAds {
+        declared_as: None,
         customer_id: id?,
         login_customer_id,
         conversion_actions,
         transport: transport.unwrap_or_default(),
         user_data: user_data.unwrap_or(true),
-        data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
-        ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
-        ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
-        token_url,
-        click_hold: click_hold.unwrap_or(windows::YOUNGEST_CLICK),
+        click_hold: shared.click_hold,
+        credentials: Names::default(),
+        shared,
     })
 }
 
@@ -56,7 +78,7 @@ pub(super) fn action(stage: &Stage) -> String {
 }
 
 /// Google writes it with hyphens in the interface and wants it without.
-fn customer_id(text: &str) -> Result<String, String> {
+pub(super) fn customer_id(text: &str) -> Result<String, String> {
     let digits = text.replace('-', "");
     if digits.len() == 10 && digits.bytes().all(|c| c.is_ascii_digit()) {
         Ok(digits)
@@ -66,7 +88,7 @@ fn customer_id(text: &str) -> Result<String, String> {
 }
 
 /// The number of a conversion action, or its resource name.
-fn conversion_action(text: &str) -> Result<String, String> {
+pub(super) fn conversion_action(text: &str) -> Result<String, String> {
     let id = match text.strip_prefix("customers/") {
         Some(rest) => rest.split_once("/conversionActions/").map_or("", |(_, id)| id),
         None => text,
@@ -78,7 +100,27 @@ fn conversion_action(text: &str) -> Result<String, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<TimeDelta, String> {
+pub(super) fn transport(text: &str) -> Result<Transport, String> {
+    match text {
+        "data_manager" => Ok(Transport::DataManager),
+        "google_ads" => Ok(Transport::GoogleAds),
+        _ => {
+            Err("must be data_manager, or google_ads for accounts that uploaded through the Google Ads API before"
+                .into())
+        }
+    }
+}
+
+/// Are hashed e-mails and phones sent?
+pub(super) fn user_data(text: &str) -> Result<bool, String> {
+    match text {
+        "send" => Ok(true),
+        "omit" => Ok(false),
+        _ => Err("must be send or omit".into()),
+    }
+}
+
+pub(super) fn seconds(text: &str) -> Result<TimeDelta, String> {
     let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= 7 * 24 * 60 * 60);
     seconds
         .map(|seconds| TimeDelta::seconds(seconds.into()))
@@ -96,7 +138,7 @@ mod tests {
         let values: Values =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value))).collect();
         let mut settings = Settings::new(&values);
-        let google = read(&mut settings, &Stages::default());
+        let google = short_form(&mut settings, &Stages::default());
         settings.finish(google).map_err(|error| error.to_string())
     }
 

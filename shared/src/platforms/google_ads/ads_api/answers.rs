@@ -258,7 +258,7 @@ mod tests {
         ];
         assert_eq!(
             each(read_as(200, &partial(6, &errors), 6)),
-            ["held", "recorded", "retry", "already_done", "recorded", "unavailable"]
+            ["other_account", "recorded", "retry", "already_done", "recorded", "unavailable"]
         );
     }
 

@@ -294,7 +294,7 @@ pub(super) mod tests {
     fn a_click_of_another_account_waits_and_says_which_account_it_was_sent_for() {
         let of_event = [("events.events[1].ad_identifiers.gclid", "INVALID_AD_IDENTIFIER_FOR_ACCOUNT")];
         let Answered::Blamed(blamed) = ingest(400, &error(400, "INVALID_ARGUMENT", &of_event), 3) else { panic!() };
-        let [(1, Outcome::Held(refused))] = blamed.as_slice() else { panic!("{blamed:?}") };
+        let [(1, Outcome::OtherAccount(refused))] = blamed.as_slice() else { panic!("{blamed:?}") };
         assert!(refused.message.contains(ACCOUNT) && refused.message.contains("GOOGLE_ADS_CUSTOMER_ID"), "{refused:?}");
     }
 

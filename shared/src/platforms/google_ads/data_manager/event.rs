@@ -4,8 +4,9 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::consent::ConsentStatus;
+use crate::deals::Stage;
 use crate::platforms::Conversion;
-use crate::platforms::google_ads::GoogleAds;
+use crate::platforms::google_ads::Target;
 use crate::platforms::google_ads::identifiers::Identifiers;
 
 /// The event. Everything in it is the same each time it is sent, but for a changed value.
@@ -63,47 +64,45 @@ fn consent(conversion: &Conversion) -> Map<String, Value> {
         .collect()
 }
 
-/// The request for these events, each with its conversion's type: one destination for each type among them.
-pub(super) fn request(google: &GoogleAds, events: &[(&Conversion, &Value)]) -> Value {
+/// The request for these events, all of this type and for this conversion action.
+pub(super) fn request<'a>(
+    target: Target<'_>,
+    manager: Option<&str>,
+    kind: &Stage,
+    events: impl Iterator<Item = &'a Value>,
+) -> Value {
     let account = |id: &str| json!({"accountType": "GOOGLE_ADS", "accountId": id});
-    let destinations: Vec<Value> = google
-        .conversion_actions
-        .iter()
-        .filter(|(kind, _)| events.iter().any(|(conversion, _)| conversion.conversion_type == **kind))
-        .map(|(kind, action)| {
-            let mut destination = json!({
-                "reference": kind,
-                "operatingAccount": account(&google.customer_id),
-                "productDestinationId": action,
-            });
-            // The manager only where access goes through it: otherwise Google refuses.
-            if let Some(manager) = google.login_customer_id.as_deref().filter(|id| *id != google.customer_id) {
-                destination["loginAccount"] = account(manager);
-            }
-            destination
-        })
-        .collect();
-    let mut request = json!({"destinations": destinations});
-    if events.iter().any(|(_, event)| event.get("userData").is_some()) {
+    let mut destination = json!({
+        "reference": kind,
+        "operatingAccount": account(target.customer_id),
+        "productDestinationId": target.action,
+    });
+    if let Some(manager) = manager {
+        destination["loginAccount"] = account(manager);
+    }
+    let events: Vec<_> = events.collect();
+    let mut request = json!({"destinations": [destination]});
+    if events.iter().any(|event| event.get("userData").is_some()) {
         request["encoding"] = "HEX".into();
     }
-    request["events"] = events.iter().map(|(_, event)| (*event).clone()).collect();
+    request["events"] = json!(events);
     request
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::deals::Stage;
     use crate::identity::Email;
+    use crate::platforms::google_ads::GoogleAds;
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
     use crate::platforms::google_ads::identifiers::usable;
     use crate::platforms::google_ads::tests::google;
     use crate::platforms::{Facts, Operation};
+
+    const TARGET: Target<'_> = Target { customer_id: "1234567890", action: "987654321" };
 
     fn event_of(conversion: &Conversion) -> Value {
         event(conversion, &usable(conversion, Operation::Upload, TimeDelta::hours(6), true, now()).unwrap())
@@ -114,7 +113,7 @@ mod tests {
         let hash = Email::parse("janedoe@gmail.com").unwrap().hash();
         let conversion = conversion();
         assert_eq!(
-            request(&google(), &[(&conversion, &event_of(&conversion))]),
+            request(TARGET, None, &Stage::closed(), std::iter::once(&event_of(&conversion))),
             json!({
                 "destinations": [{
                     "reference": "closed",
@@ -160,23 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn each_type_has_its_destination_and_the_manager_is_named_only_when_access_goes_through_one() {
-        let closed = conversion();
-        let qualified = Conversion { conversion_type: Stage::qualified(), ..conversion() };
-        let (one, two) = (event_of(&closed), event_of(&qualified));
-        let google = GoogleAds {
-            conversion_actions: BTreeMap::from([(Stage::closed(), "1".into()), (Stage::qualified(), "2".into())]),
-            ..google()
+    fn the_manager_is_named_only_when_access_goes_through_one() {
+        let google = |manager: Option<&str>| GoogleAds { login_customer_id: manager.map(Into::into), ..google() };
+        let destination = |google: &GoogleAds| {
+            let event = event_of(&conversion());
+            let manager = google.login_for(TARGET.customer_id);
+            request(TARGET, manager, &Stage::closed(), std::iter::once(&event))["destinations"][0].clone()
         };
-        let destinations = |google: &GoogleAds, events: &[(&Conversion, &Value)]| {
-            request(google, events)["destinations"].as_array().unwrap().clone()
-        };
-        assert_eq!(destinations(&google, &[(&closed, &one)]).len(), 1);
-        let both = destinations(&google, &[(&closed, &one), (&qualified, &two), (&closed, &one)]);
-        assert_eq!(both.iter().map(|it| &it["productDestinationId"]).collect::<Vec<_>>(), ["1", "2"]);
-        let through = |id: &str| GoogleAds { login_customer_id: Some(id.into()), ..google.clone() };
-        let first = |google: &GoogleAds| destinations(google, &[(&closed, &one)])[0].clone();
-        assert_eq!(first(&through("9876543210"))["loginAccount"]["accountId"], "9876543210");
-        assert!(first(&through("1234567890")).get("loginAccount").is_none());
+        assert_eq!(destination(&google(Some("9876543210")))["loginAccount"]["accountId"], "9876543210");
+        assert!(destination(&google(Some(TARGET.customer_id))).get("loginAccount").is_none());
+        assert!(destination(&google(None)).get("loginAccount").is_none());
     }
 }

@@ -366,7 +366,7 @@ mod tests {
             "PROCESSING_ERROR_OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER",
         ] {
             let verdict = status(200, &said("FAILED", &[(reason, 1)]), 1).remove(0);
-            let Verdict::Refused(Outcome::Held(refused)) = verdict else { panic!("{verdict:?}") };
+            let Verdict::Refused(Outcome::OtherAccount(refused)) = verdict else { panic!("{verdict:?}") };
             assert!(refused.message.contains(ACCOUNT), "{refused:?}");
         }
     }

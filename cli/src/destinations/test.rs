@@ -1,0 +1,235 @@
+//! `adtrail destinations test`: what would be sent of a deal, without sending or storing anything.
+
+use std::path::Path;
+
+use lambda_http::http::HeaderMap;
+use serde_json::{Value, json};
+use shared::App;
+use shared::conversions::record_matches;
+use shared::crm::authentication::Verified;
+use shared::db::{DbError, Tx};
+use shared::http::problem::in_words;
+use shared::inbox;
+use shared::inbox::entry::{self, Entry, QueueRow};
+use shared::intake::{self, EventOutcome, Webhook};
+use shared::platforms::{Outcome, Preview, Window, no_destination};
+use shared::queue::rehearsal::{Fate, Rehearsal, Rehearsed, rehearse};
+use shared::settings::Values;
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::app::Draft;
+use crate::crm::{ChosenSource, add_fetched, read};
+use crate::inbox::words;
+use crate::table::{amount, section, time};
+use crate::{Failure, app};
+
+/// A deal, and what would be sent of it if its lead is found.
+struct Tested {
+    entry: Entry,
+    rehearsal: Option<Rehearsal>,
+}
+
+pub(crate) async fn test(values: &Values, deal: &str, source: &str, fetched: Option<&Path>) -> Result<Answer, Failure> {
+    let app = app::with_database::<Draft>(values)?;
+    let is_file = deal == "-" || Path::new(deal).is_file();
+    let (tested, refused) = if is_file {
+        of_file(&app, values, Path::new(deal), source, fetched).await?
+    } else {
+        (of_deal(&app, deal).await?, Vec::new())
+    };
+    if tested.is_empty() && refused.is_empty() {
+        return Err(Failure::Message(if is_file {
+            "No item of the body is a deal that reached a stage: see adtrail crm test.".into()
+        } else {
+            format!("There is no deal or file {deal}: see adtrail inbox list.")
+        }));
+    }
+    let documents: Vec<_> = tested.iter().map(document).collect();
+    let mut blocks: Vec<_> = tested.iter().flat_map(blocks).collect();
+    blocks.extend(refused.iter().map(|problem| format!("invalid: {problem}")));
+    if app.config.intake.destinations.is_empty() {
+        blocks.push(no_destination());
+    }
+    blocks.push("Nothing was stored, and nothing was sent.".into());
+    let problem = (!refused.is_empty() && tested.is_empty())
+        .then(|| "No item of the body is valid: fix the problems above, in the body or in the declaration.".into());
+    Ok(Answer::new(json!({ "deals": documents, "invalid": refused }), &blocks.join("\n")).failing(problem))
+}
+
+/// The deals of this name, those that wait as if they were matched now.
+async fn of_deal(app: &App<Draft>, name: &str) -> Result<Vec<Tested>, Failure> {
+    let tested = app.db.rolled_back(async |tx| {
+        let found = entry::find(tx, name).await?;
+        let ids: Vec<_> = found.iter().filter_map(|it| it.deal.as_ref()).map(|deal| deal.id).collect();
+        inbox::lock_persons(tx, &ids).await?;
+        let Draft { intake, .. } = &app.config;
+        record_matches(tx, &intake.destinations, intake.match_by, &ids, app.clock.now()).await?;
+        tested(tx, app, &ids).await
+    });
+    Ok(tested.await?)
+}
+
+/// The deals in a webhook's body as if it were received now, and what is wrong with the others.
+async fn of_file(
+    app: &App<Draft>,
+    values: &Values,
+    file: &Path,
+    source: &str,
+    fetched: Option<&Path>,
+) -> Result<(Vec<Tested>, Vec<String>), Failure> {
+    let chosen = ChosenSource::find(&app.config.intake.sources, values, source)?;
+    let source = chosen.source();
+    let body = read(file)?;
+    let body = match fetched {
+        Some(fetched) => add_fetched(source, &body, &read(fetched)?)?,
+        None => body,
+    };
+    let verified = Verified { scheme: "none", secret: "none".into(), event_id: None };
+    let headers = HeaderMap::new();
+    let webhook = Webhook { source, verified, body: &body, headers: &headers, received_at: app.clock.now() };
+    let received = app.db.rolled_back(async |tx| {
+        let processed = intake::receive(tx, &app.config.intake, &webhook).await?;
+        let ids: Vec<_> = processed.iter().filter_map(|it| it.inbox_id).collect();
+        let refused = processed.iter().filter_map(|it| match &it.outcome {
+            EventOutcome::Rejected { errors } => Some(in_words(errors)),
+            _ => None,
+        });
+        let refused = refused.collect();
+        Ok((tested(tx, app, &ids).await?, refused))
+    });
+    Ok(received.await?)
+}
+
+async fn tested(tx: &mut Tx, app: &App<Draft>, inbox_ids: &[Uuid]) -> Result<Vec<Tested>, DbError> {
+    let Draft { intake, policy } = &app.config;
+    let mut all = Vec::new();
+    for id in inbox_ids {
+        let Some(entry) = entry::of_deal(tx, *id).await? else { continue };
+        let conversion: Vec<_> = entry.conversion.iter().map(|it| it.id).collect();
+        let mut rehearsals = rehearse(tx, policy, &intake.destinations, &conversion, app.clock.now()).await?;
+        all.push(Tested { rehearsal: rehearsals.pop(), entry });
+    }
+    Ok(all)
+}
+
+/// The row that it has already. A row that was planned just now has never been claimed.
+fn sent<'a>(entry: &'a Entry, destination: &str) -> Option<&'a QueueRow> {
+    entry.queue.iter().find(|row| row.platform == destination && row.claims > 0)
+}
+
+/// Another destination that has the conversion instead: it was passed on, or it was sent before this one was declared.
+fn has_instead<'a>(entry: &'a Entry, rehearsal: &Rehearsal, it: &Rehearsed) -> Option<&'a str> {
+    let is_meant = |row: &&QueueRow| row.adjusts.is_none() && row.platform != it.destination && row.claims > 0;
+    let is_alternative = rehearsal.destinations.iter().any(|other| match &other.fate {
+        Fate::GetsIfDeclined(_, first) => *first == it.destination || other.destination == it.destination,
+        _ => false,
+    });
+    entry.queue.iter().find(is_meant).filter(|_| is_alternative).map(|row| row.platform.as_str())
+}
+
+fn document(Tested { entry, rehearsal }: &Tested) -> Value {
+    let deal = entry.deal.as_ref();
+    let destinations = rehearsal.iter().flat_map(|it| &it.destinations).map(|it| {
+        let (gets, reason, window) = match &it.fate {
+            Fate::Gets(window) => (true, None, Some(window)),
+            Fate::GetsIfDeclined(window, _) => (false, Some(json!("other_destination_first")), Some(window)),
+            Fate::Skipped(reason, _) => (false, Some(json!(reason)), None),
+        };
+        let other = rehearsal.as_ref().and_then(|rehearsal| has_instead(entry, rehearsal, it));
+        let (request, refused) = match &it.preview {
+            Some(Ok(preview)) => (Some(preview), None),
+            Some(Err(outcome)) => (None, outcome.reason().map(|it| json!({ "code": it.code, "message": it.message }))),
+            None => (None, None),
+        };
+        json!({
+            "destination": it.destination,
+            "gets": gets && refused.is_none() && other.is_none() && rehearsal.as_ref().is_some_and(is_sent),
+            "reason": if other.is_some() { Some(json!("other_destination_has_it")) } else { reason },
+            "why": other.map_or_else(|| why(it), |other| Some(format!("{other} has it"))),
+            "due_at": window.and_then(|it| it.from),
+            "counts_until": window.and_then(|it| it.until),
+            "status": sent(entry, &it.destination).map(|row| row.status.as_str()),
+            "request": request,
+            "refused": refused,
+        })
+    });
+    json!({
+        "crm_deal_id": deal.map(|it| &it.crm_deal_id),
+        "conversion_type": deal.map(|it| &it.conversion_type),
+        "status": if rehearsal.is_some() { "matched" } else { "awaiting_lead" },
+        "skip_reason": rehearsal.as_ref().and_then(|it| it.skip_reason),
+        "held_for_consent": rehearsal.as_ref().is_some_and(|it| it.is_held),
+        "destinations": destinations.collect::<Vec<_>>(),
+    })
+}
+
+fn is_sent(rehearsal: &Rehearsal) -> bool {
+    rehearsal.skip_reason.is_none() && !rehearsal.is_held
+}
+
+fn why(it: &Rehearsed) -> Option<String> {
+    match &it.fate {
+        Fate::Gets(_) => None,
+        Fate::GetsIfDeclined(_, first) => Some(format!("only if {first} says that the click is another account's")),
+        Fate::Skipped(_, differing) if !differing.is_empty() => Some(differing.join("; ")),
+        Fate::Skipped(reason, _) => Some(words::skip_reason(*reason).into()),
+    }
+}
+
+fn blocks(Tested { entry, rehearsal }: &Tested) -> Vec<String> {
+    let Some(deal) = &entry.deal else { return Vec::new() };
+    let title = format!("{} of {}", deal.conversion_type, deal.crm_deal_id);
+    let mut rows = vec![("time", time(deal.occurred_at))];
+    rows.extend(deal.value.zip(deal.currency.as_ref()).map(|(value, currency)| ("value", amount(value, currency))));
+    let Some(rehearsal) = rehearsal else {
+        rows.push(("lead", "not found: nothing is sent until a form or the CRM says whose deal it is".into()));
+        return vec![section(&title, rows)];
+    };
+    if let Some(conversion) = &entry.conversion {
+        let rule = conversion.matched_by.map(|rule| format!(", {}", words::matched_by(rule)));
+        rows.push(("lead", format!("{}{}", conversion.lead_id, rule.unwrap_or_default())));
+    }
+    rows.extend(rehearsal.skip_reason.map(|reason| ("not sent", words::skip_reason(reason).into())));
+    if rehearsal.is_held {
+        rows.push(("held", "until the person's consent is known or given, see CONSENT_UNKNOWN".into()));
+    }
+    let mut blocks = vec![section(&title, rows)];
+    for it in &rehearsal.destinations {
+        blocks.push(section(&it.destination, destination_rows(entry, rehearsal, it)));
+        if let Some(Ok(Preview { body, .. })) = &it.preview {
+            // Alone on its line, so that it can be copied.
+            blocks.push(format!("{body}\n"));
+        }
+    }
+    blocks
+}
+
+fn destination_rows(entry: &Entry, rehearsal: &Rehearsal, it: &Rehearsed) -> Vec<(&'static str, String)> {
+    let (gets, window) = match &it.fate {
+        _ if let Some(other) = has_instead(entry, rehearsal, it) => (format!("no: {other} has it"), None),
+        Fate::Gets(window) if is_sent(rehearsal) => ("yes".into(), Some(window)),
+        Fate::Gets(window) => ("no, see above; else".into(), Some(window)),
+        Fate::GetsIfDeclined(window, _) => (why(it).unwrap_or_default(), Some(window)),
+        Fate::Skipped(..) => (format!("no: {}", why(it).unwrap_or_default()), None),
+    };
+    let mut rows = vec![("gets it", gets)];
+    if let Some(row) = sent(entry, &it.destination) {
+        let error = row.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        rows.push(("has it", format!("{}{error}", row.status.as_str())));
+    }
+    if let Some(Window { from, until }) = window {
+        rows.push(("due", from.map_or_else(|| "now".into(), time)));
+        rows.push(("counts until", until.map_or_else(|| "for ever".into(), time)));
+    }
+    match &it.preview {
+        Some(Ok(preview)) => rows.push(("request", format!("{} {}", preview.method, preview.url))),
+        Some(Err(outcome)) => rows.push(("refused", refusal(outcome))),
+        None => {}
+    }
+    rows
+}
+
+fn refusal(outcome: &Outcome) -> String {
+    outcome.reason().map_or_else(String::new, |reason| format!("{}: {}", reason.code, reason.message))
+}

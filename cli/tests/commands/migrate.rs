@@ -1,0 +1,93 @@
+use testing::{execute, rows};
+
+use super::*;
+
+async fn applied(pool: &PgPool) -> usize {
+    rows(pool, "select version from public._sqlx_migrations").await.len()
+}
+
+fn only_database(pool: &PgPool) -> Values {
+    let url = pool.connect_options().to_url_lossy().to_string();
+    Values::from([("DATABASE_URL".to_owned(), SecretString::from(url))])
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_is_missing_is_listed_applied_once_and_then_nothing_is(pool: PgPool) {
+    let values = only_database(&pool);
+    let listed = document(&values, &["migrate", "--dry-run"]).await;
+    let names = listed["migrations"].as_array().unwrap();
+    assert_eq!((&names[0], &listed["applied"]), (&json!("000_leads"), &json!(false)));
+    assert!(rows(&pool, "select to_regclass('public.leads') as leads").await[0]["leads"].is_null());
+    let done = document(&values, &["migrate", "--yes"]).await;
+    assert_eq!(done, json!({"database": done["database"], "migrations": names, "applied": true}));
+    assert_eq!(applied(&pool).await, names.len());
+    let text = printed(&values, &["migrate", "--yes"]).await;
+    assert!(text.contains("The schema is up to date."), "{text}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
+    // As if the last two had never run.
+    execute(
+        &pool,
+        "alter table public.conversion_queue drop column sent_to, drop column declined_by, drop column kind;
+         alter table public.inbox drop column clicks, drop column clicks_reported_at;
+         delete from public._sqlx_migrations where version in (18, 19)",
+    )
+    .await;
+    let done = document(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert_eq!(done["migrations"], json!(["018_clicks_of_deals", "019_destinations"]));
+    execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_schema_that_is_newer_is_refused(pool: PgPool) {
+    execute(
+        &pool,
+        "insert into public._sqlx_migrations (version, description, success, checksum, execution_time)
+         values (999, 'the future', true, '', 0)",
+    )
+    .await;
+    let before = applied(&pool).await;
+    let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert!(error.contains("migration 999") && error.contains("newer"), "{error}");
+    assert_eq!(applied(&pool).await, before);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_schema_of_another_tool_is_left_to_it(pool: PgPool) {
+    execute(&pool, "drop table public._sqlx_migrations").await;
+    let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert!(error.contains("in the SQL editor or with psql"), "{error}");
+    execute(&pool, "create schema supabase_migrations; create table supabase_migrations.schema_migrations (v text)")
+        .await;
+    let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert!(error.contains("supabase db push"), "{error}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_migration_that_changed_is_refused(pool: PgPool) {
+    execute(&pool, "update public._sqlx_migrations set checksum = '\\x00' where version = 3").await;
+    execute(&pool, "delete from public._sqlx_migrations where version = 19").await;
+    let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert!(error.contains("Migration 3 was applied with another text"), "{error}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_leads_table_that_does_not_fit_stops_before_anything_is_made(pool: PgPool) {
+    execute(&pool, "create table public.leads (id uuid primary key, email integer)").await;
+    let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
+    assert!(error.contains("email") && error.contains("Nothing of this migration was applied"), "{error}");
+    assert!(rows(&pool, "select to_regclass('public.visitors') as it").await[0]["it"].is_null());
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_one_sentence_without_the_password() {
+    let url = SecretString::from("postgresql://app:hush@127.0.0.1:9/nothing");
+    for setting in ["DATABASE_URL", "MIGRATIONS_DATABASE_URL"] {
+        let error = refused(&Values::from([(setting.to_owned(), url.clone())]), &["migrate"]).await;
+        assert!(error.contains("can't be reached") && !error.contains("hush"), "{error}");
+    }
+    let error = refused(&Values::new(), &["migrate"]).await;
+    assert!(error.contains("Missing settings: DATABASE_URL"), "{error}");
+}

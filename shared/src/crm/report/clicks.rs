@@ -1,0 +1,52 @@
+//! The clicks of a deal, if its CRM kept their ids.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{Reader, whole};
+use crate::attribution::Clicks;
+use crate::attribution::networks::{Kind, Parameter};
+use crate::http::Warning;
+
+impl Reader<'_> {
+    /// What can't be used is ignored with a warning, also in a strict source: the deal counts without it.
+    pub(super) fn clicks(&mut self) -> Clicks {
+        let (fields, item) = (&self.source.fields, self.item);
+        let clicks = Clicks::read(self.when.received_at, |parameter| {
+            let (_, value) = fields.clicks.get(parameter.name)?.find_unless_false(item)?;
+            let value = value_of(parameter, value);
+            if value.is_none() {
+                let detail = "is ignored: it can't be a value that the network passes, at most 512 characters. Point \
+                              it at a field that has the value unchanged";
+                self.warnings.push(Warning { field: parameter.name, detail: detail.into() });
+            }
+            value
+        });
+        match self.clicked_at() {
+            Some(at) => clicks.clicked(at),
+            None => clicks,
+        }
+    }
+
+    /// When the clicks happened. Nobody clicks in the future, so a clock that is a little ahead means now.
+    fn clicked_at(&mut self) -> Option<DateTime<Utc>> {
+        let (_, value) = self.source.fields.clicked_at.as_ref()?.find_unless_false(self.item)?;
+        match self.time_from(value) {
+            Ok(at) => Some(at.min(self.when.received_at)),
+            Err(why) => {
+                self.warnings.push(Warning { field: "clicked_at", detail: format!("is ignored: it {why}") });
+                None
+            }
+        }
+    }
+}
+
+/// The value, if it can be one. Campaigns are numbers, and CRMs may keep them as such.
+fn value_of(parameter: &Parameter, value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        number if parameter.kind == Kind::Detail => whole(number),
+        _ => None,
+    };
+    text.filter(|text| (parameter.is_valid)(text))
+}
