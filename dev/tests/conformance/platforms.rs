@@ -1,6 +1,7 @@
 //! The platforms under test. Add one with two lines: its module, and its line in [`ALL`].
 
 mod google_ads;
+mod recorder;
 
 use std::sync::LazyLock;
 
@@ -21,6 +22,7 @@ pub struct Platform {
 pub const ALL: &[Platform] = &[
     // One a line.
     Platform { entry: google_ads::ENTRY, sandbox: google_ads::sandbox },
+    Platform { entry: recorder::ENTRY, sandbox: recorder::sandbox },
 ];
 
 /// What the functions of the suite know instead of `platforms::REGISTRY`.
