@@ -1,7 +1,7 @@
 # Every target sets up what it needs. Rust, gcc, git and make are enough; an installed PostgreSQL is used, else one is
 # fetched.
 
-.PHONY: help dev demo test test-long check queries prepare bench build
+.PHONY: help dev demo test test-long check queries prepare bench build template deploy
 .DEFAULT_GOAL := help
 
 DEV := cargo run --quiet --package dev --
@@ -50,4 +50,23 @@ bench: ## Round trips, latencies, memory and the queue
 	@cargo run --quiet --release --package dev -- bench
 
 build: ## The functions as zips for Lambda (needs cargo-lambda)
-	cargo lambda build --release
+	cargo lambda build --release --output-format zip
+
+template: export SAM_CLI_TELEMETRY := 0
+template: target/sam/installed target/checkov/installed ## SAM, cfn-lint and checkov on template.yaml (needs Python)
+	target/sam/bin/sam validate --lint --region us-east-1
+	target/sam/bin/cfn-lint template.yaml
+	target/checkov/bin/checkov --config-file .checkov.yaml
+
+# The first time it asks for the parameters, and keeps the answers in samconfig.toml.
+deploy: export SAM_CLI_TELEMETRY := 0
+deploy: export PATH := $(CURDIR)/target/sam/bin:$(PATH)
+deploy: target/sam/installed ## Builds the functions and deploys them to AWS: docs/deploy.md (needs Python)
+	sam build
+	sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided)
+
+# SAM, with the cargo-lambda and the linker it builds with; checkov apart, because each wants other versions.
+target/sam/installed target/checkov/installed: target/%/installed: dev/deploy/%/requirements.txt
+	@python3 -m venv --clear target/$*
+	@target/$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
