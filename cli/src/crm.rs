@@ -74,6 +74,19 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// The body of a webhook, as far as the endpoint accepts it.
+pub(crate) fn read_body(file: &Path) -> Result<Vec<u8>, Failure> {
+    let body = read(file)?;
+    let limit = crm_conversion::ENDPOINT.body_limit;
+    if body.len() > limit {
+        return Err(Failure::Message(format!(
+            "The body has {} bytes, but the endpoint accepts at most {limit}: make the CRM send less.",
+            body.len()
+        )));
+    }
+    Ok(body)
+}
+
 /// Where webhooks of a source are sent by default.
 fn local_url(source: &Source) -> String {
     format!("http://localhost:8080{}", path(source))

@@ -29,6 +29,8 @@ pub struct Kind {
     pub noun: &'static str,
     /// The fix, for a message of the parser that doesn't say it.
     pub fix: fn(&str) -> Option<&'static str>,
+    /// May an error repeat the line it is about, but for what looks like a secret? Else only its key.
+    pub repeats_values: bool,
 }
 
 /// A table of the text: one declaration.
@@ -110,7 +112,8 @@ impl<'t> Problems<'t> {
         for DeclarationProblem { at, what } in problems {
             let before = &self.toml[..at.start.min(self.toml.len())];
             let line = before.matches('\n').count();
-            let text = without_secret(self.toml.lines().nth(line).unwrap_or_default().trim());
+            let text = self.toml.lines().nth(line).unwrap_or_default().trim();
+            let text = if self.kind.repeats_values { without_secret(text) } else { without_value(text) };
             let of = if name.is_empty() { String::new() } else { format!("{} {name}, ", self.kind.noun) };
             self.found.push((line, format!("{of}line {}: {text}\n  {what}", line + 1)));
         }
@@ -156,6 +159,17 @@ fn without_secret(line: &str) -> String {
     match suspects.min() {
         Some(end) => format!("{} = …", &line[..end]),
         None => line.chars().take(120).collect(),
+    }
+}
+
+/// The key of a line, or the name of a table.
+fn without_value(line: &str) -> String {
+    let is_name =
+        |text: &str| text.len() <= 60 && text.chars().all(|c| c.is_ascii_alphanumeric() || "[]._- ".contains(c));
+    match line.split_once('=') {
+        Some((key, _)) if is_name(key) => format!("{} = …", key.trim()),
+        None if line.starts_with('[') && is_name(line) => line.into(),
+        _ => "…".into(),
     }
 }
 

@@ -10,7 +10,7 @@ use shared::intake::{self, Webhook};
 use shared::settings::Values;
 
 use super::delivery::{Delivery, headers};
-use super::{ChosenSource, read};
+use super::{ChosenSource, read, read_body};
 use crate::answer::Answer;
 use crate::arguments::Test;
 use crate::table::{fields, section, time};
@@ -24,14 +24,7 @@ pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure
     let (app, has_database) = app::for_declarations(values, clock)?;
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &test.source)?;
     let source = chosen.source();
-    let body = read(&test.file)?;
-    let limit = crm_conversion::ENDPOINT.body_limit;
-    if body.len() > limit {
-        return Err(Failure::Message(format!(
-            "The body has {} bytes, but the endpoint accepts at most {limit}: make the CRM send less.",
-            body.len()
-        )));
-    }
+    let body = read_body(&test.file)?;
     let delivery = Delivery::new(&test.call, source, &app.clock);
     let (verification, verified, arrived) = verify(source, &delivery, &headers(&test.headers)?, &body)?;
     let body = match &test.fetched {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use shared::App;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use crate::answer::Answer;
 use crate::app::Draft;
-use crate::crm::{ChosenSource, add_fetched, read};
+use crate::crm::{ChosenSource, add_fetched, read, read_body};
 use crate::inbox::words;
 use crate::table::{amount, section, time};
 use crate::{Failure, app};
@@ -28,6 +29,8 @@ use crate::{Failure, app};
 struct Tested {
     entry: Entry,
     rehearsal: Option<Rehearsal>,
+    /// Before this, rows were there; the others were planned for the answer.
+    since: DateTime<Utc>,
 }
 
 pub(crate) async fn test(values: &Values, deal: &str, source: &str, fetched: Option<&Path>) -> Result<Answer, Failure> {
@@ -59,13 +62,14 @@ pub(crate) async fn test(values: &Values, deal: &str, source: &str, fetched: Opt
 
 /// The deals of this name, those that wait as if they were matched now.
 async fn of_deal(app: &App<Draft>, name: &str) -> Result<Vec<Tested>, Failure> {
+    let since = app.clock.now();
     let tested = app.db.rolled_back(async |tx| {
         let found = entry::find(tx, name).await?;
         let ids: Vec<_> = found.iter().filter_map(|it| it.deal.as_ref()).map(|deal| deal.id).collect();
         inbox::lock_persons(tx, &ids).await?;
         let Draft { intake, .. } = &app.config;
         record_matches(tx, &intake.destinations, intake.match_by, &ids, app.clock.now()).await?;
-        tested(tx, app, &ids).await
+        tested(tx, app, &ids, since).await
     });
     Ok(tested.await?)
 }
@@ -80,7 +84,7 @@ async fn of_file(
 ) -> Result<(Vec<Tested>, Vec<String>), Failure> {
     let chosen = ChosenSource::find(&app.config.intake.sources, values, source)?;
     let source = chosen.source();
-    let body = read(file)?;
+    let body = read_body(file)?;
     let body = match fetched {
         Some(fetched) => add_fetched(source, &body, &read(fetched)?)?,
         None => body,
@@ -96,39 +100,55 @@ async fn of_file(
             _ => None,
         });
         let refused = refused.collect();
-        Ok((tested(tx, app, &ids).await?, refused))
+        Ok((tested(tx, app, &ids, webhook.received_at).await?, refused))
     });
     Ok(received.await?)
 }
 
-async fn tested(tx: &mut Tx, app: &App<Draft>, inbox_ids: &[Uuid]) -> Result<Vec<Tested>, DbError> {
+async fn tested(
+    tx: &mut Tx,
+    app: &App<Draft>,
+    inbox_ids: &[Uuid],
+    since: DateTime<Utc>,
+) -> Result<Vec<Tested>, DbError> {
     let Draft { intake, policy } = &app.config;
     let mut all = Vec::new();
     for id in inbox_ids {
         let Some(entry) = entry::of_deal(tx, *id).await? else { continue };
         let conversion: Vec<_> = entry.conversion.iter().map(|it| it.id).collect();
         let mut rehearsals = rehearse(tx, policy, &intake.destinations, &conversion, app.clock.now()).await?;
-        all.push(Tested { rehearsal: rehearsals.pop(), entry });
+        all.push(Tested { rehearsal: rehearsals.pop(), entry, since });
     }
     Ok(all)
 }
 
-/// The row that it has already. A row that was planned just now has never been claimed.
-fn sent<'a>(entry: &'a Entry, destination: &str) -> Option<&'a QueueRow> {
-    entry.queue.iter().find(|row| row.platform == destination && row.claims > 0)
+impl Tested {
+    /// The uploads that there are.
+    fn rows(&self) -> impl Iterator<Item = &QueueRow> {
+        self.entry.queue.iter().filter(|row| row.adjusts.is_none() && row.created_at < self.since)
+    }
+
+    /// The row that a destination has.
+    fn row(&self, destination: &str) -> Option<&QueueRow> {
+        self.rows().find(|row| row.platform == destination)
+    }
+
+    /// Another destination that has the conversion instead: it was queued for it before, or passed on to it. What isn't
+    /// declared any more keeps what it has.
+    fn has_instead(&self, it: &Rehearsed) -> Option<&str> {
+        let destinations = &self.rehearsal.as_ref()?.destinations;
+        let is_alternative = |name: &str| {
+            let Some(other) = destinations.iter().find(|other| other.destination == name) else { return true };
+            let if_declined = |one: &Rehearsed, other: &Rehearsed| matches!(&one.fate, Fate::GetsIfDeclined(_, first) if *first == other.destination);
+            if_declined(it, other) || if_declined(other, it) || matches!(other.fate, Fate::Skipped(..))
+        };
+        let other = self.rows().map(|row| row.platform.as_str()).find(|name| *name != it.destination)?;
+        (self.row(&it.destination).is_none() && is_alternative(other)).then_some(other)
+    }
 }
 
-/// Another destination that has the conversion instead: it was passed on, or it was sent before this one was declared.
-fn has_instead<'a>(entry: &'a Entry, rehearsal: &Rehearsal, it: &Rehearsed) -> Option<&'a str> {
-    let is_meant = |row: &&QueueRow| row.adjusts.is_none() && row.platform != it.destination && row.claims > 0;
-    let is_alternative = rehearsal.destinations.iter().any(|other| match &other.fate {
-        Fate::GetsIfDeclined(_, first) => *first == it.destination || other.destination == it.destination,
-        _ => false,
-    });
-    entry.queue.iter().find(is_meant).filter(|_| is_alternative).map(|row| row.platform.as_str())
-}
-
-fn document(Tested { entry, rehearsal }: &Tested) -> Value {
+fn document(tested: &Tested) -> Value {
+    let Tested { entry, rehearsal, .. } = tested;
     let deal = entry.deal.as_ref();
     let destinations = rehearsal.iter().flat_map(|it| &it.destinations).map(|it| {
         let (gets, reason, window) = match &it.fate {
@@ -136,7 +156,7 @@ fn document(Tested { entry, rehearsal }: &Tested) -> Value {
             Fate::GetsIfDeclined(window, _) => (false, Some(json!("other_destination_first")), Some(window)),
             Fate::Skipped(reason, _) => (false, Some(json!(reason)), None),
         };
-        let other = rehearsal.as_ref().and_then(|rehearsal| has_instead(entry, rehearsal, it));
+        let (other, row) = (tested.has_instead(it), tested.row(&it.destination));
         let (request, refused) = match &it.preview {
             Some(Ok(preview)) => (Some(preview), None),
             Some(Err(outcome)) => (None, outcome.reason().map(|it| json!({ "code": it.code, "message": it.message }))),
@@ -147,9 +167,9 @@ fn document(Tested { entry, rehearsal }: &Tested) -> Value {
             "gets": gets && refused.is_none() && other.is_none() && rehearsal.as_ref().is_some_and(is_sent),
             "reason": if other.is_some() { Some(json!("other_destination_has_it")) } else { reason },
             "why": other.map_or_else(|| why(it), |other| Some(format!("{other} has it"))),
-            "due_at": window.and_then(|it| it.from),
-            "counts_until": window.and_then(|it| it.until),
-            "status": sent(entry, &it.destination).map(|row| row.status.as_str()),
+            "due_at": row.map_or_else(|| window.and_then(|it| it.from), |row| row.next_retry_at),
+            "counts_until": row.map_or_else(|| window.and_then(|it| it.until), |row| row.expires_at),
+            "status": row.map(|row| row.status.as_str()),
             "request": request,
             "refused": refused,
         })
@@ -177,7 +197,8 @@ fn why(it: &Rehearsed) -> Option<String> {
     }
 }
 
-fn blocks(Tested { entry, rehearsal }: &Tested) -> Vec<String> {
+fn blocks(tested: &Tested) -> Vec<String> {
+    let Tested { entry, rehearsal, .. } = tested;
     let Some(deal) = &entry.deal else { return Vec::new() };
     let title = format!("{} of {}", deal.conversion_type, deal.crm_deal_id);
     let mut rows = vec![("time", time(deal.occurred_at))];
@@ -196,7 +217,7 @@ fn blocks(Tested { entry, rehearsal }: &Tested) -> Vec<String> {
     }
     let mut blocks = vec![section(&title, rows)];
     for it in &rehearsal.destinations {
-        blocks.push(section(&it.destination, destination_rows(entry, rehearsal, it)));
+        blocks.push(section(&it.destination, destination_rows(tested, rehearsal, it)));
         if let Some(Ok(Preview { body, .. })) = &it.preview {
             // Alone on its line, so that it can be copied.
             blocks.push(format!("{body}\n"));
@@ -205,20 +226,22 @@ fn blocks(Tested { entry, rehearsal }: &Tested) -> Vec<String> {
     blocks
 }
 
-fn destination_rows(entry: &Entry, rehearsal: &Rehearsal, it: &Rehearsed) -> Vec<(&'static str, String)> {
+fn destination_rows(tested: &Tested, rehearsal: &Rehearsal, it: &Rehearsed) -> Vec<(&'static str, String)> {
     let (gets, window) = match &it.fate {
-        _ if let Some(other) = has_instead(entry, rehearsal, it) => (format!("no: {other} has it"), None),
+        _ if let Some(other) = tested.has_instead(it) => (format!("no: {other} has it"), None),
         Fate::Gets(window) if is_sent(rehearsal) => ("yes".into(), Some(window)),
         Fate::Gets(window) => ("no, see above; else".into(), Some(window)),
         Fate::GetsIfDeclined(window, _) => (why(it).unwrap_or_default(), Some(window)),
         Fate::Skipped(..) => (format!("no: {}", why(it).unwrap_or_default()), None),
     };
     let mut rows = vec![("gets it", gets)];
-    if let Some(row) = sent(entry, &it.destination) {
+    let row = tested.row(&it.destination);
+    if let Some(row) = row {
         let error = row.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         rows.push(("has it", format!("{}{error}", row.status.as_str())));
     }
-    if let Some(Window { from, until }) = window {
+    let of_row = row.map(|row| Window { from: row.next_retry_at, until: row.expires_at });
+    if let Some(Window { from, until }) = of_row.as_ref().or(window) {
         rows.push(("due", from.map_or_else(|| "now".into(), time)));
         rows.push(("counts until", until.map_or_else(|| "for ever".into(), time)));
     }

@@ -73,7 +73,7 @@ async fn a_wrong_declaration_is_refused_with_its_line() {
     let settings = [("GOOGLE_ADS_CUSTOMER_ID", ""), ("DESTINATIONS", wrong.as_str())];
     for command in [&["destinations"][..], &["crm", "sources"]] {
         let error = refused(&values(None, &settings), command).await;
-        assert!(error.contains("destination france, line 11: when = { sight"), "{error}");
+        assert!(error.contains("destination france, line 11: when = …"), "{error}");
     }
     let error = refused(&values(None, &[("DESTINATIONS", "missing.toml")]), &["destinations"]).await;
     assert!(error.contains("DESTINATIONS names missing.toml, which can't be read"), "{error}");
@@ -173,15 +173,38 @@ async fn a_destination_declared_later_is_backfilled_once(pool: PgPool) {
 async fn rows_of_a_name_that_is_gone_are_given_to_another_destination(pool: PgPool) {
     testing::due().queue(&json!({"platform": "former"})).store(&pool).await;
     let values = values(Some(&pool), &DECLARED);
-    for (from, to, says) in
-        [("main", "france", "main is declared"), ("former", "nobody", "Destinations are france, main")]
-    {
+    for (from, to, says) in [
+        ("main", "france", "main is declared"),
+        ("former_retractions", "france", "name former"),
+        ("former", "nobody", "Destinations are france, main"),
+    ] {
         let error = refused(&values, &["destinations", "rename", from, to]).await;
         assert!(error.contains(says), "{error}");
     }
     let done = document(&values, &["destinations", "rename", "former", "france"]).await;
-    assert_eq!(done, json!({"from": "former", "to": "france", "rows": 1}));
+    assert_eq!(done, json!({"from": "former", "to": "france", "rows": 1, "left": 0}));
     let text = printed(&values, &["destinations", "rename", "former", "france"]).await;
     assert!(text.contains("no rows"), "{text}");
     assert_eq!(document(&values, &["destinations"]).await["undeclared"], json!([]));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_queued_already_is_shown_as_it_is(pool: PgPool) {
+    lead("jane@example.com").with(&json!({"site": "www.example.fr"})).store(&pool).await;
+    waiting_deal("D-1", "jane@example.com").store(&pool).await;
+    printed(&values(Some(&pool), &DECLARED), &["inbox", "retry", "D-1"]).await;
+    execute(&pool, "update public.conversion_queue set next_retry_at = '2026-11-21T08:00:00Z'").await;
+    let elsewhere = TWO.replace("www.example.fr", "none.invalid");
+    let removed = TWO.split("[france]").next().unwrap();
+    for (declared, index, gets) in [(TWO, 0, true), (elsewhere.as_str(), 1, false), (removed, 0, false)] {
+        let settings = [("GOOGLE_ADS_CUSTOMER_ID", ""), ("DESTINATIONS", declared)];
+        let tested = document(&values(Some(&pool), &settings), &["destinations", "test", "D-1"]).await;
+        let it = &tested["deals"][0]["destinations"][index];
+        assert_eq!(it["gets"], gets, "{it}");
+        if gets {
+            assert_eq!(json!([it["status"], it["due_at"]]), json!(["pending", "2026-11-21T08:00:00Z"]));
+        } else {
+            assert_eq!(it["why"], "france has it");
+        }
+    }
 }

@@ -153,7 +153,7 @@ async fn renew(
         changes.iter().map(|(change, _)| change).filter(|it| is_meant(it)).map(|it| it.conversion_id).collect()
     };
     let allowed = of(Change::is_allowed);
-    corrections::drop_unsent_retractions(tx, destinations, &allowed).await?;
+    corrections::drop_unsent_retractions(tx, &allowed).await?;
     corrections::send_withdrawn_again(tx, &allowed, now).await?;
     if withdrawn == WithdrawnConsent::Retract {
         corrections::retract_withdrawn(tx, destinations, &of(|change| change.is_withdrawn), now).await?;

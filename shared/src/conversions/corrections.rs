@@ -190,7 +190,7 @@ pub async fn retract(
     }
     let ids: Vec<_> = retracted.iter().map(|it| it.id).collect();
     let uploads = possibly_received(tx, &ids).await?;
-    drop_unsent(tx, destinations, &ids).await?;
+    drop_unsent(tx, &ids).await?;
     let unsent: Vec<_> = ids.into_iter().filter(|id| uploads.iter().all(|it| it.conversion_id != *id)).collect();
     skip(tx, &unsent).await?;
     let queued = retract_from_platforms(tx, destinations, &uploads, now).await?;
@@ -211,7 +211,7 @@ pub(super) async fn retract_withdrawn(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let uploads = possibly_received(tx, conversion_ids).await?;
-    drop_unsent(tx, destinations, conversion_ids).await?;
+    drop_unsent(tx, conversion_ids).await?;
     retract_from_platforms(tx, destinations, &uploads, now).await?;
     Ok(())
 }

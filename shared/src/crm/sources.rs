@@ -26,6 +26,7 @@ pub const DEFAULT: &str = "crm-conversion";
 
 const KIND: Kind = Kind {
     noun: "source",
+    repeats_values: true,
     fix: |message| match message {
         "invalid type: map, expected a sequence" => {
             Some("there can be several of these: write the name in double brackets, such as [[acme.auth]]")

@@ -16,6 +16,8 @@ use crate::settings::Settings;
 const DESTINATIONS: &str = "DESTINATIONS";
 const KIND: Kind = Kind {
     noun: "destination",
+    // People paste credentials wherever they seem to belong.
+    repeats_values: false,
     fix: |message| {
         let fix = "expected a table, such as when = { site = \"www.example.com\" } or actions = { closed = 987654321 }";
         message.ends_with("expected a map").then_some(fix)
@@ -155,7 +157,8 @@ impl Destinations {
             let mut stages: Vec<_> = it.targets(&self.stages).map(|(stage, _)| stage.as_str()).collect();
             stages.sort_unstable();
             let when = if it.when.is_always() { String::new() } else { format!(" when {}", it.when) };
-            format!("{}: {}{when}", it.name, stages.join(", "))
+            // Whatever else its settings are may decide what it accepts.
+            format!("{}: {}{when} {:?}", it.name, stages.join(", "), it.platform.described())
         });
         let mut accepted: Vec<_> = accepted.collect();
         accepted.sort_unstable();
@@ -319,8 +322,10 @@ fn declared(
     let wrong_when = when.as_ref().into_iter().flat_map(|when| {
         let unknown = when.get_ref().unknown_stages(stages).into_iter();
         let unknown = unknown.map(|name| format!("{name} isn't one of STAGES: {stages}"));
-        let empty = when.get_ref().without_values().map(|field| format!("{field} needs at least one value"));
-        unknown.chain(empty).map(|what| DeclarationProblem::at(when.span(), what)).collect::<Vec<_>>()
+        unknown
+            .chain(when.get_ref().problems())
+            .map(|what| DeclarationProblem::at(when.span(), what))
+            .collect::<Vec<_>>()
     });
     let mut problems: Vec<_> = wrong_when.collect();
     match (entry.declared)(table, stages, settings) {

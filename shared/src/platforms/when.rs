@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::Candidate;
+use url::Url;
+
 use crate::attribution::networks::{Kind, NETWORKS};
+use crate::attribution::{Site, UTM_LIMIT};
 use crate::deals::Stages;
 
 /// Conditions that must all match: fields, each with the values of which it must have one.
@@ -156,10 +159,33 @@ impl When {
         wanted.iter().map(String::as_str).filter(|name| stages.find(name).is_none()).collect()
     }
 
-    /// The fields that no conversion can match, because no value is wanted.
-    pub(super) fn without_values(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|(_, Values(wanted))| wanted.is_empty()).map(|(field, _)| field.name())
+    /// What no conversion can match.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (field, Values(wanted)) in &self.0 {
+            let name = field.name();
+            if wanted.is_empty() {
+                problems.push(format!("{name} needs at least one value"));
+            }
+            for value in wanted {
+                let is_text = (1..=UTM_LIMIT).contains(&value.chars().count()) && !value.chars().any(char::is_control);
+                if *field == Field::Site && !is_site(value) {
+                    problems.push(
+                        "site needs a host as pages have it, such as www.example.fr, without https:// and path".into(),
+                    );
+                } else if !is_text {
+                    problems.push(format!("{name} needs 1 to {UTM_LIMIT} characters, without control characters"));
+                }
+            }
+        }
+        problems
     }
+}
+
+/// Is it a host, as it is kept of a page?
+fn is_site(text: &str) -> bool {
+    let url = Url::parse(&format!("https://{text}")).ok();
+    url.as_ref().and_then(Site::of).is_some_and(|site| site.as_str() == text.to_lowercase())
 }
 
 impl fmt::Display for When {

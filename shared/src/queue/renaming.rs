@@ -20,7 +20,9 @@ pub async fn rename(db: &Db, from: &str, to: &Destination) -> Result<u64, DbErro
         let (old, new) = (operation.lane_of(from), to.lane(operation));
         let mut after = Uuid::nil();
         loop {
-            let page = db.tx(async |tx| rename_page(tx, (&old, &new), to.entry.id, after).await).await?;
+            let page = db
+                .tx(async |tx| rename_page(tx, (&old, &new), to.entry.id, operation == Operation::Upload, after).await)
+                .await?;
             let Some(last) = page.iter().max() else { break };
             (after, renamed) = (*last, renamed + page.len() as u64);
         }
@@ -29,7 +31,13 @@ pub async fn rename(db: &Db, from: &str, to: &Destination) -> Result<u64, DbErro
     Ok(renamed)
 }
 
-async fn rename_page(tx: &mut Tx, (old, new): (&str, &str), kind: &str, after: Uuid) -> Result<Vec<Uuid>, DbError> {
+async fn rename_page(
+    tx: &mut Tx,
+    (old, new): (&str, &str),
+    kind: &str,
+    is_upload: bool,
+    after: Uuid,
+) -> Result<Vec<Uuid>, DbError> {
     let renamed = sqlx::query_scalar!(
         "-- queue::renaming::rename_page
         update public.conversion_queue
@@ -37,7 +45,7 @@ async fn rename_page(tx: &mut Tx, (old, new): (&str, &str), kind: &str, after: U
         where id in (
             select q.id
             from public.conversion_queue q
-            where q.platform = $1 and q.kind = $3 and q.id > $4
+            where q.platform = $1 and q.kind = $3 and q.id > $4 and (q.adjusts is null) = $6
                 and (q.locked_until is null or q.locked_until <= now())
                 and not exists (
                     select
@@ -55,6 +63,7 @@ async fn rename_page(tx: &mut Tx, (old, new): (&str, &str), kind: &str, after: U
         kind,
         after,
         PAGE,
+        is_upload,
     )
     .fetch_all(tx)
     .await?;

@@ -227,12 +227,16 @@ async fn what_a_destination_has_stays_its_own_when_it_is_renamed_or_removed(pool
         assert_eq!(health.status, Status::Degraded);
     }
     assert_eq!(delivery.counted_by_account().len(), 1);
+    // What is reported meanwhile waits, too.
+    let gone = delivery.with_setting("DESTINATIONS", removed);
+    let answer = gone.acme(&report("sent", "won", 130, "sent")).await;
+    assert_eq!(json!([answer["status"], answer["platforms"]]), json!(["restated", ["google_ads_fr_restatements"]]));
+    gone.tick_after(TimeDelta::hours(1)).await;
 
     let renamed = delivery.with_setting("DESTINATIONS", &TWO.replace("google_ads_fr", "france"));
     let france = renamed.app.config.intake.destinations.get("france").unwrap();
-    assert_eq!(queue::rename(&renamed.app.db, "google_ads_fr", france).await.unwrap(), 2);
+    assert_eq!(queue::rename(&renamed.app.db, "google_ads_fr", france).await.unwrap(), 3);
     assert_eq!(queue::rename(&renamed.app.db, "google_ads_fr", france).await.unwrap(), 0);
-    renamed.acme(&report("sent", "won", 130, "sent")).await;
     for _ in 0..2 {
         renamed.tick_after(TimeDelta::hours(1)).await;
     }

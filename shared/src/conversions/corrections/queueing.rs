@@ -11,6 +11,8 @@ pub(in crate::conversions) struct Upload {
     queue_id: Uuid,
     pub(in crate::conversions) conversion_id: Uuid,
     pub(in crate::conversions) platform: String,
+    /// The platform that its destination is an account of.
+    kind: String,
 }
 
 /// The uploads of these conversions that their platforms may have received: a row that was never claimed can't have
@@ -25,7 +27,7 @@ pub(in crate::conversions) async fn possibly_received(
     let uploads = sqlx::query_as!(
         Upload,
         "-- conversions::possibly_received
-        select id as queue_id, conversion_id, platform
+        select id as queue_id, conversion_id, platform, kind
         from public.conversion_queue
         where conversion_id = any($1) and adjusts is null and claims > 0 and status <> 'dead_letter'",
         conversion_ids,
@@ -86,24 +88,20 @@ pub(super) async fn restate_at_platforms(
 }
 
 /// Deletes rows that no platform received: uploads that were never claimed, and restatements that were not accepted.
-pub(super) async fn drop_unsent(
-    tx: &mut Tx,
-    destinations: &Destinations,
-    conversion_ids: &[Uuid],
-) -> Result<(), DbError> {
+pub(super) async fn drop_unsent(tx: &mut Tx, conversion_ids: &[Uuid]) -> Result<(), DbError> {
     sqlx::query!(
         "-- conversions::drop_unsent
         delete from public.conversion_queue
         where id in (
             select id from public.conversion_queue
             where conversion_id = any($1)
-                and ((adjusts is null and claims = 0) or (platform = any($2) and status <> 'uploaded'))
+                and ((adjusts is null and claims = 0) or (right(platform, length($2)) = $2 and status <> 'uploaded'))
             -- In the order in which the uploader locks rows.
             order by id
             for update
         )",
         conversion_ids,
-        &destinations.correction_lanes(Operation::Restatement),
+        Operation::Restatement.suffix(),
     )
     .execute(tx)
     .await?;
@@ -147,17 +145,16 @@ pub(super) async fn retract_from_platforms(
 /// Drops retractions that no platform received, except of lost deals.
 pub(in crate::conversions) async fn drop_unsent_retractions(
     tx: &mut Tx,
-    destinations: &Destinations,
     conversion_ids: &[Uuid],
 ) -> Result<(), DbError> {
     sqlx::query!(
         "-- conversions::drop_unsent_retractions
         delete from public.conversion_queue q
         using public.conversions c
-        where q.conversion_id = any($1) and q.platform = any($2) and q.claims = 0
+        where q.conversion_id = any($1) and right(q.platform, length($2)) = $2 and q.claims = 0
             and c.id = q.conversion_id and c.retracted_at is null",
         conversion_ids,
-        &destinations.correction_lanes(Operation::Retraction),
+        Operation::Retraction.suffix(),
     )
     .execute(tx)
     .await?;
@@ -205,13 +202,16 @@ impl Corrections {
     fn of(destinations: &Destinations, operation: Operation, uploads: &[Upload]) -> Self {
         let mut corrections =
             Self { conversions: Vec::new(), lanes: Vec::new(), adjusts: Vec::new(), seconds: Vec::new() };
-        for correction in destinations.corrections(operation) {
-            for upload in uploads.iter().filter(|upload| upload.platform == correction.of) {
-                corrections.conversions.push(upload.conversion_id);
-                corrections.lanes.push(correction.lane.clone());
-                corrections.adjusts.push(upload.queue_id);
-                corrections.seconds.push(correction.window.as_seconds_f64());
-            }
+        for upload in uploads {
+            // One that isn't declared now waits for its destination, as its uploads do.
+            let of_kind = || destinations.iter().find(|it| it.entry.id == upload.kind);
+            let Some(destination) = destinations.get(&upload.platform).or_else(of_kind) else { continue };
+            let accepted = destination.platform.corrections().iter().find(|it| it.operation == operation);
+            let Some(correction) = accepted else { continue };
+            corrections.conversions.push(upload.conversion_id);
+            corrections.lanes.push(operation.lane_of(&upload.platform));
+            corrections.adjusts.push(upload.queue_id);
+            corrections.seconds.push(correction.window.as_seconds_f64());
         }
         corrections
     }

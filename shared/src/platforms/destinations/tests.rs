@@ -142,6 +142,11 @@ fn a_wrong_declaration_is_refused_with_its_line_and_the_fix() {
         ),
         ("site = [\"www.example.fr\", \"example.fr\"]", "site = []", "site needs at least one value"),
         ("site = [", "stage = \"won\", site = [", "won isn't one of STAGES"),
+        ("\"example.fr\"]", "\"https://example.fr/\"]", "site needs a host"),
+        ("\"example.fr\"]", "\"*.example.fr\"]", "site needs a host"),
+        ("\"example.fr\"]", "\" example.fr\"]", "site needs a host"),
+        ("\"example.fr\"]", "\"müller.example\"]", "site needs a host"),
+        ("site = [", "utm_source = \"\", site = [", "utm_source needs 1 to"),
         ("when = {", "when = \"fr\" #", "expected a table, such as when"),
         ("service_account_key = \"FRANCE_SERVICE_ACCOUNT_KEY\"", "client_id = \"A\"", "name all three"),
         ("service_account_key = \"FRANCE_SERVICE_ACCOUNT_KEY\"", "", "names one kind of credentials"),
@@ -172,6 +177,11 @@ fn all_that_is_wrong_is_said_at_once() {
 
 #[test]
 fn a_credential_in_the_place_of_its_name_is_refused_and_not_repeated() {
+    for key in ["refresh_token = hush", "api_key = \"hush\"", "credentials = [\"hush\"]", "\"hush\" = 1", "hush"] {
+        let error = read(&TWO.replace("user_data = \"omit\"", key), &[]).unwrap_err();
+        let quoted = error.replace("unknown field `hush`", "");
+        assert!(!quoted.contains("hush"), "{key}: {error}");
+    }
     for secret in ["{\\\"private_key\\\": \\\"hush\\\"}", "hush", "HUSHHUSHHUSHHUSHHUSHHUSH"] {
         let wrong = TWO.replace("FRANCE_SERVICE_ACCOUNT_KEY", secret);
         let error = read(&wrong, &[]).unwrap_err();
