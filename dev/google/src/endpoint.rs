@@ -155,6 +155,13 @@ pub(crate) async fn attend(
             next.run(request).await;
             pending().await
         }
+        Some(FaultKind::Held {}) => {
+            let mut clearings = sandbox.0.clearings.subscribe();
+            let response = next.run(request).await;
+            // The sender is part of the sandbox, which is alive.
+            let _ = clearings.changed().await;
+            response
+        }
         Some(FaultKind::Empty {}) => {
             next.run(request).await;
             StatusCode::OK.into_response()

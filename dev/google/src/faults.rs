@@ -70,6 +70,8 @@ pub enum FaultKind {
     ReplyLost {},
     /// The request is handled and never answered.
     NoReply {},
+    /// The request is handled at once, and answered when the faults are cleared.
+    Held {},
     /// The connection breaks before the request is handled.
     Drop {},
     /// 200 with an HTML page, as from a proxy in between. The request is not handled.
@@ -213,6 +215,7 @@ impl FaultRefused {
                      "retry_delay": "seconds, optional"},
                     {"kind": "reply_lost"},
                     {"kind": "no_reply"},
+                    {"kind": "held"},
                     {"kind": "drop"},
                     {"kind": "html"},
                     {"kind": "empty"},
@@ -300,6 +303,7 @@ mod tests {
             ("iam_credentials", r#"{"kind":"http","status":403}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
+            ("ingest", r#"{"kind":"held"}"#),
             ("status", r#"{"kind":"drop"}"#),
             ("token", r#"{"kind":"html"}"#),
             ("ingest", r#"{"kind":"empty"}"#),

@@ -77,6 +77,8 @@ struct Sandbox {
     memory: Mutex<Memory>,
     /// Signals that events were accepted.
     arrivals: watch::Sender<()>,
+    /// Signals that the faults were cleared.
+    clearings: watch::Sender<()>,
 }
 
 /// Everything that changes while the sandbox runs.
@@ -124,7 +126,8 @@ impl GoogleSandbox {
             largest_body: None,
             most_indices: Some(usize::MAX),
         };
-        Self(Arc::new(Sandbox { account, clock, memory: Mutex::new(memory), arrivals: watch::Sender::new(()) }))
+        let (arrivals, clearings) = (watch::Sender::new(()), watch::Sender::new(()));
+        Self(Arc::new(Sandbox { account, clock, memory: Mutex::new(memory), arrivals, clearings }))
     }
 
     /// The routes, at the paths that Google has them.
@@ -202,9 +205,10 @@ impl GoogleSandbox {
         self.memory().script.arm(fault)
     }
 
-    /// Forgets the faults that have not happened yet.
+    /// Forgets the faults that have not happened yet, and answers the requests that are held.
     pub fn clear_faults(&self) {
         self.memory().script.disarm();
+        self.0.clearings.send_replace(());
     }
 
     /// Has every request refused that contains this `transactionId` or `orderId`, because of it. One id takes one

@@ -503,6 +503,22 @@ async fn a_slow_answer_comes_late_and_the_event_at_once() {
 }
 
 #[tokio::test]
+async fn held_answers_come_when_the_faults_are_cleared() {
+    let trial = Trial::start().await;
+    let token = trial.token().await;
+    trial.next(Endpoint::Ingest, FaultKind::Held {});
+    let request = request();
+    let mut answer = pin!(trial.ingest(&token, &request));
+    tokio::select! {
+        answer = &mut answer => panic!("{answer:?}"),
+        () = trial.sandbox.wait_until(|events| !events.is_empty()) => {}
+        () = sleep(PATIENCE) => panic!("the arrival was not announced"),
+    }
+    trial.sandbox.clear_faults();
+    assert_eq!(read(answer.await).await.0, 200);
+}
+
+#[tokio::test]
 async fn answers_can_be_spoiled() {
     let trial = Trial::start().await;
     let token = trial.token().await;

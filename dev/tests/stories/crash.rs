@@ -16,6 +16,8 @@ use tokio::time::timeout;
 use crate::stage::{Stage, binary, database_url};
 
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The rows that an uploader claims at a time, and sends together.
+const CLAIM: i64 = 10;
 
 fn start(binary: &std::path::Path, runtime: &LambdaRuntime, stage: &Stage) -> Child {
     let mut command = runtime.command(binary);
@@ -26,8 +28,8 @@ fn start(binary: &std::path::Path, runtime: &LambdaRuntime, stage: &Stage) -> Ch
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
-fn received(events: &[ReceivedEvent]) -> usize {
-    events.iter().map(|event| usize::try_from(event.received).unwrap()).sum()
+fn received(events: &[ReceivedEvent]) -> i64 {
+    events.iter().map(|event| i64::from(event.received)).sum()
 }
 
 #[sqlx::test(migrations = "../migrations")]
@@ -38,7 +40,7 @@ async fn repeated_kills_after_acceptance_lose_nothing_and_count_nothing_twice(po
 
     for kill in 0..kills {
         let before = received(&stage.google.events());
-        let accepted = usize::try_from(kill % 10).unwrap();
+        let accepted = kill % CLAIM;
         stage.google.clear_faults();
         let hang = Fault::once(Endpoint::Ingest, FaultKind::NoReply {}).after(u32::try_from(accepted).unwrap());
         stage.google.script(hang).unwrap();
@@ -53,7 +55,7 @@ async fn repeated_kills_after_acceptance_lose_nothing_and_count_nothing_twice(po
         let stuck = "select count(*) from conversion_queue where locked_until > now() + interval '300 s'";
         assert_eq!(stage.value::<i64>(stuck).await, 0, "a lease outlives its time");
         let leased = "select count(*) from conversion_queue where locked_until > now()";
-        assert_eq!(stage.value::<i64>(leased).await, 10, "the killed run held them");
+        assert_eq!(stage.value::<i64>(leased).await, CLAIM, "the killed run held them");
         // One lease later.
         sqlx::query(
             "update conversion_queue set locked_until = locked_until - interval '300 s' where locked_until is not null",
@@ -67,7 +69,7 @@ async fn repeated_kills_after_acceptance_lose_nothing_and_count_nothing_twice(po
     stage.tick().await;
     assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where status = 'uploaded'").await, 100);
     assert_eq!(stage.value::<i64>("select count(*) from conversion_queue where locked_until is not null").await, 0);
-    assert_eq!(stage.value::<i64>("select sum(claims)::bigint from conversion_queue").await, kills * 10 + 100);
+    assert_eq!(stage.value::<i64>("select sum(claims)::bigint from conversion_queue").await, kills * CLAIM + 100);
     let events = stage.google.events();
     assert_eq!(events.len(), 100, "as many transactionIds as rows");
     assert!(events.iter().any(|event| event.received > 1), "nothing was sent again: the test proves nothing");
@@ -84,17 +86,22 @@ async fn two_uploaders_at_once_never_send_the_same_row(pool: PgPool) {
     for runtime in &runtimes {
         timeout(PATIENCE, runtime.ready()).await.expect("it starts");
     }
-    for runtime in &runtimes {
+    // No answer comes before both have claimed and sent, so each has rows whatever else the machine does.
+    stage.google.script(Fault::once(Endpoint::Ingest, FaultKind::Held {}).times(u32::MAX)).unwrap();
+    for (runtime, sent) in runtimes.iter().zip([CLAIM, 2 * CLAIM]) {
         runtime.invoke(json!({"source": "aws.scheduler"}));
+        let sends = stage.google.wait_until(|events| received(events) == sent);
+        timeout(PATIENCE, sends).await.expect("it sends what it claimed");
     }
+    stage.google.clear_faults();
     let mut shares = Vec::new();
     for runtime in &runtimes {
         let summary = timeout(PATIENCE, runtime.result()).await.expect("the run ends").unwrap().unwrap();
-        shares.push(summary["accepted"].as_u64().unwrap());
+        shares.push(summary["accepted"].as_i64().unwrap());
     }
 
-    assert_eq!(shares.iter().sum::<u64>(), 240);
-    assert!(shares.iter().all(|share| *share > 0), "only one of them worked: {shares:?}");
+    assert_eq!(shares.iter().sum::<i64>(), 240);
+    assert!(shares.iter().all(|share| *share >= CLAIM), "only one of them worked: {shares:?}");
     let events = stage.google.events();
     assert_eq!(events.len(), 240);
     assert!(events.iter().all(|event| event.received == 1), "a row was sent twice");
