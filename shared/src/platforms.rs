@@ -27,7 +27,7 @@ use crate::outgoing::http_client;
 use crate::settings::Settings;
 
 pub use allowance::{Allowance, Limits};
-pub use destinations::{CorrectionLane, Destination, Destinations, Planned, UNDECLARED};
+pub use destinations::{Destination, Destinations, Planned, UNDECLARED};
 pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
 pub use plan::{Candidate, Correction, Hashes, Plan, Platform, Preview, SkipReason, Window};
 pub use when::When;
@@ -128,6 +128,7 @@ pub enum Operation {
 }
 
 impl Operation {
+    pub const ALL: [Self; 3] = [Self::Upload, Self::Restatement, Self::Retraction];
     /// What corrects an upload.
     pub const CORRECTIONS: [Self; 2] = [Self::Restatement, Self::Retraction];
 

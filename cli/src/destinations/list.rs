@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::deals::Stages;
-use shared::platforms::{Correction, Destination, Operation, UNDECLARED, no_destination};
+use shared::platforms::{Correction, Destination, UNDECLARED, no_destination};
 use shared::queue::{self, LaneState};
 use shared::settings::Values;
 
@@ -23,7 +23,7 @@ pub(crate) async fn list(values: &Values) -> Result<Answer, Failure> {
     let destinations = &app.config.intake.destinations;
     let (mut documents, mut blocks) = (Vec::new(), Vec::new());
     for destination in destinations.iter() {
-        let own: Vec<_> = operations(destination).filter_map(|it| lanes.remove(&destination.lane(it))).collect();
+        let own: Vec<_> = destination.operations().filter_map(|it| lanes.remove(&destination.lane(it))).collect();
         documents.push(document(destination, &destinations.stages, has_database.then_some(&own)));
         blocks.push(section(&destination.name, rows(destination, &destinations.stages, has_database.then_some(&own))));
     }
@@ -38,12 +38,6 @@ pub(crate) async fn list(values: &Values) -> Result<Answer, Failure> {
     let undeclared = undeclared.iter().map(|it| json!({ "lane": it.lane, "open": it.open }));
     let document = json!({ "destinations": documents, "undeclared": undeclared.collect::<Vec<_>>() });
     Ok(Answer::new(document, &blocks.join("\n")))
-}
-
-/// What it is sent: uploads, and the corrections that it accepts.
-fn operations(destination: &Destination) -> impl Iterator<Item = Operation> {
-    let corrections = destination.platform.corrections().iter().map(|correction| correction.operation);
-    std::iter::once(Operation::Upload).chain(corrections)
 }
 
 fn document(destination: &Destination, stages: &Stages, lanes: Option<&Vec<LaneState>>) -> Value {

@@ -46,6 +46,5 @@ pub(crate) async fn rename(values: &Values, from: &str, to: &str) -> Result<Answ
 
 /// Is it a lane of this destination?
 fn is_of(lane: &str, destination: &str) -> bool {
-    let operations = [Operation::Upload].into_iter().chain(Operation::CORRECTIONS);
-    operations.into_iter().any(|operation| operation.lane_of(destination) == lane)
+    Operation::ALL.into_iter().any(|operation| operation.lane_of(destination) == lane)
 }

@@ -81,7 +81,7 @@ pub struct DueConversion {
 
 /// The platforms were asked about it when they accepted what they accept in tests.
 static PLANNED_FOR: LazyLock<String> =
-    LazyLock::new(|| app_without_database::<intake::Config>(&[]).config.destinations.fingerprint());
+    LazyLock::new(|| app_without_database::<intake::Config>(&[]).config.destinations.fingerprint().to_owned());
 
 /// A conversion that is due for Google Ads since a minute before [`start`], without anything by which Google could
 /// attribute it.

@@ -102,13 +102,13 @@ async fn ask_page(
     now: DateTime<Utc>,
 ) -> Result<Option<Page>, DbError> {
     let fingerprint = destinations.fingerprint();
-    let stale = lock_stale(tx, &fingerprint, after, now).await?;
+    let stale = lock_stale(tx, fingerprint, after, now).await?;
     let Some(last) = stale.last().copied() else { return Ok(None) };
     let stored = stored::read(tx, &stale.iter().map(|it| it.id).collect::<Vec<_>>()).await?;
     let decided: Vec<_> = stored.iter().map(|it| decide(it, destinations, now)).collect();
     let accepted: Vec<_> = decided.iter().map(|(id, eligibility)| (*id, eligibility)).collect();
     let queued = enqueue(tx, &accepted, now).await?;
-    mark(tx, &decided, &fingerprint).await?;
+    mark(tx, &decided, fingerprint).await?;
     let skip_reasons = decided.into_iter().map(|(_, eligibility)| eligibility.skip_reason).collect();
     Ok(Some(Page { last, queued, skip_reasons }))
 }

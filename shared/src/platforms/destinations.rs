@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use toml::Spanned;
 
 use super::{Candidate, Entry, Operation, Plan, Platform, ShortForm, SkipReason, When, Window};
@@ -49,6 +48,12 @@ impl Destination {
         operation.lane_of(&self.name)
     }
 
+    /// What it is sent: uploads, and the corrections that it accepts.
+    pub fn operations(&self) -> impl Iterator<Item = Operation> {
+        let corrections = self.platform.corrections().iter().map(|correction| correction.operation);
+        std::iter::once(Operation::Upload).chain(corrections)
+    }
+
     /// Should it get this conversion, and when?
     #[must_use]
     pub fn plan(&self, candidate: &Candidate) -> Plan {
@@ -83,17 +88,6 @@ impl Destination {
     }
 }
 
-/// The lane in which the uploads of another one are corrected.
-#[derive(Clone, Debug)]
-pub struct CorrectionLane {
-    /// The lane of the uploads.
-    pub of: String,
-    /// What `conversion_queue.platform` says of the corrections.
-    pub lane: String,
-    /// How long after the conversion the platform accepts them.
-    pub window: TimeDelta,
-}
-
 /// A destination that gets a conversion, and when it counts there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -108,11 +102,18 @@ pub struct Planned {
 }
 
 /// The stages there are, and the destinations.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Destinations {
     pub stages: Stages,
     /// Those for some conversions before those for all, else in the order of their declarations.
     all: Vec<Destination>,
+    fingerprint: String,
+}
+
+impl Default for Destinations {
+    fn default() -> Self {
+        Self::new(Stages::default(), Vec::new())
+    }
 }
 
 impl Destinations {
@@ -132,8 +133,13 @@ impl Destinations {
             Ok(declared) => all.extend(declared),
             Err(problem) => settings.refuse(format!("{DESTINATIONS} {problem}")),
         }
+        Self::new(stages, all)
+    }
+
+    fn new(stages: Stages, mut all: Vec<Destination>) -> Self {
         all.sort_by_key(|it| it.when.is_always());
-        Self { stages, all }
+        let fingerprint = fingerprint(&all, &stages);
+        Self { stages, all, fingerprint }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Destination> {
@@ -152,17 +158,8 @@ impl Destinations {
 
     /// Another one whenever a destination accepts something else than before.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let accepted = self.all.iter().map(|it| {
-            let mut stages: Vec<_> = it.targets(&self.stages).map(|(stage, _)| stage.as_str()).collect();
-            stages.sort_unstable();
-            let when = if it.when.is_always() { String::new() } else { format!(" when {}", it.when) };
-            // Whatever else its settings are may decide what it accepts.
-            format!("{}: {}{when} {:?}", it.name, stages.join(", "), it.platform.described())
-        });
-        let mut accepted: Vec<_> = accepted.collect();
-        accepted.sort_unstable();
-        Hash::of(accepted.join("; ")).as_str()[..16].to_owned()
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Those that get this conversion; or why none does.
@@ -207,27 +204,14 @@ impl Destinations {
     /// What `conversion_queue.platform` may say: the lanes of all destinations.
     #[must_use]
     pub fn lanes(&self) -> Vec<String> {
-        let lanes = self.all.iter().flat_map(|it| {
-            let corrections = it.platform.corrections().iter().map(|correction| it.lane(correction.operation));
-            std::iter::once(it.name.clone()).chain(corrections)
-        });
-        lanes.collect()
+        self.all.iter().flat_map(|it| it.operations().map(|operation| it.lane(operation))).collect()
     }
 
-    /// The lanes of this correction, of each destination that accepts it.
-    #[must_use]
-    pub fn corrections(&self, operation: Operation) -> Vec<CorrectionLane> {
-        let lane = |it: &Destination| {
-            let correction = it.platform.corrections().iter().find(|correction| correction.operation == operation)?;
-            Some(CorrectionLane { of: it.name.clone(), lane: it.lane(operation), window: correction.window })
-        };
-        self.all.iter().filter_map(lane).collect()
-    }
-
-    /// What `conversion_queue.platform` says of these corrections.
+    /// What it says of these corrections: the lanes of each destination that accepts them.
     #[must_use]
     pub fn correction_lanes(&self, operation: Operation) -> Vec<String> {
-        self.corrections(operation).into_iter().map(|it| it.lane).collect()
+        let accepting = self.all.iter().filter(|it| it.operations().any(|accepted| accepted == operation));
+        accepting.map(|it| it.lane(operation)).collect()
     }
 
     /// The click ids that a destination can use; any, as long as there is no destination.
@@ -235,6 +219,19 @@ impl Destinations {
     pub fn click_ids(&self) -> Vec<String> {
         networks::ids_of(|network| self.is_empty() || self.all.iter().any(|it| it.entry.network == network.id))
     }
+}
+
+fn fingerprint(all: &[Destination], stages: &Stages) -> String {
+    let accepted = all.iter().map(|it| {
+        let mut stages: Vec<_> = it.targets(stages).map(|(stage, _)| stage.as_str()).collect();
+        stages.sort_unstable();
+        let when = if it.when.is_always() { String::new() } else { format!(" when {}", it.when) };
+        // Whatever else its settings are may decide what it accepts.
+        format!("{}: {}{when} {:?}", it.name, stages.join(", "), it.platform.described())
+    });
+    let mut accepted: Vec<_> = accepted.collect();
+    accepted.sort_unstable();
+    Hash::of(accepted.join("; ")).as_str()[..16].to_owned()
 }
 
 /// Of the reasons of several destinations the one that says most.

@@ -3,7 +3,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Allowance, Conversion, Delivery, Destination, Lane, Lanes, Operation, Outcome, Reason, Route};
+use super::{Allowance, Conversion, Delivery, Destination, Lane, Lanes, Outcome, Reason, Route};
 use crate::settings::ConfigError;
 
 struct Unconnected {
@@ -13,7 +13,6 @@ struct Unconnected {
 
 /// A lane for each operation that the destination accepts.
 pub(super) fn lanes(destination: &Destination, error: &ConfigError) -> Lanes {
-    let corrections = destination.platform.corrections().iter().map(|correction| correction.operation);
     let lane = |operation| -> Box<dyn Lane> {
         let route = Route {
             destination: destination.name.clone(),
@@ -25,7 +24,7 @@ pub(super) fn lanes(destination: &Destination, error: &ConfigError) -> Lanes {
         };
         Box::new(Unconnected { route, reason: Reason::new("credentials", error.problems()) })
     };
-    std::iter::once(Operation::Upload).chain(corrections).map(lane).collect()
+    destination.operations().map(lane).collect()
 }
 
 impl Unconnected {

@@ -16,7 +16,7 @@ const PAGE: i64 = 2_000;
 /// When the database fails. What was given by then stays so.
 pub async fn rename(db: &Db, from: &str, to: &Destination) -> Result<u64, DbError> {
     let mut renamed = 0;
-    for operation in [Operation::Upload].into_iter().chain(Operation::CORRECTIONS) {
+    for operation in Operation::ALL {
         let (old, new) = (operation.lane_of(from), to.lane(operation));
         let mut after = Uuid::nil();
         loop {

@@ -107,7 +107,7 @@ fn the_short_form_is_a_destination_besides_those_that_are_declared() {
 
 #[test]
 fn what_is_accepted_decides_who_is_asked_again() {
-    let fingerprint = |toml: &str| read(toml, &[]).unwrap().fingerprint();
+    let fingerprint = |toml: &str| read(toml, &[]).unwrap().fingerprint().to_owned();
     let all = [
         fingerprint(TWO),
         fingerprint(""),
