@@ -53,17 +53,20 @@ build: ## The functions as zips for Lambda (needs cargo-lambda)
 	cargo lambda build --release --output-format zip
 
 template: export SAM_CLI_TELEMETRY := 0
-template: target/sam/installed target/checkov/installed ## SAM, cfn-lint and checkov on template.yaml (needs Python)
+template: target/sam/installed target/checkov/installed ## SAM, cfn-lint and checkov on the templates, and the documents' commands (needs Python)
 	target/sam/bin/sam validate --lint --region us-east-1
-	target/sam/bin/cfn-lint template.yaml
+	target/sam/bin/cfn-lint template.yaml dev/deploy/github.yaml
+	@target/sam/bin/python dev/deploy/check-commands.py
 	target/checkov/bin/checkov --config-file .checkov.yaml
 
+# In a workflow nobody is there to agree, and CloudFormation has a role of its own.
+UNATTENDED := $(if $(CI),--no-confirm-changeset) $(if $(AWS_STACK_ROLE_ARN),--role-arn $(AWS_STACK_ROLE_ARN))
 # The first time it asks for the parameters, and keeps the answers in samconfig.toml.
 deploy: export SAM_CLI_TELEMETRY := 0
 deploy: export PATH := $(CURDIR)/target/sam/bin:$(PATH)
 deploy: target/sam/installed ## Builds the functions and deploys them to AWS: docs/deploy.md (needs Python)
 	sam build
-	sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided)
+	sam deploy $(if $(shell grep -s '^parameter_overrides' samconfig.toml),,--guided) $(UNATTENDED)
 
 # SAM, with the cargo-lambda and the linker it builds with; checkov apart, because each wants other versions.
 target/sam/installed target/checkov/installed: target/%/installed: dev/deploy/%/requirements.txt

@@ -292,3 +292,6 @@ fn state() -> impl TypedValueParser<Value = ListedState> {
 fn lead_id(text: &str) -> Result<Uuid, &'static str> {
     text.parse().map_err(|_| "must be the id of a lead, a UUID such as 0b0f7a34-3c7e-4f5a-9d2e-8c1f6f1f2a11")
 }
+
+#[cfg(test)]
+mod tests;
