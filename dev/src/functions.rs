@@ -7,7 +7,7 @@ use shared::App;
 use shared::clock::Clock;
 use shared::db::Db;
 use shared::http::Endpoint;
-use shared::http::cors::Origins;
+use shared::http::entrance::Entrance;
 use shared::intake;
 use shared::settings::{FromSettings, Settings};
 
@@ -25,7 +25,7 @@ macro_rules! functions {
 
         /// What all of them read from the settings.
         pub struct Config {
-            origins: Origins,
+            entrance: Entrance,
             $($function: $config,)+
             upload_conversions: upload_conversions::Config,
         }
@@ -33,7 +33,7 @@ macro_rules! functions {
         impl FromSettings for Config {
             fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
                 Self {
-                    origins: Origins::from_settings(settings, clock),
+                    entrance: Entrance::from_settings(settings, clock),
                     $($function: <$config>::from_settings(settings, clock),)+
                     upload_conversions: upload_conversions::Config::from_settings(settings, clock),
                 }
@@ -42,7 +42,7 @@ macro_rules! functions {
 
         /// Each with its own app, as on Lambda.
         pub struct Functions {
-            origins: Origins,
+            entrance: Entrance,
             $(pub $function: App<$config>,)+
             pub upload_conversions: App<upload_conversions::Config>,
         }
@@ -50,7 +50,7 @@ macro_rules! functions {
         impl From<App<Config>> for Functions {
             fn from(App { config, db, clock }: App<Config>) -> Self {
                 Self {
-                    origins: config.origins,
+                    entrance: config.entrance,
                     $($function: app(config.$function, &db, &clock),)+
                     upload_conversions: app(config.upload_conversions, &db, &clock),
                 }
@@ -61,7 +61,7 @@ macro_rules! functions {
             /// Every endpoint at its path.
             pub fn routes(&'static self) -> Router {
                 Router::new()
-                    $(.merge(route(&self.origins, &self.$function, &$function::ENDPOINT, $function::handle)))+
+                    $(.merge(route(&self.entrance, &self.$function, &$function::ENDPOINT, $function::handle)))+
             }
         }
     };

@@ -130,6 +130,11 @@ impl Db {
         Ok(())
     }
 
+    /// Closes what is open. The next [`Db::tx`] connects.
+    pub fn disconnect(&self) {
+        self.idle().clear();
+    }
+
     /// Runs `work` in one transaction. COMMIT, or ROLLBACK when `work` fails, has been answered when this returns, so
     /// `Ok` means committed. If a statement failed, the transaction fails, even if `work` returned `Ok`.
     ///

@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod body;
 pub mod cookies;
 pub mod cors;
+pub mod entrance;
 pub mod problem;
 pub mod warning;
 
@@ -19,7 +20,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::attribution::Site;
-use cors::Origins;
+use entrance::Entrance;
 pub use lambda_http::Request;
 pub use problem::Problem;
 pub use warning::Warning;
@@ -60,14 +61,15 @@ impl Endpoint {
 
 /// Checks what all endpoints share, calls the handler, and turns its result into an answer.
 /// Writes one log line. Never fails and never panics.
-pub async fn answer<H, F>(origins: &Origins, endpoint: &Endpoint, request: Request, handle: H) -> Response
+pub async fn answer<H, F>(entrance: &Entrance, endpoint: &Endpoint, mut request: Request, handle: H) -> Response
 where
     H: FnOnce(Request) -> F,
     F: Future<Output = Result<Response, Problem>>,
 {
     let started = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match admit(origins, endpoint, &request) {
+    entrance.identify(&mut request);
+    let mut response = match admit(&entrance.origins, endpoint, &request) {
         Err(problem) => problem.into_response(),
         Ok(Admitted::Preflight) => cors::preflight(endpoint.method.as_str()),
         Ok(Admitted::Request) => match AssertUnwindSafe(async { handle(request).await }).catch_unwind().await {
@@ -79,7 +81,7 @@ where
     };
     harden(&mut response);
     if endpoint.caller == Caller::Browser {
-        cors::allow(&mut response, origin.filter(|origin| origins.allow(origin)));
+        cors::allow(&mut response, origin.filter(|origin| entrance.origins.allow(origin)));
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(endpoint = endpoint.path, status = response.status().as_u16(), duration_ms, "answered");
@@ -98,7 +100,7 @@ enum Admitted {
     Preflight,
 }
 
-fn admit(origins: &Origins, endpoint: &Endpoint, request: &Request) -> Result<Admitted, Problem> {
+fn admit(origins: &cors::Origins, endpoint: &Endpoint, request: &Request) -> Result<Admitted, Problem> {
     let browser = endpoint.caller == Caller::Browser;
     // CORS only hides answers; a request that must not happen has to be refused.
     if browser && request.headers().get(header::ORIGIN).is_some_and(|origin| !origins.allow(origin)) {
@@ -131,7 +133,8 @@ pub fn json(status: StatusCode, document: &impl Serialize) -> Response {
     response
 }
 
-/// The caller's address, as API Gateway saw it. Forwarded-for headers are the caller's own words.
+/// The caller's address, as API Gateway or a proxy with the key saw it. Forwarded-for headers are the caller's own
+/// words.
 #[must_use]
 pub fn address(request: &Request) -> Option<IpAddr> {
     match request.request_context_ref()? {

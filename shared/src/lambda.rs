@@ -1,5 +1,7 @@
 //! The way from the Lambda runtime into a handler. A function's `main` is one call of [`serve`] or [`run_scheduled`].
 
+mod sandbox;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::{Error, service_fn};
 use lambda_runtime::LambdaEvent;
@@ -7,9 +9,10 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use crate::app::App;
-use crate::http::cors::Origins;
+use crate::http::entrance::Entrance;
 use crate::http::{Endpoint, Problem, Request, Response, answer};
-use crate::settings::{FromSettings, values};
+use crate::settings::FromSettings;
+use sandbox::Sandbox;
 
 /// Answers HTTP requests from API Gateway for as long as the sandbox lives.
 ///
@@ -21,12 +24,10 @@ where
     H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync,
     F: Future<Output = Result<Response, Problem>> + Send,
 {
-    let App { config: (origins, config), db, clock } = start::<(Origins, C)>(endpoint.requires).await?;
-    // They live as long as the sandbox, so they are leaked once and lent freely.
-    let origins: &Origins = Box::leak(Box::new(origins));
-    let app: &App<C> = Box::leak(Box::new(App { config, db, clock }));
+    let sandbox = &start::<Entrance, C>(endpoint.requires).await?;
     lambda_http::run(service_fn(move |request| async move {
-        Ok::<_, Error>(answer(origins, endpoint, request, |request| handle(app, request)).await)
+        let (entrance, app) = sandbox.current().await;
+        Ok::<_, Error>(answer(entrance, endpoint, request, |request| handle(app, request)).await)
     }))
     .await
 }
@@ -36,7 +37,7 @@ where
 ///
 /// # Errors
 /// When the settings are missing or wrong.
-pub async fn run_scheduled<C, H, F, S, E>(requires: &[&str], handle: H) -> Result<(), Error>
+pub async fn run_scheduled<C, H, F, S, E>(requires: &'static [&'static str], handle: H) -> Result<(), Error>
 where
     C: FromSettings + 'static,
     H: Fn(&'static App<C>, DateTime<Utc>) -> F,
@@ -44,9 +45,9 @@ where
     S: Serialize,
     E: Into<Error> + std::fmt::Display,
 {
-    let app: &App<C> = Box::leak(Box::new(start(requires).await?));
-    let handle = &handle;
+    let (sandbox, handle) = (&start::<(), C>(requires).await?, &handle);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
+        let ((), app) = sandbox.current().await;
         let now = app.clock.now();
         let deadline = i64::try_from(event.context.deadline).ok().and_then(DateTime::from_timestamp_millis);
         // `cargo lambda watch` sends a deadline of 1970.
@@ -59,15 +60,14 @@ where
     .await
 }
 
-/// Reads the settings and connects, during INIT. If the database doesn't answer now, the first request connects.
-async fn start<C: FromSettings>(requires: &[&str]) -> Result<App<C>, Error> {
+async fn start<E, C>(requires: &'static [&'static str]) -> Result<Sandbox<E, C>, Error>
+where
+    E: FromSettings + 'static,
+    C: FromSettings + 'static,
+{
     lambda_http::tracing::init_default_subscriber();
-    let app = values().await.and_then(|values| App::deployed(&values, requires)).map_err(|error| {
+    Sandbox::start(requires).await.map_err(|error| {
         tracing::error!(%error, "no start");
-        error.to_string()
-    })?;
-    if let Err(error) = app.db.warm().await {
-        tracing::warn!(%error, "no database connection yet");
-    }
-    Ok(app)
+        error.to_string().into()
+    })
 }

@@ -51,6 +51,12 @@ pub async fn values() -> Result<Values, ConfigError> {
     Ok(values)
 }
 
+/// Does a secret have some of them?
+#[must_use]
+pub fn has_secret(values: &Values) -> bool {
+    values.contains_key(SECRET_ID)
+}
+
 /// A setting's value. An empty one counts as none: templates can't leave a variable out.
 #[must_use]
 pub fn value(values: &Values, name: &str) -> Option<SecretString> {

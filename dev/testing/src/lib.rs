@@ -29,6 +29,7 @@ use shared::crm::{self, Sources};
 use shared::db::{Db, DbError, Tx};
 use shared::deals::Stages;
 use shared::http::cors::Origins;
+use shared::http::entrance::Entrance;
 use shared::http::{Endpoint, Problem, Request, Response, answer};
 use shared::inbox::matching::{self, Waiting};
 use shared::intake;
@@ -214,8 +215,8 @@ where
     H: FnOnce(&'a App<C>, Request) -> F,
     F: Future<Output = Result<Response, Problem>>,
 {
-    let origins = Origins::parse(ORIGIN).expect("an origin");
-    let (parts, body) = answer(&origins, endpoint, request, |request| handle(app, request)).await.into_parts();
+    let entrance = Entrance::of(Origins::parse(ORIGIN).expect("an origin"));
+    let (parts, body) = answer(&entrance, endpoint, request, |request| handle(app, request)).await.into_parts();
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
     Answer { status: parts.status.as_u16(), headers: parts.headers, body }
 }

@@ -23,6 +23,7 @@ mod pooler;
 mod refused_login;
 mod rotation;
 mod secret;
+mod secret_rotation;
 mod service_account;
 mod sources;
 mod stage;

@@ -9,6 +9,7 @@ mod rights;
 mod routes;
 mod schedule;
 mod settings;
+mod site;
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ fn faults(template: &Template) -> Vec<String> {
         settings::faults(template),
         rights::faults(template, &rights::calls()),
         schedule::faults(template),
+        site::faults(template),
         parameters::faults(template),
         guide::faults(template, guide::PAGE),
     ]

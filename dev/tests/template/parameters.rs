@@ -18,10 +18,12 @@ pub const SAMPLES: &[(&str, &str)] = &[
     ("GoogleAdsCustomerId", "123-456-7890"),
     ("GoogleAdsConversionActionClosed", "987654321"),
     ("GoogleAdsConversionActionQualified", "customers/1234567890/conversionActions/987654320"),
-    ("SettingsVersion", "2026-11-29"),
     ("DomainName", "api.example.com"),
     ("CertificateArn", "arn:aws:acm:eu-central-1:123456789012:certificate/0b7e1f4c-2a93-4d58-8f6b-91c3d7e5a204"),
     ("HostedZoneId", "Z0123456789ABCDEFGHIJ"),
+    ("SiteDomainName", "www.example.com"),
+    ("SiteOriginDomainName", "example.netlify.app"),
+    ("SiteCertificateArn", "arn:aws:acm:us-east-1:123456789012:certificate/0b7e1f4c-2a93-4d58-8f6b-91c3d7e5a204"),
 ];
 
 /// The same before Google Ads is set up.
@@ -42,10 +44,12 @@ const WRONG: &[(&str, &[&str])] = &[
     ("GoogleAdsCustomerId", &["123", "customers/1234567890"]),
     ("GoogleAdsConversionActionClosed", &["closed", "AW-123/abc"]),
     ("GoogleAdsConversionActionQualified", &["qualified"]),
-    ("SettingsVersion", &["", "a b"]),
     ("DomainName", &["https://api.example.com", "api", "API.example.com", "api.example.com/"]),
     ("CertificateArn", &["arn:aws:iam::123456789012:server-certificate/api"]),
     ("HostedZoneId", &["example.com", "/hostedzone/Z0123456789"]),
+    ("SiteDomainName", &["https://www.example.com", "localhost", "www.example.com/"]),
+    ("SiteOriginDomainName", &["https://example.netlify.app", "example.netlify.app/"]),
+    ("SiteCertificateArn", &["arn:aws:acm:eu-central-1:123456789012:certificate/0b7e1f4c-2a93-4d58-8f6b-91c3d7e5a204"]),
 ];
 
 /// Those that only whoever deploys can answer: a decision of law, an account, an address.

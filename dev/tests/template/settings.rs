@@ -11,7 +11,7 @@ use rsa::rand_core::OsRng;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use shared::App;
-use shared::http::cors::Origins;
+use shared::http::entrance::Entrance;
 use shared::http::{Caller, Endpoint};
 use shared::intake;
 use shared::settings::{ConfigError, FromSettings, Values};
@@ -104,7 +104,7 @@ fn start(binary: &str, environment: &Told, secret: &Told) -> Result<(), ConfigEr
 
 fn answering<C: FromSettings>(values: &Values, endpoint: &Endpoint) -> Result<(), ConfigError> {
     match endpoint.caller {
-        Caller::Browser => started::<(Origins, C)>(values, endpoint.requires),
+        Caller::Browser => started::<(Entrance, C)>(values, endpoint.requires),
         Caller::Server => started::<C>(values, endpoint.requires),
     }
 }

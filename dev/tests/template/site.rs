@@ -1,0 +1,86 @@
+//! The distribution in front of the website passes on what its pages call, and says who called.
+
+use dev::functions::ENDPOINTS;
+use regex::Regex;
+use serde_json::{Value, json};
+use shared::http::Caller;
+use shared::http::entrance::{CLIENT_ADDRESS_HEADER, PROXY_KEY_HEADER};
+
+use crate::document::Template;
+use crate::every_change_is_named;
+
+pub fn faults(template: &Template) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (_, distribution) in template.resources("AWS::CloudFront::Distribution") {
+        let config = &distribution["DistributionConfig"];
+        let behaviours: Vec<_> = config["CacheBehaviors"].as_array().into_iter().flatten().collect();
+        for endpoint in ENDPOINTS {
+            let behaviour = behaviours.iter().find(|it| fits(&it["PathPattern"], endpoint.path));
+            match (behaviour, endpoint.caller) {
+                (None, Caller::Browser) => faults.push(format!("the site doesn't pass on {}", endpoint.path)),
+                (Some(_), Caller::Server) => {
+                    faults.push(format!("the site takes {}, which no page calls", endpoint.path));
+                }
+                _ => {}
+            }
+        }
+        for behaviour in behaviours {
+            let pattern = &behaviour["PathPattern"];
+            if !ENDPOINTS.iter().any(|endpoint| fits(pattern, endpoint.path)) {
+                faults.push(format!("the site passes on {pattern}, which is no endpoint"));
+            }
+            let function = behaviour["FunctionAssociations"][0]["FunctionARN"]["Fn::GetAtt"].as_str();
+            if function != Some("SiteClientAddress.FunctionARN") || behaviour["TargetOriginId"] != "api" {
+                faults.push(format!("{pattern} doesn't go to the API with its caller's address"));
+            }
+        }
+        let origins = config["Origins"].as_array().into_iter().flatten();
+        let key = origins.filter(|it| it["Id"] == "api").any(|api| {
+            let header = &api["OriginCustomHeaders"][0];
+            let name = header["HeaderName"].as_str().unwrap_or_default();
+            let value = header["HeaderValue"].to_string();
+            name.eq_ignore_ascii_case(PROXY_KEY_HEADER) && value.contains("${SecretArn}:SecretString:PROXY_KEY}}")
+        });
+        if !key {
+            faults.push(format!("the distribution doesn't send {PROXY_KEY_HEADER}"));
+        }
+    }
+    for (name, function) in template.resources("AWS::CloudFront::Function") {
+        let code = function["FunctionCode"].as_str().unwrap_or_default();
+        if !code.contains(&format!("headers['{CLIENT_ADDRESS_HEADER}'] = {{value: event.viewer.ip}}")) {
+            faults.push(format!("{name} doesn't set {CLIENT_ADDRESS_HEADER}"));
+        }
+    }
+    faults
+}
+
+/// As CloudFront compares a path: a star stands for anything.
+fn fits(pattern: &Value, path: &str) -> bool {
+    let pattern = regex::escape(pattern.as_str().unwrap_or_default()).replace(r"\*", ".*");
+    Regex::new(&format!("^{pattern}$")).expect("a pattern").is_match(path)
+}
+
+#[test]
+fn whatever_is_taken_away_or_changed_is_named() {
+    let behaviours = "/Resources/SiteDistribution/Properties/DistributionConfig/CacheBehaviors";
+    let origin = "/Resources/SiteDistribution/Properties/DistributionConfig/Origins/1";
+    every_change_is_named(
+        faults,
+        &[
+            (&format!("{behaviours}/1"), Value::Null, "the site doesn't pass on /api/consent"),
+            (
+                &format!("{behaviours}/1/PathPattern"),
+                json!("/api/*"),
+                "takes /api/webhooks/{source}, which no page calls",
+            ),
+            (&format!("{behaviours}/1/PathPattern"), json!("/x"), "passes on \"/x\", which is no endpoint"),
+            (&format!("{behaviours}/0/FunctionAssociations"), Value::Null, "with its caller's address"),
+            (&format!("{origin}/OriginCustomHeaders"), Value::Null, "doesn't send x-adtrail-proxy-key"),
+            (
+                "/Resources/SiteClientAddress/Properties/FunctionCode",
+                json!("function handler(event) { return event.request; }"),
+                "SiteClientAddress doesn't set x-adtrail-client-address",
+            ),
+        ],
+    );
+}
