@@ -9,8 +9,8 @@ use shared::consent::{Consent, ConsentStatus};
 use shared::inbox::listing::ListedState;
 use uuid::Uuid;
 
-/// Adtrail's command line: tests declarations of CRMs and destinations before they go live, and inspects and repairs
-/// the inbox
+/// Adtrail's command line: sets up a deployment, tests declarations of CRMs and destinations before they go live, and
+/// inspects and repairs the inbox
 ///
 /// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the
 /// functions use. Without DATABASE_URL the crm commands do everything that needs no database, and destinations lists
@@ -49,6 +49,24 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<DestinationsCommand>,
     },
+    /// Makes everything that `make deploy` needs: the schema, the secret, and the parameters in samconfig.toml
+    ///
+    /// Asks for the database, the website, the ad account, what unknown consent means, and where alarms are sent. What
+    /// a flag or the file of --answers says isn't asked, and neither is what was set up before. Each answer is checked,
+    /// the database by one login. Then it shows what it is going to change, and asks.
+    ///
+    /// The keys IP_HASH_KEY, WEBHOOK_SECRET and HEALTH_KEY are made if they are missing; existing ones stay. Run again,
+    /// it changes only what is answered differently, and goes on where an earlier run ended. The database's connection
+    /// string is never an argument, which would stand in the shell's history: it is DATABASE_URL in the environment,
+    /// database_url in the file, or typed without being shown.
+    ///
+    /// Run it in the root of the checkout. AWS credentials and region are those of the AWS CLI.
+    #[command(after_help = "Examples:
+  adtrail setup
+  adtrail setup --answers answers.toml --dry-run
+  adtrail setup --origins https://www.example.com,https://shop.example.com
+  adtrail setup --answers answers.toml --yes --secret-file secret.json")]
+    Setup(Box<Setup>),
     /// Brings the schema of the database up to date
     ///
     /// Lists the migrations that are missing and asks before it applies them. Refuses a schema that is newer than this
@@ -65,6 +83,66 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// TOML file with the answers, as in docs/deploy.md
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// The website: its origins, such as https://www.example.com, separated by commas
+    #[arg(long)]
+    origins: Option<String>,
+    /// The Google Ads account, such as 123-456-7890; empty for later
+    #[arg(long, value_name = "ID")]
+    google_customer_id: Option<String>,
+    /// The number of the conversion action for closed deals; empty for later
+    #[arg(long, value_name = "NUMBER")]
+    google_conversion_action_closed: Option<String>,
+    /// File with the key of a service account, or with what gcloud writes for Workload Identity Federation
+    #[arg(long, value_name = "FILE")]
+    google_credentials: Option<String>,
+    /// What happens to conversions of people who were not asked for consent: hold or send
+    #[arg(long, value_name = "hold|send")]
+    unknown_consent: Option<String>,
+    /// Who gets the alarms
+    #[arg(long, value_name = "ADDRESS")]
+    alarm_email: Option<String>,
+    /// The country of phone numbers without a country code, such as DE
+    #[arg(long, value_name = "COUNTRY")]
+    phone_region: Option<String>,
+    /// The domain of the cookies, if several hosts of the site share visitors
+    #[arg(long, value_name = "DOMAIN")]
+    cookie_domain: Option<String>,
+    /// Name or ARN of the secret [default: SecretArn in samconfig.toml, else adtrail]
+    #[arg(long, value_name = "NAME")]
+    secret: Option<String>,
+    /// Writes the secret into this file, which only its owner may read, instead of AWS Secrets Manager
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+    /// Does it without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Shows what it would change
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
+}
+
+impl Setup {
+    /// The answers, by their keys in the file.
+    pub(crate) fn flags(&self) -> [(&'static str, Option<&str>); 9] {
+        [
+            ("origins", self.origins.as_deref()),
+            ("google_customer_id", self.google_customer_id.as_deref()),
+            ("google_conversion_action_closed", self.google_conversion_action_closed.as_deref()),
+            ("google_credentials", self.google_credentials.as_deref()),
+            ("unknown_consent", self.unknown_consent.as_deref()),
+            ("alarm_email", self.alarm_email.as_deref()),
+            ("phone_region", self.phone_region.as_deref()),
+            ("cookie_domain", self.cookie_domain.as_deref()),
+            ("secret", self.secret.as_deref()),
+        ]
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,9 @@ mod failure;
 mod inbox;
 mod lead;
 mod migrate;
+mod setup;
 mod table;
+mod terminal;
 mod visible;
 
 use std::io::{ErrorKind, Write};
@@ -38,7 +40,9 @@ pub async fn run(
         Err(help) if !help.use_stderr() => return written(write!(out, "{help}")),
         Err(error) => return Err(Failure::Usage(error)),
     };
-    let values = &values.await?;
+    // Setup makes the secret that the others read.
+    let values = if matches!(command, Command::Setup(_)) { Values::new() } else { values.await? };
+    let values = &values;
     let answer = match command {
         Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values, presets).await?,
         Command::Crm(CrmCommand::Test(test)) => crm::test(values, &test).await?,
@@ -62,6 +66,7 @@ pub async fn run(
         }
         Command::Migrate { yes, dry_run } => migrate::migrate(values, yes, dry_run).await?,
         Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values, lead_id, answer).await?,
+        Command::Setup(arguments) => setup::setup(&arguments).await?,
     };
     let document = || visible::json(&format!("{:#}", answer.document));
     written(if json { writeln!(out, "{}", document()) } else { writeln!(out, "{}", answer.text.trim_end()) })?;

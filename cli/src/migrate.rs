@@ -1,14 +1,12 @@
 //! `adtrail migrate`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use serde_json::json;
 use shared::config;
 use shared::db::migrations::{Database, Migration, Problem};
 use shared::settings::{Settings, Values};
 
-use crate::Failure;
 use crate::answer::Answer;
+use crate::{Failure, terminal};
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
@@ -53,14 +51,9 @@ fn listed(place: &str, missing: &[Migration]) -> String {
 
 /// Asks on the terminal.
 fn agreed(place: &str, missing: &[Migration]) -> Result<bool, Failure> {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        let what = format!("{}To apply them without a question, add --yes.", listed(place, missing));
-        return Err(Failure::Message(what));
+    let listed = listed(place, missing);
+    if !terminal::is_there() {
+        return Err(Failure::Message(format!("{listed}To apply them without a question, add --yes.")));
     }
-    let unwritten = |error: std::io::Error| Failure::Message(format!("The question can't be asked: {error}."));
-    write!(std::io::stderr(), "{}Apply them? [y/N] ", listed(place, missing)).map_err(unwritten)?;
-    let mut said = String::new();
-    input.lock().read_line(&mut said).map_err(unwritten)?;
-    Ok(matches!(said.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    terminal::agrees(&format!("{listed}Apply them? [y/N] "))
 }

@@ -4,7 +4,7 @@ use aws_config::SdkConfig;
 use aws_smithy_http_client::{Builder, tls};
 
 /// Region and credentials from the SDK's default chain, and HTTPS over the same rustls and ring as everything else.
-pub(crate) async fn sdk_config() -> SdkConfig {
+pub async fn sdk_config() -> SdkConfig {
     let https =
         Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
     aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use login::Login;
+pub use login::{LoginProblem, try_login};
 
 /// One round trip. The server gives up before the client does, so that a stuck statement frees its server connection.
 /// Compiling a statement takes Postgres seconds where running it takes milliseconds.

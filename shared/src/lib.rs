@@ -8,7 +8,7 @@ pub mod invisible; // characters that nobody sees
 pub mod money; // a value and its currency
 pub mod identity; // e-mail, phone and their hashes
 pub mod db; // the only way to a statement
-mod aws; // the SDK's configuration
+pub mod aws; // the SDK's configuration
 mod texts; // makes texts of other systems safe to store
 pub mod outgoing; // how we call others
 pub mod metrics; // numbers for CloudWatch

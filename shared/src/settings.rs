@@ -42,7 +42,7 @@ impl ConfigError {
 /// # Errors
 /// When the secret can't be read.
 pub async fn values() -> Result<Values, ConfigError> {
-    let environment: Values = std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect();
+    let environment = environment();
     let mut values = match environment.get(SECRET_ID) {
         Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
         None => Values::new(),
@@ -55,6 +55,12 @@ pub async fn values() -> Result<Values, ConfigError> {
 #[must_use]
 pub fn has_secret(values: &Values) -> bool {
     values.contains_key(SECRET_ID)
+}
+
+/// From the environment alone.
+#[must_use]
+pub fn environment() -> Values {
+    std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect()
 }
 
 /// A setting's value. An empty one counts as none: templates can't leave a variable out.

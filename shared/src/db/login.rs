@@ -92,6 +92,40 @@ impl Login {
     }
 }
 
+/// Why a single login failed.
+#[derive(Debug)]
+pub enum LoginProblem {
+    /// The server's words, when it refused user or password.
+    Refused(String),
+    /// A sentence with the fix.
+    Certificate(String),
+    /// The words of the server or the network.
+    Other(String),
+}
+
+/// Logs in once, as the functions do, and says why it failed: to try settings before they are deployed.
+///
+/// # Errors
+/// What is wrong.
+pub async fn try_login(options: PgConnectOptions) -> Result<(), LoginProblem> {
+    let options = prepared(options);
+    let attempt = timeout(TIMEOUT, PgConnection::connect_with(&options)).await;
+    let error = match attempt.map_err(|_| LoginProblem::Other("no answer to the connection attempt".into()))? {
+        Ok(connection) => {
+            // The server notices a connection that is merely dropped, too.
+            let _ = connection.close().await;
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    if let Some(said) = refusal(&error) {
+        return Err(LoginProblem::Refused(said));
+    }
+    let certificate = certificate_problem(&error, options.get_host());
+    let said = || error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    Err(certificate.map_or_else(|| LoginProblem::Other(said()), LoginProblem::Certificate))
+}
+
 enum Failure {
     /// The server refuses this user and password.
     Refused(String),

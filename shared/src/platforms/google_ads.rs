@@ -32,6 +32,7 @@ pub use auth::Credentials;
 use auth::{Scope, TokenSource};
 use data_manager::DataManager;
 use settings::Shared;
+pub use settings::{conversion_action, customer_id};
 
 /// What `clicks` calls Google's.
 const NETWORK: &str = "google";

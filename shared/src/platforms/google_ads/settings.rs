@@ -78,7 +78,10 @@ pub(super) fn action(stage: &Stage) -> String {
 }
 
 /// Google writes it with hyphens in the interface and wants it without.
-pub(super) fn customer_id(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What an account looks like.
+pub fn customer_id(text: &str) -> Result<String, String> {
     let digits = text.replace('-', "");
     if digits.len() == 10 && digits.bytes().all(|c| c.is_ascii_digit()) {
         Ok(digits)
@@ -88,7 +91,10 @@ pub(super) fn customer_id(text: &str) -> Result<String, String> {
 }
 
 /// The number of a conversion action, or its resource name.
-pub(super) fn conversion_action(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What is allowed.
+pub fn conversion_action(text: &str) -> Result<String, String> {
     let id = match text.strip_prefix("customers/") {
         Some(rest) => rest.split_once("/conversionActions/").map_or("", |(_, id)| id),
         None => text,
