@@ -95,13 +95,13 @@ pub(crate) struct Setup {
     origins: Option<String>,
     /// The Google Ads account, such as 123-456-7890; empty for later
     #[arg(long, value_name = "ID")]
-    google_customer_id: Option<String>,
+    google_ads_account: Option<String>,
     /// The number of the conversion action for closed deals; empty for later
     #[arg(long, value_name = "NUMBER")]
-    google_conversion_action_closed: Option<String>,
+    google_ads_action_closed: Option<String>,
     /// File with the key of a service account, or with what gcloud writes for Workload Identity Federation
     #[arg(long, value_name = "FILE")]
-    google_credentials: Option<String>,
+    google_ads_credentials: Option<String>,
     /// What happens to conversions of people who were not asked for consent: hold or send
     #[arg(long, value_name = "hold|send")]
     unknown_consent: Option<String>,
@@ -133,9 +133,9 @@ impl Setup {
     pub(crate) fn flags(&self) -> [(&'static str, Option<&str>); 9] {
         [
             ("origins", self.origins.as_deref()),
-            ("google_customer_id", self.google_customer_id.as_deref()),
-            ("google_conversion_action_closed", self.google_conversion_action_closed.as_deref()),
-            ("google_credentials", self.google_credentials.as_deref()),
+            ("google_ads_account", self.google_ads_account.as_deref()),
+            ("google_ads_action_closed", self.google_ads_action_closed.as_deref()),
+            ("google_ads_credentials", self.google_ads_credentials.as_deref()),
             ("unknown_consent", self.unknown_consent.as_deref()),
             ("alarm_email", self.alarm_email.as_deref()),
             ("phone_region", self.phone_region.as_deref()),

@@ -22,6 +22,7 @@ use shared::inbox::listing::Filter;
 use shared::settings::{ConfigError, Values};
 
 pub use failure::Failure;
+pub use setup::parameter;
 
 use arguments::{Arguments, Command, CrmCommand, DestinationsCommand, InboxCommand, LeadCommand};
 

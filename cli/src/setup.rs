@@ -5,9 +5,9 @@
 
 mod aws_problem;
 mod connection_string;
-mod credentials;
 mod database;
 mod given;
+mod google;
 mod next;
 mod overrides;
 mod plan;
@@ -31,6 +31,7 @@ use crate::{Failure, terminal};
 use given::Answers;
 use plan::{Line, Plan, SecretChanges};
 use questions::Kept;
+pub use questions::parameter;
 use resolved::{Change, Known, Resolved};
 use samconfig::Samconfig;
 use secret::{Content, Store, Version};

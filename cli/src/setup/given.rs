@@ -26,21 +26,21 @@ pub(crate) const SECRET: &str = "secret";
 pub(crate) fn given(arguments: &Setup, environment: &Values) -> Result<Answers, Failure> {
     let mut problems = Vec::new();
     let mut answers = Answers::new();
-    if let Some(url) = settings::value(environment, "DATABASE_URL") {
-        answers.insert(DATABASE, url.expose_secret().to_owned());
-    }
-    let mut of_environment = checked(answers, |_| "DATABASE_URL in the environment".into(), &mut problems);
+    let mut in_file = Answers::new();
     if let Some(file) = &arguments.answers {
-        let (in_file, unreadable) = read(file)?;
-        // What the file answers isn't needed from the environment.
-        if in_file.contains_key(DATABASE) {
-            problems.clear();
-        }
         let name = file.display();
-        problems.extend(unreadable.into_iter().map(|problem| format!("{problem} (in {name})")));
-        of_environment.extend(checked(in_file, |key| format!("{key} in {name}"), &mut problems));
+        let (read, wrong) = read(file)?;
+        problems.extend(wrong.into_iter().map(|problem| format!("{problem} (in {name}).")));
+        in_file = checked(read, |key| format!("{key} in {name}"), &mut problems);
     }
-    let mut answers = of_environment;
+    // What the file answers isn't needed from the environment, which may be of another deployment.
+    if in_file.get(DATABASE).is_none_or(String::is_empty) {
+        let url = settings::value(environment, "DATABASE_URL").map(|url| url.expose_secret().to_owned());
+        let of_environment = url.map(|url| (DATABASE, url)).into_iter().collect();
+        in_file.remove(DATABASE);
+        answers.extend(checked(of_environment, |_| "DATABASE_URL in the environment".into(), &mut problems));
+    }
+    answers.extend(in_file);
     let flags = arguments.flags().into_iter().filter_map(|(key, value)| Some((key, value?.trim().to_owned())));
     answers.extend(checked(flags.collect(), |key| format!("--{}", key.replace('_', "-")), &mut problems));
     if problems.is_empty() { Ok(answers) } else { Err(Failure::Message(problems.join("\n"))) }

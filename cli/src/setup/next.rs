@@ -32,8 +32,8 @@ pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: 
         }
     };
     if !has_account {
-        text += "\nGoogle Ads is not set up yet. When it is:\n  adtrail setup --google-customer-id ID \
-                 --google-conversion-action-closed NUMBER --google-credentials google-key.json\n";
+        text += "\nGoogle Ads is not set up yet. When it is:\n  adtrail setup --google-ads-account ID \
+                 --google-ads-action-closed NUMBER --google-ads-credentials google-key.json\n";
     }
     text
 }

@@ -4,9 +4,8 @@ use shared::consent::UnknownConsent;
 use shared::http::cookies;
 use shared::http::cors::Origins;
 use shared::identity::Region;
-use shared::platforms::google_ads;
 
-use super::{connection_string, credentials};
+use super::{connection_string, google};
 
 /// One thing that has to be known.
 pub(crate) struct Question {
@@ -46,8 +45,6 @@ pub(crate) enum Asked {
 
 /// The key of the connection string, which is never a flag.
 pub(crate) const DATABASE: &str = "database_url";
-/// The key of the ad account.
-pub(crate) const ACCOUNT: &str = "google_customer_id";
 
 pub(crate) static QUESTIONS: [Question; 9] = [
     Question {
@@ -67,33 +64,9 @@ pub(crate) static QUESTIONS: [Question; 9] = [
         of_account: false,
         check: origins,
     },
-    Question {
-        key: ACCOUNT,
-        kept: Kept::Parameter("GoogleAdsCustomerId"),
-        asked: Asked::OrLater("The Google Ads account, such as 123-456-7890. Leave it empty to set it up later."),
-        of_account: false,
-        check: customer_id,
-    },
-    Question {
-        key: "google_conversion_action_closed",
-        kept: Kept::Parameter("GoogleAdsConversionActionClosed"),
-        asked: Asked::OrLater(
-            "The conversion action for closed deals: its number, which is ctId in its address in Google Ads. Leave it \
-             empty to set it up later.",
-        ),
-        of_account: true,
-        check: google_ads::conversion_action,
-    },
-    Question {
-        key: "google_credentials",
-        kept: Kept::Credentials,
-        asked: Asked::Always(
-            "Google's credentials: the JSON file of a service account's key, or of Workload Identity Federation \
-             (docs/google-ads.md).",
-        ),
-        of_account: true,
-        check: credentials::read,
-    },
+    google::ACCOUNT,
+    google::ACTION_CLOSED,
+    google::CREDENTIALS,
     Question {
         key: "unknown_consent",
         kept: Kept::Parameter("ConsentUnknown"),
@@ -139,6 +112,14 @@ impl Question {
     }
 }
 
+/// What `adtrail setup` makes of an answer to this parameter of the template, or what is wrong with it. None if it
+/// doesn't ask for it.
+#[must_use]
+pub fn parameter(name: &str, answer: &str) -> Option<Result<String, String>> {
+    let question = QUESTIONS.iter().find(|question| matches!(question.kept, Kept::Parameter(it) if it == name))?;
+    Some((question.check)(answer))
+}
+
 /// Without spaces and slashes at the end, as the template's parameter wants them.
 fn origins(text: &str) -> Result<String, String> {
     let origins: Vec<_> = text.split(',').map(|origin| origin.trim().trim_end_matches('/')).collect();
@@ -152,12 +133,6 @@ fn origins(text: &str) -> Result<String, String> {
         }
     }
     Ok(origins.join(","))
-}
-
-/// As Google writes it.
-fn customer_id(text: &str) -> Result<String, String> {
-    let digits = google_ads::customer_id(text)?;
-    Ok(format!("{}-{}-{}", &digits[..3], &digits[3..6], &digits[6..]))
 }
 
 fn unknown_consent(text: &str) -> Result<String, String> {
@@ -193,8 +168,8 @@ mod tests {
                 "https://www.example.com/, http://localhost:3000",
                 "https://www.example.com,http://localhost:3000",
             ),
-            (ACCOUNT, "1234567890", "123-456-7890"),
-            ("google_conversion_action_closed", "customers/1234567890/conversionActions/98", "98"),
+            ("google_ads_account", "1234567890", "123-456-7890"),
+            ("google_ads_action_closed", "customers/1234567890/conversionActions/98", "98"),
             ("phone_region", "de", "DE"),
             ("cookie_domain", ".example.com", "example.com"),
         ] {
@@ -210,8 +185,8 @@ mod tests {
             ("origins", "https://a.example,", "such as https://www.example.com"),
             ("origins", "https://[::1]:3000", "such as https://www.example.com"),
             ("origins", "*", "* is none"),
-            (ACCOUNT, "12", "123-456-7890"),
-            ("google_conversion_action_closed", "AW-1/abc", "ctId"),
+            ("google_ads_account", "12", "123-456-7890"),
+            ("google_ads_action_closed", "AW-1/abc", "ctId"),
             ("unknown_consent", "maybe", "hold or send; there is no default"),
             ("alarm_email", "alarms@example", "alarms@example.com"),
             ("alarm_email", "a@example.com, b@example.com", "one e-mail address"),

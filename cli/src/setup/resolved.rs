@@ -6,9 +6,10 @@ use shared::settings::{self, Values};
 
 use super::database::{self, Place};
 use super::given::Answers;
-use super::questions::{ACCOUNT, Asked, DATABASE, Kept, QUESTIONS, Question};
+use super::google::{ACCOUNT, credentials};
+use super::questions::{Asked, DATABASE, Kept, QUESTIONS, Question};
 use super::samconfig::Samconfig;
-use super::{OF_DATABASE, credentials, secret_text};
+use super::{OF_DATABASE, secret_text};
 use crate::{Failure, terminal};
 
 /// What is there already.
@@ -42,7 +43,7 @@ impl Known<'_> {
             Kept::Parameter(name) => {
                 let kept = self.samconfig.parameter(name).map(str::to_owned);
                 // Who declares destinations has no single account.
-                let declared = || (question.key == ACCOUNT).then(|| of_secret("DESTINATIONS")).flatten();
+                let declared = || (question.key == ACCOUNT.key).then(|| of_secret("DESTINATIONS")).flatten();
                 let may_be_empty = matches!(question.asked, Asked::OrLater(_));
                 kept.or_else(|| declared().map(|_| String::new())).filter(|text| may_be_empty || !text.is_empty())
             }
@@ -69,11 +70,12 @@ pub(crate) async fn resolve(given: &Answers, there: Known<'_>, environment: &Val
         let is_asked = !question.of_account || has_account;
         let answer = match known(question, given, kept.as_ref()) {
             Some(answer) => Some(answer),
-            None if is_asked => asked(question)?,
+            // Without anybody to ask, what may be left for later is.
+            None if is_asked && terminal::is_there() => asked(question)?,
             None => None,
         };
         let Some(answer) = answer else { continue };
-        has_account |= question.key == ACCOUNT && !answer.is_empty();
+        has_account |= question.key == ACCOUNT.key && !answer.is_empty();
         if question.key == DATABASE {
             let values = database_values(&answer, there.secret, environment);
             reached = Some((database::check(&values).await?, values));
@@ -93,7 +95,7 @@ fn check(given: &Answers, there: Known) -> Result<(), Failure> {
     for question in &QUESTIONS {
         let kept = there.answer(question);
         let answer = known(question, given, kept.as_ref());
-        has_account |= question.key == ACCOUNT && answer.as_ref().is_some_and(|answer| !answer.is_empty());
+        has_account |= question.key == ACCOUNT.key && answer.as_ref().is_some_and(|answer| !answer.is_empty());
         match (&answer, question.kept) {
             (None, _) => missing.extend((!question.of_account || has_account).then_some(question)),
             // What was given is right, and credentials are tried with everything else.
@@ -106,7 +108,7 @@ fn check(given: &Answers, there: Known) -> Result<(), Failure> {
                 .extend((question.check)(answer).err().map(|problem| format!("{name} in samconfig.toml {problem}."))),
         }
     }
-    missing.retain(|question| matches!(question.asked, Asked::Always(_) | Asked::Hidden(_) | Asked::OrLater(_)));
+    missing.retain(|question| matches!(question.asked, Asked::Always(_) | Asked::Hidden(_)));
     if !missing.is_empty() && !terminal::is_there() {
         let ways: Vec<_> = missing.into_iter().map(Question::other_way).collect();
         wrong.push(format!("Not answered: {}.", ways.join(", ")));

@@ -6,17 +6,11 @@ use shared::http::cors::Origins;
 use shared::settings::Values;
 use shared::{App, intake};
 
-use super::secret_text;
+use super::{google, secret_text};
 use crate::Failure;
 
 /// The parameters that functions read as settings, and the settings' names.
-const PARAMETERS: [(&str, &str); 5] = [
-    ("AllowedOrigins", "ALLOWED_ORIGINS"),
-    ("ConsentUnknown", "CONSENT_UNKNOWN"),
-    ("GoogleAdsCustomerId", "GOOGLE_ADS_CUSTOMER_ID"),
-    ("GoogleAdsConversionActionClosed", "GOOGLE_ADS_CONVERSION_ACTION_CLOSED"),
-    ("GoogleAdsConversionActionQualified", "GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED"),
-];
+const PARAMETERS: [(&str, &str); 2] = [("AllowedOrigins", "ALLOWED_ORIGINS"), ("ConsentUnknown", "CONSENT_UNKNOWN")];
 
 /// What all functions read.
 type Everything = (
@@ -43,7 +37,7 @@ pub(crate) fn start<'a>(
 ) -> Result<(), Failure> {
     let mut values: Values =
         secret.iter().map(|(name, value)| (name.clone(), SecretString::from(secret_text(value)))).collect();
-    for (name, setting) in PARAMETERS {
+    for (name, setting) in PARAMETERS.into_iter().chain(google::PARAMETERS) {
         // The template leaves a variable out whose parameter is empty.
         if let Some(value) = parameter(name).filter(|value| !value.is_empty()) {
             values.insert(setting.into(), value.into());

@@ -15,15 +15,15 @@ use crate::stage::{Stage, database_url};
 const UNKNOWN_AUTHORITY: &str = "the authority of the database's certificate is not known: set DATABASE_CA_PEM";
 
 /// A root that signs an intermediate that signs the server.
-struct Authority {
-    root: String,
+pub struct Authority {
+    pub root: String,
     /// What the server shows: its own certificate and the intermediate's.
     chain: String,
     key: String,
 }
 
 impl Authority {
-    fn certifies(host: &str) -> Self {
+    pub fn certifies(host: &str) -> Self {
         let root = CertifiedIssuer::self_signed(authority("Private Root CA"), key()).unwrap();
         let intermediate = CertifiedIssuer::signed_by(authority("Private Intermediate CA"), key(), &root).unwrap();
         let server = key();
@@ -45,7 +45,7 @@ fn authority(name: &str) -> CertificateParams {
 
 /// A pooler that takes only TLS, and the URL that asks for all of its proofs. Without that, a database on this machine
 /// needs none.
-async fn pooler(pool: &PgPool, authority: &Authority) -> (PgBouncer, String) {
+pub async fn pooler(pool: &PgPool, authority: &Authority) -> (PgBouncer, String) {
     let files = [("client_tls_cert_file", &*authority.chain), ("client_tls_key_file", &*authority.key)];
     let values = [("client_tls_sslmode", "require")];
     let pooler = PgBouncer::start_with(&database_url(pool), 3, &values, &files).await.unwrap();

@@ -1,41 +1,18 @@
 //! The real binaries: a request of API Gateway comes in, and the settings come out of one secret in Secrets Manager.
 
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use axum::{Json, Router};
 use dev::lambda_runtime::LambdaRuntime;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::secrets_manager::SecretsManager;
 use crate::stage::{binary, database_url};
 
 const KEY: &str = "0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Secrets Manager, as far as `GetSecretValue` goes: each call gets the next of `secrets`, the last one from then on.
-/// Answers its address.
-async fn secrets_manager(secrets: &[Value]) -> String {
-    let secrets: Vec<String> = secrets.iter().map(Value::to_string).collect();
-    let calls = AtomicUsize::new(0);
-    let secret = Arc::new(move || secrets[calls.fetch_add(1, Ordering::SeqCst).min(secrets.len() - 1)].clone());
-    let get_secret_value = async move |headers: HeaderMap, body: String| {
-        let request: Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(headers["x-amz-target"], "secretsmanager.GetSecretValue");
-        assert!(headers["authorization"].to_str().unwrap().starts_with("AWS4-HMAC-SHA256 "));
-        Json(json!({"Name": request["SecretId"], "SecretString": secret()}))
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(get_secret_value);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
-}
 
 /// Payload format 2.0.
 fn request(token: &str) -> Value {
@@ -60,11 +37,10 @@ fn request(token: &str) -> Value {
 
 /// The function for health, which has its settings from one secret, is asked with each key.
 async fn ask_for_health(secrets: &[Value], keys_and_statuses: &[(&str, u16)]) {
-    let address = secrets_manager(secrets).await;
+    let secrets_manager = SecretsManager::with_script(secrets).await;
     let runtime = LambdaRuntime::start().await.unwrap();
     let mut function = runtime.command(&binary("tracking-health"));
-    function.env("ADTRAIL_SECRET_ID", "adtrail").env("AWS_ENDPOINT_URL", address).env("AWS_REGION", "eu-central-1");
-    function.env("AWS_ACCESS_KEY_ID", "example").env("AWS_SECRET_ACCESS_KEY", "example");
+    secrets_manager.lead(function.env("ADTRAIL_SECRET_ID", "adtrail"));
     let _running = function.stdout(Stdio::null()).spawn().unwrap();
 
     for (key, status) in keys_and_statuses {

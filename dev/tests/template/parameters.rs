@@ -53,7 +53,7 @@ const WRONG: &[(&str, &[&str])] = &[
 ];
 
 /// Those that only whoever deploys can answer: a decision of law, an account, an address.
-const NO_DEFAULT: [&str; 5] = ["SecretArn", "AllowedOrigins", "ConsentUnknown", "AlarmEmail", "ReserveConcurrency"];
+const NO_DEFAULT: [&str; 4] = ["SecretArn", "AllowedOrigins", "ConsentUnknown", "AlarmEmail"];
 
 pub fn faults(template: &Template) -> Vec<String> {
     let mut faults = Vec::new();
@@ -85,8 +85,31 @@ pub fn faults(template: &Template) -> Vec<String> {
         if wrong.is_empty() && !parameter["AllowedPattern"].is_null() {
             faults.push(format!("this test tries no wrong answer to {name}"));
         }
+        faults.extend(setup_faults(name, parameter, &samples, wrong));
         let taken = wrong.iter().filter(|wrong| takes(parameter, wrong));
         faults.extend(taken.map(|wrong| format!("{name} takes {wrong:?}")));
+    }
+    faults
+}
+
+/// `adtrail setup` asks for what has no default, and takes what the template takes.
+fn setup_faults(name: &str, parameter: &Value, samples: &BTreeMap<&str, &str>, wrong: &[&str]) -> Vec<String> {
+    let Some(sample) = samples.get(name) else { return Vec::new() };
+    let mut faults = Vec::new();
+    match cli::parameter(name, sample) {
+        // It makes the secret, and so knows its ARN.
+        None if parameter["Default"].is_null() && name != "SecretArn" => {
+            faults.push(format!("adtrail setup doesn't ask for {name}, which has no default"));
+        }
+        Some(Err(problem)) => faults.push(format!("adtrail setup refuses {sample:?} for {name}: {problem}")),
+        _ => {}
+    }
+    for answer in wrong.iter().chain([sample]) {
+        if let Some(Ok(kept)) = cli::parameter(name, answer)
+            && !takes(parameter, &kept)
+        {
+            faults.push(format!("adtrail setup makes {kept:?} of {answer:?} for {name}, which the template refuses"));
+        }
     }
     faults
 }
@@ -108,6 +131,9 @@ fn whatever_is_taken_away_or_changed_is_named() {
             ("/Parameters/LogLevel/AllowedValues", Value::Null, "LogLevel takes anything"),
             ("/Parameters/AlarmEmail/Description", Value::Null, "AlarmEmail has no Description"),
             ("/Parameters/AllowedOrigins/AllowedPattern", json!("^.*$"), "AllowedOrigins takes \"*\""),
+            ("/Parameters/LogLevel/Default", Value::Null, "LogLevel has no default"),
+            ("/Parameters/DomainName/Default", Value::Null, "adtrail setup doesn't ask for DomainName"),
+            ("/Parameters/AlarmEmail/AllowedPattern", json!("^root$"), "adtrail setup makes \"alarms@example.com\""),
             ("/Parameters/GoogleAdsCustomerId/AllowedPattern", json!("^[0-9]{10}$"), "GoogleAdsCustomerId refuses"),
             ("/Parameters/SecretArn/NoEcho", json!(true), "SecretArn is a secret"),
         ],
