@@ -61,7 +61,7 @@ template: target/sam/installed target/checkov/installed ## SAM, cfn-lint and che
 
 # In a workflow nobody is there to agree, and CloudFormation has a role of its own.
 UNATTENDED := $(if $(CI),--no-confirm-changeset) $(if $(AWS_STACK_ROLE_ARN),--role-arn $(AWS_STACK_ROLE_ARN))
-# The first time it asks for the parameters, and keeps the answers in samconfig.toml.
+# Asks for the parameters if samconfig.toml has none, where `adtrail setup` writes them, and keeps the answers there.
 deploy: export SAM_CLI_TELEMETRY := 0
 deploy: export PATH := $(CURDIR)/target/sam/bin:$(PATH)
 deploy: target/sam/installed ## Builds the functions and deploys them to AWS: docs/deploy.md (needs Python)

@@ -52,6 +52,14 @@ pub(crate) async fn setup(arguments: &Setup) -> Result<Answer, Failure> {
     let samconfig = Samconfig::read()?;
     let store = store(arguments, &given, &samconfig).await?;
     let before = store.read().await?;
+    let kept_arn = samconfig.parameter(SECRET_ARN).filter(|arn| !arn.is_empty());
+    if let (Store::File(file), Some(arn), false) = (&store, kept_arn, before.exists) {
+        return Err(Failure::Message(format!(
+            "There is no {file}, and samconfig.toml names a secret, whose keys must stay. Fetch it first: aws \
+             secretsmanager get-secret-value --secret-id {arn} --query SecretString --output text > {file}",
+            file = file.display()
+        )));
+    }
     let known = Known { secret: &before.keys, samconfig: &samconfig };
     let Resolved { changes, database, place } = resolved::resolve(&given, known, &environment).await?;
 
@@ -74,24 +82,26 @@ pub(crate) async fn setup(arguments: &Setup) -> Result<Answer, Failure> {
     };
     let has_account = parameter("GoogleAdsCustomerId").is_some_and(|id| !id.is_empty());
     let has_account = has_account || keys.contains_key("DESTINATIONS");
-    let arn = arn.map(String::as_str).or(samconfig.parameter(SECRET_ARN).filter(|arn| !arn.is_empty()));
-    let next = next::steps(&store, &plan, arn, has_account);
+    let next = next::steps(&store, &plan, arn.map(String::as_str).or(kept_arn), has_account);
 
     if plan.is_empty() {
         let text = format!("Everything is set up already. Nothing was changed.\n\n{next}");
         return Ok(Answer::new(plan.document(false), &text));
     }
-    let shown = plan.text();
-    let unchanged = |end: &str| Answer::new(plan.document(false), &format!("{shown}{end}"));
+    let mut shown = plan.text();
     if arguments.dry_run {
-        return Ok(unchanged("Nothing was changed."));
+        return Ok(Answer::new(plan.document(false), &format!("{shown}Nothing was changed.")));
     }
     if !arguments.yes && !terminal::is_there() {
         let problem = "Nothing was changed. To do it without a question, add --yes.";
-        return Ok(unchanged("").failing(Some(problem.into())));
+        return Ok(Answer::new(plan.document(false), &shown).failing(Some(problem.into())));
     }
-    if !arguments.yes && !terminal::agrees(&format!("\n{shown}Do this? [y/N] "))? {
-        return Ok(unchanged("Nothing was changed."));
+    if !arguments.yes {
+        if !terminal::agrees(&format!("\n{shown}Do this? [y/N] "))? {
+            return Ok(Answer::new(plan.document(false), "Nothing was changed."));
+        }
+        // It was on the screen.
+        shown.clear();
     }
 
     apply(&plan, &mut session, &store, &before, &keys, samconfig).await?;

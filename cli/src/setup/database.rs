@@ -4,6 +4,7 @@ use shared::config;
 use shared::db::migrations::Database;
 use shared::db::{LoginProblem, is_on_this_machine, try_login};
 use shared::settings::{Settings, Values};
+use tokio::net::lookup_host;
 
 use crate::Failure;
 
@@ -30,6 +31,12 @@ pub(crate) async fn check(values: &Values) -> Result<Place, Failure> {
         of_migrations: format!("{}:{}", of_migrations.get_host(), of_migrations.get_port()),
         is_on_this_machine: is_on_this_machine(&options),
     };
+    if !place.is_on_this_machine && has_ipv6_only(options.get_host(), options.get_port()).await {
+        return Err(Failure::Message(format!(
+            "The database's host in {} has IPv6 only, which Lambda doesn't reach: use a pooler that has IPv4.",
+            place.of_functions
+        )));
+    }
     try_login(options).await.map_err(|problem| Failure::Message(sentence(&problem, &place.of_functions)))?;
     Ok(place)
 }
@@ -42,6 +49,13 @@ pub(crate) async fn session(values: &Values) -> Result<Database, Failure> {
     let mut settings = Settings::new(values);
     let options = config::database_for_migrations(&mut settings);
     Ok(Database::connect(settings.finish(options)?).await?)
+}
+
+/// A host that isn't found is for the login to say.
+async fn has_ipv6_only(host: &str, port: u16) -> bool {
+    let addresses = lookup_host((host.trim_matches(['[', ']']), port)).await;
+    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
+    !addresses.is_empty() && addresses.iter().all(std::net::SocketAddr::is_ipv6)
 }
 
 fn sentence(problem: &LoginProblem, place: &str) -> String {

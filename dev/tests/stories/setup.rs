@@ -228,6 +228,30 @@ async fn a_secret_that_is_there_keeps_its_values(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn google_ads_can_be_set_up_later(pool: PgPool) {
+    let checkout = Checkout::new().await;
+    checkout.write("answers.toml", &answers(&database_url(&pool)));
+    let said = checkout.set_up().await;
+    assert!(said.out.contains("Google Ads is not set up yet"), "{said:?}");
+    assert!(checkout.read("samconfig.toml").contains("'GoogleAdsCustomerId=\"\"'"));
+
+    let account = ["--google-ads-account", "1234567890", "--google-ads-action-closed", "987654321", "--yes"];
+    let said = checkout.run(&account).await;
+    assert!(said.error.contains("Not answered: google_ads_credentials (--google-ads-credentials)"), "{said:?}");
+    checkout.write("google-key.json", &google_key());
+    let said = checkout.run(&[&account[..], &["--google-ads-credentials", "google-key.json"]].concat()).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("GoogleAdsCustomerId = 123-456-7890, was (empty: later)"), "{said:?}");
+    assert_eq!(checkout.aws.get("adtrail").unwrap()["GOOGLE_SERVICE_ACCOUNT_KEY"]["private_key_id"], "1");
+    // The answers file still says later, which leaves what is there.
+    assert!(checkout.set_up().await.out.contains("Nothing was changed."));
+
+    checkout.write("external-account.json", r#"{"type": "external_account"}"#);
+    let said = checkout.run(&["--google-ads-credentials", "external-account.json", "--yes"]).await;
+    assert!(said.error.contains("The secret has GOOGLE_SERVICE_ACCOUNT_KEY, and only one kind"), "{said:?}");
+}
+
+#[sqlx::test(migrations = false)]
 async fn nothing_is_changed_before_somebody_agrees(pool: PgPool) {
     let checkout = Checkout::new().await;
     checkout.write("answers.toml", &answers(&database_url(&pool)));
@@ -264,6 +288,10 @@ async fn the_secret_can_be_a_file_of_ones_own(pool: PgPool) {
     assert!(checkout.read("samconfig.toml").contains(&format!("\"SecretArn={arn}\"")));
     assert_eq!(checkout.read("secret.json"), secret);
     assert_eq!(checkout.aws.count("GetSecretValue"), 0);
+    // Fresh keys would replace those that are stored by now.
+    fs::remove_file(checkout.folder.join("secret.json")).unwrap();
+    let said = checkout.run(&arguments).await;
+    assert!(said.error.contains(&format!("get-secret-value --secret-id {arn}")), "{said:?}");
     // Whoever may read the secret goes on from there.
     checkout.aws.put("adtrail", &secret);
     let said = checkout.run(&["--yes"]).await;

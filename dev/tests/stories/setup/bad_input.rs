@@ -58,6 +58,7 @@ async fn a_connection_string_that_can_not_be_right() {
         ("postgresql://postgres:s3cret@db.abc.supabase.co:5432/postgres", "IPv6 only"),
         (&format!("postgresql://postgres.abc:s3cret@{pooler}:5432/postgres"), "must have the port 6543"),
         ("postgresql://app:s3cret@127.0.0.1:9/postgres?sslmode=disable", "127.0.0.1:9 can't be reached"),
+        ("postgresql://app:s3cret@[2001:db8::1]:6543/postgres", "has IPv6 only"),
         ("postgresql://app:s3cret@nowhere.invalid:6543/postgres", "no host of the name in nowhere.invalid:6543"),
     ] {
         let error = refuses(&checkout, &answers(url)).await;
@@ -180,6 +181,21 @@ async fn aws_that_refuses(pool: PgPool) {
     assert_eq!(checkout.read("samconfig.toml"), SAMCONFIG);
     checkout.aws.go_on();
     assert_eq!(checkout.set_up().await.code, Some(0));
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_file_that_can_not_be_written(pool: PgPool) {
+    let checkout = Checkout::new().await;
+    checkout.write("answers.toml", &answers(&database_url(&pool)));
+    let in_the_way = checkout.folder.join(".samconfig.toml.adtrail");
+    fs::create_dir(&in_the_way).unwrap();
+    let said = checkout.set_up().await;
+    assert!(said.error.contains("samconfig.toml can't be written"), "{said:?}");
+    assert!(said.error.contains("Done before: the migrations and the secret."), "{said:?}");
+    let secret = checkout.aws.get("adtrail");
+    fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(checkout.set_up().await.code, Some(0));
+    assert_eq!(checkout.aws.get("adtrail"), secret);
 }
 
 #[sqlx::test(migrations = false)]
