@@ -37,13 +37,11 @@ use samconfig::Samconfig;
 use secret::{Content, Store, Version};
 
 /// The keys that are made here, each of 32 random bytes.
-const KEYS: [&str; 3] = ["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY"];
+const KEYS: [&str; 4] = ["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY", "PROXY_KEY"];
 /// Settings of the database that may be in the environment: only the first belongs into the secret.
 const OF_DATABASE: [&str; 2] = ["DATABASE_CA_PEM", "MIGRATIONS_DATABASE_URL"];
 
 const SECRET_ARN: &str = "SecretArn";
-/// The secret's version, so that functions start anew after it has changed, and only then.
-const SETTINGS_VERSION: &str = "SettingsVersion";
 
 /// Brings everything to where the answers want it, once somebody has agreed.
 pub(crate) async fn setup(arguments: &Setup) -> Result<Answer, Failure> {
@@ -77,7 +75,7 @@ pub(crate) async fn setup(arguments: &Setup) -> Result<Answer, Failure> {
         database: place,
         migrations: session.missing().await?,
         region: store.region().and_then(|region| Line::new("region", samconfig.region(), Some(region))),
-        parameters: planned_lines(&samconfig, &changes, &store, &before, arn, secret.is_empty()),
+        parameters: planned_lines(&samconfig, &changes, &store, &before, arn),
         secret,
     };
     let has_account = parameter("GoogleAdsCustomerId").is_some_and(|id| !id.is_empty());
@@ -153,15 +151,12 @@ fn planned_lines(
     store: &Store,
     before: &Content,
     arn: Option<&String>,
-    is_secret_kept: bool,
 ) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut plan = |name, after| lines.extend(Line::new(name, samconfig.parameter(name), after));
     match store {
         Store::SecretsManager { .. } => {
-            let version = before.version.as_ref();
-            plan(SECRET_ARN, version.map(|version| version.arn.as_str()));
-            plan(SETTINGS_VERSION, version.filter(|_| is_secret_kept).map(|version| version.id.as_str()));
+            plan(SECRET_ARN, before.version.as_ref().map(|version| version.arn.as_str()));
         }
         Store::File(_) => {
             if let Some(arn) = arn {
@@ -192,19 +187,16 @@ async fn apply(
         session.apply().await?;
         done.push("the migrations");
     }
-    let mut version = before.version.clone();
+    let mut stored = before.version.clone();
     if !plan.secret.is_empty() {
-        version = store.write(before, keys).await.map_err(|failure| after(&done, &failure))?;
+        stored = store.write(before, keys).await.map_err(|failure| after(&done, &failure))?;
         done.push("the secret");
     }
-    let of_version = |name| match (name, &version) {
-        (SECRET_ARN, Some(Version { arn, .. })) => Some(arn.clone()),
-        (SETTINGS_VERSION, Some(Version { id, .. })) => Some(id.clone()),
-        _ => None,
-    };
+    // Of a secret that was made just now.
+    let arn = |name| stored.as_ref().filter(|_| name == SECRET_ARN).map(|Version { arn, .. }| arn.clone());
     let lines = plan.parameters.iter();
     let parameters: Vec<_> =
-        lines.filter_map(|line| Some((line.name, line.after.clone().or_else(|| of_version(line.name))?))).collect();
+        lines.filter_map(|line| Some((line.name, line.after.clone().or_else(|| arn(line.name))?))).collect();
     let region = plan.region.as_ref().and_then(|line| line.after.as_deref());
     if region.is_none() && parameters.is_empty() {
         return Ok(());

@@ -7,8 +7,8 @@ use super::secret::Store;
 pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: bool) -> String {
     let mut text = match store {
         Store::SecretsManager { region, id, .. } => format!(
-            "Next: make deploy\n\nThe CRM needs the secret's WEBHOOK_SECRET, and your monitor its HEALTH_KEY. This \
-             shows them:\n  aws secretsmanager get-secret-value --region {region} --secret-id {id} --query \
+            "Next: make deploy\nFunctions that run already go by a changed secret within five minutes.\n\nThe CRM \
+             needs the secret's WEBHOOK_SECRET, and your monitor its HEALTH_KEY. This shows them:\n  aws secretsmanager get-secret-value --region {region} --secret-id {id} --query \
              SecretString --output text\n"
         ),
         Store::File(path) => {
@@ -20,8 +20,8 @@ pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: 
                      text\n  adtrail setup --secret-file {file} --secret ARN\n  make deploy\n"
                 ),
                 Some(arn) if !plan.secret.is_empty() => format!(
-                    "Next: store the file, change SettingsVersion in samconfig.toml, and deploy.\n  aws secretsmanager \
-                     put-secret-value --secret-id {arn} --secret-string file://{file}\n  make deploy\n"
+                    "Next: store the file, and deploy.\n  aws secretsmanager put-secret-value --secret-id {arn} \
+                     --secret-string file://{file}\n  make deploy\n"
                 ),
                 Some(_) => "Next: make deploy\n".to_owned(),
             };

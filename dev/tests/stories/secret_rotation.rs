@@ -1,51 +1,21 @@
 //! The real binary while the secret in Secrets Manager changes: nothing is deployed, and nothing is refused.
 
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::{Json, Router};
 use dev::lambda_runtime::LambdaRuntime;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio::process::Child;
 use tokio::time::timeout;
 
+use crate::secrets_manager::SecretsManager;
 use crate::stage::{binary, database_url};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const OLD: &str = "the secret of last year";
 const NEW: &str = "the secret of this year";
 const CALLS_PER_STEP: usize = 10;
-
-/// Secrets Manager with one secret, and how often it was read. None: it fails.
-#[derive(Clone, Default)]
-struct Secret(Arc<Mutex<(Option<Value>, usize)>>);
-
-impl Secret {
-    fn set(&self, value: Option<Value>) {
-        self.0.lock().unwrap().0 = value;
-    }
-
-    fn reads(&self) -> usize {
-        self.0.lock().unwrap().1
-    }
-
-    async fn serve(&self) -> String {
-        let secret = self.clone();
-        let read = async move || {
-            let mut current = secret.0.lock().unwrap();
-            current.1 += 1;
-            let value = current.0.as_ref().ok_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR)?;
-            Ok::<_, axum::http::StatusCode>(Json(json!({"Name": "adtrail", "SecretString": value.to_string()})))
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(read)).await });
-        address
-    }
-}
 
 /// A sandbox of the function for webhooks.
 struct Sandbox {
@@ -54,12 +24,11 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    async fn start(secrets_manager: &str, ttl: Option<&str>) -> Self {
+    async fn start(aws: &SecretsManager, ttl: Option<&str>) -> Self {
         let runtime = LambdaRuntime::start().await.unwrap();
         let mut function = runtime.command(&binary("crm-conversion"));
-        function.env("ADTRAIL_SECRET_ID", "adtrail").env("AWS_ENDPOINT_URL", secrets_manager);
-        function.env("AWS_REGION", "eu-central-1").env("AWS_MAX_ATTEMPTS", "1");
-        function.env("AWS_ACCESS_KEY_ID", "example").env("AWS_SECRET_ACCESS_KEY", "example");
+        aws.lead(&mut function);
+        function.env("ADTRAIL_SECRET_ID", "adtrail");
         function.envs(ttl.map(|ttl| ("SECRETS_MANAGER_TTL", ttl)));
         let running = function.stdout(Stdio::null()).spawn().unwrap();
         Self { runtime, _running: running }
@@ -99,31 +68,34 @@ fn webhook(key: &str, body: &Value) -> Value {
 #[sqlx::test(migrations = "../migrations")]
 async fn no_webhook_is_refused_while_the_secret_changes(pool: PgPool) {
     let database = database_url(&pool);
-    let keys = |keys: Value| {
-        let mut secret = keys;
-        secret["DATABASE_URL"] = database.clone().into();
-        Some(secret)
+    let keys = |mut keys: Value| {
+        keys["DATABASE_URL"] = database.clone().into();
+        keys
     };
-    let secret = Secret::default();
-    secret.set(keys(json!({"WEBHOOK_SECRET": OLD})));
-    let address = secret.serve().await;
-    let sandboxes = [Sandbox::start(&address, Some("0")).await, Sandbox::start(&address, Some("0")).await];
+    let (old, new) = (keys(json!({"WEBHOOK_SECRET": OLD})), keys(json!({"WEBHOOK_SECRET": NEW})));
+    let both = keys(json!({"WEBHOOK_SECRET": NEW, "WEBHOOK_SECRET_PREVIOUS": OLD}));
+    let aws = SecretsManager::start().await;
+    aws.put("adtrail", &old.to_string());
+    let sandboxes = [Sandbox::start(&aws, Some("0")).await, Sandbox::start(&aws, Some("0")).await];
 
-    let both = json!({"WEBHOOK_SECRET": NEW, "WEBHOOK_SECRET_PREVIOUS": OLD});
     // What the operator does, and what the CRM signs with by then.
     let steps = [
-        (keys(json!({"WEBHOOK_SECRET": OLD})), OLD),
-        (keys(both.clone()), OLD),
-        (keys(both), NEW),
-        (keys(json!({"WEBHOOK_SECRET": NEW})), NEW),
-        // Mistakes: the functions couldn't start with it, and Secrets Manager is away.
+        (old, OLD),
+        (both.clone(), OLD),
+        (both, NEW),
+        (new, NEW),
+        // Mistakes: the functions couldn't start with these.
         (keys(json!({"WEBHOOK_SECRET": NEW, "STAGES": "Closed!"})), NEW),
-        (Some(json!("not an object")), NEW),
-        (None, NEW),
+        (json!("not an object"), NEW),
+        // Secrets Manager refuses.
+        (Value::Null, NEW),
     ];
     let mut sent = 0;
     for (number, (value, key)) in steps.into_iter().enumerate() {
-        secret.set(value);
+        match value {
+            Value::Null => aws.refuse("GetSecretValue", "AccessDeniedException"),
+            value => aws.put("adtrail", &value.to_string()),
+        }
         for call in 0..CALLS_PER_STEP {
             let (one, other) = (format!("D-{number}-{call}"), format!("E-{number}-{call}"));
             let answers = tokio::join!(sandboxes[0].report(&one, key), sandboxes[1].report(&other, key));
@@ -140,13 +112,13 @@ async fn no_webhook_is_refused_while_the_secret_changes(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_secret_is_not_read_again_at_once(pool: PgPool) {
-    let secret = Secret::default();
-    secret.set(Some(json!({"DATABASE_URL": database_url(&pool), "WEBHOOK_SECRET": OLD})));
-    let sandbox = Sandbox::start(&secret.serve().await, None).await;
+    let aws = SecretsManager::start().await;
+    aws.put("adtrail", &json!({"DATABASE_URL": database_url(&pool), "WEBHOOK_SECRET": OLD}).to_string());
+    let sandbox = Sandbox::start(&aws, None).await;
 
     for deal in ["D-1", "D-2", "D-3"] {
         assert_eq!(sandbox.report(deal, OLD).await, 202);
     }
 
-    assert_eq!(secret.reads(), 1);
+    assert_eq!(aws.count("GetSecretValue"), 1);
 }

@@ -25,7 +25,7 @@ use crate::stage::{binary, database_url};
 
 const PAGE: &str = include_str!("../../../docs/deploy.md");
 const SAMCONFIG: &str = include_str!("../../../samconfig.toml");
-const KEYS: [&str; 3] = ["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY"];
+const KEYS: [&str; 4] = ["IP_HASH_KEY", "WEBHOOK_SECRET", "HEALTH_KEY", "PROXY_KEY"];
 
 /// A checkout on somebody's machine, and their AWS account.
 struct Checkout {
@@ -162,7 +162,7 @@ async fn the_answers_file_of_the_docs_sets_everything_up() {
     let arn = arn("adtrail");
     let added = format!(
         "region = \"eu-central-1\"\nparameter_overrides = [\n    \"SecretArn={arn}\",\n    \
-         \"SettingsVersion=version-1\",\n    \"AllowedOrigins=https://www.example.com\",\n    \
+         \"AllowedOrigins=https://www.example.com\",\n    \
          \"GoogleAdsCustomerId=123-456-7890\",\n    \"GoogleAdsConversionActionClosed=987654321\",\n    \
          \"ConsentUnknown=hold\",\n    \"AlarmEmail=alarms@example.com\",\n]\n"
     );
@@ -295,6 +295,6 @@ async fn the_secret_can_be_a_file_of_ones_own(pool: PgPool) {
     // Whoever may read the secret goes on from there.
     checkout.aws.put("adtrail", &secret);
     let said = checkout.run(&["--yes"]).await;
-    assert!(said.out.contains("SettingsVersion = version-1"), "{said:?}");
+    assert!(said.out.contains("region = eu-central-1") && !said.out.contains("_KEY\n"), "{said:?}");
     assert_eq!(checkout.aws.get("adtrail").unwrap(), serde_json::from_str::<Value>(&secret).unwrap());
 }

@@ -144,8 +144,9 @@ async fn ends(pool: &PgPool, step: Option<Step>, prepare: &str, arguments: &[&st
         rows(&database, "select tablename from pg_tables where schemaname = 'public' order by 1").await.into();
     if secret.is_some() {
         let mut file: Value = serde_json::from_str(&checkout.read("secret.json")).unwrap();
-        file["HEALTH_KEY"] = file["HEALTH_KEY"].as_str().unwrap().len().into();
-        file["IP_HASH_KEY"] = file["IP_HASH_KEY"].as_str().unwrap().len().into();
+        for made in ["HEALTH_KEY", "IP_HASH_KEY", "PROXY_KEY"] {
+            file[made] = file[made].as_str().unwrap().len().into();
+        }
         state["file"] = file;
     }
     database.close().await;
