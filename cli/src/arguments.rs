@@ -67,6 +67,20 @@ pub(crate) enum Command {
   adtrail setup --origins https://www.example.com,https://shop.example.com
   adtrail setup --answers answers.toml --yes --secret-file secret.json")]
     Setup(Box<Setup>),
+    /// Counts what waits in the spool, and lists, shows, retries and discards its dead letters
+    ///
+    /// The spool takes verified webhooks and valid leads while the database can't be reached, and the function
+    /// drain-spool stores them when it is back. What can never be stored becomes a dead letter, with the reason; it is
+    /// kept for 14 days. Without a subcommand it counts both, and lists the dead letters without what is in them. They
+    /// are in the queues of SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL, which are outputs of the stack, and AWS
+    /// credentials come from the environment.
+    #[command(after_help = "Examples:
+  adtrail spool
+  adtrail spool retry --all")]
+    Spool {
+        #[command(subcommand)]
+        command: Option<SpoolCommand>,
+    },
     /// Brings the schema of the database up to date
     ///
     /// Lists the migrations that are missing and asks before it applies them. Refuses a schema that is newer than this
@@ -187,6 +201,30 @@ pub(crate) enum DestinationsCommand {
         from: String,
         /// Name of a declared destination of the same platform
         to: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// Shows a dead letter with the body that was received
+    Show {
+        /// Id shown by adtrail spool
+        id: String,
+    },
+    /// Sends dead letters to the spool again, to be stored as if they had just been received
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Retry {
+        /// Id shown by adtrail spool
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All of them
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+    /// Deletes a dead letter: what was received is then nowhere
+    Discard {
+        /// Id shown by adtrail spool
+        id: String,
     },
 }
 

@@ -4,6 +4,7 @@
 mod answer;
 mod app;
 mod arguments;
+mod body;
 mod crm;
 mod destinations;
 mod failure;
@@ -11,6 +12,7 @@ mod inbox;
 mod lead;
 mod migrate;
 mod setup;
+mod spool;
 mod table;
 mod terminal;
 mod visible;
@@ -24,7 +26,7 @@ use shared::settings::{ConfigError, Values};
 pub use failure::Failure;
 pub use setup::parameter;
 
-use arguments::{Arguments, Command, CrmCommand, DestinationsCommand, InboxCommand, LeadCommand};
+use arguments::{Arguments, Command, CrmCommand, DestinationsCommand, InboxCommand, LeadCommand, SpoolCommand};
 
 /// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
 /// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
@@ -65,6 +67,12 @@ pub async fn run(
         Command::Destinations { command: Some(DestinationsCommand::Rename { from, to }) } => {
             destinations::rename(values, &from, &to).await?
         }
+        Command::Spool { command: None } => spool::list(values).await?,
+        Command::Spool { command: Some(SpoolCommand::Show { id }) } => spool::show(values, &id).await?,
+        Command::Spool { command: Some(SpoolCommand::Retry { id, all: _ }) } => {
+            spool::retry(values, id.as_deref()).await?
+        }
+        Command::Spool { command: Some(SpoolCommand::Discard { id }) } => spool::discard(values, &id).await?,
         Command::Migrate { yes, dry_run } => migrate::migrate(values, yes, dry_run).await?,
         Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values, lead_id, answer).await?,
         Command::Setup(arguments) => setup::setup(&arguments).await?,

@@ -72,7 +72,7 @@ functions! {
     "track-event": track_event(track_event::Config),
     "record-consent": record_consent(record_consent::Config),
     "create-lead": create_lead(create_lead::Config),
-    "crm-conversion": crm_conversion(intake::Config),
+    "crm-conversion": crm_conversion(crm_conversion::Config),
     "tracking-health": tracking_health(tracking_health::Config),
 }
 

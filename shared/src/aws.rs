@@ -1,6 +1,9 @@
 //! AWS, as the SDK reaches it.
 
+use std::error::Error;
+
 use aws_config::SdkConfig;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_smithy_http_client::{Builder, tls};
 
 /// Region and credentials from the SDK's default chain, and HTTPS over the same rustls and ring as everything else.
@@ -8,4 +11,10 @@ pub async fn sdk_config() -> SdkConfig {
     let https =
         Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
     aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(https).load().await
+}
+
+/// Why a call failed: the code that AWS answered, else what went wrong on the way.
+#[must_use]
+pub fn cause<E: ProvideErrorMetadata + Error>(error: &E) -> String {
+    error.code().map_or_else(|| DisplayErrorContext(error).to_string(), str::to_owned)
 }

@@ -11,17 +11,26 @@ use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use email::Email;
 pub use phone::{NoHash, Phone, Region};
 
 /// A lower-case hexadecimal SHA-256, 64 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
+#[serde(try_from = "String")]
 #[sqlx(transparent)]
 pub struct Hash(String);
+
+impl TryFrom<String> for Hash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_hash = text.len() == 64 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        if is_hash { Ok(Self(text)) } else { Err("must be a SHA-256 in 64 lower-case hexadecimal digits") }
+    }
+}
 
 impl Hash {
     /// The SHA-256 of these bytes.

@@ -3,17 +3,18 @@
 
 mod applying;
 mod follow_up;
+mod headers;
 
 use std::collections::BTreeSet;
 
 use applying::{Event, process};
 use chrono::{DateTime, Utc};
-use lambda_http::http::HeaderMap;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 pub use follow_up::{Resumed, fetch_due, rematch, resume};
+pub use headers::KeptHeaders;
 
 use crate::clock::Clock;
 use crate::config;
@@ -75,8 +76,8 @@ pub struct Webhook<'a> {
     pub verified: Verified,
     /// The body.
     pub body: &'a [u8],
-    /// The headers.
-    pub headers: &'a HeaderMap,
+    /// The headers, as they are kept.
+    pub headers: &'a KeptHeaders,
     /// When it was received.
     pub received_at: DateTime<Utc>,
 }
@@ -226,8 +227,8 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         source: &webhook.source.name,
         payload_hash: &payload_hash,
         body: webhook.body,
-        headers: &redacted(webhook.headers),
-        verified_by: webhook.verified.scheme,
+        headers: webhook.headers.as_json(),
+        verified_by: &webhook.verified.scheme,
         verified_with: &webhook.verified.secret,
     };
     let processed_before = receipts::keep(tx, &receipt, &kept, webhook.received_at).await?;
@@ -298,25 +299,4 @@ fn payload_hashes(of_body: &Hash, items: &[Value]) -> Vec<Hash> {
         [_] => vec![of_body.clone()],
         items => items.iter().map(|item| Hash::of(item.to_string())).collect(),
     }
-}
-
-/// Headers that help to explain a webhook and can't be secret or personal.
-const SAFE_HEADERS: [&str; 8] = [
-    "content-type",
-    "content-length",
-    "user-agent",
-    "webhook-id",
-    "webhook-timestamp",
-    "x-hubspot-request-timestamp",
-    "close-sig-timestamp",
-    "x-amzn-trace-id",
-];
-
-fn redacted(headers: &HeaderMap) -> Value {
-    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(Value::from);
-    let shown = headers.keys().take(50).map(|name| {
-        let known = SAFE_HEADERS.contains(&name.as_str());
-        (name.to_string(), value(name.as_str()).filter(|_| known).unwrap_or(Value::Null))
-    });
-    Value::Object(shown.collect::<Map<_, _>>())
 }

@@ -1,4 +1,5 @@
-//! The way from the Lambda runtime into a handler. A function's `main` is one call of [`serve`] or [`run_scheduled`].
+//! The way from the Lambda runtime into a handler. A function's `main` is one call of [`serve`], [`run_scheduled`] or
+//! [`run_events`].
 
 mod sandbox;
 
@@ -6,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::{Error, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::app::App;
 use crate::http::entrance::Entrance;
@@ -45,14 +46,30 @@ where
     S: Serialize,
     E: Into<Error> + std::fmt::Display,
 {
+    run_events(requires, |app, _: IgnoredAny, deadline| handle(app, deadline)).await
+}
+
+/// Runs for the events of another service, such as the batches of a queue. `handle` gets the event and the deadline.
+///
+/// # Errors
+/// When the settings are missing or wrong.
+pub async fn run_events<C, I, H, F, S, E>(requires: &'static [&'static str], handle: H) -> Result<(), Error>
+where
+    C: FromSettings + 'static,
+    I: DeserializeOwned,
+    H: Fn(&'static App<C>, I, DateTime<Utc>) -> F,
+    F: Future<Output = Result<S, E>>,
+    S: Serialize,
+    E: Into<Error> + std::fmt::Display,
+{
     let (sandbox, handle) = (&start::<(), C>(requires).await?, &handle);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<IgnoredAny>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| async move {
         let ((), app) = sandbox.current().await;
         let now = app.clock.now();
         let deadline = i64::try_from(event.context.deadline).ok().and_then(DateTime::from_timestamp_millis);
         // `cargo lambda watch` sends a deadline of 1970.
         let deadline = deadline.filter(|at| *at > now).unwrap_or(now + TimeDelta::seconds(60));
-        handle(app, deadline).await.map_err(|error| {
+        handle(app, event.payload, deadline).await.map_err(|error| {
             tracing::error!(%error, "the run failed");
             error.into()
         })

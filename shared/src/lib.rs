@@ -41,6 +41,8 @@ pub mod config; // what the settings mean together
 pub mod queue; // what is sent to which platform, and when
 pub mod health; // is everything on its way?
 pub mod intake; // from a webhook to its outcome
+pub mod forms; // from a form to its lead
+pub mod spool; // what waits in SQS while Postgres is away
 pub mod app; // what a function has at hand
 pub mod lambda; // from the Lambda runtime into a handler
 

@@ -67,10 +67,22 @@ impl RateLimit {
     /// For whom a call from this address counts.
     #[must_use]
     pub fn callers(&self, address: Option<IpAddr>) -> Callers {
+        self.callers_at(self.hashed(address).as_ref())
+    }
+
+    /// The address, as it may be kept.
+    #[must_use]
+    pub fn hashed(&self, address: Option<IpAddr>) -> Option<Hash> {
+        Some(ip_hash(address?, self.ip_hash_key.as_ref()?))
+    }
+
+    /// For whom a call from the address of this hash counts.
+    #[must_use]
+    pub fn callers_at(&self, hashed: Option<&Hash>) -> Callers {
         let mut callers =
             Callers { endpoint: self.endpoint, of_one_person: self.calls / OF_ONE_PERSON, ..Callers::default() };
-        if let Some((address, key)) = address.zip(self.ip_hash_key.as_ref()) {
-            callers.sender.add(callers.key("address", &ip_hash(address, key)), self.calls);
+        if let Some(hashed) = hashed {
+            callers.sender.add(callers.key("address", hashed), self.calls);
         }
         callers
     }

@@ -6,7 +6,7 @@ mod verification;
 
 use serde_json::json;
 use shared::clock::Clock;
-use shared::intake::{self, Webhook};
+use shared::intake::{self, KeptHeaders, Webhook};
 use shared::settings::Values;
 
 use super::delivery::{Delivery, headers};
@@ -31,7 +31,8 @@ pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure
         Some(file) => fetched::add(source, &body, &read(file)?)?,
         None => body,
     };
-    let webhook = Webhook { source, verified, body: &body, headers: &arrived, received_at: delivery.at };
+    let webhook =
+        Webhook { source, verified, body: &body, headers: &KeptHeaders::from(&arrived), received_at: delivery.at };
     let mut items: Vec<_> = intake::read(&app.config.intake, &webhook)
         .into_iter()
         .enumerate()

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use shared::App;
 use shared::conversions::record_matches;
@@ -12,7 +11,7 @@ use shared::db::{DbError, Tx};
 use shared::http::problem::in_words;
 use shared::inbox;
 use shared::inbox::entry::{self, Entry, QueueRow};
-use shared::intake::{self, EventOutcome, Webhook};
+use shared::intake::{self, EventOutcome, KeptHeaders, Webhook};
 use shared::platforms::{Outcome, Preview, Window, no_destination};
 use shared::queue::rehearsal::{Fate, Rehearsal, Rehearsed, rehearse};
 use shared::settings::Values;
@@ -89,8 +88,8 @@ async fn of_file(
         Some(fetched) => add_fetched(source, &body, &read(fetched)?)?,
         None => body,
     };
-    let verified = Verified { scheme: "none", secret: "none".into(), event_id: None };
-    let headers = HeaderMap::new();
+    let verified = Verified { scheme: "none".into(), secret: "none".into(), event_id: None };
+    let headers = KeptHeaders::default();
     let webhook = Webhook { source, verified, body: &body, headers: &headers, received_at: app.clock.now() };
     let received = app.db.rolled_back(async |tx| {
         let processed = intake::receive(tx, &app.config.intake, &webhook).await?;

@@ -10,7 +10,7 @@ use shared::settings::Values;
 use super::{find, words};
 use crate::answer::Answer;
 use crate::table::{section, time};
-use crate::{Failure, app};
+use crate::{Failure, app, body};
 
 pub(crate) async fn show(values: &Values, name: &str) -> Result<Answer, Failure> {
     let app = app::with_database::<()>(values)?;
@@ -56,7 +56,7 @@ fn text(entry: &Entry) -> String {
     for event in &entry.events {
         sections.push(section("event", fields(json!(event))));
         let is_shown = shown.replace(event.receipt_id) == Some(event.receipt_id);
-        sections.push(if is_shown { "  Same body as above.\n".into() } else { body(event) });
+        sections.push(if is_shown { "  Same body as above.\n".into() } else { body::lines(event.body.as_deref()) });
     }
     sections.join("\n")
 }
@@ -69,20 +69,6 @@ fn statement(it: &Statement) -> (String, String) {
     let whose: Vec<_> = whose.map(|name| format!("{name} {}", word(name))).collect();
     let said = format!("{} {}, {}, {}", word("purpose"), word("value"), word("source"), whose.join(", "));
     (time(it.stated_at), said)
-}
-
-/// Indented, and JSON line by line.
-fn body(event: &StoredEvent) -> String {
-    let text = match &event.body {
-        None => "(the body is no longer kept)".into(),
-        Some(bytes) => match (serde_json::from_slice::<Value>(bytes), std::str::from_utf8(bytes)) {
-            (Ok(json), _) => format!("{json:#}"),
-            (_, Ok(text)) => text.to_owned(),
-            (_, Err(_)) => format!("(not text; base64) {}", STANDARD.encode(bytes)),
-        },
-    };
-    let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
-    lines.join("\n") + "\n"
 }
 
 /// The fields of a stored row that are set, by name.

@@ -6,6 +6,7 @@ mod chance;
 mod fixtures;
 mod fuzz;
 mod size;
+pub mod sqs;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -267,12 +268,18 @@ pub fn route(operation: Operation) -> Route {
 }
 
 /// Matches the first so many waiting deals, as the schedule does with a page of them.
-pub async fn match_waiting(tx: &mut Tx, app: &App<intake::Config>, limit: u16) -> Result<Vec<Recorded>, DbError> {
+pub async fn match_waiting(
+    tx: &mut Tx,
+    config: &intake::Config,
+    clock: &Clock,
+    limit: u16,
+) -> Result<Vec<Recorded>, DbError> {
+    let intake::Config { destinations, match_by, .. } = config;
     let Some(until) = matching::end_of_page(tx, None, limit).await? else { return Ok(Vec::new()) };
-    let click_ids = app.config.destinations.click_ids();
-    let found = matching::find_leads(tx, app.config.match_by, &click_ids, Waiting::Page(None, until)).await?;
+    let click_ids = destinations.click_ids();
+    let found = matching::find_leads(tx, *match_by, &click_ids, Waiting::Page(None, until)).await?;
     let found: Vec<_> = found.iter().map(|it| it.inbox_id).collect();
-    record_matches(tx, &app.config.destinations, app.config.match_by, &found, app.clock.now()).await
+    record_matches(tx, destinations, *match_by, &found, clock.now()).await
 }
 
 /// How many rows each table has, but for those that keep what arrived, whatever it came to.

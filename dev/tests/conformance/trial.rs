@@ -15,6 +15,7 @@ use shared::intake;
 use shared::platforms::{Destination, Destinations, Entry, Lane, Operation, Preview};
 use shared::queue;
 use shared::settings::{ConfigError, FromSettings, Settings};
+use shared::spool::Spool;
 use sqlx::PgPool;
 use testing::{WEBHOOK_SECRET, call, execute, json_request, rows, signed, start};
 use upload_conversions::{Config, Summary};
@@ -175,20 +176,22 @@ impl Trial {
 /// What a function reads from its settings, with the platforms under test.
 struct Configs {
     uploader: Config,
-    crm: intake::Config,
+    crm: crm_conversion::Config,
 }
 
 impl FromSettings for Configs {
     fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
         let destinations = Destinations::from_settings(&REGISTRY, settings);
-        Self { uploader: Config::of(&REGISTRY, settings, clock), crm: intake::Config::with(destinations, settings) }
+        let intake = intake::Config::with(destinations, settings);
+        let crm = crm_conversion::Config { intake, spool: Spool::from_settings(settings, clock) };
+        Self { uploader: Config::of(&REGISTRY, settings, clock), crm }
     }
 }
 
 /// The functions of Adtrail that know the platforms.
 pub struct Deployment {
     pub uploader: App<Config>,
-    crm: App<intake::Config>,
+    crm: App<crm_conversion::Config>,
 }
 
 impl Deployment {

@@ -158,6 +158,15 @@ pub fn without_database(document: &Document, status: u16) -> Vec<Call> {
     calls.map(|operation| Call::new(&operation.name(), status, least(document, operation))).collect()
 }
 
+/// A call of each operation that the spool takes while there is no database.
+pub fn stored_for_later(document: &Document) -> Vec<Call> {
+    let operations = document.operations();
+    let spooled = ["POST /api/leads", "POST /api/webhooks/crm-conversion", "POST /api/webhooks/{source}"];
+    let spooled = operations.iter().filter(|operation| spooled.contains(&operation.name().as_str()));
+    let calls = spooled.map(|operation| Call::new(&operation.name(), 202, least(document, operation)));
+    calls.map(|call| call.says("/status", "stored_for_later")).collect()
+}
+
 /// A call of each operation whose callers are above their limits.
 pub fn above_the_limit(document: &Document) -> Vec<Call> {
     let operations = document.operations();

@@ -18,7 +18,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::MockConnectInfo;
 use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
-use dev::functions::ENDPOINTS;
+use dev::functions::{ENDPOINTS, Functions};
 use dev::server::api;
 use dev::settings;
 use secrecy::SecretString;
@@ -27,8 +27,10 @@ use shared::App;
 use shared::clock::Clock;
 use shared::http::cookies;
 use shared::money::Money;
+use shared::spool::Spool;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use testing::sqs::{SPOOL, Sqs};
 use tower::ServiceExt;
 
 use answers::{Answer, WEBSITE, unhardened};
@@ -117,6 +119,8 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
     sqlx::query("update rate_counters set calls = 1000000000").execute(&pool).await?;
     trial.run(&router, calls::above_the_limit(&document)).await?;
     trial.run(&cut_off, calls::without_database(&document, 503)).await?;
+    let sqs = Sqs::start().await;
+    trial.run(&spooling(&database, &sqs).await?, calls::stored_for_later(&document)).await?;
     trial.run(&powerless, calls::without_database(&document, 500)).await?;
     // As on a schema that wasn't migrated.
     sqlx::query("drop schema public cascade").execute(&pool).await?;
@@ -130,8 +134,20 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
     Ok(())
 }
 
+/// The same without a database, and with a spool.
+async fn spooling(database: &PgConnectOptions, sqs: &Sqs) -> anyhow::Result<Router> {
+    let mut functions = functions(database.clone().host("127.0.0.1").port(1), &[])?;
+    functions.create_lead.config.spool = Spool::with(&sqs.url(SPOOL), sqs.aws().await);
+    functions.crm_conversion.config.spool = Spool::with(&sqs.url(SPOOL), sqs.aws().await);
+    Ok(served(functions))
+}
+
 /// The HTTP contract as `make dev` serves it, over this database, with these settings changed.
 fn router(database: PgConnectOptions, changed: &[(&str, &str)]) -> anyhow::Result<Router> {
+    Ok(served(functions(database, changed)?))
+}
+
+fn functions(database: PgConnectOptions, changed: &[(&str, &str)]) -> anyhow::Result<Functions> {
     let nowhere = "http://127.0.0.1:1";
     let mut values = settings::values("postgres://127.0.0.1/replaced-below", nowhere);
     values.extend(settings::crms(nowhere));
@@ -141,8 +157,11 @@ fn router(database: PgConnectOptions, changed: &[(&str, &str)]) -> anyhow::Resul
     let now: DateTime<Utc> = NOW.parse()?;
     let mut app = App::<dev::functions::Config>::new(&values, &[], Clock::fixed(now), 2)?;
     app.db = std::sync::Arc::new(shared::db::Db::new(database, 2));
-    let functions: &'static dev::functions::Functions = Box::leak(Box::new(app.into()));
-    Ok(api(functions).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 443)))))
+    Ok(app.into())
+}
+
+fn served(functions: Functions) -> Router {
+    api(Box::leak(Box::new(functions))).layer(MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 443))))
 }
 
 /// Calls made so far, and what was wrong with their answers.

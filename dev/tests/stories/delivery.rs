@@ -19,10 +19,10 @@ use dev::settings;
 use google_sandbox::{GoogleAccount, GoogleSandbox};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use shared::App;
 use shared::clock::Clock;
 use shared::identity::Hash;
 use shared::settings::Values;
-use shared::{App, intake};
 use sqlx::PgPool;
 use testing::{due_at, store_due};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ use crate::stage::database_url;
 pub struct Delivery {
     pub app: App<upload_conversions::Config>,
     /// Where the CRM reports, by the same clock.
-    pub crm: App<intake::Config>,
+    pub crm: App<crm_conversion::Config>,
     pub google: GoogleSandbox,
     google_clock: Clock,
     pub pool: PgPool,

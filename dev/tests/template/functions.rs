@@ -12,6 +12,9 @@ use crate::every_change_is_named;
 /// The one that a schedule starts.
 pub const UPLOADER: &str = "upload-conversions";
 
+/// The one that gets the messages of the spool.
+pub const DRAIN: &str = "drain-spool";
+
 /// API Gateway gives up after so many seconds.
 const GATEWAY_SECONDS: i64 = 30;
 
@@ -47,10 +50,12 @@ pub fn faults(template: &Template, folders: &BTreeSet<String>) -> Vec<String> {
         faults.extend(wrong.map(|(what, value, right)| format!("{name}: {what} is {value} instead of {right}")));
 
         let timeout = function["Timeout"].as_i64().unwrap_or_default();
-        let (limit, whose) = if binary == UPLOADER {
-            (i64::from(LEASE_SECONDS), "what it has claimed is anybody's")
-        } else {
-            (GATEWAY_SECONDS, "API Gateway has given up")
+        let hidden = &template.value["Resources"]["SpoolQueue"]["Properties"]["VisibilityTimeout"];
+        let (limit, whose) = match binary {
+            UPLOADER => (i64::from(LEASE_SECONDS), "what it has claimed is anybody's"),
+            // As AWS recommends, because Lambda itself may try a batch again.
+            DRAIN => (hidden.as_i64().unwrap_or_default() / 6 + 1, "its messages are received again"),
+            _ => (GATEWAY_SECONDS, "API Gateway has given up"),
         };
         if !(1..limit).contains(&timeout) {
             faults.push(format!("{name} may run for {timeout} s, and after {limit} s {whose}"));
@@ -109,6 +114,7 @@ fn whatever_is_taken_away_or_changed_is_named() {
             ("/Globals/Function/LoggingConfig/LogFormat", json!("Text"), "TrackVisit: LoggingConfig's format"),
             ("/Globals/Function/Timeout", json!(30), "TrackVisit may run for 30 s"),
             ("/Resources/UploadConversions/Properties/Timeout", json!(300), "UploadConversions may run for 300 s"),
+            ("/Resources/SpoolQueue/Properties/VisibilityTimeout", json!(180), "DrainSpool may run for 60 s"),
             ("/Resources/AccessLogs/Properties/RetentionInDays", Value::Null, "AccessLogs are kept for ever"),
             ("/Parameters/Architecture/Default", json!("x86_64"), "arm64 by default"),
         ],

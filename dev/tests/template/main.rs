@@ -10,6 +10,7 @@ mod routes;
 mod schedule;
 mod settings;
 mod site;
+mod spool;
 
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ fn faults(template: &Template) -> Vec<String> {
         rights::faults(template, &rights::calls()),
         schedule::faults(template),
         site::faults(template),
+        spool::faults(template),
         parameters::faults(template),
         guide::faults(template, guide::PAGE),
     ]

@@ -15,6 +15,7 @@ pub const SAMPLES: &[(&str, &str)] = &[
     ("ConsentUnknown", "hold"),
     ("AlarmEmail", "alarms@example.com"),
     ("ReserveConcurrency", "yes"),
+    ("Spool", "yes"),
     ("GoogleAdsCustomerId", "123-456-7890"),
     ("GoogleAdsConversionActionClosed", "987654321"),
     ("GoogleAdsConversionActionQualified", "customers/1234567890/conversionActions/987654320"),
@@ -26,11 +27,12 @@ pub const SAMPLES: &[(&str, &str)] = &[
     ("SiteCertificateArn", "arn:aws:acm:us-east-1:123456789012:certificate/0b7e1f4c-2a93-4d58-8f6b-91c3d7e5a204"),
 ];
 
-/// The same before Google Ads is set up.
+/// The same before Google Ads is set up, and without the spool.
 pub const WITHOUT_GOOGLE: &[(&str, &str)] = &[
     ("SecretArn", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:adtrail-AbCdEf"),
     ("AllowedOrigins", "https://www.example.com"),
     ("ConsentUnknown", "send"),
+    ("Spool", "no"),
 ];
 
 /// Answers that are wrong.

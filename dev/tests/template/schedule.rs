@@ -77,11 +77,13 @@ fn alarms(template: &Template) -> Vec<String> {
         if alarm["TreatMissingData"] != missing {
             faults.push(format!("{name}: missing data must be {missing}"));
         }
-        let dimension = &alarm["Dimensions"][0]["Value"];
-        let of = dimension["Ref"].as_str().or_else(|| dimension["Fn::GetAtt"].as_str()?.split('.').next());
-        let resources = template.value["Resources"].as_object().into_iter().flat_map(Map::keys);
-        if !resources.into_iter().any(|name| Some(name.as_str()) == of) {
-            faults.push(format!("{name} watches nothing of this template: {dimension}"));
+        for metric in metrics(alarm) {
+            let dimension = &metric["Dimensions"][0]["Value"];
+            let of = dimension["Ref"].as_str().or_else(|| dimension["Fn::GetAtt"].as_str()?.split('.').next());
+            let resources = template.value["Resources"].as_object().into_iter().flat_map(Map::keys);
+            if !resources.into_iter().any(|name| Some(name.as_str()) == of) {
+                faults.push(format!("{name} watches nothing of this template: {dimension}"));
+            }
         }
     }
 
@@ -91,6 +93,10 @@ fn alarms(template: &Template) -> Vec<String> {
     let timeout = template.value["Globals"]["Function"]["Timeout"].as_u64();
     let wanted = [
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "ScheduleDeadLetters.QueueName", Some(1)),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "SpoolDeadLetters.QueueName", Some(1)),
+        // Both, because in an outage all messages are hidden most of the time.
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "SpoolQueue.QueueName", Some(1)),
+        ("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "SpoolQueue.QueueName", Some(1)),
         ("AWS/Lambda", "Errors", "UploadConversions", Some(1)),
         ("AWS/Lambda", "Invocations", "UploadConversions", Some(1)),
         // Nine tenths of the timeout, in milliseconds.
@@ -99,13 +105,13 @@ fn alarms(template: &Template) -> Vec<String> {
         ("AWS/ApiGateway", "IntegrationLatency", "Api", timeout.map(|it| it * 900)),
     ];
     for (namespace, metric, of, threshold) in wanted {
-        let watched = |alarm: &Value| {
-            let value = &alarm["Dimensions"][0]["Value"];
-            alarm["Namespace"] == namespace
-                && alarm["MetricName"] == metric
+        let watched = |it: &Value| {
+            let value = &it["Dimensions"][0]["Value"];
+            it["Namespace"] == namespace
+                && it["MetricName"] == metric
                 && (value["Ref"] == of || value["Fn::GetAtt"] == of)
         };
-        match alarms.iter().find(|(_, alarm)| watched(alarm)) {
+        match alarms.iter().find(|(_, alarm)| metrics(alarm).into_iter().any(watched)) {
             None => faults.push(format!("there is no alarm on {namespace} {metric} of {of}")),
             Some((name, alarm)) if threshold.is_some_and(|it| alarm["Threshold"] != it) => {
                 faults.push(format!("{name}: the threshold is {}, not {threshold:?}", alarm["Threshold"]));
@@ -117,6 +123,14 @@ fn alarms(template: &Template) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The metrics that an alarm watches: its own, or those that it calculates with.
+fn metrics(alarm: &Value) -> Vec<&Value> {
+    match alarm["Metrics"].as_array() {
+        Some(several) => several.iter().map(|it| &it["MetricStat"]["Metric"]).filter(|it| !it.is_null()).collect(),
+        None => vec![alarm],
+    }
 }
 
 #[test]
@@ -153,6 +167,16 @@ fn whatever_is_taken_away_or_changed_is_named() {
                 "/Resources/AlarmUploaderDoesNotRun/Properties/EvaluationPeriods",
                 json!(30),
                 "three periods without a run",
+            ),
+            (
+                "/Resources/AlarmSpoolHasDeadLetters",
+                Value::Null,
+                "no alarm on AWS/SQS ApproximateNumberOfMessagesVisible of SpoolDeadLetters",
+            ),
+            (
+                "/Resources/AlarmSpoolIsNotEmptied/Properties/Metrics/2",
+                Value::Null,
+                "no alarm on AWS/SQS ApproximateNumberOfMessagesNotVisible of SpoolQueue",
             ),
             ("/Resources/AlarmApiFails/Properties/AlarmActions", Value::Null, "AlarmApiFails tells nobody"),
             (

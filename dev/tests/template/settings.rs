@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use shared::App;
 use shared::http::entrance::Entrance;
 use shared::http::{Caller, Endpoint};
-use shared::intake;
 use shared::settings::{ConfigError, FromSettings, Values};
 
 use crate::document::Template;
@@ -58,6 +57,9 @@ pub fn faults(template: &Template) -> Vec<String> {
 
         for parameters in [SAMPLES, WITHOUT_GOOGLE] {
             let parameters = parameters.iter().copied().collect();
+            if !template.is_there(function, &parameters) {
+                continue;
+            }
             let told = told(template, variables, &parameters);
             if let Some((name, _)) = told.iter().find(|(_, value)| value.is_empty()) {
                 faults.push(format!("{function}: {name} is empty, which hides the secret's"));
@@ -95,8 +97,9 @@ fn start(binary: &str, environment: &Told, secret: &Told) -> Result<(), ConfigEr
         "track-event" => answering::<track_event::Config>(&values, &track_event::ENDPOINT),
         "record-consent" => answering::<record_consent::Config>(&values, &record_consent::ENDPOINT),
         "create-lead" => answering::<create_lead::Config>(&values, &create_lead::ENDPOINT),
-        "crm-conversion" => answering::<intake::Config>(&values, &crm_conversion::ENDPOINT),
+        "crm-conversion" => answering::<crm_conversion::Config>(&values, &crm_conversion::ENDPOINT),
         "tracking-health" => answering::<tracking_health::Config>(&values, &tracking_health::ENDPOINT),
+        "drain-spool" => started::<drain_spool::Config>(&values, drain_spool::REQUIRES),
         "upload-conversions" => started::<upload_conversions::Config>(&values, upload_conversions::REQUIRES),
         _ => Err(ConfigError::new("dev/tests/template/settings.rs doesn't know how it reads its settings")),
     }
@@ -160,6 +163,7 @@ fn needs() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("deal", "crm-conversion"),
         ("health", "tracking-health"),
         ("upload", "upload-conversions"),
+        ("drain", "drain-spool"),
     ];
     let mut needs: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (names, needed_by) in rows() {
@@ -203,7 +207,7 @@ fn a_function_says_which_setting_of_the_secret_is_missing() {
 #[test]
 fn the_table_of_settings_says_who_needs_them() {
     let needs = needs();
-    assert_eq!(needs.len(), 7, "{needs:?}");
+    assert_eq!(needs.len(), 8, "{needs:?}");
     assert!(needs.values().all(|needed| needed.contains("DATABASE_URL")), "{needs:?}");
     assert!(needs["upload-conversions"].contains("CONSENT_UNKNOWN") && !needs["track-visit"].contains("HEALTH_KEY"));
 }
@@ -247,6 +251,16 @@ fn whatever_is_taken_away_or_changed_is_named() {
                 "/Resources/TrackVisit/Properties/Environment/Variables/IP_HASH_KEY",
                 json!("0123456789abcdef"),
                 "IP_HASH_KEY is a secret",
+            ),
+            (
+                "/Resources/DrainSpool/Properties/Environment/Variables/SPOOL_DEAD_LETTERS_URL",
+                Value::Null,
+                "DrainSpool has no SPOOL_DEAD_LETTERS_URL",
+            ),
+            (
+                "/Resources/CreateLead/Properties/Environment/Variables/SPOOL_QUEUE_URL",
+                Value::Null,
+                "CreateLead has no SPOOL_QUEUE_URL",
             ),
             (
                 "/Globals/Function/Environment/Variables/ADTRAIL_SECRET_ID",

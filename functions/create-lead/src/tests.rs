@@ -4,6 +4,7 @@ use shared::identity::Hash;
 use shared::intake;
 use shared::visitors::VisitorId;
 use sqlx::PgPool;
+use testing::sqs::{SPOOL, Sqs};
 use testing::{
     Answer, app, app_with, app_without_database, call, cookie_value, execute, fuzz, refuses_bad_input, row, row_counts,
     rows, waiting_deal, with,
@@ -29,7 +30,7 @@ async fn lead(pool: &PgPool, answer: &Answer) -> Value {
 /// As the uploader's next run does.
 async fn match_waiting(pool: &PgPool) {
     let app = testing::app::<intake::Config>(pool);
-    app.db.tx(async |tx| testing::match_waiting(tx, &app, 100).await).await.unwrap();
+    app.db.tx(async |tx| testing::match_waiting(tx, &app.config, &app.clock, 100).await).await.unwrap();
 }
 
 /// The row's columns of these names.
@@ -523,6 +524,36 @@ async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), form(&json!({"email": "jane@example.com"}))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
     assert_eq!(answer.body["type"], "/problems/unavailable");
+}
+
+#[tokio::test]
+async fn without_a_database_a_valid_form_waits_in_the_spool() {
+    let sqs = Sqs::start().await;
+    let mut app = app_without_database::<Config>(&[]);
+    app.config.spool = Spool::with(&sqs.url(SPOOL), sqs.aws().await);
+    let body = json!({"email": "jane@example.com", "phone": "030 23125123", "transaction_id": "t-1"});
+
+    let answer = send(&app, form(&body)).await;
+    assert_eq!((answer.status, &answer.body["status"]), (202, &json!("stored_for_later")));
+    assert_eq!((&answer.body["transaction_id"], answer.body.get("lead_id")), (&json!("t-1"), None));
+    assert_eq!(answer.body["warnings"][0]["field"], "phone");
+    assert_eq!(send(&app, form(&json!({"email": "jane"}))).await.status, 400);
+    assert_eq!(sqs.count(SPOOL), 1, "what is invalid doesn't wait");
+
+    sqs.be_away(true);
+    let answer = send(&app, form(&body)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    assert_eq!(sqs.count(SPOOL), 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_old_schema_is_nothing_to_wait_for_in_the_spool(pool: PgPool) {
+    execute(&pool, "alter table public.leads rename column site to website").await;
+    let sqs = Sqs::start().await;
+    let mut app = app::<Config>(&pool);
+    app.config.spool = Spool::with(&sqs.url(SPOOL), sqs.aws().await);
+    assert_eq!(send(&app, form(&json!({"email": "jane@example.com"}))).await.status, 503);
+    assert_eq!(sqs.count(SPOOL), 0);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -4,12 +4,15 @@
 use lambda_http::http::{Method, StatusCode};
 use serde_json::json;
 use shared::App;
+use shared::clock::Clock;
 use shared::crm::Source;
 use shared::crm::authentication::{self, Refusal, Scheme};
 use shared::http::problem::FieldError;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, json};
 use shared::inbox::refusals;
-use shared::intake::{self, EventOutcome, Processed, Webhook};
+use shared::intake::{self, EventOutcome, KeptHeaders, Processed, Webhook};
+use shared::settings::{FromSettings, Settings};
+use shared::spool::{Kept, Message, Spool};
 
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
@@ -19,14 +22,28 @@ pub const ENDPOINT: Endpoint = Endpoint {
     requires: &["WEBHOOK_SECRET"],
 };
 
+/// What it reads from the settings.
+pub struct Config {
+    /// How webhooks are read and matched.
+    pub intake: intake::Config,
+    /// Where they wait while Postgres can't be reached.
+    pub spool: Spool,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
+        Self { intake: intake::Config::from_settings(settings, clock), spool: Spool::from_settings(settings, clock) }
+    }
+}
+
 /// Processes the webhook and answers with the outcome of each of its events.
 ///
 /// # Errors
-/// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if the
-/// database is unavailable.
-pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Response, Problem> {
+/// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if neither the
+/// database nor the spool is available.
+pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
+    let source = app.config.intake.sources.get(name).ok_or_else(Problem::not_found)?;
     let received_at = app.clock.now();
     let verified = match authentication::verify(&source.schemes, &request, received_at) {
         Ok(verified) => verified,
@@ -36,9 +53,13 @@ pub async fn handle(app: &App<intake::Config>, request: Request) -> Result<Respo
             return Err(Problem::unauthorized(format!("{refusal} Send {}.", expected.join(", or "))));
         }
     };
-    let webhook = Webhook { source, verified, body: request.body(), headers: request.headers(), received_at };
-    let processed = app.db.tx(async |tx| intake::receive(tx, &app.config, &webhook).await).await?;
-    answer(source, processed)
+    let headers = KeptHeaders::from(request.headers());
+    let webhook = Webhook { source, verified, body: request.body(), headers: &headers, received_at };
+    let storing = app.db.tx(async |tx| intake::receive(tx, &app.config.intake, &webhook).await);
+    match app.config.spool.keep(Box::pin(storing), || Message::of_webhook(&webhook)).await? {
+        Kept::InPostgres(processed) => answer(source, processed),
+        Kept::ForLater => Ok(json(StatusCode::ACCEPTED, &json!({ "status": "stored_for_later" }))),
+    }
 }
 
 fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Problem> {
@@ -63,7 +84,7 @@ fn refusals_of(source: &Source, processed: Vec<Processed>) -> Vec<FieldError> {
 }
 
 /// Best effort: the request is answered 401 in any case.
-async fn count(app: &App<intake::Config>, source: &Source, refusal: &Refusal) {
+async fn count(app: &App<Config>, source: &Source, refusal: &Refusal) {
     let now = app.clock.now();
     let counted = app.db.tx(async |tx| refusals::count(tx, &source.name, refusal.as_str(), now).await).await;
     if let Err(error) = counted {

@@ -2,6 +2,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::identity::Hash;
 use sqlx::PgPool;
+use testing::sqs::{SPOOL, Sqs};
 use testing::{
     Answer, SIGNATURE, WEBHOOK_SECRET, app, app_with, app_without_database, call, consequences, fuzz, match_waiting,
     refuses_bad_input, row, rows, signature, signed, with,
@@ -17,7 +18,7 @@ mod consent;
 mod corrections;
 mod stages;
 
-async fn send(app: &App<intake::Config>, deal: &Value) -> Answer {
+async fn send(app: &App<Config>, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
 }
 
@@ -404,6 +405,25 @@ async fn a_deal_sent_four_times_at_once_counts_once(pool: PgPool) {
 async fn an_unavailable_database_is_a_503() {
     let answer = send(&app_without_database(&[]), &deal("D-1", &json!({}))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+}
+
+#[tokio::test]
+async fn without_a_database_what_is_authenticated_waits_in_the_spool() {
+    let sqs = Sqs::start().await;
+    let mut app = app_without_database::<Config>(&[]);
+    app.config.spool = Spool::with(&sqs.url(SPOOL), sqs.aws().await);
+    let unsigned = testing::json_request(&ENDPOINT, &deal("D-1", &json!({})));
+    assert_eq!(call(&app, &ENDPOINT, unsigned, handle).await.status, 401);
+    assert_eq!(sqs.count(SPOOL), 0);
+    // What is invalid is kept in the inbox, as soon as there is one.
+    for deal in [deal("D-1", &json!({})), json!({"crm_deal_id": 7})] {
+        let answer = send(&app, &deal).await;
+        assert_eq!((answer.status, answer.body), (202, json!({"status": "stored_for_later"})));
+    }
+    sqs.be_away(true);
+    let answer = send(&app, &deal("D-2", &json!({}))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
+    assert_eq!(sqs.count(SPOOL), 2);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -16,8 +16,11 @@ mod timestamp;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::http::Request;
 use credential::Credential;
@@ -39,10 +42,10 @@ enum Proof {
 }
 
 /// A request whose sender was authenticated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// The scheme that matched, such as `hmac`.
-    pub scheme: &'static str,
+    pub scheme: Cow<'static, str>,
     /// The setting whose secret matched; `public_key` where there is no secret.
     pub secret: String,
     /// The sender's name for the event, where the scheme has a header for it. It is signed only if the scheme signs it.

@@ -5,7 +5,7 @@ use lambda_http::Request;
 use lambda_http::http::{HeaderValue, header};
 
 use super::Response;
-use crate::attribution::{Attribution, CLICK_COUNTS, Clicks};
+use crate::attribution::{Attribution, CLICK_COUNTS, Clicks, networks};
 use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
@@ -33,6 +33,16 @@ pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
 #[must_use]
 pub fn clicks(request: &Request, now: DateTime<Utc>) -> Clicks {
     Clicks::read(now, |parameter| find(request, parameter.cookie?).find(|value| !value.is_empty()).map(String::from))
+}
+
+/// Those of the request's cookies that Adtrail reads, as a header has them. A value that isn't ASCII can't be ours.
+#[must_use]
+pub fn read(request: &Request) -> String {
+    let of_networks = networks::NETWORKS.iter().flat_map(|network| network.parameters).filter_map(|it| it.cookie);
+    let names = [VISITOR, ATTRIBUTION].into_iter().chain(of_networks);
+    let pairs = names.flat_map(|name| find(request, name).map(move |value| (name, value)));
+    let pairs = pairs.filter(|(_, value)| value.is_ascii()).map(|(name, value)| format!("{name}={value}"));
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 /// Sets both: the id for as long as browsers allow, the attribution for as long as a click counts.

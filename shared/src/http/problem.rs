@@ -180,6 +180,15 @@ impl Problem {
         Self { cause: Some(cause.into()), ..problem }
     }
 
+    /// What went wrong, as the caller is told.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        if !self.errors.is_empty() {
+            return in_words(&self.errors);
+        }
+        self.detail.as_deref().unwrap_or(self.kind.parts().2).to_owned()
+    }
+
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.kind.parts().1

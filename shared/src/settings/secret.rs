@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
 use secrecy::SecretString;
 
 use super::Values;
+use crate::aws;
 
 /// Reads the JSON object of this name or ARN. An error says the fix.
 pub(super) async fn fetch(id: &str) -> Result<Values, String> {
-    let aws = crate::aws::sdk_config().await;
+    let aws = aws::sdk_config().await;
     let answer =
         aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
-            let said = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
+            let said = aws::cause(&error);
             format!(
                 " The secret {id} can't be read: check its name and region, and that the function's role may call \
                  secretsmanager:GetSecretValue on it ({said})."

@@ -28,7 +28,7 @@ async fn visitors(pool: &PgPool, names: &[&str]) {
 
 /// Matches what waits.
 async fn rematch(app: &App<intake::Config>) -> usize {
-    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, app, 100).await).await;
+    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 100).await).await;
     matched.unwrap().len()
 }
 

@@ -62,7 +62,7 @@ async fn the_clicks_of_a_matched_deal_stand(pool: PgPool) {
         Deal { clicks: found, updated_at: at, payload_hash: Hash::of(gclid), ..deal }
     };
     receive(&app, &report("one", 1)).await;
-    app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await.unwrap();
     receive(&app, &report("two", 2)).await;
     let found = row(&pool, "select i.clicks, c.gclid from public.inbox i join public.conversions c on true").await;
     assert_eq!((&found["clicks"]["google"]["gclid"], &found["gclid"]), (&json!("one"), &json!("one")));
@@ -89,7 +89,7 @@ async fn whatever_a_site_wrote_into_its_leads_the_deal_goes_in(pool: PgPool) {
         let columns = json!({"gclid": null, "click_at": null, "clicks": written});
         lead(&email).with(&columns).store(&pool).await;
         waiting_deal(&deal, &email).with(&json!({"clicks": of_deal})).store(&pool).await;
-        let recorded = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await.unwrap();
+        let recorded = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await.unwrap();
         assert_eq!(recorded.len(), 1, "{written}");
         let found = format!("select gclid, click_at, clicks from public.conversions where crm_deal_id = '{deal}'");
         let found = row(&pool, &found).await;

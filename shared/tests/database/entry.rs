@@ -63,7 +63,7 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
     });
     let columns = json!({"clicks": clicks, "created_at": "2026-11-18T12:00:00Z"});
     let lead_id = lead("jane@example.com").with(&columns).store(&pool).await;
-    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
+    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await;
     let conversion_id = matched.unwrap()[0].conversion_id;
 
     for name in [&inbox_id.to_string(), "D-7", &won.to_string(), &lost.to_string()] {
@@ -105,7 +105,7 @@ async fn a_row_that_was_sent_without_its_click_id_says_why(pool: PgPool) {
     let app = app(&pool);
     deal(&pool, "closed", 20).await;
     lead("jane@example.com").store(&pool).await;
-    let _: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
+    let _: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await;
     let attempts = "insert into public.upload_attempts
             (platform, operation, queue_ids, attempted_at, duration_ms, outcome, reason)
         select 'google_ads', 'upload', array[id], t.at::timestamptz, 0, t.outcome, t.reason
@@ -240,7 +240,7 @@ async fn deals_are_listed_by_the_site_of_their_lead(pool: PgPool) {
         lead(&email).with(&json!({"site": site})).store(&pool).await;
         waiting_deal(&format!("D-{person}"), &email).store(&pool).await;
     }
-    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await;
+    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await;
     assert_eq!(matched.unwrap().len(), 2);
     let fr = lead("luc@example.com").with(&json!({"site": "www.example.fr"})).store(&pool).await;
     waiting_deal("D-luc", "other@example.com").with(&json!({"lead_id": fr})).store(&pool).await;

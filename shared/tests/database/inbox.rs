@@ -24,7 +24,8 @@ async fn expire(app: &App<intake::Config>) -> u64 {
 }
 
 async fn rematch(app: &App<intake::Config>, limit: u16) -> usize {
-    let matched: Result<_, DbError> = app.db.tx(async |tx| match_waiting(tx, app, limit).await).await;
+    let matched: Result<_, DbError> =
+        app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, limit).await).await;
     matched.unwrap().len()
 }
 
@@ -83,7 +84,7 @@ async fn a_deal_that_another_transaction_has_locked_is_skipped(pool: PgPool) {
     let (mine, theirs) = app
         .db
         .tx(async |tx| {
-            let mine = match_waiting(tx, &app, 3).await?.len();
+            let mine = match_waiting(tx, &app.config, &app.clock, 3).await?.len();
             Ok::<_, DbError>((mine, rematch(&app, 10).await))
         })
         .await
@@ -156,7 +157,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
         });
         let (created, by_deal) = tokio::join!(created, by_deal);
         created.unwrap();
-        let by_run = app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await.unwrap().len();
+        let by_run = app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 10).await).await.unwrap().len();
         assert_eq!(by_deal.unwrap() + by_run, 1, "round {nth}");
     }
 }

@@ -34,7 +34,7 @@ async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
 }
 
 async fn rematch(app: &App<intake::Config>) -> Result<Vec<Recorded>, DbError> {
-    app.db.tx(async |tx| match_waiting(tx, app, 100).await).await
+    app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 100).await).await
 }
 
 async fn conversions(pool: &PgPool) -> Vec<Value> {
@@ -57,7 +57,7 @@ async fn a_loss_waits_for_whoever_is_matching_its_deal(pool: PgPool) {
     let (recorded, is_recorded) = oneshot::channel();
     let (lost, mut is_lost) = oneshot::channel();
     let schedule = app.db.tx(async |tx| {
-        let queued = match_waiting(tx, &app, 9).await?;
+        let queued = match_waiting(tx, &app.config, &app.clock, 9).await?;
         recorded.send(()).unwrap();
         while is_lost.try_recv().is_err() && !somebody_waits(&pool).await {}
         Ok::<_, DbError>(queued)
@@ -109,7 +109,7 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         let (lead, deal) = lead_and_deal(&format!("p{nth}@example.com"), &id);
         let form = app.db.tx(async |tx| {
             leads::create(tx, &lead, &Callers::default()).await?;
-            match_waiting(tx, &app, 1_000).await
+            match_waiting(tx, &app.config, &app.clock, 1_000).await
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;

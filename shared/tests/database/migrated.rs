@@ -39,7 +39,7 @@ async fn a_conversion_from_before_deliveries_has_the_id_it_would_have_today(pool
     lead("jane@example.com").store(&pool).await;
     waiting_deal("1042", "jane@example.com").store(&pool).await;
     let app = app(&pool);
-    assert_eq!(app.db.tx(async |tx| match_waiting(tx, &app, 1).await).await.unwrap().len(), 1);
+    assert_eq!(app.db.tx(async |tx| match_waiting(tx, &app.config, &app.clock, 1).await).await.unwrap().len(), 1);
     assert_eq!(id().await, CLOSING_OF_1042);
 }
 

@@ -12,7 +12,7 @@ use crate::crm::sign::cannot_sign;
 /// The result of the check. `signed_here`: the headers were not given but made with the current secret.
 pub(super) enum Verification {
     Verified {
-        scheme: &'static str,
+        scheme: String,
         secret: String,
         signed_here: bool,
     },
@@ -58,7 +58,7 @@ pub(super) fn verify(
     given: &[(String, String)],
     body: &[u8],
 ) -> Result<(Verification, Verified, HeaderMap), Failure> {
-    let unverified = || Verified { scheme: "none", secret: "none".into(), event_id: None };
+    let unverified = || Verified { scheme: "none".into(), secret: "none".into(), event_id: None };
     let signed_here = given.is_empty();
     let signed = if signed_here { delivery.signed(source, body) } else { None };
     if source.schemes.is_empty() || (signed_here && signed.is_none()) {
@@ -71,7 +71,7 @@ pub(super) fn verify(
     };
     Ok(match authentication::verify(&source.schemes, &request, delivery.at) {
         Ok(verified) => {
-            let (scheme, secret) = (verified.scheme, verified.secret.clone());
+            let (scheme, secret) = (verified.scheme.to_string(), verified.secret.clone());
             // An id made up here identifies no event.
             let verified = if signed_here { Verified { event_id: None, ..verified } } else { verified };
             (Verification::Verified { scheme, secret, signed_here }, verified, request.headers().clone())

@@ -34,7 +34,7 @@ async fn left_behind(pool: &PgPool, crm_deal_id: &str) -> Value {
 }
 
 /// Sends the reports at once. All of them find the deal locked, and get the lock in the order of arrival.
-async fn send_at_once(pool: &PgPool, app: &App<intake::Config>, crm_deal_id: &str, reports: &[Value]) {
+async fn send_at_once(pool: &PgPool, app: &App<Config>, crm_deal_id: &str, reports: &[Value]) {
     let sending = app.db.tx(async |tx| -> Result<_, DbError> {
         locks::take(tx, &Locks::of_deal(crm_deal_id)).await?;
         let mut sending = Vec::new();

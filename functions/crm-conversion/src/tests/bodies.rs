@@ -60,7 +60,7 @@ fn lead_id(email: &str) -> Uuid {
 }
 
 /// Somebody fills in the form, and waiting deals are matched.
-async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, who: &str, deal: &str) {
+async fn fill_in_form(pool: &PgPool, app: &App<Config>, who: &str, deal: &str) {
     let email = format!("{who}-{deal}@example.com");
     if rows(pool, &format!("select 1 from public.leads where name = '{email}'")).await.is_empty() {
         // Of two who are known by one address, it is clear who came last.
@@ -69,7 +69,7 @@ async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, who: &str, deal:
         let columns = json!({"id": lead_id(&email), "name": email, "gclid": click, "created_at": at});
         testing::lead(&email).with(&columns).store(pool).await;
     }
-    app.db.tx(async |tx| match_waiting(tx, app, 1_000).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app.config.intake, &app.clock, 1_000).await).await.unwrap();
 }
 
 /// As if the uploader had sent everything of this history that it may send.
@@ -83,7 +83,7 @@ async fn upload(pool: &PgPool, history: &str) {
     execute(pool, &sent).await;
 }
 
-async fn post(app: &App<intake::Config>, source: &str, body: &Value) -> Value {
+async fn post(app: &App<Config>, source: &str, body: &Value) -> Value {
     let mut request = signed(testing::json_request(&ENDPOINT, body));
     *request.uri_mut() = format!("/api/webhooks/{source}").parse().unwrap();
     let answer = call(app, &ENDPOINT, request, handle).await;

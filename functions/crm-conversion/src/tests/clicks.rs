@@ -125,7 +125,7 @@ async fn a_click_id_waits_with_its_deal_and_later_reports_do_not_erase_it(pool: 
     expect(&row(&pool, INBOX).await, &json!({"clicks": expected, "clicks_reported_at": "2026-11-20T12:00:00+00:00"}));
 
     lead_with(&pool, "jane@example.com", &json!({})).await;
-    app.db.tx(async |tx| match_waiting(tx, &app, 10).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app.config.intake, &app.clock, 10).await).await.unwrap();
     expect(&row(&pool, CONVERSION).await, &json!({"gclid": "one", "click_at": "2026-11-20T11:00:00+00:00"}));
 
     // What it was recorded with stands.

@@ -35,7 +35,7 @@ fn worth(value: u32, updated_at: &str) -> Value {
 }
 
 /// The status in the answer, and the platforms it is queued for.
-async fn said(app: &App<intake::Config>, report: &Value) -> (String, Value) {
+async fn said(app: &App<Config>, report: &Value) -> (String, Value) {
     let answer = send(app, report).await;
     assert!(answer.status < 300, "{report} is answered {answer:?}");
     let detail = answer.body.get("platforms").or(answer.body.get("reason")).cloned().unwrap_or_default();
@@ -59,9 +59,9 @@ async fn upload(pool: &PgPool, crm_deal_id: &str) {
 }
 
 /// Somebody fills in the form, and waiting deals are matched.
-async fn fill_in_form(pool: &PgPool, app: &App<intake::Config>, email: &str) {
+async fn fill_in_form(pool: &PgPool, app: &App<Config>, email: &str) {
     lead(pool, &json!({"email_hash": Hash::of(email)})).await;
-    app.db.tx(async |tx| match_waiting(tx, app, 1_000).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app.config.intake, &app.clock, 1_000).await).await.unwrap();
 }
 
 /// Platform and status of each row of the queue, uploads first.
@@ -385,7 +385,7 @@ async fn the_newest_report_counts(pool: PgPool) {
             }
             if !lead_comes_first {
                 lead(&pool, &json!({})).await;
-                app.db.tx(async |tx| match_waiting(tx, &app, 9).await).await.unwrap();
+                app.db.tx(async |tx| match_waiting(tx, &app.config.intake, &app.clock, 9).await).await.unwrap();
             }
             let stored = row(&pool, CONVERSION).await;
             assert_eq!(stored["value"], value, "the lead comes first: {lead_comes_first}; {reports:?}");
@@ -403,7 +403,7 @@ async fn the_newest_report_decides_whose_a_waiting_deal_is(pool: PgPool) {
     assert_eq!(said(&app, &of("jane@example.com", CLOSED_AGAIN_AT)).await.0, "awaiting_lead");
     lead(&pool, &json!({"email_hash": Hash::of("older@example.com")})).await;
     let jane = lead(&pool, &json!({})).await;
-    app.db.tx(async |tx| match_waiting(tx, &app, 9).await).await.unwrap();
+    app.db.tx(async |tx| match_waiting(tx, &app.config.intake, &app.clock, 9).await).await.unwrap();
     expect(&row(&pool, CONVERSION).await, &json!({"lead_id": jane}));
 }
 

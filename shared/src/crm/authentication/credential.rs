@@ -58,7 +58,7 @@ impl Credential {
             fitted = fitted.or(is_same.then_some(&live.setting));
         }
         let setting = fitted.ok_or(Refusal::Wrong)?;
-        Ok(Some(Verified { scheme, secret: setting.clone(), event_id: None }))
+        Ok(Some(Verified { scheme: scheme.into(), secret: setting.clone(), event_id: None }))
     }
 
     pub(super) fn sign(&self, sample: &Sample<'_>) -> Signed {

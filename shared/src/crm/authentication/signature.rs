@@ -160,7 +160,7 @@ impl Signature {
             timestamp.check(at, now)?;
         }
         let event_id = id.filter(|id| !id.is_empty()).map(str::to_owned);
-        Ok(Some(Verified { scheme, secret: key.name.clone(), event_id }))
+        Ok(Some(Verified { scheme: scheme.into(), secret: key.name.clone(), event_id }))
     }
 
     /// The key that made one of these signatures. Every key is tried, even after a match.

@@ -9,7 +9,7 @@ use super::*;
 
 /// Flips one bit in each of `rounds` good requests: in the body or in one of the signed headers.
 fn refuses_every_flip(scheme: &Scheme, good: &Signed, rounds: u32) {
-    assert_eq!(check(scheme, &request(good, BODY)).map(|it| it.scheme), Ok(scheme.name()));
+    assert_eq!(check(scheme, &request(good, BODY)).map(|it| it.scheme), Ok(scheme.name().into()));
     let flips = (0..=good.headers.len(), any::<Index>(), 0..8_u32);
     // A flip that no header can contain is replaced by another one.
     let config = Config { max_global_rejects: rounds, ..cases(rounds) };

@@ -31,7 +31,7 @@ fn a_request_that_a_scheme_signs_is_verified_by_it_and_the_setting_is_named() {
     for (toml, _) in SIGNING.into_iter().chain([(HEADER, ""), (IN_URL, "")]) {
         let scheme = scheme(toml);
         let verified = check(&scheme, &signed(&scheme)).unwrap_or_else(|refusal| panic!("{toml}: {refusal}"));
-        assert!(toml.starts_with(verified.scheme), "{toml}");
+        assert!(toml.starts_with(&*verified.scheme), "{toml}");
         assert_eq!(verified.scheme, scheme.name());
         assert_eq!(verified.secret, scheme.secrets()[0], "{toml}");
         let has_id = toml.contains("id_header") || toml.starts_with("standard");

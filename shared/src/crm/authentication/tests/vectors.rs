@@ -21,7 +21,7 @@ fn standard_webhooks() {
     let check = |request: &Request| verify(std::slice::from_ref(&scheme), request, at);
     let good = || request(&sent, body);
     let verified = Verified {
-        scheme: "standard_webhooks",
+        scheme: "standard_webhooks".into(),
         secret: "STANDARD_SECRET".to_owned(),
         event_id: Some("msg_p5jXN8AQM9LWM0D4loKWxJek".to_owned()),
     };
@@ -55,7 +55,7 @@ fn hubspot_v3() {
     let at = DateTime::from_timestamp_millis(15_000_000).unwrap();
     let check = |request: &Request| verify(std::slice::from_ref(&scheme), request, at);
     let good = || request(&sent, body);
-    let verified = Verified { scheme: "hubspot_v3", secret: "HUBSPOT_SECRET".to_owned(), event_id: None };
+    let verified = Verified { scheme: "hubspot_v3".into(), secret: "HUBSPOT_SECRET".to_owned(), event_id: None };
     assert_eq!(check(&good()), Ok(verified));
     assert_eq!(check(&request(&sent, b"{'example_field':'example_valuf'}")), Err(Refusal::Wrong));
     assert_eq!(check(&replaced(good(), "X-HubSpot-Request-Timestamp", "15000001")), Err(Refusal::Wrong));
@@ -108,7 +108,7 @@ fn ed25519() {
             r#"ed25519 = {{ header = "x-signature", public_key = {key}, encoding = "hex", signed = "{{body}}" }}"#
         ));
         let sent = Signed { headers: vec![("x-signature".into(), signature.into())], url: URL.to_owned() };
-        let verified = Verified { scheme: "ed25519", secret: "public_key".to_owned(), event_id: None };
+        let verified = Verified { scheme: "ed25519".into(), secret: "public_key".to_owned(), event_id: None };
         assert_eq!(check(&scheme, &request(&sent, &[0x72])), Ok(verified));
         assert_eq!(check(&scheme, &request(&sent, &[0x73])), Err(Refusal::Wrong));
     }

@@ -1,0 +1,114 @@
+//! From a form to its lead. One path for the endpoint, and for forms that waited in the spool.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm, networks};
+use crate::clock::Clock;
+use crate::config;
+use crate::consent::{Consent, ConsentStatus};
+use crate::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
+use crate::http::{Problem, Request, Warning, cookies, denies_by_gpc, site};
+use crate::identity::{Email, Hash, Phone, Region};
+use crate::leads::NewLead;
+use crate::rate_limits::{Callers, RateLimit};
+use crate::settings::{FromSettings, Settings};
+
+/// Why a form is refused whose `transaction_id` is in use.
+pub const CONFLICT: &str =
+    "This transaction_id already belongs to another submission. Generate a new one for every submission.";
+
+/// Settings for forms.
+pub struct Config {
+    /// The region of phone numbers without a country code.
+    phone_region: Option<Region>,
+    /// How often one caller may call.
+    pub rate_limit: RateLimit,
+}
+
+impl FromSettings for Config {
+    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
+        Self { phone_region: config::phone_region(settings), rate_limit: RateLimit::leads(settings) }
+    }
+}
+
+/// A valid form.
+#[derive(Debug)]
+pub struct Form {
+    /// The lead that it becomes. Its `transaction_id` is the form's, or a new one.
+    pub lead: NewLead,
+    /// For whom it counts.
+    pub callers: Callers,
+    /// What could be improved.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads a form that was received at this time, from an address with this hash.
+///
+/// # Errors
+/// 400 with every field that is invalid.
+pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
+    let body = Body::parse(request.body())?;
+    let fields = body.fields();
+    let email = fields.required_text("email", Email::parse);
+    let phone = fields.optional_text("phone", |text| Phone::parse(text, config.phone_region));
+    let name = fields.optional_text("name", text_up_to(200));
+    let message = fields.optional_text("message", text_up_to(5_000));
+    let transaction_id = fields.optional_text("transaction_id", shared_id);
+    let consent = fields.object("consent");
+    let consent_marketing = consent.optional("marketing", boolean);
+    let consent_data_processing = consent.optional("data_processing", boolean);
+    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
+    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
+    let utm = utm(&fields);
+    let (clicks, mut warnings) = clicks(&fields, at);
+    let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
+    body.check()?;
+    let lead = NewLead {
+        transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
+        email: email?,
+        phone: phone?,
+        name: name?,
+        message: message?,
+        consent_marketing: consent_marketing?,
+        consent_data_processing: consent_data_processing?,
+        consent: Consent {
+            ad_user_data: ad_user_data?.unwrap_or_default(),
+            ad_personalization: ad_personalization?.unwrap_or_default(),
+        },
+        gpc: denies_by_gpc(request),
+        visitor_id: cookies::visitor(request),
+        cookie: cookies::attribution(request, at),
+        body: Attribution { utm: utm?, clicks: cookies::clicks(request, at).merged(clicks) },
+        site: site(request),
+        session_attributes: session_attributes?,
+        at,
+    };
+    let callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id).email(&lead.email.hash());
+    warnings.extend(Warning::of_phone(lead.phone.as_ref()));
+    Ok(Form { lead, callers, warnings })
+}
+
+fn utm(fields: &Fields<'_>) -> Result<Utm, Invalid> {
+    let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));
+    let (source, medium, campaign) = (utm("utm_source"), utm("utm_medium"), utm("utm_campaign"));
+    let (term, content) = (utm("utm_term"), utm("utm_content"));
+    Ok(Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? })
+}
+
+/// The clicks in the form's own fields, which have no time. The visitor didn't write them, so a wrong one is ignored.
+fn clicks(fields: &Fields<'_>, at: DateTime<Utc>) -> (Clicks, Vec<Warning>) {
+    for name in networks::ids_of(|network| network.refuses_wrong_ids) {
+        let _ = fields.optional_text(&name, ClickId::parse);
+    }
+    let mut warnings = Vec::new();
+    let clicks = Clicks::read(at, |parameter| match fields.text(parameter.name) {
+        Ok(value) if value.is_none_or(parameter.is_valid) => value.map(String::from),
+        _ => {
+            let detail = "is ignored: it can't be a value that the network passes, at most 512 characters".into();
+            warnings.push(Warning { field: parameter.name, detail });
+            None
+        }
+    });
+    (clicks, warnings)
+}
