@@ -12,6 +12,7 @@ mod process;
 mod retry;
 mod sign;
 mod sources;
+mod spool;
 
 use lambda_http::RequestExt;
 use secrecy::SecretString;

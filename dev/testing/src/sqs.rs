@@ -114,6 +114,12 @@ impl Sqs {
         self.lock().send(queue, body.to_owned(), json!({}));
     }
 
+    /// Puts a message with its reason among the dead letters.
+    pub fn bury(&self, body: &str, reason: &str) {
+        let attributes = json!({"reason": {"DataType": "String", "StringValue": reason}});
+        self.lock().send(DEAD, body.to_owned(), attributes);
+    }
+
     /// What Lambda hands to the function: up to so many messages. None if none is visible.
     #[must_use]
     pub fn batch(&self, most: usize) -> Option<Value> {

@@ -28,5 +28,6 @@ mod secrets_manager;
 mod service_account;
 mod setup;
 mod sources;
+mod spool;
 mod stage;
 mod whose_deal;

@@ -26,13 +26,13 @@ use crate::stage::{Answer, Stage, all};
 const AT_ONCE: usize = 48;
 
 /// An address that stays the same while the server behind it moves to another port.
-struct Door {
-    url: String,
+pub struct Door {
+    pub url: String,
     port: Arc<AtomicU16>,
 }
 
 impl Door {
-    async fn to(postgres: &Postgres) -> Self {
+    pub async fn to(postgres: &Postgres) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("postgresql://postgres@{}/postgres?sslmode=disable", listener.local_addr().unwrap());
         let port = Arc::new(AtomicU16::new(port(postgres)));
@@ -50,7 +50,7 @@ impl Door {
         Self { url, port }
     }
 
-    fn lead_to(&self, postgres: &Postgres) {
+    pub fn lead_to(&self, postgres: &Postgres) {
         self.port.store(port(postgres), Ordering::SeqCst);
     }
 }
@@ -60,10 +60,10 @@ fn port(postgres: &Postgres) -> u16 {
 }
 
 /// A server's data, gone with the story.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(private_folder().unwrap().join(format!("story-{}", Uuid::new_v4())))
     }
 }
