@@ -43,6 +43,9 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// against the schema that belongs to it.
 const UNDEFINED: [&str; 4] = ["42P01", "42703", "42883", "3F000"];
 
+/// `read_only_sql_transaction`: the database takes nothing, such as Supabase's whose disk is full.
+const READ_ONLY: &str = "25006";
+
 /// Why a transaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -72,6 +75,9 @@ impl From<sqlx::Error> for DbError {
         };
         if UNDEFINED.contains(&sqlstate.as_str()) {
             return Self::OldSchema(sqlstate);
+        }
+        if sqlstate == READ_ONLY {
+            return Self::Unavailable(format!("SQLSTATE {sqlstate}: it only reads"));
         }
         match sqlstate.get(..2) {
             Some("22" | "54") => Self::Value(sqlstate),

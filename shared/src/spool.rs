@@ -21,7 +21,7 @@ use crate::identity::Hash;
 use crate::intake::{KeptHeaders, Webhook};
 use crate::texts::{SENTENCE, fit};
 
-pub use sending::{DEAD_LETTERS, Kept, MESSAGE_LIMIT, QUEUE, Spool, queue_url};
+pub use sending::{DEAD_LETTERS, Kept, LONGEST, MESSAGE_LIMIT, QUEUE, Spool, queue_url};
 
 /// Of what this code writes and reads.
 const VERSION: u64 = 1;

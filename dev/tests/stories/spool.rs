@@ -152,14 +152,19 @@ async fn losing_the_answer(pool: &PgPool) -> String {
         while let Ok((mut client, _)) = listener.accept().await {
             let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             tokio::spawn(async move {
-                let (mut sent, mut answered) = ([0; 65_536], [0; 65_536]);
+                let (mut sent, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
                 loop {
                     tokio::select! {
                         read = client.read(&mut sent) => {
                             let bytes = &sent[..read?];
                             server.write_all(bytes).await?;
-                            if bytes.is_empty() || bytes.windows(6).any(|it| it == b"commit") {
-                                server.read(&mut answered).await?;
+                            let commits = bytes.windows(6).any(|it| it == b"commit");
+                            if commits || bytes.is_empty() {
+                                let mut committed = !commits;
+                                while !committed {
+                                    let read = server.read(&mut answered).await?;
+                                    committed = read == 0 || answered[..read].windows(6).any(|it| it == b"COMMIT");
+                                }
                                 return Ok::<_, std::io::Error>(());
                             }
                         }

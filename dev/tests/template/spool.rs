@@ -1,7 +1,7 @@
 //! The spool keeps what was accepted: encrypted, as long as SQS can, and no outage makes good messages dead letters.
 
 use serde_json::{Value, json};
-use shared::spool::MESSAGE_LIMIT;
+use shared::spool::{LONGEST, MESSAGE_LIMIT, QUEUE};
 
 use crate::document::Template;
 use crate::every_change_is_named;
@@ -28,6 +28,15 @@ pub fn faults(template: &Template) -> Vec<String> {
     let right = json!({"deadLetterTargetArn": {"Fn::GetAtt": "SpoolDeadLetters.Arn"}, "maxReceiveCount": 1000});
     if *redrive != right {
         faults.push(format!("SpoolQueue: RedrivePolicy is {redrive}, not {right}"));
+    }
+    for (function, properties) in template.functions() {
+        let spools = !properties["Environment"]["Variables"][QUEUE].is_null();
+        if spools && properties["Timeout"].as_u64().is_none_or(|timeout| timeout <= LONGEST.as_secs()) {
+            faults.push(format!(
+                "{function} may end before the spool has taken anything: after {}",
+                properties["Timeout"]
+            ));
+        }
     }
     let events = template.events("SQS");
     let [(function, event)] = events.as_slice() else {
@@ -61,6 +70,7 @@ fn whatever_is_taken_away_or_changed_is_named() {
                 "SpoolDeadLetters: MessageRetentionPeriod is 345600",
             ),
             ("/Resources/SpoolQueue/Properties/RedrivePolicy/maxReceiveCount", json!(5), "SpoolQueue: RedrivePolicy"),
+            ("/Globals/Function/Timeout", json!(25), "CreateLead may end before the spool has taken anything"),
             ("/Resources/DrainSpool/Properties/Events/Messages", Value::Null, "one function must get the messages"),
             (
                 "/Resources/DrainSpool/Properties/Events/Messages/Properties/FunctionResponseTypes",

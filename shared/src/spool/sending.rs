@@ -21,9 +21,11 @@ pub const DEAD_LETTERS: &str = "SPOOL_DEAD_LETTERS_URL";
 /// The longest message that SQS takes, in bytes. The longest body of a webhook becomes one of a third of that.
 pub const MESSAGE_LIMIT: usize = 1024 * 1024;
 
-/// Together less than a function's timeout (`template.yaml`): the longest way through the database, then SQS.
+/// The longest way through the database: connecting, beginning, the transaction.
 const DATABASE: Duration = Duration::from_secs(24);
 const SQS: Duration = Duration::from_secs(4);
+/// The longest that [`Spool::keep`] takes. A function that uses it has a longer timeout (`template.yaml`).
+pub const LONGEST: Duration = DATABASE.saturating_add(SQS);
 
 /// The spool of a deployment. Without [`QUEUE`] there is none.
 pub struct Spool {
@@ -71,7 +73,7 @@ impl Spool {
     }
 
     /// Stores something in Postgres or, if that can't be reached, its message in the spool. Either is committed when
-    /// this returns `Ok`. Where there is a spool, it takes 28 seconds at most.
+    /// this returns `Ok`. Where there is a spool, it takes no longer than [`LONGEST`].
     ///
     /// # Errors
     /// Why the database doesn't take it; if it can't be reached, the spool doesn't take it either.

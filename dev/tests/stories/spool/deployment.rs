@@ -15,7 +15,7 @@ use crate::stage::binary;
 
 pub const DRAIN: &str = "drain-spool";
 const WEBHOOK_SECRET: &str = "0123456789abcdef-webhook";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Deployment {
     pub sqs: Sqs,
