@@ -8,7 +8,6 @@ use shared::clock::Clock;
 use shared::db::Db;
 use shared::http::Endpoint;
 use shared::http::entrance::Entrance;
-use shared::intake;
 use shared::settings::{FromSettings, Settings};
 
 use crate::gateway::route;
