@@ -81,6 +81,19 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<SpoolCommand>,
     },
+    /// Checks a deployment and says what to do about everything that is wrong
+    ///
+    /// Settings, database, schema and its rights, clock, destinations (by requests that Google only validates), the API
+    /// with its webhooks and CORS, cookies, the site's redirects, the schedule, the stack and its alarms. Each check
+    /// runs by itself; nothing is stored or sent. With --stack the settings are those of the stack's secret and
+    /// parameters, for which AWS credentials are needed.
+    ///
+    /// Exits with 1 if there is an error, with 0 if there are only warnings.
+    #[command(after_help = "Examples:
+  adtrail doctor --stack adtrail --site https://www.example.com
+  adtrail doctor --url https://api.example.com --json
+  ADTRAIL_SECRET_ID=adtrail adtrail doctor")]
+    Doctor(Doctor),
     /// Brings the schema of the database up to date
     ///
     /// Lists the migrations that are missing and asks before it applies them. Refuses a schema that is newer than this
@@ -157,6 +170,22 @@ impl Setup {
             ("secret", self.secret.as_deref()),
         ]
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Address of the API, the stack's output BaseUrl [default: that of --stack]
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Name of the stack in AWS CloudFormation, in the region of AWS_REGION
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// Address of a page of the website that ads lead to
+    #[arg(long, value_name = "URL")]
+    pub site: Option<String>,
+    /// How often the uploader runs, in minutes; --stack knows
+    #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub upload_every: u16,
 }
 
 #[derive(Debug, Subcommand)]

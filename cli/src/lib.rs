@@ -7,6 +7,7 @@ mod arguments;
 mod body;
 mod crm;
 mod destinations;
+mod doctor;
 mod failure;
 mod inbox;
 mod lead;
@@ -44,37 +45,39 @@ pub async fn run(
         Err(error) => return Err(Failure::Usage(error)),
     };
     // Setup makes the secret that the others read.
-    let values = if matches!(command, Command::Setup(_)) { Values::new() } else { values.await? };
-    let values = &values;
+    let read = if matches!(command, Command::Setup(_)) { Ok(Values::new()) } else { values.await };
+    let values = || read.as_ref().map_err(|error| Failure::Message(error.to_string()));
     let answer = match command {
-        Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values, presets).await?,
-        Command::Crm(CrmCommand::Test(test)) => crm::test(values, &test).await?,
-        Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values, &sign)?,
+        // It says itself what is wrong with them.
+        Command::Doctor(arguments) => Box::pin(doctor::doctor(read, &arguments)).await,
+        Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values()?, presets).await?,
+        Command::Crm(CrmCommand::Test(test)) => crm::test(values()?, &test).await?,
+        Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values()?, &sign)?,
         Command::Inbox(InboxCommand::List { states, site, limit }) => {
             let site = site.map(|host| host.to_ascii_lowercase());
-            inbox::list(values, &Filter { states, site, limit }).await?
+            inbox::list(values()?, &Filter { states, site, limit }).await?
         }
-        Command::Inbox(InboxCommand::Show { name }) => inbox::show(values, &name).await?,
-        Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values, &name, lead_id).await?,
-        Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values, &name).await?,
-        Command::Destinations { command: None } => destinations::list(values).await?,
+        Command::Inbox(InboxCommand::Show { name }) => inbox::show(values()?, &name).await?,
+        Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values()?, &name, lead_id).await?,
+        Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values()?, &name).await?,
+        Command::Destinations { command: None } => destinations::list(values()?).await?,
         Command::Destinations { command: Some(DestinationsCommand::Test { deal, source, fetched }) } => {
-            destinations::test(values, &deal, &source, fetched.as_deref()).await?
+            destinations::test(values()?, &deal, &source, fetched.as_deref()).await?
         }
         Command::Destinations { command: Some(DestinationsCommand::Backfill { dry_run }) } => {
-            destinations::backfill(values, dry_run).await?
+            destinations::backfill(values()?, dry_run).await?
         }
         Command::Destinations { command: Some(DestinationsCommand::Rename { from, to }) } => {
-            destinations::rename(values, &from, &to).await?
+            destinations::rename(values()?, &from, &to).await?
         }
-        Command::Spool { command: None } => spool::list(values).await?,
-        Command::Spool { command: Some(SpoolCommand::Show { id }) } => spool::show(values, &id).await?,
+        Command::Spool { command: None } => spool::list(values()?).await?,
+        Command::Spool { command: Some(SpoolCommand::Show { id }) } => spool::show(values()?, &id).await?,
         Command::Spool { command: Some(SpoolCommand::Retry { id, all: _ }) } => {
-            spool::retry(values, id.as_deref()).await?
+            spool::retry(values()?, id.as_deref()).await?
         }
-        Command::Spool { command: Some(SpoolCommand::Discard { id }) } => spool::discard(values, &id).await?,
-        Command::Migrate { yes, dry_run } => migrate::migrate(values, yes, dry_run).await?,
-        Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values, lead_id, answer).await?,
+        Command::Spool { command: Some(SpoolCommand::Discard { id }) } => spool::discard(values()?, &id).await?,
+        Command::Migrate { yes, dry_run } => migrate::migrate(values()?, yes, dry_run).await?,
+        Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values()?, lead_id, answer).await?,
         Command::Setup(arguments) => setup::setup(&arguments).await?,
     };
     let document = || visible::json(&format!("{:#}", answer.document));

@@ -37,6 +37,7 @@ const OUT_OF_REACH: &[&str] = &[
     "table rate_counters",
     "table tracking_events",
     "table upload_attempts",
+    "table uploader_runs",
     "table visitors",
     "table webhook_refusals",
     "view conversion_metrics",

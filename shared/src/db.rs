@@ -6,6 +6,7 @@
 //! is unnamed *and* inside an explicit transaction stays on one server. [`Tx`] enforces both.
 
 pub(crate) mod authority;
+pub mod inspection;
 mod login;
 pub mod migrations;
 

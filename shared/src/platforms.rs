@@ -2,6 +2,7 @@
 //! uploader combines them. A platform is code, in a folder of its own; a destination is one account of it, declared.
 
 mod allowance;
+mod check;
 mod destinations;
 pub mod google_ads;
 mod outcome;
@@ -27,6 +28,7 @@ use crate::outgoing::http_client;
 use crate::settings::Settings;
 
 pub use allowance::{Allowance, Limits};
+pub use check::Check;
 pub use destinations::{Destination, Destinations, Planned, UNDECLARED};
 pub use outcome::{Delivery, Exchange, Outcome, Reason, Request, Verdict};
 pub use plan::{Candidate, Correction, Hashes, Plan, Platform, Preview, SkipReason, Window};
@@ -193,6 +195,12 @@ pub trait Lane: Send + Sync {
 
     /// Can it send now? Called before a claim, so that no conversion loses an attempt to a missing token.
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>>;
+
+    /// Would the platform take conversions of this stage? Nothing is recorded there. A platform that can't be asked
+    /// says no more than whether the lane is ready.
+    fn check<'a>(&'a self, _stage: &'a Stage, _allowance: &'a Allowance) -> BoxFuture<'a, Check> {
+        Box::pin(async { self.ready().await.map_or_else(Check::from, |()| Check::NotOffered) })
+    }
 
     /// Sends these conversions. Failures are outcomes, never an error. What no longer counts by now is rejected as
     /// `expired`, without a request: it may have waited for long.

@@ -13,6 +13,7 @@ mod policy;
 pub mod receipts;
 pub mod rehearsal;
 mod renaming;
+pub mod runs;
 mod settlement;
 mod upkeep;
 

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::clock::Clock;
 
 /// Where the secret is: its name or ARN.
-const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
+pub const SECRET_ID: &str = "ADTRAIL_SECRET_ID";
 
 /// Names and values of settings.
 pub type Values = BTreeMap<String, SecretString>;
@@ -44,7 +44,7 @@ impl ConfigError {
 pub async fn values() -> Result<Values, ConfigError> {
     let environment = environment();
     let mut values = match environment.get(SECRET_ID) {
-        Some(id) => secret::fetch(id.expose_secret()).await.map_err(|report| ConfigError { report })?,
+        Some(id) => of_secret(id.expose_secret()).await?,
         None => Values::new(),
     };
     values.extend(environment);
@@ -61,6 +61,14 @@ pub fn has_secret(values: &Values) -> bool {
 #[must_use]
 pub fn environment() -> Values {
     std::env::vars().map(|(name, value)| (name, SecretString::from(value))).collect()
+}
+
+/// What this secret has. The settings of a deployment are partly in its secret and partly parameters of its stack.
+///
+/// # Errors
+/// When the secret can't be read.
+pub async fn of_secret(id: &str) -> Result<Values, ConfigError> {
+    secret::fetch(id).await.map_err(|report| ConfigError { report })
 }
 
 /// A setting's value. An empty one counts as none: templates can't leave a variable out.
@@ -155,6 +163,12 @@ impl<'a> Settings<'a> {
                 self.miss(name);
             }
         }
+    }
+
+    /// What is missing, and what is wrong with the rest: names and sentences.
+    #[must_use]
+    pub fn noted(self) -> (Vec<String>, Vec<String>) {
+        (self.missing, self.problems)
     }
 
     /// What was read.

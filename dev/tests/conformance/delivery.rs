@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use shared::App;
 use shared::db::DbError;
+use shared::deals::Stage;
 use shared::health::Status;
-use shared::platforms::{Allowance, Delivery, Operation, Outcome};
+use shared::platforms::{Allowance, Check, Delivery, Operation, Outcome};
 use shared::queue::{self, Claim};
 use sqlx::PgPool;
 use testing::row;
@@ -170,5 +171,25 @@ async fn a_preview_is_what_is_then_received_byte_for_byte(pool: PgPool) {
         adtrail.run().await;
         let sent: Vec<_> = trial.requests_about("jane").into_iter().map(|it| (it.method, it.url, it.body)).collect();
         assert_eq!(sent, [(preview.method.to_owned(), preview.url, preview.body)]);
+    }
+}
+
+/// `adtrail doctor` asks so.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_check_says_whether_conversions_are_taken_and_none_arrives(pool: PgPool) {
+    for platform in platforms::ALL {
+        let trial = Trial::of(platform, &pool).await;
+        let adtrail = trial.deployed();
+        let check = async || {
+            let lane = adtrail.lane(Operation::Upload);
+            let end = trial.now() + TimeDelta::minutes(1);
+            lane.check(&Stage::closed(), &Allowance::new(trial.clock.clone(), end, lane.limits(), (0, 0))).await
+        };
+        let checked = check().await;
+        assert!(matches!(checked, Check::Passed | Check::NotOffered), "{checked:?}");
+        trial.sandbox.refuse_credentials();
+        let refused = check().await;
+        assert!(matches!(refused, Check::Refused(_)) || refused == Check::NotOffered, "{refused:?}");
+        assert!(trial.received().is_empty());
     }
 }

@@ -10,6 +10,7 @@ mod crash;
 mod database_authority;
 mod delivery;
 mod destinations;
+mod doctor;
 mod flood;
 mod lookup;
 mod journey;

@@ -219,7 +219,7 @@ async fn a_poolers_refusal_counts_as_a_refused_login() {
 }
 
 /// Answers every connection with this error; the second is how many there were.
-async fn supabases_pooler(message: &'static str) -> (PgConnectOptions, Arc<AtomicUsize>) {
+pub async fn supabases_pooler(message: &'static str) -> (PgConnectOptions, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = PgConnectOptions::new().host("127.0.0.1").port(listener.local_addr().unwrap().port());
     let connections = Arc::new(AtomicUsize::new(0));

@@ -36,7 +36,8 @@ impl FromSettings for Config {
     }
 }
 
-/// Processes the webhook and answers with the outcome of each of its events.
+/// Processes the webhook and answers with the outcome of each of its events. An empty body has no event: whoever sends
+/// one only tries the signature, and nothing of it is stored.
 ///
 /// # Errors
 /// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if neither the
@@ -48,11 +49,16 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     let verified = match authentication::verify(&source.schemes, &request, received_at) {
         Ok(verified) => verified,
         Err(refusal) => {
-            count(app, source, &refusal).await;
+            if !request.body().is_empty() {
+                count(app, source, &refusal).await;
+            }
             let expected: Vec<_> = source.schemes.iter().map(Scheme::expects).collect();
             return Err(Problem::unauthorized(format!("{refusal} Send {}.", expected.join(", or "))));
         }
     };
+    if request.body().is_empty() {
+        return Err(Problem::invalid_body(vec![FieldError { pointer: String::new(), detail: "is empty.".into() }]));
+    }
     let headers = KeptHeaders::from(request.headers());
     let webhook = Webhook { source, verified, body: request.body(), headers: &headers, received_at };
     let storing = app.db.tx(async |tx| intake::receive(tx, &app.config.intake, &webhook).await);

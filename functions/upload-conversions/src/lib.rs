@@ -121,8 +121,17 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
         let worked = worked.await;
         done = done.and(worked.inspect_err(|error| tracing::error!(lane = route.lane, %error, "a lane failed")));
     }
+    note_end(app).await;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
     done.map(|()| summary)
+}
+
+/// That the schedule runs can then be seen in the database. Nothing depends on it, and the schema may be older.
+async fn note_end(app: &App<Config>) {
+    let now = app.clock.now();
+    if let Err(error) = app.db.tx(async |tx| queue::runs::note(tx, &app.config.function, now).await).await {
+        tracing::warn!(%error, "the end of the run wasn't noted");
+    }
 }
 
 /// What a lane may still send in this run, together with those that share its quota.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection, Executor};
+use sqlx::{Connection, Executor, PgExecutor};
 use tokio::time::timeout;
 
-use super::prepared;
+use super::{DbError, Tx, prepared};
 
 /// As they lie in the checkout.
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -84,7 +84,7 @@ impl Database {
     }
 
     async fn applied(&mut self) -> Result<Vec<i64>, Problem> {
-        let (own, of_supabase, tables) = self.records().await.map_err(|error| problem(error.into()))?;
+        let (own, of_supabase, tables) = records(&mut self.0).await.map_err(|error| problem(error.into()))?;
         if own {
             let applied = self.0.list_applied_migrations().await.map_err(problem)?;
             return Ok(applied.into_iter().map(|it| it.version).collect());
@@ -95,20 +95,81 @@ impl Database {
             (true, false) => Err(Problem::OtherTool("without a record, in the SQL editor or with psql")),
         }
     }
+}
 
-    /// Is there sqlx's record, Supabase's with our tables in it, and are there our tables?
-    async fn records(&mut self) -> Result<(bool, bool, bool), sqlx::Error> {
-        let row = sqlx::query!(
-            r#"-- db::migrations::records
-            select
-                to_regclass('public._sqlx_migrations') is not null as "own!",
-                to_regclass('supabase_migrations.schema_migrations') is not null as "of_supabase!",
-                to_regclass('public.conversion_queue') is not null as "tables!""#,
-        )
-        .fetch_one(&mut self.0)
-        .await?;
-        Ok((row.own, row.of_supabase, row.tables))
+/// How the schema of a database compares with this adtrail's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schema {
+    Current,
+    /// None of ours is there.
+    None,
+    /// These are missing at its end.
+    Older(Vec<Migration>),
+    /// These are missing or unfinished, though later ones are there.
+    Half(Vec<Migration>),
+    /// It has this one, which this adtrail doesn't know.
+    Newer(i64),
+    /// It was made without a record of what has run.
+    Unrecorded,
+}
+
+/// Compares the schema, through any connection; changes nothing.
+pub async fn compare(tx: &mut Tx) -> Result<Schema, DbError> {
+    let (own, of_supabase, tables) = records(&mut *tx).await?;
+    let applied = match (own, of_supabase, tables) {
+        (true, ..) => applied_by_sqlx(tx).await?,
+        (false, true, true) => applied_by_supabase(tx).await?,
+        (false, _, true) => return Ok(Schema::Unrecorded),
+        (false, _, false) => return Ok(Schema::None),
+    };
+    if let Some(unknown) = applied.iter().find(|version| own && !MIGRATOR.version_exists(**version)) {
+        return Ok(Schema::Newer(*unknown));
     }
+    let last = applied.iter().max().copied();
+    let missing = MIGRATOR.iter().filter(|it| !applied.contains(&it.version));
+    let missing: Vec<_> = missing.map(|it| Migration { version: it.version, name: name(it) }).collect();
+    Ok(match missing.first() {
+        None => Schema::Current,
+        Some(_) if last.is_none() => Schema::None,
+        Some(first) if Some(first.version) < last => Schema::Half(missing),
+        Some(_) => Schema::Older(missing),
+    })
+}
+
+async fn applied_by_sqlx(tx: &mut Tx) -> Result<Vec<i64>, DbError> {
+    let rows = sqlx::query!(
+        "-- db::migrations::applied_by_sqlx
+        select version from public._sqlx_migrations where success"
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}
+
+/// The table is there only where `supabase db push` made it, so this statement isn't checked against the schema.
+async fn applied_by_supabase(tx: &mut Tx) -> Result<Vec<i64>, DbError> {
+    let versions: Vec<String> = sqlx::query_scalar(
+        "-- db::migrations::applied_by_supabase
+        select version::text from supabase_migrations.schema_migrations",
+    )
+    .fetch_all(tx)
+    .await?;
+    // The site's own migrations may be among them.
+    Ok(versions.iter().filter_map(|version| version.parse().ok()).collect())
+}
+
+/// Is there sqlx's record, Supabase's with our tables in it, and are there our tables?
+async fn records(executor: impl PgExecutor<'_>) -> Result<(bool, bool, bool), sqlx::Error> {
+    let row = sqlx::query!(
+        r#"-- db::migrations::records
+        select
+            to_regclass('public._sqlx_migrations') is not null as "own!",
+            to_regclass('supabase_migrations.schema_migrations') is not null as "of_supabase!",
+            to_regclass('public.conversion_queue') is not null as "tables!""#,
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok((row.own, row.of_supabase, row.tables))
 }
 
 fn name(migration: &sqlx::migrate::Migration) -> String {

@@ -35,6 +35,11 @@ impl Origins {
         list.split(',').map(origin).collect::<Result<_, _>>().map(Self)
     }
 
+    /// All of them, as `https://www.example.com`.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Is this origin on the list?
     #[must_use]
     pub fn allow(&self, origin: &HeaderValue) -> bool {

@@ -10,8 +10,10 @@ mod data_manager;
 mod declared;
 mod identifiers;
 mod meaning;
+mod probe;
 mod settings;
 mod status;
+mod versions;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -155,6 +157,10 @@ impl Platform for GoogleAds {
             ("credentials", self.credentials.in_words()),
         ];
         own.into_iter().chain(through).collect()
+    }
+
+    fn ends_soon(&self, now: DateTime<Utc>) -> Option<Reason> {
+        versions::ends_soon(&self.shared.ads_api_version, now)
     }
 
     fn preview(&self, conversion: &Conversion, operation: Operation, now: DateTime<Utc>) -> Result<Preview, Outcome> {

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::{Connecting, Conversion, Lanes, Operation, Outcome};
+use super::{Connecting, Conversion, Lanes, Operation, Outcome, Reason};
 use crate::attribution::{Clicks, Utm};
 use crate::deals::Stage;
 
@@ -26,6 +26,11 @@ pub trait Platform: fmt::Debug + Send + Sync {
 
     /// Its settings for the operator, with their names. Without secrets.
     fn described(&self) -> Vec<(&'static str, String)>;
+
+    /// What of it the platform soon switches off, such as a version of its API: when, and what to do.
+    fn ends_soon(&self, _now: DateTime<Utc>) -> Option<Reason> {
+        None
+    }
 
     /// The request that a lane would send for this conversion alone.
     ///

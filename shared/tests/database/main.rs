@@ -11,6 +11,7 @@ mod db;
 mod deal_clicks;
 mod entry;
 mod inbox;
+mod inspection;
 mod losses;
 mod matching;
 mod migrated;

@@ -12,15 +12,16 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::api::Api;
+use super::api::{Answer, Api};
 use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
 use super::settings::Shared;
-use super::{GoogleAds, Target};
+use super::{GoogleAds, Target, probe};
 use crate::clock::Clock;
+use crate::deals::Stage;
 use crate::outgoing::Limit;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Operation, Outcome, Preview, Reason, Route, Verdict,
+    Allowance, Check, Conversion, Delivery, Exchange, Facts, Lane, Operation, Outcome, Preview, Reason, Route, Verdict,
 };
 
 /// "Conversion upload" and "Conversion adjustment" limits of the Google Ads API.
@@ -39,22 +40,32 @@ impl AdsApi {
     async fn send(&self, rows: Vec<(&Conversion, &Value)>, allowance: &Allowance) -> Option<(Answered, Exchange)> {
         let customer_id = self.account_of(rows.first()?.0)?;
         let (url, body) = request(&self.google, self.route.operation, customer_id, rows.iter().map(|(_, row)| *row));
+        let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
+        let (answer, mut exchange) = self.call(&url, &body, customer_id, conversions.len(), allowance).await?;
+        let answered = match answer {
+            Ok(answer) => answers::read(&answer, &conversions, customer_id, &mut exchange, self.clock.now()),
+            Err(outcome) => Answered::Failed(outcome),
+        };
+        Some((answered, exchange))
+    }
+
+    /// Sends a request of so many rows, all for this account.
+    async fn call(
+        &self,
+        url: &str,
+        body: &Value,
+        customer_id: &str,
+        rows: usize,
+        allowance: &Allowance,
+    ) -> Option<(Result<Answer, Outcome>, Exchange)> {
         let request = || {
-            let request = self.api.http.post(&url).json(&body);
+            let request = self.api.http.post(url).json(body);
             match self.google.login_for(customer_id) {
                 Some(manager) => request.header("login-customer-id", manager),
                 None => request,
             }
         };
-        let (answer, mut exchange) = self.api.call(allowance, Limit::of(rows.len()), request).await?;
-        let answered = match answer {
-            Ok(answer) => {
-                let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-                answers::read(&answer, &conversions, customer_id, &mut exchange, self.clock.now())
-            }
-            Err(outcome) => Answered::Failed(outcome),
-        };
-        Some((answered, exchange))
+        self.api.call(allowance, Limit::of(rows), request).await
     }
 
     fn account_of<'a>(&'a self, conversion: &'a Conversion) -> Option<&'a str> {
@@ -118,6 +129,27 @@ impl Lane for AdsApi {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {
         Box::pin(self.api.ready())
+    }
+
+    fn check<'a>(&'a self, stage: &'a Stage, allowance: &'a Allowance) -> BoxFuture<'a, Check> {
+        Box::pin(async move {
+            let (now, operation) = (self.clock.now(), self.route.operation);
+            let conversion = probe::conversion(stage, now);
+            let (target, row) = match row(&self.google, operation, &conversion, now) {
+                Ok(ready) => ready,
+                Err(outcome) => return outcome.into(),
+            };
+            let (url, body) = request(&self.google, operation, target.customer_id, std::iter::once(&row));
+            let body = probe::validating(body);
+            let outcome = match self.call(&url, &body, target.customer_id, 1, allowance).await {
+                Some((Ok(answer), _)) => {
+                    probe::outcome(answers::read_validated(&answer, &conversion, target.customer_id, self.clock.now()))
+                }
+                Some((Err(outcome), _)) => outcome,
+                None => Outcome::Unsent,
+            };
+            outcome.into()
+        })
     }
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {

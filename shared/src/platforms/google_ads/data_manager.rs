@@ -15,11 +15,13 @@ use serde_json::Value;
 use super::api::Api;
 use super::batch::{Answered, deliver_ready};
 use super::identifiers::usable;
-use super::{GoogleAds, Target, batch};
+use super::{GoogleAds, Target, batch, probe};
 use crate::clock::Clock;
+use crate::deals::Stage;
 use crate::outgoing::Limit;
 use crate::platforms::{
-    Allowance, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Preview, Reason, Route, Verdict,
+    Allowance, Check, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Preview, Reason, Route,
+    Verdict,
 };
 
 /// A request of one conversion gets a verdict on that conversion; one of many may get only counts. So up to this many
@@ -46,13 +48,23 @@ impl DataManager {
         let (first, _) = rows.first()?;
         let target = self.google.target_of(first).ok()?;
         let (url, body) = request(&self.google, target, first, rows.iter().map(|(_, event)| *event));
-        let (answer, mut exchange) =
-            self.api.call(allowance, Limit::of(rows.len()), || self.api.http.post(&url).json(&body)).await?;
+        let conversions = rows.iter().map(|(conversion, _)| *conversion).collect();
+        self.call(&url, &body, target.customer_id, conversions, allowance).await
+    }
+
+    /// Sends a request about these conversions, all for this account.
+    async fn call(
+        &self,
+        url: &str,
+        body: &Value,
+        customer_id: &str,
+        conversions: Vec<&Conversion>,
+        allowance: &Allowance,
+    ) -> Option<(Answered, Exchange)> {
+        let request = || self.api.http.post(url).json(body);
+        let (answer, mut exchange) = self.api.call(allowance, Limit::of(conversions.len()), request).await?;
         let answered = match answer {
-            Ok(answer) => {
-                let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-                answers::of_ingest(&answer, &conversions, target.customer_id, &mut exchange, self.clock.now())
-            }
+            Ok(answer) => answers::of_ingest(&answer, &conversions, customer_id, &mut exchange, self.clock.now()),
             Err(outcome) => Answered::Failed(outcome),
         };
         Some((answered, exchange))
@@ -112,6 +124,21 @@ impl Lane for DataManager {
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {
         Box::pin(self.api.ready())
+    }
+
+    fn check<'a>(&'a self, stage: &'a Stage, allowance: &'a Allowance) -> BoxFuture<'a, Check> {
+        Box::pin(async move {
+            let now = self.clock.now();
+            let conversion = probe::conversion(stage, now);
+            let (target, event) = match event(&self.google, self.route.operation, &conversion, now) {
+                Ok(ready) => ready,
+                Err(outcome) => return outcome.into(),
+            };
+            let (url, body) = request(&self.google, target, &conversion, std::iter::once(&event));
+            let body = probe::validating(body);
+            let answered = self.call(&url, &body, target.customer_id, vec![&conversion], allowance).await;
+            answered.map_or(Outcome::Unsent, |(answered, _)| probe::outcome(answered)).into()
+        })
     }
 
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use super::credentials::Names;
-use super::{GoogleAds, Transport, windows};
+use super::{GoogleAds, Transport, versions, windows};
 use crate::deals::{Stage, Stages};
 use crate::outgoing::endpoint;
 use crate::settings::Settings;
@@ -41,7 +41,7 @@ impl Shared {
         Self {
             data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
             ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
-            ads_api_version: ads_api_version.unwrap_or_else(|| "v26".into()),
+            ads_api_version: ads_api_version.unwrap_or_else(|| versions::DEFAULT.into()),
             token_url,
             click_hold: click_hold.unwrap_or(windows::YOUNGEST_CLICK),
         }

@@ -112,6 +112,27 @@ pub(super) fn read(
     exchange: &mut Exchange,
     now: DateTime<Utc>,
 ) -> Answered {
+    read_with(answer, conversions, customer_id, exchange, now, Some(conversions.len()))
+}
+
+/// Reads the answer to a request that only validates this conversion: it has no results.
+pub(super) fn read_validated(
+    answer: &Answer,
+    conversion: &Conversion,
+    customer_id: &str,
+    now: DateTime<Utc>,
+) -> Answered {
+    read_with(answer, &[conversion], customer_id, &mut Exchange::default(), now, None)
+}
+
+fn read_with(
+    answer: &Answer,
+    conversions: &[&Conversion],
+    customer_id: &str,
+    exchange: &mut Exchange,
+    now: DateTime<Utc>,
+    results_expected: Option<usize>,
+) -> Answered {
     #[derive(Deserialize, Default)]
     #[serde(default, rename_all = "camelCase")]
     struct Response {
@@ -128,7 +149,7 @@ pub(super) fn read(
         return Answered::Failed(unreadable(answer));
     };
     // One for each row, those that failed included. What they hold says nothing.
-    if results.is_none_or(|results| results.len() != conversions.len()) {
+    if results_expected.is_some_and(|expected| results.is_none_or(|results| results.len() != expected)) {
         return Answered::Failed(unreadable(answer));
     }
     let Some(status) = partial_failure_error else {

@@ -1,0 +1,122 @@
+//! Does the API take what each CRM signs, and nothing else? The body is empty, of which nothing is stored.
+
+use shared::clock::Clock;
+use shared::crm::authentication::{Sample, Signed};
+use shared::crm::{Source, Sources};
+use uuid::Uuid;
+
+use super::call::send;
+use super::report::Report;
+
+/// Sends each source's webhook twice: as the CRM signs it, and with a character of that changed.
+pub(super) async fn check(http: &reqwest::Client, base: &str, sources: &Sources, report: &mut Report) {
+    for source in sources.iter() {
+        let name = format!("webhook.{}", source.name);
+        let url = format!("{base}{}", crm_conversion::ENDPOINT.path.replace("{source}", &source.name));
+        let signed = || {
+            let id = format!("adtrail-doctor-{}", Uuid::new_v4().simple());
+            source.sign(&Sample { method: "POST", url: &url, body: b"", id: &id, at: Clock::system().now() })
+        };
+        let (Some(right), Some(wrong)) = (signed(), signed()) else {
+            report.not_checked(name, unsigned(source));
+            continue;
+        };
+        check_signed(http, source, right, &name, report).await;
+        if !report.has_found(&name) {
+            check_forged(http, source, forged(wrong), &name, report).await;
+        }
+        report.right_unless_found(&name, "its signature is taken, and a wrong one refused");
+    }
+}
+
+fn unsigned(source: &Source) -> String {
+    match source.missing.first() {
+        Some(missing) if source.schemes.is_empty() => missing.problem.clone(),
+        _ => "only the CRM has the private key".into(),
+    }
+}
+
+async fn post(http: &reqwest::Client, source: &Source, signed: Signed) -> Result<u16, (String, String)> {
+    let request = http.post(signed.url).header("content-type", source.content_type());
+    let headers = signed.headers.into_iter();
+    let request = headers.fold(request, |request, (name, value)| request.header(name, value));
+    send(request).await.map(|answer| answer.status)
+}
+
+async fn check_signed(http: &reqwest::Client, source: &Source, signed: Signed, name: &str, report: &mut Report) {
+    let (problem, fix) = match post(http, source, signed).await {
+        // The signature is looked at first.
+        Ok(400) => return,
+        Ok(401) => (
+            format!("The API refuses webhooks that are signed with the secret of {} here.", source.name),
+            "Change SettingsVersion and deploy again, so that the functions read the secret anew; if a proxy changes \
+             the URL, declare the url of the scheme.",
+        ),
+        Ok(404) => (
+            format!("The API has no source {}.", source.name),
+            "Deploy CRM_SOURCES as it is here, with SettingsVersion changed.",
+        ),
+        Ok(429) => {
+            ("The API answers that there are too many requests.".into(), "Run adtrail doctor again in a minute.")
+        }
+        Ok(status) => (
+            format!("The API answers webhooks of {} with status {status}.", source.name),
+            "The log of CrmConversion says why.",
+        ),
+        Err((problem, fix)) => return report.error(name, problem, fix),
+    };
+    report.error(name, problem, fix);
+}
+
+async fn check_forged(http: &reqwest::Client, source: &Source, signed: Signed, name: &str, report: &mut Report) {
+    match post(http, source, signed).await {
+        Ok(401 | 403) => {}
+        Ok(429) => report.not_checked(name, "the API answers that there are too many requests"),
+        Ok(status) => {
+            let problem =
+                format!("A webhook of {} with a wrong signature isn't refused (status {status}).", source.name);
+            report.error(
+                name,
+                problem,
+                "Nothing in front of the functions may answer for them: look at proxies and CDNs.",
+            );
+        }
+        Err((problem, fix)) => report.error(name, problem, fix),
+    }
+}
+
+/// The same with a character changed in the middle of each proof.
+fn forged(signed: Signed) -> Signed {
+    let is_in_url = signed.headers.is_empty();
+    let headers = signed.headers.into_iter().map(|(name, value)| (name, changed(&value))).collect();
+    let url = match signed.url.rsplit_once('=') {
+        Some((start, secret)) if is_in_url => format!("{start}={}", changed(secret)),
+        _ => signed.url,
+    };
+    Signed { headers, url }
+}
+
+/// Another text of the same shape. The middle of its longest word is never padding or a prefix.
+fn changed(text: &str) -> String {
+    let word = text.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|word| word.len()).unwrap_or_default();
+    let at = text.find(word).unwrap_or_default() + word.len() / 2;
+    let other = if text[at..].starts_with('2') { '3' } else { '2' };
+    text.char_indices().map(|(index, c)| if index == at { other } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_proof_differs_in_one_character() {
+        for proof in
+            ["sha256=00ff22", "Basic dXNlcjpwYXNzd29yZA==", "Bearer 222", "t=17951760,v1=abcdef0123", "x", "", "--"]
+        {
+            let forged = changed(proof);
+            assert_eq!(forged.len(), proof.len());
+            let differ = proof.chars().zip(forged.chars()).filter(|(a, b)| a != b).count();
+            assert_eq!(differ, usize::from(!proof.is_empty()), "{proof} {forged}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! When the uploader last ended a run.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{DbError, Tx};
+
+/// Notes that this function, as Lambda calls it, ended a run.
+pub async fn note(tx: &mut Tx, function: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- queue::runs::note
+        insert into public.uploader_runs as r (function, ended_at)
+        values ($1, $2)
+        on conflict (function) do update set ended_at = greatest(r.ended_at, excluded.ended_at)",
+        function,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// When any of them last did; none if there was no run yet.
+pub async fn last(tx: &mut Tx) -> Result<Option<DateTime<Utc>>, DbError> {
+    let row = sqlx::query!(
+        "-- queue::runs::last
+        select max(ended_at) as ended_at from public.uploader_runs",
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(row.ended_at)
+}
