@@ -184,7 +184,8 @@ async fn of_site(values: &Values, deployment: &Deployment, site: Option<&Url>, b
         }
     }
     if let (Some(site), Ok(http)) = (site, http_client()) {
-        site::check(&http, site, &deployment.origins, &mut report).await;
+        let Deployment { origins, uploader } = deployment;
+        site::check(&http, site, origins, &uploader.intake.destinations, &mut report).await;
     }
     report
 }

@@ -28,11 +28,10 @@ const ENDPOINTS: [&Endpoint; 6] = [
 pub(super) const FOR_BROWSERS: [&Endpoint; 4] = [ENDPOINTS[0], ENDPOINTS[1], ENDPOINTS[2], ENDPOINTS[3]];
 
 /// Settings that people paste, besides the secrets that `CRM_SOURCES` names.
-const PASTED: [&str; 12] = [
+const PASTED: [&str; 11] = [
     "ALLOWED_ORIGINS",
     "COOKIE_DOMAIN",
     "DATABASE_URL",
-    "GOOGLE_ADS_CUSTOMER_ID",
     "GOOGLE_CLIENT_ID",
     "GOOGLE_CLIENT_SECRET",
     "GOOGLE_EXTERNAL_ACCOUNT",

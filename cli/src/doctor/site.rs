@@ -1,6 +1,7 @@
 //! Does a click arrive at the site with its id?
 
 use shared::http::cors::Origins;
+use shared::platforms::Destinations;
 use url::Url;
 
 use super::call::send;
@@ -10,13 +11,20 @@ const NAME: &str = "site.redirects";
 const ORIGIN: &str = "site.origin";
 /// Browsers follow twenty; no click of an ad should need as many.
 const MOST_REDIRECTS: usize = 10;
-const PARAMETER: &str = "gclid";
 const CLICK_ID: &str = "EAIaIQobChMIadtraildoctor";
 
 /// Follows the site's redirects with a made-up click id, as a browser does.
-pub(super) async fn check(http: &reqwest::Client, site: &Url, origins: &Origins, report: &mut Report) {
+pub(super) async fn check(
+    http: &reqwest::Client,
+    site: &Url,
+    origins: &Origins,
+    destinations: &Destinations,
+    report: &mut Report,
+) {
+    // That of one network is enough: a redirect keeps the query or doesn't.
+    let Some(parameter) = destinations.click_ids().into_iter().next() else { return };
     let mut url = site.clone();
-    url.query_pairs_mut().append_pair(PARAMETER, CLICK_ID);
+    url.query_pairs_mut().append_pair(&parameter, CLICK_ID);
     for _ in 0..MOST_REDIRECTS {
         let answer = match send(http.get(url.clone())).await {
             Ok(answer) => answer,
@@ -38,7 +46,7 @@ pub(super) async fn check(http: &reqwest::Client, site: &Url, origins: &Origins,
             let problem = format!("{} redirects to nothing that can be read", shown(&url));
             return report.error(NAME, sentence(&problem), "Correct the redirect.");
         };
-        if !target.query_pairs().any(|(name, value)| name == PARAMETER && value == CLICK_ID) {
+        if !target.query_pairs().any(|(name, value)| name == parameter && value == CLICK_ID) {
             let problem = format!(
                 "The redirect from {} to {} drops the query, and with it every click id",
                 shown(&url),

@@ -13,15 +13,6 @@ const NAME: &str = "stack";
 const SECRET: &str = "stack.secret";
 const ALARMS: &str = "alarms";
 
-/// Which parameter is which setting of the functions (template.yaml).
-const PARAMETERS: [(&str, &str); 5] = [
-    ("AllowedOrigins", "ALLOWED_ORIGINS"),
-    ("ConsentUnknown", "CONSENT_UNKNOWN"),
-    ("GoogleAdsCustomerId", "GOOGLE_ADS_CUSTOMER_ID"),
-    ("GoogleAdsConversionActionClosed", "GOOGLE_ADS_CONVERSION_ACTION_CLOSED"),
-    ("GoogleAdsConversionActionQualified", "GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED"),
-];
-
 /// A deployed stack.
 pub(super) struct Stack {
     parameters: BTreeMap<String, String>,
@@ -42,14 +33,21 @@ impl Stack {
         self.parameters.get("UploadEveryMinutes")?.parse().ok()
     }
 
-    /// The settings that are its parameters.
+    /// The settings that are its parameters: `AllowedOrigins` is `ALLOWED_ORIGINS`.
     pub(super) fn settings(&self) -> Values {
-        let set = PARAMETERS.iter().filter_map(|(parameter, setting)| {
-            let value = self.parameters.get(*parameter).filter(|value| !value.is_empty())?;
-            Some(((*setting).to_owned(), SecretString::from(value.as_str())))
-        });
-        set.collect()
+        let set = self.parameters.iter().filter(|(_, value)| !value.is_empty());
+        set.map(|(parameter, value)| (setting(parameter), SecretString::from(value.as_str()))).collect()
     }
+}
+
+fn setting(parameter: &str) -> String {
+    parameter.char_indices().fold(String::new(), |mut name, (at, c)| {
+        if at > 0 && c.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+        name
+    })
 }
 
 /// Asks CloudFormation for the stack.
@@ -209,6 +207,16 @@ fn refusal((code, said): (Option<String>, String), action: &str) -> (String, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_is_called_as_its_setting() {
+        for (parameter, name) in [
+            ("AllowedOrigins", "ALLOWED_ORIGINS"),
+            ("GoogleAdsConversionActionClosed", "GOOGLE_ADS_CONVERSION_ACTION_CLOSED"),
+        ] {
+            assert_eq!(setting(parameter), name);
+        }
+    }
 
     #[test]
     fn a_secret_is_named_by_its_name_or_arn() {

@@ -1,6 +1,7 @@
 //! `template.yaml` deploys what the code is, and `docs/deploy.md` describes it: routes, functions, settings, rights,
 //! schedule, alarms and parameters. Without the network.
 
+mod doctor;
 mod document;
 mod functions;
 mod guide;
@@ -28,6 +29,7 @@ fn faults(template: &Template) -> Vec<String> {
         spool::faults(template),
         parameters::faults(template),
         guide::faults(template, guide::PAGE),
+        doctor::faults(template),
     ]
     .concat()
 }
