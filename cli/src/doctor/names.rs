@@ -43,7 +43,7 @@ pub(super) async fn look_up(host: &str) -> Result<Names, String> {
         let Some(target) = target else { break };
         cname = Some(target.trim_end_matches('.').to_ascii_lowercase());
     }
-    let addresses = resolver.lookup_ip(format!("{host}.")).await.map_err(|error| error.to_string())?;
+    let addresses = resolver.lookup_ip(format!("{host}.")).await.map_err(|_| "DNS has no address for it".to_owned())?;
     Ok(Names { cname, addresses: addresses.iter().collect() })
 }
 
