@@ -125,7 +125,7 @@ pub async fn compare(tx: &mut Tx) -> Result<Schema, DbError> {
     if let Some(unknown) = applied.iter().find(|version| own && !MIGRATOR.version_exists(**version)) {
         return Ok(Schema::Newer(*unknown));
     }
-    let last = applied.iter().max().copied();
+    let last = applied.iter().filter(|version| MIGRATOR.version_exists(**version)).max().copied();
     let missing = MIGRATOR.iter().filter(|it| !applied.contains(&it.version));
     let missing: Vec<_> = missing.map(|it| Migration { version: it.version, name: name(it) }).collect();
     Ok(match missing.first() {
