@@ -3,6 +3,7 @@
 pub mod consent;
 pub mod entry;
 pub mod events;
+pub mod gauges;
 pub mod listing;
 pub mod losses;
 pub mod matching;

@@ -185,6 +185,12 @@ pub struct Route {
 pub trait Lane: Send + Sync {
     fn route(&self) -> &Route;
 
+    /// Can it reject a conversion with this code? Metrics name these only, so that nobody else decides how many there
+    /// are.
+    fn names_reason(&self, _code: &str) -> bool {
+        false
+    }
+
     /// The limits of its API, if there are any.
     fn limits(&self) -> Option<Limits> {
         None

@@ -8,6 +8,7 @@ pub mod breaker;
 mod closing;
 mod consent;
 mod facts;
+pub mod gauges;
 mod log;
 mod policy;
 pub mod receipts;

@@ -1,5 +1,7 @@
 //! Visitors: browsers that visited the website.
 
+pub mod gauges;
+
 use std::fmt;
 
 use chrono::{DateTime, Utc};

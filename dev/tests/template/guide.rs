@@ -17,8 +17,6 @@ pub fn faults(template: &Template, page: &str) -> Vec<String> {
     let parameters = keys("Parameters").filter(|name| !is_in_page(name));
     let mut faults: Vec<_> =
         parameters.map(|name| format!("docs/deploy.md doesn't mention the parameter {name}")).collect();
-    let alarms = template.resources("AWS::CloudWatch::Alarm").into_iter().filter(|(name, _)| !is_in_page(name));
-    faults.extend(alarms.map(|(name, _)| format!("docs/deploy.md doesn't mention the alarm {name}")));
 
     let known: BTreeSet<_> = ["Parameters", "Outputs", "Resources"].into_iter().flat_map(keys).collect();
     let name = Regex::new("`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`").expect("a pattern");

@@ -8,6 +8,7 @@ mod guide;
 mod parameters;
 mod rights;
 mod routes;
+mod runbook;
 mod schedule;
 mod settings;
 mod site;
@@ -30,6 +31,7 @@ fn faults(template: &Template) -> Vec<String> {
         parameters::faults(template),
         guide::faults(template, guide::PAGE),
         doctor::faults(template),
+        runbook::faults(template),
     ]
     .concat()
 }

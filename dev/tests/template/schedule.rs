@@ -101,6 +101,14 @@ fn alarms(template: &Template) -> Vec<String> {
         ("AWS/Lambda", "Invocations", "UploadConversions", Some(1)),
         // Nine tenths of the timeout, in milliseconds.
         ("AWS/Lambda", "Duration", "UploadConversions", uploader_timeout.map(|it| it * 900)),
+        ("Adtrail", "PausedLanes", "UploadConversions", Some(1)),
+        // A day, in seconds.
+        ("Adtrail", "NothingAcceptedFor", "UploadConversions", Some(86_400)),
+        ("Adtrail", "DeadLettersLastDay", "UploadConversions", Some(1)),
+        ("Adtrail", "RefusedSources", "UploadConversions", Some(1)),
+        ("Adtrail", "EventsRejectedLastDay", "UploadConversions", Some(1)),
+        ("Adtrail", "SilentSources", "UploadConversions", Some(1)),
+        ("Adtrail", "Uncounted", "UploadConversions", Some(1)),
         ("AWS/ApiGateway", "5xx", "Api", None),
         ("AWS/ApiGateway", "IntegrationLatency", "Api", timeout.map(|it| it * 900)),
     ];

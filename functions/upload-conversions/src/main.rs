@@ -11,10 +11,7 @@ async fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn run(app: &'static App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
-    let summary = handle(app, deadline).await?;
-    match metrics::of_run(app, &summary).await {
-        Ok(lines) => shared::metrics::write(&lines),
-        Err(error) => tracing::warn!(%error, "the metrics of the run are missing"),
-    }
-    Ok(summary)
+    let done = handle(app, deadline).await;
+    shared::metrics::write(&metrics::of_run(app, done.as_ref().ok()).await);
+    done
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::api::{Answer, Api};
 use super::batch::{Answered, deliver_ready};
-use super::identifiers::usable;
+use super::identifiers::{self, usable};
 use super::settings::Shared;
 use super::{GoogleAds, Target, probe};
 use crate::clock::Clock;
@@ -121,6 +121,10 @@ pub(super) fn preview(
 impl Lane for AdsApi {
     fn route(&self) -> &Route {
         &self.route
+    }
+
+    fn names_reason(&self, code: &str) -> bool {
+        identifiers::REASONS.contains(&code) || reasons::is_of_a_row(code)
     }
 
     fn claim_size(&self, _due: usize) -> usize {

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::batch::{Answered, deliver_ready};
-use super::identifiers::usable;
-use super::{GoogleAds, Target, batch, probe};
+use super::identifiers::{self, usable};
+use super::{GoogleAds, Target, batch};
 use crate::clock::Clock;
 use crate::deals::Stage;
 use crate::outgoing::Limit;
@@ -116,6 +116,12 @@ impl Lane for DataManager {
 
     fn limits(&self) -> Option<Limits> {
         Some(LIMITS)
+    }
+
+    fn names_reason(&self, code: &str) -> bool {
+        identifiers::REASONS.contains(&code)
+            || reasons::of_request(code).is_some()
+            || reasons::of_processing(code).is_some()
     }
 
     fn claim_size(&self, due: usize) -> usize {

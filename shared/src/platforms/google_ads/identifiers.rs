@@ -11,6 +11,18 @@ use crate::platforms::{Conversion, Facts, Operation, Outcome, Reason};
 /// In characters (Google Ads Help, "Use a transaction ID to minimize duplicate conversions").
 const LONGEST_TRANSACTION_ID: usize = 64;
 
+/// The codes by which conversions are rejected before Google is asked.
+pub(super) const REASONS: [&str; 8] = [
+    "adjustment_window_is_over",
+    "click_after_conversion",
+    "expired",
+    "invalid_currency",
+    "invalid_transaction_id",
+    "invalid_value",
+    "no_identifiers",
+    "too_large",
+];
+
 /// What Google identifies the person by. Never empty.
 #[derive(Debug, PartialEq)]
 pub(super) struct Identifiers<'a> {

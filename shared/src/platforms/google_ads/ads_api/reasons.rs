@@ -39,6 +39,11 @@ pub(super) fn of(error: &str, value: &str) -> Option<(ReasonMeaning, &'static st
     }
 }
 
+/// Is it published as a reason about an upload or an adjustment?
+pub(super) fn is_of_a_row(value: &str) -> bool {
+    of_upload(value).or_else(|| of_adjustment(value)).is_some()
+}
+
 /// `ConversionUploadError`
 fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match value {
