@@ -33,11 +33,13 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "drop index public.conversion_queue_dead_lettered_at_idx;
          alter table public.conversion_queue drop column sent_to, drop column declined_by, drop column kind;
          alter table public.inbox drop column clicks, drop column clicks_reported_at;
+         drop table public.uploader_runs;
          delete from public._sqlx_migrations where version >= 18",
     )
     .await;
     let done = document(&only_database(&pool), &["migrate", "--yes"]).await;
-    assert_eq!(done["migrations"], json!(["018_clicks_of_deals", "019_destinations", "021_gauges"]));
+    let expected = ["018_clicks_of_deals", "019_destinations", "020_uploader_runs", "021_gauges"];
+    assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
 }
 

@@ -1,6 +1,7 @@
 //! `template.yaml` deploys what the code is, and `docs/deploy.md` describes it: routes, functions, settings, rights,
 //! schedule, alarms and parameters. Without the network.
 
+mod dashboard;
 mod doctor;
 mod document;
 mod functions;
@@ -32,6 +33,7 @@ fn faults(template: &Template) -> Vec<String> {
         guide::faults(template, guide::PAGE),
         doctor::faults(template),
         runbook::faults(template),
+        dashboard::faults(template),
     ]
     .concat()
 }

@@ -46,7 +46,7 @@ fn faults_of(template: &Template, page: &str) -> Vec<String> {
 }
 
 /// The names of the metrics that are written.
-fn written() -> BTreeSet<&'static str> {
+pub fn written() -> BTreeSet<&'static str> {
     let name = regex::Regex::new(r#"(?:\(|=> )"([A-Z][A-Za-z]+)"(?:, |,\n)"#).expect("a pattern");
     let names = name.captures_iter(METRICS).filter_map(|found| Some(found.get(1)?.as_str()));
     names.filter(|name| !["Function", "Lane", "Reason", "Source"].contains(name)).collect()

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::batch::{Answered, deliver_ready};
 use super::identifiers::{self, usable};
-use super::{GoogleAds, Target, batch};
+use super::{GoogleAds, Target, batch, probe};
 use crate::clock::Clock;
 use crate::deals::Stage;
 use crate::outgoing::Limit;
