@@ -40,6 +40,17 @@ impl<C: FromSettings> App<C> {
     }
 }
 
+/// What a function reads that needs no database, on Lambda.
+///
+/// # Errors
+/// Everything that is missing or wrong, at once.
+pub fn without_database<C: FromSettings>(values: &Values, required: &[&str]) -> Result<C, ConfigError> {
+    let mut settings = Settings::deployed(values);
+    settings.require(required);
+    let config = C::from_settings(&mut settings, &Clock::system());
+    settings.finish(Some(config))
+}
+
 fn read<C: FromSettings>(
     mut settings: Settings,
     required: &[&str],

@@ -9,10 +9,10 @@ use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::http::entrance::Entrance;
 use crate::http::{Endpoint, Problem, Request, Response, answer};
-use crate::settings::FromSettings;
+use crate::settings::{ConfigError, FromSettings, values};
 use sandbox::Sandbox;
 
 /// Answers HTTP requests from API Gateway for as long as the sandbox lives.
@@ -77,14 +77,39 @@ where
     .await
 }
 
+/// Handles events of another service, such as notifications, without a database.
+///
+/// # Errors
+/// When the settings are missing or wrong.
+pub async fn run_for_events<C, E, H>(requires: &[&str], handle: H) -> Result<(), Error>
+where
+    C: FromSettings + 'static,
+    E: DeserializeOwned,
+    H: AsyncFn(&'static C, E) -> Result<(), String>,
+{
+    lambda_http::tracing::init_default_subscriber();
+    let config = values().await.and_then(|values| app::without_database::<C>(&values, requires));
+    let config: &C = Box::leak(Box::new(config.map_err(|error| refused_start(&error))?));
+    let handle = &handle;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<E>| async move {
+        handle(config, event.payload).await.map_err(|error| {
+            tracing::error!(%error, "the event wasn't handled");
+            Error::from(error)
+        })
+    }))
+    .await
+}
+
 async fn start<E, C>(requires: &'static [&'static str]) -> Result<Sandbox<E, C>, Error>
 where
     E: FromSettings + 'static,
     C: FromSettings + 'static,
 {
     lambda_http::tracing::init_default_subscriber();
-    Sandbox::start(requires).await.map_err(|error| {
-        tracing::error!(%error, "no start");
-        error.to_string().into()
-    })
+    Sandbox::start(requires).await.map_err(|error| refused_start(&error).into())
+}
+
+fn refused_start(error: &ConfigError) -> String {
+    tracing::error!(%error, "no start");
+    error.to_string()
 }

@@ -14,6 +14,17 @@ pub fn endpoint(text: &str) -> Result<String, String> {
     if secure { Ok(text.trim_end_matches('/').to_owned()) } else { Err("must start with https://".to_owned()) }
 }
 
+/// The same at this host only, on its own port and without a login; or plain http on this machine, for tests.
+pub fn endpoint_at(text: &str, host: &str) -> Result<String, String> {
+    let is_there = |url: url::Url| {
+        url.host_str() == Some(host) && url.port().is_none() && url.username().is_empty() && url.password().is_none()
+    };
+    let problem = || format!("must start with https://{host}/");
+    let url = endpoint(text).map_err(|_| problem())?;
+    let is_allowed = url.starts_with("http://") || url::Url::parse(&url).is_ok_and(is_there);
+    if is_allowed { Ok(url) } else { Err(problem()) }
+}
+
 /// A client for calls to platforms: our one TLS stack, Mozilla's roots, no redirects, and an end to waiting.
 ///
 /// # Errors

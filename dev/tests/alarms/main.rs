@@ -13,6 +13,7 @@ mod deployment;
 #[path = "../template/document.rs"]
 mod document;
 mod planted;
+mod slack;
 #[expect(dead_code, reason = "the stories use all of it")]
 #[path = "../stories/stage.rs"]
 mod stage;

@@ -65,6 +65,19 @@ fn alarms(template: &Template) -> Vec<String> {
     if !topic.into_iter().flatten().any(|it| it["Endpoint"] == json!({"Ref": "AlarmEmail"})) {
         faults.push(format!("{TOPIC} has no subscription of AlarmEmail"));
     }
+    let notified = template.events("SNS");
+    if !notified.iter().any(|(name, it)| template.binary(name) == "notify-slack" && it["Topic"]["Ref"] == TOPIC) {
+        faults.push(format!("notify-slack doesn't hear of {TOPIC}"));
+    }
+    for (name, _) in notified {
+        let resource = &template.value["Resources"][name];
+        if resource["Condition"] != "HasSlack" {
+            faults.push(format!("{name} is there without Slack"));
+        }
+        if resource["Properties"]["EventInvokeConfig"]["MaximumRetryAttempts"].as_u64().is_none_or(|it| it > 2) {
+            faults.push(format!("{name} repeats without end what Slack doesn't take"));
+        }
+    }
     let alarms = template.resources("AWS::CloudWatch::Alarm");
     for (name, alarm) in &alarms {
         if !alarm["AlarmActions"].as_array().into_iter().flatten().any(|it| *it == json!({"Ref": TOPIC})) {
@@ -193,6 +206,9 @@ fn whatever_is_taken_away_or_changed_is_named() {
                 "AlarmUploaderIsSlow: the threshold is 200000",
             ),
             ("/Resources/Alarms/Properties/Subscription", Value::Null, "no subscription of AlarmEmail"),
+            ("/Resources/NotifySlack/Properties/Events/Alarm", Value::Null, "notify-slack doesn't hear of Alarms"),
+            ("/Resources/NotifySlack/Condition", Value::Null, "NotifySlack is there without Slack"),
+            ("/Resources/NotifySlack/Properties/EventInvokeConfig", Value::Null, "repeats without end"),
         ],
     );
 }

@@ -1,0 +1,6 @@
+//! The Lambda function `notify-slack`.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::lambda::run_for_events(notify_slack::REQUIRES, notify_slack::handle).await
+}
