@@ -40,6 +40,11 @@ fn faults_of(template: &Template, page: &str) -> Vec<String> {
     let known: BTreeSet<_> = alarms.iter().map(|(name, _)| *name).collect();
     let unknown = entries.iter().filter(|entry| entry.starts_with("Alarm") && !known.contains(*entry));
     faults.extend(unknown.map(|entry| format!("docs/operations.md has an entry {entry}, which is no alarm")));
+    let (_, rotation) = page.split_once("\n## Rotation\n").unwrap_or_default();
+    let (rotation, _) = rotation.split_once("\n## ").unwrap_or_default();
+    let secrets = crate::settings::secret().into_keys().chain(["SLACK_WEBHOOK_URL".to_owned()]);
+    let never = secrets.filter(|name| !rotation.contains(name.as_str()));
+    faults.extend(never.map(|name| format!("docs/operations.md doesn't say how {name} is rotated")));
     let undocumented = written().into_iter().filter(|metric| !page.contains(&format!("`{metric}`")));
     faults.extend(undocumented.map(|metric| format!("docs/operations.md doesn't say what {metric} counts")));
     faults
@@ -63,11 +68,13 @@ fn the_names_of_metrics_are_found() {
 #[test]
 fn an_entry_more_or_less_is_named() {
     let page = PAGE.replace("### AlarmDeadLetters", "### AlarmOfYesterday").replace("`Held`", "");
+    let page = page.replace("HEALTH_KEY", "its key");
     assert_eq!(
         faults_of(&Template::read(), &page),
         [
             "docs/operations.md has no entry AlarmDeadLetters",
             "docs/operations.md has an entry AlarmOfYesterday, which is no alarm",
+            "docs/operations.md doesn't say how HEALTH_KEY is rotated",
             "docs/operations.md doesn't say what Held counts",
         ]
     );

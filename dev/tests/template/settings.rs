@@ -86,7 +86,7 @@ fn told(template: &Template, variables: &Map<String, Value>, parameters: &BTreeM
     told.collect()
 }
 
-type Told = BTreeMap<String, String>;
+pub type Told = BTreeMap<String, String>;
 
 /// Reads the settings as this function does when it starts on Lambda.
 fn start(binary: &str, environment: &Told, secret: &Told) -> Result<(), ConfigError> {
@@ -123,7 +123,7 @@ fn started<C: FromSettings>(values: &Values, requires: &[&str]) -> Result<(), Co
 }
 
 /// The secret that `docs/deploy.md` makes, with what its commands put in.
-fn secret() -> Told {
+pub fn secret() -> Told {
     static GOOGLE_KEY: LazyLock<String> = LazyLock::new(|| {
         let key = RsaPrivateKey::new(&mut OsRng, 2048).expect("a key");
         json!({
