@@ -78,7 +78,8 @@ fn health(answer: &Answer, report: &mut Report) -> Option<Health> {
         },
         401 => (
             "The deployed function has another HEALTH_KEY than the settings here.".to_owned(),
-            "Change SettingsVersion and deploy again, so that the functions read the secret anew.",
+            "If the secret was changed just now, wait five minutes, in which the functions read it anew; else give the \
+             settings of this deployment, with --stack or ADTRAIL_SECRET_ID.",
         ),
         status @ 403..=405 => (
             format!("There is no health endpoint at this address (status {status})."),

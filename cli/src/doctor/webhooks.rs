@@ -49,12 +49,12 @@ async fn check_signed(http: &reqwest::Client, source: &Source, signed: Signed, n
         Ok(400) => return,
         Ok(401) => (
             format!("The API refuses webhooks that are signed with the secret of {} here.", source.name),
-            "Change SettingsVersion and deploy again, so that the functions read the secret anew; if a proxy changes \
-             the URL, declare the url of the scheme.",
+            "If the secret was changed just now, wait five minutes, in which the functions read it anew; if a proxy \
+             changes the URL, declare the url of the scheme.",
         ),
         Ok(404) => (
             format!("The API has no source {}.", source.name),
-            "Deploy CRM_SOURCES as it is here, with SettingsVersion changed.",
+            "Write CRM_SOURCES into the secret as it is here; the functions go by it within five minutes.",
         ),
         Ok(429) => {
             ("The API answers that there are too many requests.".into(), "Run adtrail doctor again in a minute.")

@@ -93,9 +93,16 @@ pub async fn a_conversion_is_rejected_for_good(deployment: &mut Deployment) {
     deployment.stage.google.poison("adtrail-1", EventPoison::new("INVALID_EVENT"));
     let rejected = due(deployment, TimeDelta::minutes(1)).conversion(&json!({"transaction_id": "adtrail-1"}));
     rejected.store(&deployment.stage.pool.clone()).await;
+    let now = deployment.stage.clock.now();
+    let by_nobody_knows_what = json!({
+        "created_at": now, "status": "dead_letter", "dead_lettered_at": now, "last_error_code": "INVENTED_LATER",
+        "last_error": "why",
+    });
+    let given_up = due(deployment, TimeDelta::zero()).queue(&by_nobody_knows_what);
+    given_up.conversion(&json!({"gclid": "Click-2"})).store(&deployment.stage.pool.clone()).await;
     deployment.runs(1).await;
     let reasons = deployment.metrics.iter().filter_map(|it| it.dimensions.get("Reason"));
-    assert_eq!(reasons.collect::<Vec<_>>(), ["INVALID_EVENT"]);
+    assert_eq!(reasons.collect::<Vec<_>>(), ["INVALID_EVENT", "other"]);
 }
 
 pub async fn a_crm_signs_with_another_secret(deployment: &mut Deployment) {
