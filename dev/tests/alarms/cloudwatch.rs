@@ -63,14 +63,21 @@ pub enum State {
     Alarm,
 }
 
+/// A metric's values over periods.
 #[derive(Debug)]
-pub struct Alarm {
-    pub name: String,
-    pub period: TimeDelta,
+struct Series {
     namespace: String,
     metric: String,
     dimensions: Dimensions,
     statistic: fn(&[f64]) -> f64,
+}
+
+#[derive(Debug)]
+pub struct Alarm {
+    pub name: String,
+    pub period: TimeDelta,
+    /// It watches their sum.
+    series: Vec<Series>,
     evaluation_periods: usize,
     needed: usize,
     is_breaching: fn(f64, f64) -> bool,
@@ -79,7 +86,7 @@ pub struct Alarm {
 }
 
 /// The properties that decide about the state. An alarm with others is computed otherwise.
-const COMPUTED: [&str; 13] = [
+const COMPUTED: [&str; 14] = [
     "AlarmActions",
     "AlarmDescription",
     "ComparisonOperator",
@@ -87,6 +94,7 @@ const COMPUTED: [&str; 13] = [
     "Dimensions",
     "EvaluationPeriods",
     "MetricName",
+    "Metrics",
     "Namespace",
     "OKActions",
     "Period",
@@ -103,20 +111,14 @@ impl Alarm {
         let text = |name: &str| properties[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
         let number = |name: &str| properties[name].as_u64().map(|it| usize::try_from(it).unwrap());
         let evaluation_periods = number("EvaluationPeriods").expect("EvaluationPeriods");
-        let dimensions = properties["Dimensions"].as_array().expect("Dimensions").iter();
+        let (series, seconds) = match properties["Metrics"].as_array() {
+            None => (vec![Series::read(properties, &properties["Statistic"])], &properties["Period"]),
+            Some(metrics) => summed(metrics),
+        };
         Self {
             name: name.to_owned(),
-            period: period(template, &properties["Period"]),
-            namespace: text("Namespace"),
-            metric: text("MetricName"),
-            dimensions: dimensions
-                .map(|it| (it["Name"].as_str().unwrap().to_owned(), deployment::name_of(&it["Value"])))
-                .collect(),
-            statistic: match text("Statistic").as_str() {
-                "Sum" => |values| values.iter().sum(),
-                "Maximum" => |values| values.iter().copied().fold(f64::MIN, f64::max),
-                other => panic!("{name}: this test doesn't compute {other}"),
-            },
+            period: period(template, seconds),
+            series,
             evaluation_periods,
             needed: number("DatapointsToAlarm").unwrap_or(evaluation_periods),
             is_breaching: match text("ComparisonOperator").as_str() {
@@ -153,15 +155,53 @@ impl Alarm {
         if breaching >= self.needed { State::Alarm } else { State::Ok }
     }
 
-    /// The statistic over the period that ends then. None if it has no data.
+    /// The value for the period that ends then. None if there is no data.
     fn value(&self, metrics: &[Datapoint], end: DateTime<Utc>) -> Option<f64> {
+        self.series.iter().map(|series| series.value(metrics, end - self.period, end)).sum()
+    }
+}
+
+impl Series {
+    fn read(metric: &Value, statistic: &Value) -> Self {
+        let text = |name: &str| metric[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned();
+        let dimensions = metric["Dimensions"].as_array().expect("Dimensions").iter();
+        Self {
+            namespace: text("Namespace"),
+            metric: text("MetricName"),
+            dimensions: dimensions
+                .map(|it| (it["Name"].as_str().unwrap().to_owned(), deployment::name_of(&it["Value"])))
+                .collect(),
+            statistic: match statistic.as_str() {
+                Some("Sum") => |values| values.iter().sum(),
+                Some("Maximum") => |values| values.iter().copied().fold(f64::MIN, f64::max),
+                _ => panic!("this test doesn't compute {statistic}"),
+            },
+        }
+    }
+
+    fn value(&self, metrics: &[Datapoint], start: DateTime<Utc>, end: DateTime<Utc>) -> Option<f64> {
         let is_of_it = |it: &&Datapoint| {
             (&it.namespace, &it.metric, &it.dimensions) == (&self.namespace, &self.metric, &self.dimensions)
-                && (end - self.period..end).contains(&it.at)
+                && (start..end).contains(&it.at)
         };
         let values: Vec<_> = metrics.iter().filter(is_of_it).map(|it| it.value).collect();
         (!values.is_empty()).then(|| (self.statistic)(&values))
     }
+}
+
+/// Metric math, as far as it is a sum: its parts, and their period.
+fn summed(metrics: &[Value]) -> (Vec<Series>, &Value) {
+    let expression = metrics.iter().find_map(|it| it["Expression"].as_str()).expect("an expression");
+    let parts: Vec<_> = expression
+        .split(" + ")
+        .map(|id| {
+            let part = metrics.iter().find(|it| it["Id"] == id).unwrap_or_else(|| panic!("{expression} has no {id}"));
+            assert_eq!(part["ReturnData"], false, "an alarm watches one value");
+            &part["MetricStat"]
+        })
+        .collect();
+    assert!(parts.iter().all(|it| it["Period"] == parts[0]["Period"]), "one period");
+    (parts.iter().map(|it| Series::read(&it["Metric"], &it["Stat"])).collect(), &parts[0]["Period"])
 }
 
 /// With the parameters' defaults.
@@ -200,10 +240,12 @@ fn missing_data_counts_as_in_the_examples_of_the_manual() {
             let alarm = Alarm {
                 name: "A".into(),
                 period: TimeDelta::minutes(1),
-                namespace: "N".into(),
-                metric: "M".into(),
-                dimensions: Dimensions::new(),
-                statistic: |values| values.iter().sum(),
+                series: vec![Series {
+                    namespace: "N".into(),
+                    metric: "M".into(),
+                    dimensions: Dimensions::new(),
+                    statistic: |values| values.iter().sum(),
+                }],
                 evaluation_periods: 3,
                 needed: 3,
                 is_breaching: |value, threshold| value >= threshold,

@@ -54,6 +54,8 @@ alarms! {
     AlarmEventsAreRejected: a_crm_leaves_out_a_field,
     AlarmSourceIsSilent: a_crm_stops_after_four_weeks,
     AlarmNothingIsCounted: a_table_cannot_be_counted,
+    AlarmSpoolHasDeadLetters: a_message_cannot_be_read,
+    AlarmSpoolIsNotEmptied: the_database_stays_away,
     AlarmApiFails: webhooks_are_answered_503,
     AlarmApiIsSlow: a_request_hangs,
 }

@@ -1,12 +1,14 @@
 //! What goes wrong, and a day on which nothing does.
 
 use chrono::TimeDelta;
+use dev::lambda_runtime::LambdaRuntime;
 use google_sandbox::EventPoison;
 use serde_json::{Value, json};
+use testing::sqs::{DEAD, SPOOL, Sqs};
 use testing::{DueConversion, due_at, execute, store, waiting_deal};
 
 use crate::cloudwatch::Datapoint;
-use crate::deployment::{Deployment, Ended, NO_DATABASE, SECRET};
+use crate::deployment::{Deployment, Ended, NO_DATABASE, SECRET, invoke, start};
 use crate::document::Template;
 
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
@@ -137,6 +139,52 @@ pub async fn a_table_cannot_be_counted(deployment: &mut Deployment) {
     for _ in 0..2 {
         assert!(matches!(deployment.run().await, Ended::With(_)));
     }
+}
+
+/// SQS, which the functions reach.
+async fn spool(deployment: &mut Deployment) -> Sqs {
+    let sqs = Sqs::start().await;
+    for (name, value) in [
+        ("SPOOL_QUEUE_URL", sqs.url(SPOOL).as_str()),
+        ("SPOOL_DEAD_LETTERS_URL", &sqs.url(DEAD)),
+        ("AWS_ENDPOINT_URL", sqs.address()),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "example"),
+        ("AWS_SECRET_ACCESS_KEY", "example"),
+    ] {
+        deployment.set(name, value);
+    }
+    sqs
+}
+
+pub async fn a_message_cannot_be_read(deployment: &mut Deployment) {
+    let sqs = spool(deployment).await;
+    sqs.put(SPOOL, "something else");
+    let batch = sqs.batch(10).unwrap();
+    let runtime = LambdaRuntime::start().await.unwrap();
+    let drain = start(&runtime, "drain-spool", "adtrail-DrainSpool-1A2B3C", &deployment.values);
+    let (Ended::With(answer), _) = invoke(&runtime, &drain, batch.clone(), false).await else { panic!("it fails") };
+    sqs.settle(&batch, &answer);
+    assert_eq!((sqs.count(SPOOL), sqs.count(DEAD)), (0, 1));
+    deployment.measure("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "SpoolDeadLetters", 1.0);
+    for_a_quarter_of_an_hour(deployment);
+}
+
+pub async fn the_database_stays_away(deployment: &mut Deployment) {
+    let sqs = spool(deployment).await;
+    deployment.set("DATABASE_URL", NO_DATABASE);
+    assert_eq!(deployment.webhooks(SECRET, &[deal("D-1")]).await, [202]);
+    assert_eq!(sqs.count(SPOOL), 1);
+    // Until it is tried again it is hidden.
+    let mut hours = Vec::new();
+    for (visible, hidden) in [(1.0, 0.0), (0.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 1.0)] {
+        deployment.metrics.clear();
+        deployment.measure("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", "SpoolQueue", visible);
+        deployment.measure("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", "SpoolQueue", hidden);
+        for_a_quarter_of_an_hour(deployment);
+        hours.append(&mut deployment.metrics);
+    }
+    deployment.metrics = hours;
 }
 
 pub async fn webhooks_are_answered_503(deployment: &mut Deployment) {

@@ -51,8 +51,7 @@ pub fn faults(template: &Template) -> Vec<String> {
     if template.value["Resources"][name]["Condition"] != "HasDashboard" {
         faults.push(format!("{name} can't be left out"));
     }
-    let text = dashboard["DashboardBody"]["Fn::Sub"].as_str().unwrap_or_default();
-    let (resources, body) = substituted(text);
+    let (resources, body) = substituted(&full(&dashboard["DashboardBody"]["Fn::Sub"]));
     let known = |it: &str| it.starts_with("AWS::") || !template.value["Resources"][it].is_null();
     faults.extend(resources.iter().filter(|it| !known(it)).map(|it| format!("{name} shows {it}, which isn't there")));
     let widgets = match serde_json::from_str::<Value>(&body) {
@@ -79,6 +78,15 @@ pub fn faults(template: &Template) -> Vec<String> {
     let unlisted = alarms.filter(|alarm| !listed.contains(&&json!(format!("{alarm}.Arn"))));
     faults.extend(unlisted.map(|alarm| format!("{name} doesn't show {alarm}")));
     faults
+}
+
+/// The text with all that depends on a condition.
+fn full(substitution: &Value) -> String {
+    let text = substitution[0].as_str().unwrap_or_default().to_owned();
+    let variables = substitution[1].as_object().into_iter().flatten();
+    variables.fold(text, |text, (name, value)| {
+        text.replace(&format!("${{{name}}}"), value["Fn::If"][1]["Fn::Sub"].as_str().unwrap_or_default())
+    })
 }
 
 /// The resources that are named, and the text with their names.
@@ -150,7 +158,7 @@ fn of_expression(expression: &str, options: &Map<String, Value>) -> Result<Vec<S
 
 #[test]
 fn whatever_is_taken_away_or_changed_is_named() {
-    let body = "/Resources/Pictures/Properties/DashboardBody/Fn::Sub";
+    let body = "/Resources/Pictures/Properties/DashboardBody/Fn::Sub/0";
     let template = Template::read();
     let text = template.value.pointer(body).and_then(Value::as_str).expect("a body").to_owned();
     let changed = |from: &str, to: &str| {
@@ -168,6 +176,7 @@ fn whatever_is_taken_away_or_changed_is_named() {
             (body, changed(r#"MetricName=\"Held\""#, r#"MetricName=\"Open\""#), "doesn't show Held"),
             (body, changed("{Adtrail,Function,Reason}", "{Adtrail,Function,Cause}"), "nothing writes DeadLetters"),
             (body, changed("\"${AlarmDeadLetters.Arn}\",", ""), "doesn't show AlarmDeadLetters"),
+            (body, changed("${SpoolAlarms}", ""), "doesn't show AlarmSpoolIsNotEmptied"),
             (body, changed("\"x\": 12, \"y\": 9", "\"x\": 11, \"y\": 9"), "covers"),
         ],
     );

@@ -102,6 +102,7 @@ impl Template {
             Value::Object(members) if value.is_null() => {
                 members.remove(&key).unwrap_or_else(|| panic!("{pointer} isn't there"));
             }
+            Value::Array(items) => items[key.parse::<usize>().expect("an index")] = value,
             parent => parent[key] = value,
         }
         self
