@@ -21,7 +21,9 @@ GLOBAL = {"--query", "--output", "--region", "--profile", "--no-cli-pager"}
 # What the AWS CLI has besides the calls of the services.
 OWN = {
     ("cloudformation", "deploy"): {"--stack-name", "--template-file", "--capabilities", "--parameter-overrides"},
+    ("configure", "export-credentials"): {"--format"},
     ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern"},
+    ("sso", "login"): set(),
 }
 SESSION = botocore.session.get_session()
 
