@@ -118,6 +118,14 @@ fn admit(origins: &cors::Origins, endpoint: &Endpoint, request: &Request) -> Res
     Ok(Admitted::Request)
 }
 
+/// An answer without a body.
+#[must_use]
+pub fn no_content() -> Response {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 #[must_use]
 pub fn json(status: StatusCode, document: &impl Serialize) -> Response {
     let (status, text) = match serde_json::to_string(document) {

@@ -8,7 +8,7 @@ use shared::clock::Clock;
 use shared::crm::Source;
 use shared::crm::authentication::{self, Refusal, Scheme};
 use shared::http::problem::FieldError;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, json, no_content};
 use shared::inbox::refusals;
 use shared::intake::{self, EventOutcome, KeptHeaders, Processed, Webhook};
 use shared::settings::{FromSettings, Settings};
@@ -21,6 +21,9 @@ pub const ENDPOINT: Endpoint = Endpoint {
     body_limit: 256 * 1024,
     requires: &["WEBHOOK_SECRET"],
 };
+
+/// With this header (`true`) only the authentication is tried: nothing of the webhook is read, stored or counted.
+pub const DRY_RUN: &str = "x-adtrail-dry-run";
 
 /// What it reads from the settings.
 pub struct Config {
@@ -36,8 +39,7 @@ impl FromSettings for Config {
     }
 }
 
-/// Processes the webhook and answers with the outcome of each of its events. An empty body has no event: whoever sends
-/// one only tries the signature, and nothing of it is stored.
+/// Processes the webhook and answers with the outcome of each of its events; of a dry run, whether it is authenticated.
 ///
 /// # Errors
 /// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if neither the
@@ -46,18 +48,19 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let source = app.config.intake.sources.get(name).ok_or_else(Problem::not_found)?;
     let received_at = app.clock.now();
+    let is_dry_run = request.headers().get(DRY_RUN).is_some_and(|value| value == "true");
     let verified = match authentication::verify(&source.schemes, &request, received_at) {
         Ok(verified) => verified,
         Err(refusal) => {
-            if !request.body().is_empty() {
+            if !is_dry_run {
                 count(app, source, &refusal).await;
             }
             let expected: Vec<_> = source.schemes.iter().map(Scheme::expects).collect();
             return Err(Problem::unauthorized(format!("{refusal} Send {}.", expected.join(", or "))));
         }
     };
-    if request.body().is_empty() {
-        return Err(Problem::invalid_body(vec![FieldError { pointer: String::new(), detail: "is empty.".into() }]));
+    if is_dry_run {
+        return Ok(no_content());
     }
     let headers = KeptHeaders::from(request.headers());
     let webhook = Webhook { source, verified, body: request.body(), headers: &headers, received_at };

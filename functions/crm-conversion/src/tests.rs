@@ -428,12 +428,12 @@ async fn without_a_database_what_is_authenticated_waits_in_the_spool() {
 
 /// So `adtrail doctor` tries a signature.
 #[sqlx::test(migrations = "../../migrations")]
-async fn of_an_empty_body_only_the_signature_is_looked_at(pool: PgPool) {
+async fn of_a_dry_run_only_the_authentication_is_looked_at(pool: PgPool) {
     let app = app(&pool);
-    let empty = || testing::request(&ENDPOINT, "");
-    let answer = call(&app, &ENDPOINT, signed(empty()), handle).await;
-    assert_eq!(answer.status, 400, "{answer:?}");
-    let answer = call(&app, &ENDPOINT, with(empty(), SIGNATURE, "sha256=00"), handle).await;
+    let dry_run = || with(testing::json_request(&ENDPOINT, &deal("D-1", &json!({}))), DRY_RUN, "true");
+    let answer = call(&app, &ENDPOINT, signed(dry_run()), handle).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let answer = call(&app, &ENDPOINT, with(dry_run(), SIGNATURE, "sha256=00"), handle).await;
     assert_eq!(answer.status, 401, "{answer:?}");
     for table in ["inbox_receipts", "inbox_events", "webhook_refusals"] {
         assert_eq!(rows(&pool, &format!("select 1 from public.{table}")).await.len(), 0, "{table}");

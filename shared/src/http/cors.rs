@@ -1,12 +1,11 @@
 //! Cross-origin calls from the websites the operator lists, with credentials. An origin is compared as a whole and
 //! never reflected unseen (Fetch Standard, "CORS protocol").
 
-use lambda_http::Body;
-use lambda_http::http::{HeaderValue, StatusCode, header};
+use lambda_http::http::{HeaderValue, header};
 
 use url::Url;
 
-use super::Response;
+use super::{Response, no_content};
 use crate::clock::Clock;
 use crate::settings::{FromSettings, Settings};
 
@@ -50,8 +49,7 @@ impl Origins {
 /// The answer to a preflight request; [`allow`] adds the origin.
 #[must_use]
 pub fn preflight(method: &str) -> Response {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::NO_CONTENT;
+    let mut response = no_content();
     let headers = response.headers_mut();
     if let Ok(method) = HeaderValue::from_str(method) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method);

@@ -146,12 +146,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "alter table public.uploader_runs rename to away;
-                   delete from public._sqlx_migrations where version = 20",
-            undone: "alter table public.away rename to uploader_runs;
-                     insert into public._sqlx_migrations values (20, 'uploader runs', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 21",
+            undone: "insert into public._sqlx_migrations values (21, 'gauges', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 020_uploader_runs")],
+        found: &[(ERROR, "database.schema", "it lacks 021_gauges")],
     },
     Planted {
         name: "the schema is newer",
