@@ -171,6 +171,13 @@ async fn of_api(values: &Values, deployment: &Deployment, base: Option<&Url>) ->
 
 async fn of_site(values: &Values, deployment: &Deployment, site: Option<&Url>, base: Option<&Url>) -> Report {
     let mut report = Report::default();
+    let http = http_client().ok();
+    // Where the pages call: the site itself, if it passes their calls on.
+    let passes_on = match (site, &http) {
+        (Some(site), Some(http)) => cors::passes_on(http, site).await,
+        _ => false,
+    };
+    let base = if passes_on { site } else { base };
     cookies::check_domain(values, site, base, &mut report);
     match (site, base) {
         (None, _) => report.not_checked("cookies", "give --site, the address of the website"),
@@ -183,7 +190,7 @@ async fn of_site(values: &Values, deployment: &Deployment, site: Option<&Url>, b
             cookies::check_durability(site, base, &look_up, &mut report).await;
         }
     }
-    if let (Some(site), Ok(http)) = (site, http_client()) {
+    if let (Some(site), Some(http)) = (site, http) {
         let Deployment { origins, uploader } = deployment;
         site::check(&http, site, origins, &uploader.intake.destinations, &mut report).await;
     }

@@ -73,7 +73,7 @@ fn health(answer: &Answer, report: &mut Report) -> Option<Health> {
             Ok(health) => return Some(health),
             Err(_) => (
                 "What answers there isn't Adtrail's health endpoint.".to_owned(),
-                "Give the stack's output BaseUrl; if the site passes /api/* on, let it do so uncached.",
+                "Give the stack's output BaseUrl: a site that passes calls on passes on only those of its pages.",
             ),
         },
         401 => (
@@ -83,7 +83,8 @@ fn health(answer: &Answer, report: &mut Report) -> Option<Health> {
         ),
         status @ 403..=405 => (
             format!("There is no health endpoint at this address (status {status})."),
-            "Give the stack's output BaseUrl, without a path; if the site passes /api/* on, without its Host header.",
+            "Give the stack's output BaseUrl, without a path: a site that passes calls on passes on only those of its \
+             pages.",
         ),
         429 => {
             ("The API answers that there are too many requests.".to_owned(), "Run adtrail doctor again in a minute.")

@@ -13,7 +13,7 @@ use webkit::Durability;
 const DURABILITY: &str = "cookies";
 const DOMAIN: &str = "cookies.domain";
 const PATH_OR_HOST: &str =
-    "Let the site's own host pass /api/* on to the API, as docs/deploy.md says under The website.";
+    "Let the site's own host pass the calls of its pages on to the API, as docs/deploy.md says under The website.";
 
 /// By WebKit's rule for a page of `site` that calls `api`.
 pub(super) async fn check_durability(site: &Url, api: &Url, look_up: &Lookup<'_>, report: &mut Report) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared::http::cors::Origins;
+use url::Url;
 
 use super::call::{Answer, send};
 use super::report::{Report, sentence};
@@ -40,6 +41,14 @@ pub(super) async fn check(http: &reqwest::Client, base: &str, origins: &Origins,
         Ok(_) => report.right(FOREIGN_CHECK, "pages of other websites are refused"),
         Err((problem, fix)) => report.error(FOREIGN_CHECK, problem, fix),
     }
+}
+
+/// Does the website's own host pass its pages' calls on to the functions?
+pub(super) async fn passes_on(http: &reqwest::Client, site: &Url) -> bool {
+    let origin = site.origin().ascii_serialization();
+    let answer = preflight(http, &origin, FOR_BROWSERS[0].path, &origin).await;
+    // What the functions say of every answer: a site may have CORS of its own.
+    answer.is_ok_and(|it| refusal(&it, &origin).is_none() && it.header("x-content-type-options") == "nosniff")
 }
 
 async fn preflight(http: &reqwest::Client, base: &str, path: &str, origin: &str) -> Result<Answer, (String, String)> {

@@ -13,6 +13,9 @@ use crate::Failure;
 const FILE: &str = "samconfig.toml";
 const REGION: &str = "region";
 const OVERRIDES: &str = "parameter_overrides";
+/// For all commands of SAM, and for `sam deploy`.
+const GLOBAL: &str = "global";
+const DEPLOY: &str = "deploy";
 
 /// What `make deploy` reads.
 pub(crate) struct Samconfig {
@@ -35,7 +38,7 @@ impl Samconfig {
     fn parse(text: &str) -> Result<Self, String> {
         let document: DocumentMut =
             text.parse().map_err(|error: toml_edit::TomlError| format!("is no TOML: {}", error.message()))?;
-        let overrides = match parameters(&document) {
+        let overrides = match parameters_of(&document, DEPLOY) {
             Some(table) => Overrides::read(table.get(OVERRIDES))
                 .map_err(|problem| format!("isn't right: {OVERRIDES} {problem}"))?,
             None => Overrides::default(),
@@ -45,7 +48,8 @@ impl Samconfig {
 
     /// Where it deploys to, if it says so.
     pub(crate) fn region(&self) -> Option<&str> {
-        parameters(&self.document)?.get(REGION)?.as_str()
+        let region = |section| parameters_of(&self.document, section)?.get(REGION)?.as_str();
+        region(DEPLOY).or_else(|| region(GLOBAL))
     }
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
@@ -63,19 +67,12 @@ impl Samconfig {
     }
 
     fn change(&mut self, region: Option<&str>, parameters: &[(&str, String)]) {
-        let mut table = self.document.as_table_mut();
-        for name in ["default", "deploy", "parameters"] {
-            let item = table.entry(name).or_insert_with(|| {
-                let mut table = Table::new();
-                table.set_implicit(name != "parameters");
-                Item::Table(table)
-            });
-            // SAM has no other form.
-            let Some(inner) = item.as_table_mut() else { return };
-            table = inner;
-        }
-        if let Some(region) = region.filter(|region| table.get(REGION).and_then(Item::as_str) != Some(region)) {
-            table[REGION] = value(region);
+        if let Some(region) = region.filter(|region| self.region() != Some(region)) {
+            // Where it is, it stays.
+            let has_own = parameters_of(&self.document, DEPLOY).is_some_and(|table| table.contains_key(REGION));
+            if let Some(table) = parameters_mut(&mut self.document, if has_own { DEPLOY } else { GLOBAL }) {
+                table[REGION] = value(region);
+            }
         }
         if parameters.is_empty() {
             return;
@@ -83,13 +80,28 @@ impl Samconfig {
         for (name, value) in parameters {
             self.overrides.set(name, value);
         }
+        let Some(table) = parameters_mut(&mut self.document, DEPLOY) else { return };
         let new = self.overrides.write(table.get(OVERRIDES));
         table[OVERRIDES] = value(new);
     }
 }
 
-fn parameters(document: &DocumentMut) -> Option<&Table> {
-    document.get("default")?.get("deploy")?.get("parameters")?.as_table()
+fn parameters_of<'a>(document: &'a DocumentMut, section: &str) -> Option<&'a Table> {
+    document.get("default")?.get(section)?.get("parameters")?.as_table()
+}
+
+/// None if it isn't a table: SAM has no other form.
+fn parameters_mut<'a>(document: &'a mut DocumentMut, section: &str) -> Option<&'a mut Table> {
+    let mut table = document.as_table_mut();
+    for name in ["default", section, "parameters"] {
+        let item = table.entry(name).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(name != "parameters");
+            Item::Table(table)
+        });
+        table = item.as_table_mut()?;
+    }
+    Some(table)
 }
 
 #[cfg(test)]
@@ -108,14 +120,15 @@ mod tests {
     #[test]
     fn lines_are_added_at_the_end_of_their_table_and_the_rest_stays() {
         let text = changed(SHIPPED, Some("eu-central-1"), &[("ConsentUnknown", "hold"), ("GoogleAdsCustomerId", "")]);
-        let added = r#"region = "eu-central-1"
-parameter_overrides = [
+        let added = r#"parameter_overrides = [
     "ConsentUnknown=hold",
     "GoogleAdsCustomerId=\"\"",
 ]
 "#;
         let expected = added.replace(r#""GoogleAdsCustomerId=\"\"""#, r#"'GoogleAdsCustomerId=""'"#);
-        assert_eq!(text, format!("{SHIPPED}{expected}"));
+        let stack = "stack_name = \"adtrail\"\n";
+        let with_region = SHIPPED.replace(stack, &format!("{stack}region = \"eu-central-1\"\n"));
+        assert_eq!(text, format!("{with_region}{expected}"));
         assert_eq!(changed(&text, Some("eu-central-1"), &[]), text);
         let again = Samconfig::parse(&text).unwrap();
         assert_eq!((again.region(), again.parameter("GoogleAdsCustomerId")), (Some("eu-central-1"), Some("")));

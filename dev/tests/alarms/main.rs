@@ -73,6 +73,14 @@ fn each_alarm_is_fired_by_a_test() {
     assert_eq!(alarms, ALARMS.iter().copied().collect(), "add what makes it fire to alarms! in dev/tests/alarms");
 }
 
+/// Lambda takes a line without a level and a time for INFO, and metrics are such lines ("Log-level filtering").
+#[test]
+fn no_log_level_drops_the_metrics() {
+    let levels = &Template::read().value["Parameters"]["LogLevel"]["AllowedValues"];
+    let dropping: Vec<_> = levels.as_array().unwrap().iter().filter(|it| *it != "DEBUG" && *it != "INFO").collect();
+    assert_eq!(dropping, [""; 0]);
+}
+
 /// Conversions are accepted, a row waits for consent and another one for its click, one webhook is forged, one event is
 /// ignored: all of it is normal.
 #[sqlx::test(migrations = "../migrations")]

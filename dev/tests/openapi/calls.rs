@@ -114,11 +114,14 @@ pub fn general(document: &Document, operation: &Operation) -> Vec<Call> {
     if operation.is_for_browsers() {
         calls.push(Call::new(&name, ANY_SUCCESS, least.clone()).from(None));
         calls.push(Call::new(&name, 403, least.clone()).from(Some("http://www.example.com")));
-        calls.push(Call::new(&name, 403, least).from(Some("null")));
+        calls.push(Call::new(&name, 403, least.clone()).from(Some("null")));
     } else {
         calls.push(Call { headers: Vec::new(), ..Call::new(&name, 401, least.clone()) });
         calls.push(Call::new(&name, 401, least.clone()).with("authorization", "Bearer somebody-else"));
-        calls.push(Call::new(&name, 401, least).with("authorization", "Basic YTpi"));
+        calls.push(Call::new(&name, 401, least.clone()).with("authorization", "Basic YTpi"));
+    }
+    if document.find(&format!("{}/responses/204", operation.pointer)).is_some() {
+        calls.push(Call::new(&name, 204, least).and("x-adtrail-dry-run", "true"));
     }
     if limit > 0 {
         // A beacon's type.

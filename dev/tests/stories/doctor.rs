@@ -186,6 +186,24 @@ async fn a_healthy_deployment_has_no_finding_and_stays_as_it_is(pool: PgPool) {
     assert!(text.contains("0 errors and 0 warnings"), "{text}");
 }
 
+/// As docs/deploy.md recommends: the API is at an address of AWS, and the site's own host passes on what pages call.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_site_that_passes_its_calls_on_keeps_the_cookie(pool: PgPool) {
+    let setup = Setup::new(pool).await;
+    let mut call = setup.call();
+    call.deployed.outputs.insert("BaseUrl".into(), setup.stage.base.replace("127.0.0.1", "localhost"));
+    let output = setup.examine(&call).await;
+    assert_eq!(findings(&document(&output)), []);
+
+    *setup.front.disturbance.lock().unwrap() = Some(|request| {
+        let is_page = !request.uri().path().starts_with("/api/");
+        let not_found = axum::response::Response::builder().status(404);
+        (!is_page).then(|| not_found.body(axum::body::Body::empty()).unwrap())
+    });
+    let found = findings(&document(&setup.examine(&call).await));
+    assert_only(&found, "cookies", "Browsers drop the cookies of localhost on pages of 127.0.0.1");
+}
+
 /// The findings where the functions have this database.
 async fn found_of_database(setup: &Setup, settings: &[(&str, &str)]) -> Vec<(String, String, String)> {
     let mut call = setup.call();

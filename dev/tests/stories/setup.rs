@@ -161,12 +161,14 @@ async fn the_answers_file_of_the_docs_sets_everything_up() {
     assert!(secret["DATABASE_URL"].as_str().unwrap().contains("PASSWORD") && !said.out.contains("PASSWORD"));
     let arn = arn("adtrail");
     let added = format!(
-        "region = \"eu-central-1\"\nparameter_overrides = [\n    \"SecretArn={arn}\",\n    \
+        "parameter_overrides = [\n    \"SecretArn={arn}\",\n    \
          \"AllowedOrigins=https://www.example.com\",\n    \
          \"GoogleAdsCustomerId=123-456-7890\",\n    \"GoogleAdsConversionActionClosed=987654321\",\n    \
          \"ConsentUnknown=hold\",\n    \"AlarmEmail=alarms@example.com\",\n]\n"
     );
-    assert_eq!(checkout.read("samconfig.toml"), format!("{SAMCONFIG}{added}"));
+    let stack = "stack_name = \"adtrail\"\n";
+    let with_region = SAMCONFIG.replace(stack, &format!("{stack}region = \"eu-central-1\"\n"));
+    assert_eq!(checkout.read("samconfig.toml"), format!("{with_region}{added}"));
     pool.close().await;
 }
 

@@ -49,12 +49,12 @@ impl Alarm {
 
     /// What the template calls it: CloudFormation puts the stack before and an id behind.
     fn name(&self) -> &str {
-        self.full_name.split('-').find(|part| part.starts_with("Alarm")).unwrap_or(&self.full_name)
+        self.full_name.rsplit('-').find(|part| part.starts_with("Alarm")).unwrap_or(&self.full_name)
     }
 
     /// The stack and the region.
     fn place(&self) -> String {
-        let stack = self.full_name.split_once("-Alarm").map_or("AWS", |(stack, _)| stack);
+        let stack = self.full_name.rsplit_once("-Alarm").map_or("AWS", |(stack, _)| stack);
         self.region().map_or_else(|| stack.to_owned(), |region| format!("{stack} in {region}"))
     }
 

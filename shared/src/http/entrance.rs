@@ -20,12 +20,15 @@ pub const CLIENT_ADDRESS_HEADER: &str = "x-adtrail-client-address";
 #[derive(Debug, Default)]
 pub struct Entrance {
     pub origins: Origins,
-    proxy_key: Option<SecretString>,
+    /// The current one, and the previous one while it is being replaced.
+    proxy_keys: Vec<SecretString>,
 }
 
 impl FromSettings for Entrance {
     fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
-        Self { origins: Origins::from_settings(settings, clock), proxy_key: settings.own_secret("PROXY_KEY") }
+        let proxy_keys = ["PROXY_KEY", "PROXY_KEY_PREVIOUS"].into_iter().filter_map(|name| settings.own_secret(name));
+        let proxy_keys = proxy_keys.collect();
+        Self { origins: Origins::from_settings(settings, clock), proxy_keys }
     }
 }
 
@@ -33,15 +36,14 @@ impl Entrance {
     /// Without a proxy.
     #[must_use]
     pub fn of(origins: Origins) -> Self {
-        Self { origins, proxy_key: None }
+        Self { origins, proxy_keys: Vec::new() }
     }
 
     /// Takes for the caller's address what a proxy with the key says. Anybody else's word counts for nothing.
     pub(super) fn identify(&self, request: &mut Request) {
-        let Some(key) = &self.proxy_key else { return };
         let headers = request.headers();
-        let is_proxy =
-            headers.get(PROXY_KEY_HEADER).is_some_and(|it| is_same(it.as_bytes(), key.expose_secret().as_bytes()));
+        let given = headers.get(PROXY_KEY_HEADER).map_or(&[][..], |it| it.as_bytes());
+        let is_proxy = self.proxy_keys.iter().any(|key| is_same(given, key.expose_secret().as_bytes()));
         let address = headers.get(CLIENT_ADDRESS_HEADER).and_then(|it| it.to_str().ok()?.trim().parse::<IpAddr>().ok());
         if let (true, Some(address), Some(RequestContext::ApiGatewayV2(context))) =
             (is_proxy, address, request.extensions_mut().get_mut())
@@ -61,8 +63,10 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef";
 
-    fn entrance(key: Option<&str>) -> Entrance {
-        Entrance { origins: Origins::default(), proxy_key: key.map(SecretString::from) }
+    const OLD: &str = "fedcba9876543210";
+
+    fn entrance(keys: &[&str]) -> Entrance {
+        Entrance { origins: Origins::default(), proxy_keys: keys.iter().copied().map(SecretString::from).collect() }
     }
 
     fn seen_by(entrance: &Entrance, headers: &[(&str, &str)]) -> Option<String> {
@@ -80,9 +84,9 @@ mod tests {
 
     #[test]
     fn a_proxy_with_the_key_says_who_calls() {
-        let entrance = entrance(Some(KEY));
-        for address in ["203.0.113.7", "2001:db8::7"] {
-            let seen = seen_by(&entrance, &[(PROXY_KEY_HEADER, KEY), (CLIENT_ADDRESS_HEADER, address)]);
+        let entrance = entrance(&[KEY, OLD]);
+        for (key, address) in [(KEY, "203.0.113.7"), (KEY, "2001:db8::7"), (OLD, "203.0.113.7")] {
+            let seen = seen_by(&entrance, &[(PROXY_KEY_HEADER, key), (CLIENT_ADDRESS_HEADER, address)]);
             assert_eq!(seen.as_deref(), Some(address));
         }
     }
@@ -90,15 +94,15 @@ mod tests {
     #[test]
     fn nobody_else_does() {
         let claim = (CLIENT_ADDRESS_HEADER, "203.0.113.7");
-        for (key, headers) in [
-            (Some(KEY), vec![claim]),
-            (Some(KEY), vec![(PROXY_KEY_HEADER, "another key of 16"), claim]),
-            (Some(KEY), vec![(PROXY_KEY_HEADER, KEY)]),
-            (Some(KEY), vec![(PROXY_KEY_HEADER, KEY), (CLIENT_ADDRESS_HEADER, "unknown")]),
-            (None, vec![(PROXY_KEY_HEADER, ""), claim]),
-            (None, vec![(PROXY_KEY_HEADER, KEY), claim, ("x-forwarded-for", "203.0.113.7")]),
+        for (keys, headers) in [
+            (&[KEY][..], vec![claim]),
+            (&[KEY][..], vec![(PROXY_KEY_HEADER, "another key of 16"), claim]),
+            (&[KEY][..], vec![(PROXY_KEY_HEADER, KEY)]),
+            (&[KEY][..], vec![(PROXY_KEY_HEADER, KEY), (CLIENT_ADDRESS_HEADER, "unknown")]),
+            (&[][..], vec![(PROXY_KEY_HEADER, ""), claim]),
+            (&[][..], vec![(PROXY_KEY_HEADER, KEY), claim, ("x-forwarded-for", "203.0.113.7")]),
         ] {
-            assert_eq!(seen_by(&entrance(key), &headers).as_deref(), Some("192.0.2.1"), "{headers:?}");
+            assert_eq!(seen_by(&entrance(keys), &headers).as_deref(), Some("192.0.2.1"), "{headers:?}");
         }
     }
 }
