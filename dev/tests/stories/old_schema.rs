@@ -51,3 +51,16 @@ async fn a_call_is_stored_whole_or_answered_503_and_stored_later(pool: PgPool) {
     assert!(refused > 0, "no migration is needed");
     assert!(last.iter().all(|(_, status)| status.is_success()), "{last:?}");
 }
+
+/// Functions of the version before go on while the schema is new already: what they read and write stays.
+#[test]
+fn migrations_take_nothing_away() {
+    for migration in MIGRATIONS.iter().filter(|it| it.version > FIRST) {
+        let sql = migration.sql.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        for taken in
+            ["drop table", "drop column", "drop view", "drop schema", " rename ", " set not null", " set data type"]
+        {
+            assert!(!sql.contains(taken), "{} has{taken}", migration.description);
+        }
+    }
+}

@@ -68,9 +68,18 @@ impl<E: FromSettings, C: FromSettings> Sandbox<E, C> {
                     current.app.db.disconnect();
                     *current = changed;
                 }
-                Err(error) => tracing::error!(%error, "the secret has changed, the settings before are still in use"),
+                Err(error) => {
+                    let problems = error.problems();
+                    tracing::error!(
+                        problems,
+                        "the secret has changed and can't be used: the settings before are still in use"
+                    );
+                }
             },
-            Ok(Err(error)) => tracing::warn!(%error, "the secret can't be read again"),
+            Ok(Err(error)) => {
+                let problems = error.problems();
+                tracing::error!(problems, "the secret can't be read again: the settings before are still in use");
+            }
             Err(_) => tracing::warn!("the secret can't be read again: Secrets Manager doesn't answer"),
         }
         (current.around, current.app)
