@@ -139,11 +139,9 @@ async fn check_schema(db: &Db, report: &mut Report) {
             let problem = format!("The schema is older than this adtrail: it lacks {}.", names(&missing));
             report.error(SCHEMA, problem, "Run adtrail migrate, or supabase db push if that made the schema.");
         }
-        Ok(Schema::Half(missing)) => {
-            let problem =
-                format!("The schema is half migrated: {} is missing, and later ones are there.", names(&missing));
-            let fix = "Run adtrail migrate from a checkout that has all files of migrations/ unchanged.";
-            report.error(SCHEMA, problem, fix);
+        Ok(Schema::Half { missing, fix }) => {
+            let problem = format!("The schema is half migrated: {} is missing or unfinished.", names(&missing));
+            report.error(SCHEMA, problem, capitalised(&fix));
         }
         Ok(Schema::Newer(version)) => {
             let problem = format!("The schema is newer than this adtrail: it has migration {version}.");
@@ -163,35 +161,24 @@ async fn check_access(db: &Db, report: &mut Report) {
         Err(error) => return report.not_checked(ACCESS, sentence(&error.to_string())),
     };
     for exposure in exposures {
-        let (problem, fix) = closed_again(&exposure);
-        report.error(ACCESS, problem, fix);
+        report.error(ACCESS, what_is_open(&exposure), format!("Run: {}", exposure.fix));
     }
-    report.right_unless_found(ACCESS, "nothing is open to anon, authenticated or everybody");
+    report.right_unless_found(
+        ACCESS,
+        "no right, policy or view built on Adtrail's tables lets anon, authenticated or everybody in; its functions neither",
+    );
 }
 
-/// What is open, and how to close it.
-fn closed_again(Exposure { kind, object, detail }: &Exposure) -> (String, String) {
+fn what_is_open(Exposure { kind, object, detail, .. }: &Exposure) -> String {
     match kind {
-        Kind::NoRowSecurity => (
-            format!("Row level security of the table {object} is off."),
-            format!("Run: alter table public.{object} enable row level security;"),
-        ),
-        Kind::Policy => (
-            format!("The table {object} has a policy that lets others in: {detail}."),
-            format!("Drop the policy: drop policy … on public.{object};"),
-        ),
-        Kind::Grant => (
-            format!("{detail} {object}."),
-            format!("Run: revoke all on public.{object} from public, anon, authenticated;"),
-        ),
-        Kind::OwnersView => (
-            format!("The view {object} runs as its owner, past row level security."),
-            format!("Run: alter view public.{object} set (security_invoker = true);"),
-        ),
-        Kind::Execute => (
-            format!("The function {object} may be called by {detail}."),
-            format!("Run: revoke all on function public.{object} from public, anon, authenticated;"),
-        ),
+        Kind::NoRowSecurity => format!("Row level security of the table {object} is off."),
+        Kind::Policy => format!("The table {object} has a policy that lets others in: {detail}."),
+        Kind::Grant => format!("{detail} {object}."),
+        Kind::OwnersView => format!("The view {object} runs as its owner, past row level security."),
+        Kind::Execute => format!("The function {object} may be called by {detail}."),
+        Kind::PastRowSecurity => format!("Row level security doesn't hold for {object}, which has {detail}."),
+        Kind::Member => format!("Membership in {object} lets others in: {detail}."),
+        Kind::BuiltOn => format!("The view {object} shows rows of Adtrail's tables past their rights: {detail} it."),
     }
 }
 

@@ -11,6 +11,8 @@ const NAME: &str = "site.redirects";
 const ORIGIN: &str = "site.origin";
 /// Browsers follow twenty; no click of an ad should need as many.
 const MOST_REDIRECTS: usize = 10;
+const UNREACHABLE: &str = "Open this address of the website in a browser. If it doesn't work there either, correct the website, its DNS or \
+     its certificate, or the redirect that leads there; else give --site as the browser shows it.";
 const CLICK_ID: &str = "EAIaIQobChMIadtraildoctor";
 
 /// Follows the site's redirects with a made-up click id, as a browser does.
@@ -28,8 +30,9 @@ pub(super) async fn check(
     for _ in 0..MOST_REDIRECTS {
         let answer = match send(http.get(url.clone())).await {
             Ok(answer) => answer,
-            Err((problem, fix)) => {
-                return report.error(NAME, format!("{} can't be reached. {problem}", shown(&url)), fix);
+            // The fix there is one of the API.
+            Err((problem, _)) => {
+                return report.error(NAME, format!("{} can't be reached. {problem}", shown(&url)), UNREACHABLE);
             }
         };
         let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);

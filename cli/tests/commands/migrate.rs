@@ -76,11 +76,46 @@ async fn a_migration_that_changed_is_refused(pool: PgPool) {
     assert!(error.contains("Migration 3 was applied with another text"), "{error}");
 }
 
+/// The SQL that a refusal has at its end.
+fn record(error: &str) -> &str {
+    error.split_once("before adtrail migrate runs again: ").unwrap_or_else(|| panic!("{error}")).1
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPool) {
+    let values = only_database(&pool);
+    let all = applied(&pool).await;
+    for (planted, said) in [
+        (
+            "delete from public._sqlx_migrations where version = 21",
+            "Migration 021_gauges makes what is there already (",
+        ),
+        (
+            "delete from public._sqlx_migrations where version = 12",
+            "Migration 012_candidates isn't recorded as applied",
+        ),
+        (
+            "update public._sqlx_migrations set success = false where version = 21",
+            "021_gauges is recorded as unsuccessful",
+        ),
+        ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
+    ] {
+        execute(&pool, planted).await;
+        let error = refused(&values, &["migrate", "--yes"]).await;
+        assert!(error.contains(said) && error.contains(".sql whose objects are missing"), "{error}");
+        assert!(!error.contains("error returned from database") && !error.contains('\n'), "{error}");
+        execute(&pool, record(&error)).await;
+        let text = printed(&values, &["migrate", "--yes"]).await;
+        assert!(text.contains("The schema is up to date.") && applied(&pool).await == all, "{text}");
+    }
+}
+
 #[sqlx::test(migrations = false)]
 async fn a_leads_table_that_does_not_fit_stops_before_anything_is_made(pool: PgPool) {
     execute(&pool, "create table public.leads (id uuid primary key, email integer)").await;
     let error = refused(&only_database(&pool), &["migrate", "--yes"]).await;
     assert!(error.contains("email") && error.contains("Nothing of this migration was applied"), "{error}");
+    assert!(error.ends_with("Correct it and run adtrail migrate again."), "{error}");
     assert!(rows(&pool, "select to_regclass('public.visitors') as it").await[0]["it"].is_null());
 }
 

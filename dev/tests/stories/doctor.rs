@@ -16,6 +16,7 @@ use shared::settings::Values;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::sync::RwLock;
 
 use crate::database_authority::{self, Authority};
 use crate::refused_login::supabases_pooler;
@@ -45,6 +46,9 @@ const PARAMETERS: [(&str, &str); 5] = [
     ("GOOGLE_ADS_CONVERSION_ACTION_CLOSED", "GoogleAdsConversionActionClosed"),
     ("GOOGLE_ADS_CONVERSION_ACTION_QUALIFIED", "GoogleAdsConversionActionQualified"),
 ];
+
+/// Roles are those of the whole server: who changes them is alone.
+static ROLES: RwLock<()> = RwLock::const_new(());
 
 /// A deployment, with everything that surrounds it.
 pub struct Setup {
@@ -111,6 +115,11 @@ impl Setup {
 
     /// Runs the real binary.
     async fn examine(&self, call: &Call) -> Output {
+        let _roles_stay = ROLES.read().await;
+        self.examine_with_these_roles(call).await
+    }
+
+    async fn examine_with_these_roles(&self, call: &Call) -> Output {
         *self.aws.deployed.lock().unwrap() = call.deployed.clone();
         let mut command = Command::new(binary("adtrail"));
         command.env_clear().envs(&call.environment).args(&call.arguments);
@@ -269,8 +278,12 @@ async fn what_never_answers_is_given_up(pool: PgPool) {
     call.deployed.secret.insert("GOOGLE_TOKEN_URL".into(), format!("http://{address}/token"));
     call.deployed.outputs.insert("BaseUrl".into(), format!("http://{address}"));
     *call.arguments.last_mut().unwrap() = format!("http://{address}");
-    let found = findings(&document(&setup.examine(&call).await));
+    let report = document(&setup.examine(&call).await);
+    let found = findings(&report);
     let checks: Vec<_> = found.iter().map(|(_, check, _)| check.as_str()).collect();
+    let site = report["checks"].as_array().unwrap().iter().find(|check| check["check"] == "site.redirects").unwrap();
+    let fix = site["findings"][0]["fix"].as_str().unwrap();
+    assert!(fix.contains("the website") && !fix.contains("API"), "{fix}");
     assert_eq!(checks, ["database.login", "destination.google_ads", "api", "site.redirects"], "{found:#?}");
 }
 
@@ -281,6 +294,7 @@ async fn each_fault_is_named_and_nothing_else(pool: PgPool) {
     for fault in FAULTS {
         let mut call = setup.call();
         let mut undo = None;
+        let mut alone = None;
         for change in fault.changes {
             match change {
                 Change::Call(change) => change(&mut call, &setup),
@@ -290,10 +304,18 @@ async fn each_fault_is_named_and_nothing_else(pool: PgPool) {
                     setup.execute(made).await;
                     undo = Some(undone);
                 }
+                Change::Roles { made, undone } => {
+                    alone = Some(ROLES.write().await);
+                    setup.execute(made).await;
+                    undo = Some(undone);
+                }
             }
         }
         let before = testing::row_counts(&pool).await;
-        let output = setup.examine(&call).await;
+        let output = match alone {
+            Some(_) => setup.examine_with_these_roles(&call).await,
+            None => setup.examine(&call).await,
+        };
         *setup.front.disturbance.lock().unwrap() = None;
         setup.stage.google.clear_faults();
         setup.stage.google.add_account((&GoogleAccount::dev()).into());
@@ -303,6 +325,7 @@ async fn each_fault_is_named_and_nothing_else(pool: PgPool) {
         if let Some(sql) = undo {
             setup.execute(sql).await;
         }
+        drop(alone);
         assert_no_secret(&output, fault.name);
         let found = findings(&document(&output));
         let is_expected = |(level, check, problem): &(String, String, String)| {

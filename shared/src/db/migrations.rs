@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
-use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Executor, PgExecutor};
 use tokio::time::timeout;
@@ -23,6 +23,34 @@ pub struct Migration {
     pub name: String,
 }
 
+impl Migration {
+    /// How to go on where it is there in part or without a record. Nothing is dropped, because rows may be in it.
+    fn by_hand(&self) -> String {
+        let checksum = MIGRATOR.iter().find(|it| it.version == self.version).map(|it| it.checksum.iter());
+        let checksum: String = checksum.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+        let (_, description) = self.name.split_once('_').unwrap_or_default();
+        let record = format!(
+            "insert into public._sqlx_migrations (version, description, success, checksum, execution_time) \
+             values ({}, '{}', true, '\\x{checksum}', 0) \
+             on conflict (version) do update set success = true, checksum = excluded.checksum;",
+            self.version,
+            description.replace('_', " ")
+        );
+        format!("{}, and record it before adtrail migrate runs again: {record}", self.completed())
+    }
+
+    /// The same where Supabase's tool keeps the record.
+    fn by_hand_for_supabase(&self) -> String {
+        let (version, _) = self.name.split_once('_').unwrap_or_default();
+        let record = format!("supabase migration repair {version} --status applied");
+        format!("{}, and record it before supabase db push runs again: {record}", self.completed())
+    }
+
+    fn completed(&self) -> String {
+        format!("run by hand those statements of migrations/{}.sql whose objects are missing", self.name)
+    }
+}
+
 /// Why migrations can't be applied, and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
@@ -40,7 +68,18 @@ pub enum Problem {
     Changed(i64),
     #[error("A table or the migrations are in use by somebody else. Nothing was changed by this step: run it again.")]
     Busy,
-    #[error("{0} Nothing of this migration was applied; those before it are.")]
+    #[error("Migration {} isn't recorded as applied, though later ones are: {}", .0.name, .0.by_hand())]
+    Skipped(Migration),
+    #[error("Migration {} is recorded as unsuccessful: {}", .0.name, .0.by_hand())]
+    Unfinished(Migration),
+    #[error(
+        "Migration {} makes what is there already ({said}), so nothing of it was applied: {}",
+        .migration.name, .migration.by_hand()
+    )]
+    Exists { migration: Migration, said: String },
+    #[error(
+        "{0} Nothing of this migration was applied; those before it are. Correct it and run adtrail migrate again."
+    )]
     Failed(String),
 }
 
@@ -65,14 +104,16 @@ impl Database {
     /// The migrations that are missing, in their order.
     ///
     /// # Errors
-    /// When the schema is newer, or was made by another tool.
+    /// When the schema is newer, half migrated, or was made by another tool.
     pub async fn missing(&mut self) -> Result<Vec<Migration>, Problem> {
         let applied = self.applied().await?;
-        if let Some(unknown) = applied.iter().find(|version| !MIGRATOR.version_exists(**version)) {
-            return Err(Problem::Newer(*unknown));
+        let missing = missing(|version| applied.iter().any(|it| it.version == version));
+        let last = applied.last().map(|it| it.version);
+        // A later migration may have replaced what an earlier one makes, so none is run after the fact.
+        match missing.first() {
+            Some(first) if Some(first.version) < last => Err(Problem::Skipped(first.clone())),
+            _ => Ok(missing),
         }
-        let missing = MIGRATOR.iter().filter(|it| !applied.contains(&it.version));
-        Ok(missing.map(|it| Migration { version: it.version, name: name(it) }).collect())
     }
 
     /// Applies what is missing.
@@ -83,16 +124,28 @@ impl Database {
         MIGRATOR.run(&mut self.0).await.map_err(problem)
     }
 
-    async fn applied(&mut self) -> Result<Vec<i64>, Problem> {
+    /// In their order, each as this adtrail has it.
+    async fn applied(&mut self) -> Result<Vec<AppliedMigration>, Problem> {
         let (own, of_supabase, tables) = records(&mut self.0).await.map_err(|error| problem(error.into()))?;
-        if own {
-            let applied = self.0.list_applied_migrations().await.map_err(problem)?;
-            return Ok(applied.into_iter().map(|it| it.version).collect());
+        match (own, tables, of_supabase) {
+            (true, ..) => {}
+            (false, false, _) => return Ok(Vec::new()),
+            (false, true, true) => return Err(Problem::OtherTool("by `supabase db push`")),
+            (false, true, false) => return Err(Problem::OtherTool("without a record, in the SQL editor or with psql")),
         }
-        match (tables, of_supabase) {
-            (false, _) => Ok(Vec::new()),
-            (true, true) => Err(Problem::OtherTool("by `supabase db push`")),
-            (true, false) => Err(Problem::OtherTool("without a record, in the SQL editor or with psql")),
+        let applied = self.0.list_applied_migrations().await.map_err(problem)?;
+        if let Some(unknown) = applied.iter().find(|it| !MIGRATOR.version_exists(it.version)) {
+            return Err(Problem::Newer(unknown.version));
+        }
+        if let Some(unfinished) = self.0.dirty_version().await.map_err(problem)? {
+            return Err(problem(MigrateError::Dirty(unfinished)));
+        }
+        let is_changed = |it: &&AppliedMigration| {
+            MIGRATOR.iter().any(|ours| ours.version == it.version && ours.checksum != it.checksum)
+        };
+        match applied.iter().find(is_changed) {
+            Some(changed) => Err(Problem::Changed(changed.version)),
+            None => Ok(applied),
         }
     }
 }
@@ -105,8 +158,11 @@ pub enum Schema {
     None,
     /// These are missing at its end.
     Older(Vec<Migration>),
-    /// These are missing or unfinished, though later ones are there.
-    Half(Vec<Migration>),
+    /// These are missing or unfinished, though later ones are there; and how to go on with the first of them.
+    Half {
+        missing: Vec<Migration>,
+        fix: String,
+    },
     /// It has this one, which this adtrail doesn't know.
     Newer(i64),
     /// It was made without a record of what has run.
@@ -116,9 +172,9 @@ pub enum Schema {
 /// Compares the schema, through any connection; changes nothing.
 pub async fn compare(tx: &mut Tx) -> Result<Schema, DbError> {
     let (own, of_supabase, tables) = records(&mut *tx).await?;
-    let applied = match (own, of_supabase, tables) {
-        (true, ..) => applied_by_sqlx(tx).await?,
-        (false, true, true) => applied_by_supabase(tx).await?,
+    let (applied, unfinished) = match (own, of_supabase, tables) {
+        (true, ..) => recorded_by_sqlx(tx).await?,
+        (false, true, true) => (applied_by_supabase(tx).await?, Vec::new()),
         (false, _, true) => return Ok(Schema::Unrecorded),
         (false, _, false) => return Ok(Schema::None),
     };
@@ -126,24 +182,30 @@ pub async fn compare(tx: &mut Tx) -> Result<Schema, DbError> {
         return Ok(Schema::Newer(*unknown));
     }
     let last = applied.iter().filter(|version| MIGRATOR.version_exists(**version)).max().copied();
-    let missing = MIGRATOR.iter().filter(|it| !applied.contains(&it.version));
-    let missing: Vec<_> = missing.map(|it| Migration { version: it.version, name: name(it) }).collect();
-    Ok(match missing.first() {
-        None => Schema::Current,
-        Some(_) if last.is_none() => Schema::None,
-        Some(first) if Some(first.version) < last => Schema::Half(missing),
-        Some(_) => Schema::Older(missing),
+    let missing = missing(|version| applied.contains(&version));
+    let half = missing.iter().find(|it| unfinished.contains(&it.version));
+    let half = half.or_else(|| missing.first().filter(|first| Some(first.version) < last));
+    if let Some(half) = half {
+        let fix = if own { half.by_hand() } else { half.by_hand_for_supabase() };
+        return Ok(Schema::Half { missing, fix });
+    }
+    Ok(match (missing.is_empty(), last) {
+        (true, _) => Schema::Current,
+        (false, None) => Schema::None,
+        (false, Some(_)) => Schema::Older(missing),
     })
 }
 
-async fn applied_by_sqlx(tx: &mut Tx) -> Result<Vec<i64>, DbError> {
+/// Those that are applied, and those that are recorded as unsuccessful.
+async fn recorded_by_sqlx(tx: &mut Tx) -> Result<(Vec<i64>, Vec<i64>), DbError> {
     let rows = sqlx::query!(
-        "-- db::migrations::applied_by_sqlx
-        select version from public._sqlx_migrations where success"
+        "-- db::migrations::recorded_by_sqlx
+        select version, success from public._sqlx_migrations"
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows.into_iter().map(|row| row.version).collect())
+    let versions = |success| rows.iter().filter(|row| row.success == success).map(|row| row.version).collect();
+    Ok((versions(true), versions(false)))
 }
 
 /// The table is there only where `supabase db push` made it, so this statement isn't checked against the schema.
@@ -172,20 +234,41 @@ async fn records(executor: impl PgExecutor<'_>) -> Result<(bool, bool, bool), sq
     Ok((row.own, row.of_supabase, row.tables))
 }
 
-fn name(migration: &sqlx::migrate::Migration) -> String {
-    format!("{:03}_{}", migration.version, migration.description.replace(' ', "_"))
+/// Those of ours that aren't applied, in their order.
+fn missing(is_applied: impl Fn(i64) -> bool) -> Vec<Migration> {
+    MIGRATOR.iter().filter(|it| !is_applied(it.version)).map(Migration::from).collect()
+}
+
+impl From<&sqlx::migrate::Migration> for Migration {
+    fn from(it: &sqlx::migrate::Migration) -> Self {
+        Self { version: it.version, name: format!("{:03}_{}", it.version, it.description.replace(' ', "_")) }
+    }
+}
+
+fn ours(version: i64) -> Option<Migration> {
+    MIGRATOR.iter().find(|it| it.version == version).map(Migration::from)
 }
 
 fn problem(error: MigrateError) -> Problem {
     /// `lock_not_available`
     const LOCKED: &str = "55P03";
-    match error {
-        MigrateError::VersionMismatch(version) => Problem::Changed(version),
-        MigrateError::VersionMissing(version) => Problem::Newer(version),
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
-            let locked = error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == LOCKED);
-            if locked { Problem::Busy } else { Problem::Failed(format!("The database says: {error}.")) }
+    /// A table, column, function, schema, or another object that exists.
+    const EXISTS: [&str; 5] = ["42P07", "42701", "42723", "42P06", "42710"];
+    let (error, version) = match error {
+        MigrateError::VersionMismatch(version) => return Problem::Changed(version),
+        MigrateError::VersionMissing(version) => return Problem::Newer(version),
+        MigrateError::Dirty(version) => return ours(version).map_or(Problem::Newer(version), Problem::Unfinished),
+        MigrateError::Execute(error) => (error, None),
+        MigrateError::ExecuteMigration(error, version) => (error, Some(version)),
+        other => return Problem::Failed(format!("{other}.")),
+    };
+    let said = error.as_database_error();
+    let code = said.and_then(DatabaseError::code).unwrap_or_default();
+    match (said, version.and_then(ours)) {
+        _ if code == LOCKED => Problem::Busy,
+        (Some(said), Some(migration)) if EXISTS.contains(&&*code) => {
+            Problem::Exists { migration, said: said.message().to_owned() }
         }
-        other => Problem::Failed(format!("{other}.")),
+        _ => Problem::Failed(format!("The database says: {error}.")),
     }
 }

@@ -22,10 +22,18 @@ pub enum Change {
     Call(fn(&mut Call, &Setup)),
     Front(Disturbance),
     Google(fn(&GoogleSandbox)),
-    Sql { made: &'static str, undone: &'static str },
+    Sql {
+        made: &'static str,
+        undone: &'static str,
+    },
+    /// Of roles, which all databases of the server have.
+    Roles {
+        made: &'static str,
+        undone: &'static str,
+    },
 }
 
-use Change::{Front, Google, Sql};
+use Change::{Front, Google, Roles, Sql};
 
 /// In the secret.
 macro_rules! secret {
@@ -165,7 +173,7 @@ pub const FAULTS: &[Planted] = &[
             made: "update public._sqlx_migrations set success = false where version = 12",
             undone: "update public._sqlx_migrations set success = true where version = 12",
         }],
-        found: &[(ERROR, "database.schema", "half migrated: 012_candidates is missing")],
+        found: &[(ERROR, "database.schema", "half migrated: 012_candidates is missing or unfinished")],
     },
     Planted {
         name: "row level security is off",
@@ -210,6 +218,51 @@ pub const FAULTS: &[Planted] = &[
             undone: "revoke execute on function public.leads_set_updated_at() from public",
         }],
         found: &[(ERROR, "database.access", "The function leads_set_updated_at() may be called by public")],
+    },
+    Planted {
+        name: "row level security doesn't hold for the Data API",
+        changes: &[Roles { made: "alter role anon bypassrls", undone: "alter role anon nobypassrls" }],
+        found: &[(ERROR, "database.access", "Row level security doesn't hold for anon, which has bypassrls")],
+    },
+    Planted {
+        name: "rights come by membership, to a policy as well",
+        changes: &[Roles {
+            made: "create role doctors_team; alter role anon inherit; grant doctors_team to anon;
+                   grant select on public.leads to doctors_team;
+                   create policy team on public.visitors to doctors_team using (true)",
+            undone: "drop policy team on public.visitors; revoke all on public.leads from doctors_team;
+                     drop role doctors_team; alter role anon noinherit",
+        }],
+        found: &[
+            (ERROR, "database.access", "Membership in doctors_team lets others in: anon has its rights on leads"),
+            (ERROR, "database.access", "visitors has a policy that lets others in: team for anon through doctors_team"),
+        ],
+    },
+    Planted {
+        name: "everything may be read",
+        changes: &[Roles {
+            made: "alter role authenticated inherit; grant pg_read_all_data to authenticated",
+            undone: "revoke pg_read_all_data from authenticated; alter role authenticated noinherit",
+        }],
+        found: &[(ERROR, "database.access", "Membership in pg_read_all_data lets others in: authenticated has")],
+    },
+    Planted {
+        name: "a view of the site shows leads, and a copy of it",
+        changes: &[Sql {
+            made: "create schema crm; grant usage on schema crm to anon;
+                   create view crm.emails as select email from public.leads; grant select on crm.emails to anon;
+                   create materialized view public.copy as select * from crm.emails;
+                   grant select on public.copy to public",
+            undone: "drop schema crm cascade",
+        }],
+        found: &[
+            (
+                ERROR,
+                "database.access",
+                "The view crm.emails shows rows of Adtrail's tables past their rights: anon may",
+            ),
+            (ERROR, "database.access", "The view public.copy shows rows of Adtrail's tables past their rights: public"),
+        ],
     },
     // -- Destinations --
     Planted {
@@ -397,6 +450,11 @@ pub const FAULTS: &[Planted] = &[
             (ERROR, "cookies", "Browsers drop the cookies"),
             (ERROR, "site.origin", "isn't one of ALLOWED_ORIGINS"),
         ],
+    },
+    Planted {
+        name: "the website is away",
+        changes: &[Change::Call(|call, _| *call.arguments.last_mut().unwrap() = "http://127.0.0.1:9".into())],
+        found: &[(ERROR, "site.redirects", "can't be reached. The connection is refused or breaks")],
     },
     Planted {
         name: "a redirect drops the query",
