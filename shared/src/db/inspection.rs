@@ -88,9 +88,10 @@ pub async fn time(tx: &mut Tx) -> Result<DateTime<Utc>, DbError> {
     Ok(row.now)
 }
 
-/// What of our schema is open to everybody, to `anon` or to `authenticated`: by the rights that they have in effect. What
-/// everybody may isn't repeated for the two, and a superuser, who may everything, is one finding. The policies of `leads`
-/// may be those of the site: without rights they have no effect.
+/// What of our schema is open to everybody, to `anon` or to `authenticated`: by the rights that they have in effect.
+/// What everybody may isn't repeated for the two, and a superuser, who may do everything, is one finding. The policies
+/// of `leads` may be those of the site: without rights they have no effect.
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 pub async fn exposures(tx: &mut Tx) -> Result<Vec<Exposure>, DbError> {
     let found = sqlx::query_as!(
         Exposure,
@@ -172,7 +173,9 @@ pub async fn exposures(tx: &mut Tx) -> Result<Vec<Exposure>, DbError> {
             union all
             select
                 'execute', p.oid::regprocedure::text,
-                format('revoke all on function public.%I(%s) from ', p.proname, pg_get_function_identity_arguments(p.oid)),
+                format(
+                    'revoke all on function public.%I(%s) from ', p.proname, pg_get_function_identity_arguments(p.oid)
+                ),
                 coalesce(p.proacl, acldefault('f', p.proowner)), s.name, 'execute', 'execute'
             from pg_proc p, subject s
             where p.pronamespace = 'public'::regnamespace and p.proname = any($2::text[])
@@ -195,7 +198,9 @@ pub async fn exposures(tx: &mut Tx) -> Result<Vec<Exposure>, DbError> {
         -- Their own, unless they have it by membership alone.
         own as (
             select h.* from held h
-            where exists (select from aclexplode(h.acl) a where a.grantee = h.oid and lower(a.privilege_type) = h.privilege)
+            where exists (
+                    select from aclexplode(h.acl) a where a.grantee = h.oid and lower(a.privilege_type) = h.privilege
+                )
                 or not exists (
                     select from inherited i where (i.kind, i.name, i.shown, i.role) = (h.kind, h.name, h.shown, h.role)
                 )
@@ -236,7 +241,7 @@ pub async fn exposures(tx: &mut Tx) -> Result<Vec<Exposure>, DbError> {
             union all
             select
                 'past_row_security', rolname::text, case when rolsuper then 'superuser' else 'bypassrls' end,
-                format('alter role %I %s;', rolname, case when rolsuper then 'nosuperuser nobypassrls' else 'nobypassrls' end)
+                format('alter role %I nobypassrls%s;', rolname, case when rolsuper then ' nosuperuser' end)
             from pg_roles
             where rolname in ('anon', 'authenticated') and (rolsuper or rolbypassrls)
             union all

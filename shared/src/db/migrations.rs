@@ -9,6 +9,7 @@ use sqlx::{Connection, Executor, PgExecutor};
 use tokio::time::timeout;
 
 use super::{DbError, Tx, prepared};
+use crate::identity::hex;
 
 /// As they lie in the checkout.
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -26,8 +27,8 @@ pub struct Migration {
 impl Migration {
     /// How to go on where it is there in part or without a record. Nothing is dropped, because rows may be in it.
     fn by_hand(&self) -> String {
-        let checksum = MIGRATOR.iter().find(|it| it.version == self.version).map(|it| it.checksum.iter());
-        let checksum: String = checksum.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+        let ours = MIGRATOR.iter().find(|it| it.version == self.version);
+        let checksum = ours.map(|it| hex(&it.checksum)).unwrap_or_default();
         let (_, description) = self.name.split_once('_').unwrap_or_default();
         let record = format!(
             "insert into public._sqlx_migrations (version, description, success, checksum, execution_time) \

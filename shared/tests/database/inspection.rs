@@ -46,6 +46,9 @@ async fn a_schema_of_supabases_tool_is_compared_by_its_record(pool: PgPool) {
     assert_eq!(schema().await, Schema::Unrecorded);
 }
 
+/// Kind, object and detail.
+type Found<'a> = (Kind, &'a str, &'a str);
+
 async fn run(tx: &mut Tx, statements: &str) {
     sqlx::query(&format!("do $do$ begin {statements} end $do$")).execute(tx).await.unwrap();
 }
@@ -73,7 +76,7 @@ async fn found(pool: &PgPool, planted: &str) -> Vec<(Kind, String, String)> {
 async fn what_a_role_may_in_effect_is_found_and_closed(pool: PgPool) {
     const TEAM: &str = "create role team; alter role anon inherit; grant team to anon;";
     let everything = format!("anon has its rights on {}", RELATIONS.join(", "));
-    let cases: &[(&str, &[(Kind, &str, &str)])] = &[
+    let cases: &[(&str, &[Found])] = &[
         ("", &[]),
         // Rights.
         (
@@ -116,7 +119,8 @@ async fn what_a_role_may_in_effect_is_found_and_closed(pool: PgPool) {
         ("create policy narrow on public.visitors as restrictive to anon using (false);", &[]),
         // Views.
         (
-            "create view public.overview as select count(*) from public.leads; grant select on public.overview to anon;",
+            "create view public.overview as select count(*) from public.leads;
+             grant select on public.overview to anon;",
             &[(Kind::BuiltOn, "public.overview", "anon may select")],
         ),
         (
