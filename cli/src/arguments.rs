@@ -12,8 +12,9 @@ use uuid::Uuid;
 /// Adtrail's command line: sets up a deployment, tests declarations of CRMs and destinations before they go live, and
 /// inspects and repairs the inbox
 ///
-/// Settings come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret: the same settings that the
-/// functions use. Without DATABASE_URL the crm commands do everything that needs no database, and destinations lists
+/// Settings are the same that the functions use. With --stack they are those of the deployed stack: its secret and its
+/// parameters. What is set in the environment goes first. Without --stack they come from the environment and, if
+/// ADTRAIL_SECRET_ID is set, from that secret, which has no parameters of a stack. Without DATABASE_URL the crm commands do everything that needs no database, and destinations lists
 /// what is declared.
 #[derive(Debug, Parser)]
 #[command(name = "adtrail", version)]
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// Prints one JSON document instead of text
     #[arg(long, global = true)]
     pub json: bool,
+    /// Takes the settings of this deployed stack, in the region of AWS_REGION
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stack: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -43,7 +47,7 @@ pub(crate) enum Command {
     /// Destinations are declared in DESTINATIONS, or one by the settings of its platform (GOOGLE_ADS_…). With a
     /// database also the rows that are not sent yet, and why a lane is paused. No secret is shown.
     #[command(after_help = "Examples:
-  adtrail destinations
+  adtrail destinations --stack adtrail
   DESTINATIONS=destinations.toml adtrail destinations")]
     Destinations {
         #[command(subcommand)]
@@ -71,12 +75,13 @@ pub(crate) enum Command {
     ///
     /// The spool takes verified webhooks and valid leads while the database can't be reached, and the function
     /// drain-spool stores them when it is back. What can never be stored becomes a dead letter, with the reason; it is
-    /// kept for 14 days. Without a subcommand it counts both, and lists the dead letters without what is in them. They
-    /// are in the queues of SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL, which are outputs of the stack, and AWS
-    /// credentials come from the environment.
+    /// kept for 14 days. Without a subcommand it counts both, and lists the dead letters without what is in them. The
+    /// queues are those of --stack, or of SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL. AWS credentials and region come
+    /// from the environment.
     #[command(after_help = "Examples:
-  adtrail spool
-  adtrail spool retry --all")]
+  adtrail spool --stack adtrail
+  adtrail spool retry --all --stack adtrail
+  adtrail spool discard --all --stack adtrail")]
     Spool {
         #[command(subcommand)]
         command: Option<SpoolCommand>,
@@ -85,8 +90,8 @@ pub(crate) enum Command {
     ///
     /// Settings, database, schema and its rights, clock, destinations (by requests that Google only validates), the API
     /// with its webhooks and CORS, cookies, the site's redirects, the schedule, the stack and its alarms. Each check
-    /// runs by itself; nothing is stored or sent. With --stack the settings are those of the stack's secret and
-    /// parameters, for which AWS credentials are needed.
+    /// runs by itself; nothing is stored or sent. Only with --stack, for which AWS credentials are needed, are the stack
+    /// and its alarms checked.
     ///
     /// Exits with 1 if there is an error, with 0 if there are only warnings.
     #[command(after_help = "Examples:
@@ -101,6 +106,7 @@ pub(crate) enum Command {
     /// MIGRATIONS_DATABASE_URL, else that of DATABASE_URL; at Supabase the session port 5432 is used instead of 6543.
     #[command(after_help = "Examples:
   adtrail migrate --dry-run
+  adtrail migrate --stack adtrail
   adtrail migrate --yes")]
     Migrate {
         /// Applies them without asking
@@ -177,9 +183,6 @@ pub(crate) struct Doctor {
     /// Address of the API, the stack's output BaseUrl [default: that of --stack]
     #[arg(long)]
     pub url: Option<String>,
-    /// Name of the stack in AWS CloudFormation, in the region of AWS_REGION
-    #[arg(long, value_name = "NAME")]
-    pub stack: Option<String>,
     /// Address of a page of the website that ads lead to
     #[arg(long, value_name = "URL")]
     pub site: Option<String>,
@@ -250,10 +253,20 @@ pub(crate) enum SpoolCommand {
         #[arg(long, group = "which")]
         all: bool,
     },
-    /// Deletes a dead letter: what was received is then nowhere
+    /// Deletes dead letters: what was received is then nowhere
+    ///
+    /// With --all it asks before it deletes them.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
     Discard {
         /// Id shown by adtrail spool
-        id: String,
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All of them
+        #[arg(long, group = "which")]
+        all: bool,
+        /// Deletes all without asking
+        #[arg(long, requires = "all")]
+        yes: bool,
     },
 }
 
@@ -263,7 +276,7 @@ pub(crate) enum CrmCommand {
     ///
     /// For each: its path, its authentication schemes with their settings, whether missing fields are fetched from the
     /// CRM, and its rules. With a database also the events of the last seven days. No secret is shown.
-    #[command(after_help = "Example:\n  adtrail crm sources")]
+    #[command(after_help = "Example:\n  adtrail crm sources --stack adtrail")]
     Sources {
         /// Lists the presets instead; a source starts from one with preset = "NAME"
         #[arg(long, alias = "ready")]
@@ -287,6 +300,7 @@ pub(crate) enum CrmCommand {
     /// printed: keep it out of tickets and chats.
     #[command(after_help = "Examples:
   adtrail crm sign acme deal.json
+  adtrail crm sign acme deal.json --stack adtrail | sh
   adtrail crm sign hubspot-app --url https://crm.example.com/api/webhooks/hubspot-app | sh")]
     Sign(Sign),
 }
@@ -319,7 +333,7 @@ pub(crate) struct Sign {
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
-    /// URL of the request [default: http://localhost:8080/api/webhooks/<SOURCE>]
+    /// URL of the request [default: /api/webhooks/<SOURCE> at --stack, else at http://localhost:8080]
     #[arg(long)]
     pub url: Option<String>,
     /// Time of the request, such as 2026-11-20T12:00:00Z [default: now]
@@ -334,7 +348,9 @@ pub(crate) enum InboxCommand {
     /// received: an event whose missing fields are fetched from the CRM. matched: a deal whose lead was found.
     /// awaiting_lead: a deal whose lead was not found yet. ignored: an event that calls for no action. rejected: an
     /// event with invalid fields. expired: a deal or event that was not completed within 90 days.
-    #[command(after_help = "Example:\n  adtrail inbox list --state awaiting_lead --state rejected --limit 20")]
+    #[command(
+        after_help = "Example:\n  adtrail inbox list --stack adtrail --state awaiting_lead --state rejected --limit 20"
+    )]
     List {
         /// Only entries in this state; repeatable
         #[arg(long = "state", value_name = "STATE", value_parser = state())]
@@ -347,7 +363,7 @@ pub(crate) enum InboxCommand {
         limit: u16,
     },
     /// Shows everything stored about a deal or an event, including the bodies as received
-    #[command(after_help = "Example:\n  adtrail inbox show D-1042")]
+    #[command(after_help = "Example:\n  adtrail inbox show D-1042 --stack adtrail")]
     Show {
         /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]
@@ -370,7 +386,7 @@ pub(crate) enum InboxCommand {
     ///
     /// An event is read by the current declaration, and missing fields are fetched from the CRM. A deal is read again
     /// with all its events and matched again; an expired one waits another 90 days.
-    #[command(after_help = "Example:\n  adtrail inbox retry D-1042")]
+    #[command(after_help = "Example:\n  adtrail inbox retry D-1042 --stack adtrail")]
     Retry {
         /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]

@@ -87,9 +87,9 @@ pub(crate) fn read_body(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-/// Where webhooks of a source are sent by default.
-fn local_url(source: &Source) -> String {
-    format!("http://localhost:8080{}", path(source))
+/// Where webhooks of a source are sent by default: to the API at `base`, else to a running `make dev`.
+fn default_url(base: Option<&str>, source: &Source) -> String {
+    format!("{}{}", base.unwrap_or("http://localhost:8080").trim_end_matches('/'), path(source))
 }
 
 fn path(source: &Source) -> String {

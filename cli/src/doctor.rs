@@ -18,26 +18,27 @@ mod webhooks;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use secrecy::SecretString;
 use shared::outgoing::{endpoint, http_client};
-use shared::settings::{self as shared_settings, ConfigError, SECRET_ID, Values};
+use shared::settings::{ConfigError, Values};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::answer::Answer;
 use crate::arguments::Doctor;
+use crate::stack::Stack;
 use report::{Level, Report, sentence};
 use settings::Deployment;
-use stack::Stack;
 
-/// For AWS.
-const LIMIT: Duration = Duration::from_secs(30);
 /// For all checks of one kind: a database or a site that hangs stops no others.
 const FAMILY: Duration = Duration::from_secs(90);
 
-pub(crate) async fn doctor(values: Result<Values, ConfigError>, arguments: &Doctor) -> Answer {
+/// With the settings of the stack of this name, or with `values` alone.
+pub(crate) async fn doctor(values: Result<Values, ConfigError>, stack: Option<&str>, arguments: &Doctor) -> Answer {
     let mut report = Report::default();
-    let stack = read_stack(arguments, &mut report).await;
+    let stack = match stack {
+        Some(name) => stack::read(name, &mut report).await,
+        None => None,
+    };
     let values = all_values(values, stack.as_ref(), &mut report).await;
     let deployment = settings::check(&values, &mut report);
     let base = base_url(arguments, stack.as_ref(), &mut report);
@@ -73,38 +74,18 @@ async fn within(name: &str, checks: impl Future<Output = Report>) -> Report {
     })
 }
 
-async fn read_stack(arguments: &Doctor, report: &mut Report) -> Option<Stack> {
-    let name = arguments.stack.as_deref()?;
-    if let Ok(stack) = timeout(LIMIT, stack::read(name, report)).await {
-        return stack;
-    }
-    report.error("stack", "AWS doesn't answer in time.", "Look at AWS_REGION, AWS_ENDPOINT_URL and the network.");
-    None
-}
-
-/// The settings as a function of the stack has them: its secret, its parameters, and what the environment here changes.
+/// The settings as a function of the stack has them, or those of the environment.
 async fn all_values(own: Result<Values, ConfigError>, stack: Option<&Stack>, report: &mut Report) -> Values {
     let own = own.unwrap_or_else(|error| {
         report.error("secret", sentence(error.problems()), "Correct ADTRAIL_SECRET_ID, AWS_REGION or the credentials.");
         Values::new()
     });
     let Some(stack) = stack else { return own };
-    let mut values = Values::new();
-    if let Some(arn) = stack.secret().filter(|_| shared_settings::value(&own, SECRET_ID).is_none()) {
-        match timeout(LIMIT, shared_settings::of_secret(arn)).await {
-            Ok(Ok(secret)) => {
-                values.extend(secret);
-                values.insert(SECRET_ID.to_owned(), SecretString::from(arn));
-            }
-            Ok(Err(error)) => {
-                let fix = "Allow secretsmanager:GetSecretValue on it to the credentials here, or correct SecretArn.";
-                report.error("secret", sentence(error.problems()), fix);
-            }
-            Err(_) => report.error("secret", "AWS doesn't answer in time.", "Look at the network."),
-        }
+    let (values, problem) = stack.settings(own).await;
+    if let Some(problem) = problem {
+        let fix = "Allow secretsmanager:GetSecretValue on it to the credentials here, or correct SecretArn.";
+        report.error("secret", sentence(&problem), fix);
     }
-    values.extend(stack.settings());
-    values.extend(own);
     stack::check_secret(stack, &values, report);
     values
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod app;
 mod arguments;
+mod aws_problem;
 mod body;
 mod crm;
 mod destinations;
@@ -14,6 +15,7 @@ mod lead;
 mod migrate;
 mod setup;
 mod spool;
+mod stack;
 mod table;
 mod terminal;
 mod visible;
@@ -39,20 +41,31 @@ pub async fn run(
     values: impl Future<Output = Result<Values, ConfigError>>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let Arguments { json, command } = match Arguments::try_parse_from(arguments) {
+    let Arguments { json, stack, command } = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(help) if !help.use_stderr() => return written(write!(out, "{help}")),
         Err(error) => return Err(Failure::Usage(error)),
     };
-    // Setup makes the secret that the others read.
-    let read = if matches!(command, Command::Setup(_)) { Ok(Values::new()) } else { values.await };
+    let (mut read, mut base) = (Ok(Values::new()), None);
+    match (&command, &stack) {
+        // It makes the secret that the others read.
+        (Command::Setup(_), None) => {}
+        (Command::Setup(_), Some(_)) => return Err(Failure::Usage(not_for_setup())),
+        // It looks at the stack itself, whatever is wrong with it.
+        (Command::Doctor(_), _) | (_, None) => read = values.await,
+        (_, Some(name)) => {
+            let (stack, values) = Box::pin(stack::deployed(name, values.await?)).await?;
+            (read, base) = (Ok(values), stack.base_url().map(str::to_owned));
+        }
+    }
     let values = || read.as_ref().map_err(|error| Failure::Message(error.to_string()));
+    let base = base.as_deref();
     let answer = match command {
         // It says itself what is wrong with them.
-        Command::Doctor(arguments) => Box::pin(doctor::doctor(read, &arguments)).await,
+        Command::Doctor(arguments) => Box::pin(doctor::doctor(read, stack.as_deref(), &arguments)).await,
         Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values()?, presets).await?,
-        Command::Crm(CrmCommand::Test(test)) => crm::test(values()?, &test).await?,
-        Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values()?, &sign)?,
+        Command::Crm(CrmCommand::Test(test)) => crm::test(values()?, base, &test).await?,
+        Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values()?, base, &sign)?,
         Command::Inbox(InboxCommand::List { states, site, limit }) => {
             let site = site.map(|host| host.to_ascii_lowercase());
             inbox::list(values()?, &Filter { states, site, limit }).await?
@@ -75,7 +88,10 @@ pub async fn run(
         Command::Spool { command: Some(SpoolCommand::Retry { id, all: _ }) } => {
             spool::retry(values()?, id.as_deref()).await?
         }
-        Command::Spool { command: Some(SpoolCommand::Discard { id }) } => spool::discard(values()?, &id).await?,
+        Command::Spool { command: Some(SpoolCommand::Discard { id, all: _, yes }) } => match id {
+            Some(id) => spool::discard(values()?, &id).await?,
+            None => spool::discard_all(values()?, yes).await?,
+        },
         Command::Migrate { yes, dry_run } => migrate::migrate(values()?, yes, dry_run).await?,
         Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values()?, lead_id, answer).await?,
         Command::Setup(arguments) => setup::setup(&arguments).await?,
@@ -83,6 +99,11 @@ pub async fn run(
     let document = || visible::json(&format!("{:#}", answer.document));
     written(if json { writeln!(out, "{}", document()) } else { writeln!(out, "{}", answer.text.trim_end()) })?;
     answer.problem.map_or(Ok(()), |problem| Err(Failure::Message(problem)))
+}
+
+fn not_for_setup() -> clap::Error {
+    let problem = "--stack isn't for setup, which writes what a stack is made with: leave it out.\n";
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, problem)
 }
 
 fn written(result: std::io::Result<()>) -> Result<(), Failure> {

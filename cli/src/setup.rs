@@ -3,7 +3,6 @@
 //! What is there already is read first, so a run that was killed is finished by the next one, and a run that has
 //! nothing to do does nothing. Nothing is changed before somebody has agreed.
 
-mod aws_problem;
 mod connection_string;
 mod database;
 mod given;

@@ -10,7 +10,7 @@ use shared::spool::Message;
 use crate::Failure;
 use crate::answer::Answer;
 use crate::table::{columns, section, time};
-use crate::{body, visible};
+use crate::{body, terminal, visible};
 use queues::{DeadLetter, MOST, Queues};
 
 /// Of a dead letter to which the spool's own function attached no reason.
@@ -88,8 +88,47 @@ pub(crate) async fn discard(values: &Values, id: &str) -> Result<Answer, Failure
     let (chosen, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.id == id);
     queues.release(&others).await;
     let letter = find(&chosen, id)?;
-    queues.delete(letter).await?;
+    queues.delete(std::slice::from_ref(letter)).await?;
     Ok(Answer::new(json!({ "discarded": letter.id }), &format!("Dead letter {id} is deleted.")))
+}
+
+/// Deletes all dead letters, once somebody has agreed.
+pub(crate) async fn discard_all(values: &Values, is_agreed: bool) -> Result<Answer, Failure> {
+    let queues = Queues::open(values).await?;
+    let dead = queues.count_dead().await?;
+    if dead == 0 {
+        return Ok(Answer::new(json!({ "discarded": 0 }), "There are no dead letters."));
+    }
+    if !is_agreed && !agreed(dead)? {
+        return Ok(Answer::new(json!({ "discarded": 0 }), "Nothing was deleted."));
+    }
+    let mut discarded = 0;
+    loop {
+        let letters = queues.dead_letters().await?;
+        queues.delete(&letters).await.map_err(|failure| match discarded {
+            0 => failure,
+            before => Failure::Message(format!("{failure} {} deleted before.", counted(before))),
+        })?;
+        discarded += letters.len();
+        if letters.len() < MOST {
+            break;
+        }
+    }
+    Ok(Answer::new(json!({ "discarded": discarded }), &format!("{} deleted.", counted(discarded))))
+}
+
+fn counted(letters: usize) -> String {
+    if letters == 1 { "1 dead letter was".into() } else { format!("{letters} dead letters were") }
+}
+
+/// Asks on the terminal.
+fn agreed(dead: u64) -> Result<bool, Failure> {
+    let letters = if dead == 1 { "1 dead letter is".into() } else { format!("{dead} dead letters are") };
+    let what = format!("{letters} to be deleted; what was received is then nowhere.");
+    if !terminal::is_there() {
+        return Err(Failure::Message(format!("{what} To delete without a question, add --yes.")));
+    }
+    terminal::agrees(&format!("{what} Delete? [y/N] "))
 }
 
 fn find<'a>(letters: &'a [DeadLetter], id: &str) -> Result<&'a DeadLetter, Failure> {

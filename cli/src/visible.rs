@@ -1,8 +1,12 @@
 //! What others sent, as it is safe on a terminal: nothing moves the cursor, turns the text around or hides in it.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use shared::invisible::is_invisible;
+
+/// The most characters of a value that an error repeats.
+const LONGEST: usize = 100;
 
 /// Must it be escaped? Line breaks stay.
 pub(crate) fn is_hidden(c: char) -> bool {
@@ -23,6 +27,14 @@ pub(crate) fn json(json: &str) -> String {
             let _ = write!(escaped, "\\u{unit:04x}");
         }
     })
+}
+
+/// A value in an error: its beginning, if it is long.
+pub(crate) fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {

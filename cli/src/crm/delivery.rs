@@ -10,7 +10,7 @@ use shared::crm::authentication::{Sample, Signed};
 use shared::http::Request;
 use uuid::Uuid;
 
-use super::local_url;
+use super::default_url;
 use crate::Failure;
 use crate::arguments::Call;
 
@@ -21,8 +21,10 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(call: &Call, source: &Source, clock: &Clock) -> Self {
-        Self { url: call.url.clone().unwrap_or_else(|| local_url(source)), at: call.at.unwrap_or_else(|| clock.now()) }
+    /// To the API at `base`, unless the call names a URL.
+    pub(super) fn new(call: &Call, base: Option<&str>, source: &Source, clock: &Clock) -> Self {
+        let url = call.url.clone().unwrap_or_else(|| default_url(base, source));
+        Self { url, at: call.at.unwrap_or_else(|| clock.now()) }
     }
 
     /// Signed as the CRM does, with a new event id.

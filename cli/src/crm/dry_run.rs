@@ -19,13 +19,13 @@ pub(crate) use fetched::add as add_fetched;
 use item::Item;
 use verification::{Verification, verify};
 
-pub(crate) async fn test(values: &Values, test: &Test) -> Result<Answer, Failure> {
+pub(crate) async fn test(values: &Values, base: Option<&str>, test: &Test) -> Result<Answer, Failure> {
     let clock = test.call.at.map_or_else(Clock::system, Clock::fixed);
     let (app, has_database) = app::for_declarations(values, clock)?;
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &test.source)?;
     let source = chosen.source();
     let body = read_body(&test.file)?;
-    let delivery = Delivery::new(&test.call, source, &app.clock);
+    let delivery = Delivery::new(&test.call, base, source, &app.clock);
     let (verification, verified, arrived) = verify(source, &delivery, &headers(&test.headers)?, &body)?;
     let body = match &test.fetched {
         Some(file) => fetched::add(source, &body, &read(file)?)?,

@@ -14,7 +14,7 @@ use crate::{Failure, app, visible};
 /// Safe for the command line of any shell; Linux ends one argument at 128 KB.
 const LONGEST_ARGUMENT: usize = 100_000;
 
-pub(crate) fn sign(values: &Values, sign: &Sign) -> Result<Answer, Failure> {
+pub(crate) fn sign(values: &Values, base: Option<&str>, sign: &Sign) -> Result<Answer, Failure> {
     let (app, _) = app::for_declarations(values, Clock::system())?;
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &sign.source)?;
     let source = chosen.source();
@@ -34,7 +34,7 @@ pub(crate) fn sign(values: &Values, sign: &Sign) -> Result<Answer, Failure> {
         Some(file) => curl::Body::File(file),
         None => curl::Body::Text(pasteable(&bytes)?),
     };
-    let delivery = Delivery::new(&sign.call, source, &app.clock);
+    let delivery = Delivery::new(&sign.call, base, source, &app.clock);
     let Some(signed) = delivery.signed(source, &bytes) else { return Err(cannot_sign(source)) };
     // Refuses what curl would send differently from what was signed.
     request(&signed.url, &signed.headers, &bytes)?;

@@ -1,94 +1,35 @@
 //! Is the stack complete, does it have the secret that was read, and does anybody get its alarms?
 
-use std::collections::BTreeMap;
-
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_cloudformation::types::StackStatus;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use shared::settings::{SECRET_ID, Values, value};
 
-use super::report::Report;
+use super::report::{Report, capitalised, sentence};
+use crate::aws_problem::{self, AwsProblem, Call};
+use crate::stack::Stack;
 
 const NAME: &str = "stack";
 const SECRET: &str = "stack.secret";
 const ALARMS: &str = "alarms";
 
-/// A deployed stack.
-pub(super) struct Stack {
-    parameters: BTreeMap<String, String>,
-    outputs: BTreeMap<String, String>,
-}
-
-impl Stack {
-    pub(super) fn base_url(&self) -> Option<&str> {
-        self.outputs.get("BaseUrl").map(String::as_str)
-    }
-
-    pub(super) fn secret(&self) -> Option<&str> {
-        self.parameters.get("SecretArn").map(String::as_str)
-    }
-
-    /// How often its uploader runs, in minutes.
-    pub(super) fn upload_every(&self) -> Option<u16> {
-        self.parameters.get("UploadEveryMinutes")?.parse().ok()
-    }
-
-    /// The settings that are its parameters: `AllowedOrigins` is `ALLOWED_ORIGINS`.
-    pub(super) fn settings(&self) -> Values {
-        let set = self.parameters.iter().filter(|(_, value)| !value.is_empty());
-        set.map(|(parameter, value)| (setting(parameter), SecretString::from(value.as_str()))).collect()
-    }
-}
-
-fn setting(parameter: &str) -> String {
-    parameter.char_indices().fold(String::new(), |mut name, (at, c)| {
-        if at > 0 && c.is_ascii_uppercase() {
-            name.push('_');
-        }
-        name.push(c.to_ascii_uppercase());
-        name
-    })
-}
-
 /// Asks CloudFormation for the stack.
 pub(super) async fn read(name: &str, report: &mut Report) -> Option<Stack> {
-    let aws = shared::aws::sdk_config().await;
-    let Some(region) = aws.region().map(ToString::to_string) else {
-        report.error(NAME, "No AWS region is chosen.", "Set AWS_REGION to the region of the stack.");
-        return None;
-    };
-    let client = aws_sdk_cloudformation::Client::new(&aws);
-    let answer = match client.describe_stacks().stack_name(name).send().await {
-        Ok(answer) => answer,
-        Err(error) => {
-            let said = (error.code().map(str::to_owned), DisplayErrorContext(&error).to_string());
-            let (problem, fix) = if said.0.as_deref() == Some("ValidationError") {
-                (
-                    format!("There is no stack {name} in {region}."),
-                    "Correct --stack, or set AWS_REGION to its region.".into(),
-                )
-            } else {
-                refusal(said, "cloudformation:DescribeStacks")
-            };
-            report.error(NAME, problem, fix);
-            return None;
+    match Stack::read(name).await {
+        Ok(stack) => {
+            check_status(name, &stack.status, report);
+            Some(stack)
         }
-    };
-    let Some(stack) = answer.stacks.unwrap_or_default().into_iter().next() else {
-        report.error(NAME, format!("There is no stack {name} in {region}."), "Correct --stack, or set AWS_REGION.");
-        return None;
-    };
-    check_status(name, stack.stack_status.as_ref(), report);
-    let parameters = stack.parameters.unwrap_or_default().into_iter();
-    let outputs = stack.outputs.unwrap_or_default().into_iter();
-    Some(Stack {
-        parameters: parameters.filter_map(|it| Some((it.parameter_key?, it.parameter_value?))).collect(),
-        outputs: outputs.filter_map(|it| Some((it.output_key?, it.output_value?))).collect(),
-    })
+        Err(problem) => {
+            refused(NAME, &problem, report);
+            None
+        }
+    }
 }
 
-fn check_status(name: &str, status: Option<&StackStatus>, report: &mut Report) {
-    let status = status.map(StackStatus::as_str).unwrap_or_default();
+fn refused(check: &str, problem: &AwsProblem, report: &mut Report) {
+    report.error(check, sentence(&problem.problem), sentence(&capitalised(&problem.fix)));
+}
+
+fn check_status(name: &str, status: &str, report: &mut Report) {
     match status {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => report.right(NAME, format!("{name} is {status}")),
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => {
@@ -140,10 +81,11 @@ fn is_same(id: &str, arn: &str) -> bool {
 
 /// Has somebody confirmed that they want the alarms?
 pub(super) async fn check_alarms(stack: &Stack, report: &mut Report) {
-    let Some(topic) = stack.outputs.get("AlarmTopicArn") else {
+    let Some(topic) = stack.alarm_topic() else {
         return report.warn(ALARMS, "The stack has no output AlarmTopicArn.", "Deploy this version of template.yaml.");
     };
-    let client = aws_sdk_sns::Client::new(&shared::aws::sdk_config().await);
+    let aws = shared::aws::sdk_config().await;
+    let client = aws_sdk_sns::Client::new(&aws);
     let mut pages = client.list_subscriptions_by_topic().topic_arn(topic).into_paginator().items().send();
     let (mut confirmed, mut pending) = (0_usize, 0_usize);
     while let Some(subscription) = pages.next().await {
@@ -151,9 +93,10 @@ pub(super) async fn check_alarms(stack: &Stack, report: &mut Report) {
             Ok(it) if it.subscription_arn().is_some_and(|arn| arn.starts_with("arn:")) => confirmed += 1,
             Ok(it) => pending += usize::from(it.subscription_arn() == Some("PendingConfirmation")),
             Err(error) => {
-                let said = (error.code().map(str::to_owned), DisplayErrorContext(&error).to_string());
-                let (problem, fix) = refusal(said, "sns:ListSubscriptionsByTopic");
-                return report.error(ALARMS, problem, fix);
+                let (action, region) = ("sns:ListSubscriptionsByTopic", aws_problem::region(&aws));
+                let of = format!("topic {topic}");
+                let call = Call { action, of: &of, named_by: "AlarmEmail", region };
+                return refused(ALARMS, &AwsProblem::of(&error, call), report);
             }
         }
     }
@@ -175,48 +118,9 @@ pub(super) async fn check_alarms(stack: &Stack, report: &mut Report) {
     }
 }
 
-/// What AWS' error means, and the fix.
-fn refusal((code, said): (Option<String>, String), action: &str) -> (String, String) {
-    let code = code.unwrap_or_default();
-    match code.as_str() {
-        "AccessDenied" | "AccessDeniedException" | "AuthorizationError" => (
-            format!("The AWS credentials here may not call {action}."),
-            format!("Allow {action} to the user or role, or use other credentials."),
-        ),
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
-            ("The AWS credentials here have expired.".into(), "Log in to AWS again.".into())
-        }
-        "InvalidClientTokenId" | "UnrecognizedClientException" | "SignatureDoesNotMatch" | "AuthFailure" => (
-            "AWS doesn't know the credentials here.".into(),
-            "Correct them: aws sts get-caller-identity has to answer.".into(),
-        ),
-        "Throttling" | "ThrottlingException" => {
-            ("AWS answers that there are too many requests.".into(), "Run adtrail doctor again in a minute.".into())
-        }
-        "" if said.contains("credentials") => (
-            "There are no AWS credentials here.".into(),
-            "Log in to AWS: aws sts get-caller-identity has to answer.".into(),
-        ),
-        "" => ("AWS can't be reached.".into(), "Look at AWS_REGION, AWS_ENDPOINT_URL and the network.".into()),
-        _ => {
-            (format!("AWS refuses {action} ({code})."), "Look the code up in the documentation of the service.".into())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_parameter_is_called_as_its_setting() {
-        for (parameter, name) in [
-            ("AllowedOrigins", "ALLOWED_ORIGINS"),
-            ("GoogleAdsConversionActionClosed", "GOOGLE_ADS_CONVERSION_ACTION_CLOSED"),
-        ] {
-            assert_eq!(setting(parameter), name);
-        }
-    }
 
     #[test]
     fn a_secret_is_named_by_its_name_or_arn() {

@@ -6,7 +6,7 @@ use shared::db::{LoginProblem, is_on_this_machine, try_login};
 use shared::settings::{Settings, Values};
 use tokio::net::lookup_host;
 
-use crate::Failure;
+use crate::{Failure, visible};
 
 /// Where the database is.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(crate) async fn check(values: &Values) -> Result<Place, Failure> {
     let (options, of_migrations) = (config::database(&mut settings), config::database_for_migrations(&mut settings));
     let (options, of_migrations) = settings.finish(options.zip(of_migrations))?;
     let place = Place {
-        of_functions: format!("{}:{}", options.get_host(), options.get_port()),
-        of_migrations: format!("{}:{}", of_migrations.get_host(), of_migrations.get_port()),
+        of_functions: format!("{}:{}", visible::short(options.get_host()), options.get_port()),
+        of_migrations: format!("{}:{}", visible::short(of_migrations.get_host()), of_migrations.get_port()),
         is_on_this_machine: is_on_this_machine(&options),
     };
     if !place.is_on_this_machine && has_ipv6_only(options.get_host(), options.get_port()).await {

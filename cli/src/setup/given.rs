@@ -10,8 +10,8 @@ use toml_edit::{DocumentMut, Item, Value};
 
 use super::questions::{DATABASE, QUESTIONS, Question};
 use super::secret;
-use crate::Failure;
 use crate::arguments::Setup;
+use crate::{Failure, visible};
 
 /// Answers by the keys of their questions. One that is empty means later.
 pub(crate) type Answers = BTreeMap<&'static str, String>;
@@ -77,7 +77,10 @@ fn read(file: &Path) -> Result<(Answers, Vec<String>), Failure> {
         match (known.iter().find(|it| **it == key), text_of(item)) {
             (Some(key), Some(text)) => drop(answers.insert(key, text.trim().to_owned())),
             (Some(key), None) => problems.push(format!("{key} must be a text, or a list of texts")),
-            (None, _) => problems.push(format!("{key} is no answer: there are {}", known.join(", "))),
+            (None, _) => {
+                let key = visible::short(key);
+                problems.push(format!("{key} is no answer: there are {}", known.join(", ")));
+            }
         }
     }
     Ok((answers, problems))

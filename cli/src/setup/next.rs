@@ -3,13 +3,17 @@
 use super::plan::Plan;
 use super::secret::Store;
 
+/// Of a secret that functions may have read before.
+const FOLLOWED: &str = "Functions that run already go by the changed secret within five minutes.\n";
+
 /// `arn` is that of the secret, if there is one yet.
 pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: bool) -> String {
     let mut text = match store {
         Store::SecretsManager { region, id, .. } => format!(
-            "Next: make deploy\nFunctions that run already go by a changed secret within five minutes.\n\nThe CRM \
-             needs the secret's WEBHOOK_SECRET, and your monitor its HEALTH_KEY. This shows them:\n  aws secretsmanager get-secret-value --region {region} --secret-id {id} --query \
-             SecretString --output text\n"
+            "Next: make deploy\n{}\nThe CRM needs the secret's WEBHOOK_SECRET, and your monitor its HEALTH_KEY. This \
+             shows them:\n  aws secretsmanager get-secret-value --region {region} --secret-id {id} --query \
+             SecretString --output text\n",
+            if plan.secret.is_new || plan.secret.is_empty() { "" } else { FOLLOWED }
         ),
         Store::File(path) => {
             let file = path.display();

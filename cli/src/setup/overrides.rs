@@ -5,6 +5,8 @@
 
 use toml_edit::{Array, Item, Value};
 
+use crate::visible;
+
 /// One parameter as it is written.
 struct Override {
     name: String,
@@ -33,7 +35,9 @@ impl Overrides {
         };
         let texts = texts.ok_or("must be a text or a list of texts")?;
         let all = texts.into_iter().flat_map(words).map(|word| parameter(&word).ok_or(word));
-        let all = all.collect::<Result<_, _>>().map_err(|word| format!("has {word}, which is no NAME=VALUE"))?;
+        let all = all
+            .collect::<Result<_, _>>()
+            .map_err(|word| format!("has {}, which is no NAME=VALUE", visible::short(&word)))?;
         Ok(Self { all, is_text })
     }
 

@@ -6,6 +6,7 @@ use shared::http::cors::Origins;
 use shared::identity::Region;
 
 use super::{connection_string, google};
+use crate::visible;
 
 /// One thing that has to be known.
 pub(crate) struct Question {
@@ -42,6 +43,9 @@ pub(crate) enum Asked {
     /// No: there is a default.
     Never,
 }
+
+/// RFC 5321.
+const LONGEST_EMAIL: usize = 254;
 
 /// The key of the connection string, which is never a flag.
 pub(crate) const DATABASE: &str = "database_url";
@@ -123,12 +127,18 @@ pub fn parameter(name: &str, answer: &str) -> Option<Result<String, String>> {
 /// Without spaces and slashes at the end, as the template's parameter wants them.
 fn origins(text: &str) -> Result<String, String> {
     let origins: Vec<_> = text.split(',').map(|origin| origin.trim().trim_end_matches('/')).collect();
+    if origins.iter().any(|origin| origin.is_empty()) {
+        return Err("must list origins such as https://www.example.com, separated by commas; an item of the list is \
+                    empty: take out the comma that is too many"
+            .into());
+    }
     for origin in &origins {
         let is_known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:/".contains(c);
         if Origins::parse(origin).is_err() || !origin.chars().all(is_known) {
             return Err(format!(
                 "must list origins such as https://www.example.com, in lower case, without a path, separated by \
-                 commas; {origin} is none"
+                 commas; {} is none",
+                visible::short(origin)
             ));
         }
     }
@@ -145,10 +155,13 @@ fn email(text: &str) -> Result<String, String> {
         let parts: Vec<_> = host.split('.').collect();
         !name.is_empty() && parts.len() > 1 && parts.iter().all(|part| !part.is_empty())
     });
-    if is_address && text.matches('@').count() == 1 && !text.contains([' ', ',', '"']) {
+    let is_strange = |c: char| c.is_whitespace() || visible::is_hidden(c) || [',', '"', '\\'].contains(&c);
+    if is_address && text.matches('@').count() == 1 && !text.contains(is_strange) && text.len() <= LONGEST_EMAIL {
         Ok(text.to_owned())
     } else {
-        Err("must be one e-mail address, such as alarms@example.com".into())
+        Err("must be one e-mail address, such as alarms@example.com: at most 254 characters, without spaces, quotes \
+             and backslashes"
+            .into())
     }
 }
 
@@ -182,7 +195,8 @@ mod tests {
         for (key, text, said) in [
             ("origins", "www.example.com", "such as https://www.example.com"),
             ("origins", "https://www.example.com/shop", "without a path"),
-            ("origins", "https://a.example,", "such as https://www.example.com"),
+            ("origins", "https://a.example,", "an item of the list is empty: take out the comma"),
+            ("origins", "", "an item of the list is empty"),
             ("origins", "https://[::1]:3000", "such as https://www.example.com"),
             ("origins", "*", "* is none"),
             ("google_ads_account", "12", "123-456-7890"),
@@ -190,11 +204,24 @@ mod tests {
             ("unknown_consent", "maybe", "hold or send; there is no default"),
             ("alarm_email", "alarms@example", "alarms@example.com"),
             ("alarm_email", "a@example.com, b@example.com", "one e-mail address"),
+            ("alarm_email", "a\0b@example.com", "one e-mail address"),
+            ("alarm_email", "a\tb@example.com", "one e-mail address"),
+            ("alarm_email", "a\\b@example.com", "without spaces, quotes and backslashes"),
             ("phone_region", "UK", "GB"),
             ("cookie_domain", "https://example.com", "example.com"),
         ] {
             let problem = answered(key, text).unwrap_err();
             assert!(problem.contains(said), "{key}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_long_answer_is_not_repeated_in_full() {
+        let long = "x".repeat(100_000);
+        for key in ["origins", "alarm_email", "unknown_consent", "cookie_domain", "phone_region"] {
+            let problem = answered(key, &format!("{long}@{long}.")).unwrap_err();
+            assert!(problem.len() < 400, "{key}: {} bytes", problem.len());
+        }
+        assert!(answered("alarm_email", &format!("{long}@example.com")).is_err());
     }
 }

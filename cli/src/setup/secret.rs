@@ -9,8 +9,9 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use serde_json::{Map, Value};
 use shared::aws;
 
-use super::{aws_problem, replacing};
+use super::replacing;
 use crate::Failure;
+use crate::aws_problem::{self, AwsProblem, Call};
 
 /// What is in it, and which one it is.
 #[derive(Clone, Default)]
@@ -70,7 +71,7 @@ impl Store {
     /// If there is no region, or two of them.
     pub(crate) async fn in_secrets_manager(id: String, expected: Option<&str>) -> Result<Self, Failure> {
         let mut config = aws::sdk_config().await;
-        let region = match (config.region().map(ToString::to_string), expected) {
+        let region = match (aws_problem::region(&config).map(str::to_owned), expected) {
             (Some(set), Some(expected)) if set != expected => {
                 return Err(Failure::Message(format!(
                     "The AWS region is {set}, but samconfig.toml or the secret's ARN says {expected}: the stack and its \
@@ -80,11 +81,7 @@ impl Store {
             (Some(region), _) => region,
             (None, Some(expected)) => expected.to_owned(),
             (None, None) => {
-                return Err(Failure::Message(
-                    "No AWS region is set: choose the one nearest to the database, such as export \
-                     AWS_REGION=eu-central-1."
-                        .into(),
-                ));
+                return Err(AwsProblem::no_region().into());
             }
         };
         config = config.into_builder().region(Region::new(region.clone())).build();
@@ -126,7 +123,7 @@ impl Store {
                         return Ok(Content { exists, ..Content::default() });
                     }
                     Err(error) => {
-                        return Err(Failure::Message(aws_problem::sentence(&error, "GetSecretValue", id, region)));
+                        return Err(refused(&error, "secretsmanager:GetSecretValue", id, region));
                     }
                 };
                 let keys = parse(answer.secret_string().unwrap_or_default(), &self.place())?;
@@ -151,21 +148,30 @@ impl Store {
             Self::SecretsManager { client, region, id } => (client, region, id),
             Self::File(path) => return written(path, &text).map(|()| None),
         };
-        let problem = |said| Failure::Message(said);
         if !before.exists {
             let answer = client.create_secret().name(id).description("The settings of Adtrail").secret_string(text);
             let answer = answer.send().await;
-            let answer = answer.map_err(|error| problem(aws_problem::sentence(&error, "CreateSecret", id, region)))?;
+            let answer = answer.map_err(|error| refused(&error, "secretsmanager:CreateSecret", id, region))?;
             return Ok(answer.arn.zip(answer.version_id).map(|(arn, id)| Version { arn, id }));
         }
         // Somebody may have changed it while the questions were answered.
         if self.read().await?.version != before.version {
-            return Err(problem(format!("The {} has been changed meanwhile: run this again.", self.place())));
+            let problem = format!("The {} has been changed meanwhile: run this again.", self.place());
+            return Err(Failure::Message(problem));
         }
         let answer = client.put_secret_value().secret_id(id).secret_string(text).send().await;
-        let answer = answer.map_err(|error| problem(aws_problem::sentence(&error, "PutSecretValue", id, region)))?;
+        let answer = answer.map_err(|error| refused(&error, "secretsmanager:PutSecretValue", id, region))?;
         Ok(answer.arn.zip(answer.version_id).map(|(arn, id)| Version { arn, id }))
     }
+}
+
+fn refused(error: &(impl ProvideErrorMetadata + std::error::Error), action: &str, id: &str, region: &str) -> Failure {
+    let of = format!("secret {id}");
+    let mut problem = AwsProblem::of(error, Call { action, of: &of, named_by: "--secret", region: Some(region) });
+    if error.code().is_some_and(aws_problem::is_denied) {
+        problem.fix = "get this right, or use --secret-file and have somebody with the right store the file".into();
+    }
+    problem.into()
 }
 
 fn written(path: &Path, text: &str) -> Result<(), Failure> {

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-use aws_sdk_sqs::types::QueueAttributeName;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message as Received};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message as Received, QueueAttributeName,
+};
 use chrono::{DateTime, Utc};
 use shared::aws;
 use shared::settings::{Settings, Values, value};
 use shared::spool::{self, Message};
 
 use crate::Failure;
+use crate::aws_problem::{self, AwsProblem, Call};
 
 /// The most dead letters that are taken at a time.
 pub(super) const MOST: usize = 1_000;
@@ -41,8 +43,8 @@ impl Queues {
     pub(super) async fn open(values: &Values) -> Result<Self, Failure> {
         if value(values, spool::QUEUE).is_none() || value(values, spool::DEAD_LETTERS).is_none() {
             return Err(Failure::Message(format!(
-                "There is no spool in the settings: set {} and {} to the outputs SpoolQueueUrl and SpoolDeadLettersUrl \
-                 of the stack.",
+                "There is no spool in the settings: name the stack with --stack, or set {} and {} to its outputs \
+                 SpoolQueueUrl and SpoolDeadLettersUrl; a stack with the parameter Spool=no has none.",
                 spool::QUEUE,
                 spool::DEAD_LETTERS
             )));
@@ -51,7 +53,10 @@ impl Queues {
         let urls =
             spool::queue_url(&mut settings, spool::QUEUE).zip(spool::queue_url(&mut settings, spool::DEAD_LETTERS));
         let (waiting, dead) = settings.finish(urls)?;
-        Ok(Self { waiting, dead, aws: aws::sdk_config().await })
+        let aws = aws::sdk_config().await;
+        // The SDK would say so in words of its own.
+        aws_problem::region(&aws).ok_or_else(AwsProblem::no_region)?;
+        Ok(Self { waiting, dead, aws })
     }
 
     fn client(&self) -> aws_sdk_sqs::Client {
@@ -73,7 +78,8 @@ impl Queues {
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
         let request = self.client().get_queue_attributes().queue_url(queue).set_attribute_names(Some(names.into()));
-        let counts = request.send().await.map_err(|error| failed(&error))?.attributes.unwrap_or_default();
+        let failed = |error| self.failed(&error, "sqs:GetQueueAttributes", queue);
+        let counts = request.send().await.map_err(failed)?.attributes.unwrap_or_default();
         Ok(sum(&counts))
     }
 
@@ -84,7 +90,8 @@ impl Queues {
             let request = self.client().receive_message().queue_url(&self.dead).visibility_timeout(HIDDEN);
             let request =
                 request.max_number_of_messages(10).message_attribute_names(spool::REASON).wait_time_seconds(1);
-            let received = request.send().await.map_err(|error| failed(&error))?.messages.unwrap_or_default();
+            let failed = |error| self.failed(&error, "sqs:ReceiveMessage", &self.dead);
+            let received = request.send().await.map_err(failed)?.messages.unwrap_or_default();
             if received.is_empty() {
                 break;
             }
@@ -108,13 +115,35 @@ impl Queues {
     /// Sends it to the spool, then deletes it. If it ends in between, it is there twice, and stored once.
     pub(super) async fn send_again(&self, letter: &DeadLetter) -> Result<(), Failure> {
         let request = self.client().send_message().queue_url(&self.waiting).message_body(&letter.text);
-        request.send().await.map_err(|error| failed(&error))?;
-        self.delete(letter).await
+        request.send().await.map_err(|error| self.failed(&error, "sqs:SendMessage", &self.waiting))?;
+        self.delete(std::slice::from_ref(letter)).await
     }
 
-    pub(super) async fn delete(&self, letter: &DeadLetter) -> Result<(), Failure> {
-        let request = self.client().delete_message().queue_url(&self.dead).receipt_handle(&letter.receipt);
-        request.send().await.map(drop).map_err(|error| failed(&error))
+    /// Deletes these dead letters.
+    pub(super) async fn delete(&self, letters: &[DeadLetter]) -> Result<(), Failure> {
+        for letters in letters.chunks(10) {
+            let entries = letters.iter().enumerate().filter_map(|(position, letter)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(position.to_string());
+                entry.receipt_handle(&letter.receipt).build().ok()
+            });
+            let request = self.client().delete_message_batch().queue_url(&self.dead);
+            let answer = request.set_entries(Some(entries.collect())).send().await;
+            let answer = answer.map_err(|error| self.failed(&error, "sqs:DeleteMessage", &self.dead))?;
+            if let Some(kept) = answer.failed.first() {
+                return Err(Failure::Message(format!(
+                    "SQS doesn't delete {} of the dead letters ({}): run this again in a minute.",
+                    answer.failed.len(),
+                    kept.code
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &(impl ProvideErrorMetadata + std::error::Error), action: &str, queue: &str) -> Failure {
+        let of = format!("queue {}", queue.rsplit('/').next().unwrap_or_default());
+        let named_by = if queue == self.dead { spool::DEAD_LETTERS } else { spool::QUEUE };
+        AwsProblem::of(error, Call { action, of: &of, named_by, region: aws_problem::region(&self.aws) }).into()
     }
 }
 
@@ -138,12 +167,4 @@ impl From<Received> for DeadLetter {
             text,
         }
     }
-}
-
-fn failed(error: &(impl ProvideErrorMetadata + std::error::Error)) -> Failure {
-    let cause = aws::cause(error);
-    Failure::Message(format!(
-        "SQS can't be used ({cause}): check SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL, the region, and that your AWS \
-         credentials may receive, send and delete messages of both queues."
-    ))
 }

@@ -1,17 +1,32 @@
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use testing::sqs::{DEAD, SPOOL, Sqs};
 
 use super::*;
 
 /// The real process: AWS's SDK reads its environment.
-async fn adtrail(sqs: &Sqs, arguments: &[&str]) -> Output {
+fn command(sqs: &Sqs, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_adtrail"));
-    command.env_clear().args(arguments);
+    command.env_clear().args(arguments).stdin(Stdio::null());
     command.env("SPOOL_QUEUE_URL", sqs.url(SPOOL)).env("SPOOL_DEAD_LETTERS_URL", sqs.url(DEAD));
     command.env("AWS_ENDPOINT_URL", sqs.address()).env("AWS_REGION", "eu-central-1");
     command.env("AWS_ACCESS_KEY_ID", "operator").env("AWS_SECRET_ACCESS_KEY", "example");
+    command
+}
+
+async fn adtrail(sqs: &Sqs, arguments: &[&str]) -> Output {
+    output(command(sqs, arguments)).await
+}
+
+async fn output(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[track_caller]
+fn assert_one_sentence(output: &Output, said: &str) {
+    let error = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{error}");
+    assert!(error.contains(said) && error.trim_end().lines().count() == 1 && !error.contains("{ "), "{said}: {error}");
 }
 
 async fn said(sqs: &Sqs, arguments: &[&str]) -> String {
@@ -73,6 +88,25 @@ async fn an_operator_sees_what_is_dead_and_why_and_sends_it_again() {
 }
 
 #[tokio::test]
+async fn all_dead_letters_are_discarded_once_somebody_agrees() {
+    let sqs = Sqs::start().await;
+    let nothing = said(&sqs, &["spool", "discard", "--all"]).await;
+    assert!(nothing.contains("There are no dead letters."), "{nothing}");
+    for n in 0..1_023 {
+        dead(&sqs, &format!("D-{n}"));
+    }
+    sqs.put(SPOOL, "waits");
+    let asked = "1023 dead letters are to be deleted; what was received is then nowhere. To delete without a question, \
+                 add --yes.";
+    assert_one_sentence(&adtrail(&sqs, &["spool", "discard", "--all"]).await, asked);
+    assert_eq!(sqs.count(DEAD), 1_023);
+    let deleted = said(&sqs, &["spool", "discard", "--all", "--yes"]).await;
+    assert!(deleted.contains("1023 dead letters were deleted."), "{deleted}");
+    assert_eq!((sqs.count(SPOOL), sqs.count(DEAD)), (1, 0));
+    assert_eq!(adtrail(&sqs, &["spool", "discard", "0b0f7a34", "--yes"]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
 async fn what_goes_wrong_is_one_sentence_with_the_fix() {
     let sqs = Sqs::start().await;
     for command in ["show", "retry", "discard"] {
@@ -81,9 +115,27 @@ async fn what_goes_wrong_is_one_sentence_with_the_fix() {
         assert!(error.contains("There is no dead letter 0b0f7a34"), "{error}");
     }
     assert_eq!(adtrail(&sqs, &["spool", "retry"]).await.status.code(), Some(2), "one of them or all");
-    sqs.be_away(true);
-    let error = String::from_utf8(adtrail(&sqs, &["spool"]).await.stderr).unwrap();
-    assert!(error.contains("SQS can't be used (ServiceUnavailable): check SPOOL_QUEUE_URL"), "{error}");
+    assert_eq!(adtrail(&sqs, &["spool", "discard"]).await.status.code(), Some(2), "one of them or all");
     let error = refused(&values(None, &[]), &["spool"]).await;
-    assert!(error.contains("There is no spool in the settings: set SPOOL_QUEUE_URL"), "{error}");
+    assert!(error.contains("There is no spool in the settings: name the stack with --stack"), "{error}");
+    let elsewhere = format!("{}/123456789012/elsewhere", sqs.address());
+    for (name, value, said) in [
+        ("AWS_REGION", None, "No AWS region is set: export the region"),
+        ("AWS_REGION", Some(""), "No AWS region is set"),
+        ("AWS_ACCESS_KEY_ID", None, "There are no AWS credentials that adtrail can use: set AWS_ACCESS_KEY_ID"),
+        ("AWS_ENDPOINT_URL", Some("http://127.0.0.1:9"), "AWS gives no answer in the region eu-central-1: check"),
+        (
+            "SPOOL_QUEUE_URL",
+            Some(elsewhere.as_str()),
+            "There is no queue elsewhere in the region eu-central-1: correct",
+        ),
+    ] {
+        let mut command = command(&sqs, &["spool"]);
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env_remove(name).envs(value.map(|value| (name, value)));
+        assert_one_sentence(&output(command).await, said);
+    }
+    sqs.be_away(true);
+    let away = "AWS refuses sqs:GetQueueAttributes on the queue adtrail-spool in eu-central-1 (ServiceUnavailable: of \
+                the stand-in): run this again in a minute";
+    assert_one_sentence(&adtrail(&sqs, &["spool"]).await, away);
 }

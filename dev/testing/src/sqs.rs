@@ -247,10 +247,15 @@ impl Account {
                 let received = self.receive(&queue, usize::try_from(most).expect("ten at most"), hidden);
                 Ok(if received.is_empty() { json!({}) } else { json!({"Messages": received}) })
             }
-            "DeleteMessage" => {
-                let receipt = &request["ReceiptHandle"];
-                self.queue(&queue).retain(|message| *receipt != message.receipt);
-                Ok(json!({}))
+            "DeleteMessageBatch" => {
+                let entries = request["Entries"].as_array().ok_or("EmptyBatchRequest")?;
+                if entries.is_empty() || entries.len() > 10 {
+                    return Err("TooManyEntriesInBatchRequest");
+                }
+                let is_named = |message: &Message| entries.iter().any(|it| it["ReceiptHandle"] == *message.receipt);
+                self.queue(&queue).retain(|message| !is_named(message));
+                let done: Vec<_> = entries.iter().map(|entry| json!({"Id": entry["Id"]})).collect();
+                Ok(json!({"Successful": done, "Failed": []}))
             }
             "ChangeMessageVisibilityBatch" => {
                 let entries = request["Entries"].as_array().ok_or("EmptyBatchRequest")?;

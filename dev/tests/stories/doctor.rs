@@ -1,6 +1,5 @@
 //! `adtrail doctor` on a deployment that is as it should be, and on one with each of many faults.
 
-mod aws;
 mod faults;
 mod front;
 
@@ -19,9 +18,9 @@ use tokio::process::Command;
 use tokio::sync::RwLock;
 
 use crate::database_authority::{self, Authority};
+use crate::deployed::{Aws, CONFIRMED, Deployed, SECRET_ARN, TOPIC_ARN};
 use crate::refused_login::supabases_pooler;
 use crate::stage::{Stage, binary, database_url};
-use aws::{Aws, CONFIRMED, Deployed, SECRET_ARN, TOPIC_ARN};
 use faults::{Change, FAULTS};
 use front::Front;
 
@@ -100,16 +99,10 @@ impl Setup {
 
     fn call(&self) -> Call {
         let arguments = ["--json", "doctor", "--stack", "adtrail", "--site", &self.front.base];
-        let environment = [
-            ("AWS_ENDPOINT_URL", self.aws.address.as_str()),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "example"),
-            ("AWS_SECRET_ACCESS_KEY", "example"),
-        ];
         Call {
             deployed: self.healthy.clone(),
             arguments: arguments.map(str::to_owned).into(),
-            environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            environment: self.aws.environment().map(|(name, value)| (name.to_owned(), value)).into(),
         }
     }
 

@@ -149,6 +149,7 @@ async fn the_answers_file_of_the_docs_sets_everything_up() {
     let said = checkout.set_up().await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("This is done.") && said.out.contains("Next: make deploy"), "{said:?}");
+    assert!(!said.out.contains("Functions that run already"), "none runs yet: {said:?}");
     assert!(said.out.contains("019_destinations") && said.out.contains("add     WEBHOOK_SECRET"), "{said:?}");
     assert!(migrations(&pool).await.len() >= 20);
     let secret = checkout.aws.get("adtrail").unwrap();
@@ -204,6 +205,7 @@ async fn only_what_is_answered_differently_changes(pool: PgPool) {
     let said = checkout.run(&["--origins", "https://shop.example.com/", "--phone-region", "de", "--yes"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("AllowedOrigins = https://shop.example.com, was https://www.example.com"), "{said:?}");
+    assert!(said.out.contains("Functions that run already go by the changed secret within five minutes."), "{said:?}");
     assert!(said.out.contains("add     PHONE_DEFAULT_REGION") && !said.out.contains("HEALTH_KEY\n"), "{said:?}");
     let mut expected = before;
     expected["PHONE_DEFAULT_REGION"] = "DE".into();

@@ -14,8 +14,8 @@ pub(super) async fn fetch(id: &str) -> Result<Values, String> {
         aws_sdk_secretsmanager::Client::new(&aws).get_secret_value().secret_id(id).send().await.map_err(|error| {
             let said = aws::cause(&error);
             format!(
-                " The secret {id} can't be read: check its name and region, and that the function's role may call \
-                 secretsmanager:GetSecretValue on it ({said})."
+                " The secret {id} can't be read ({said}): check its name and region, and that these AWS credentials or, \
+                 on Lambda, the function's role may call secretsmanager:GetSecretValue on it."
             )
         })?;
     let object: BTreeMap<String, serde_json::Value> = serde_json::from_str(answer.secret_string().unwrap_or_default())

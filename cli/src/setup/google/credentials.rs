@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::{Map, Value};
 
+use crate::visible;
+
 const SERVICE_ACCOUNT_KEY: &str = "GOOGLE_SERVICE_ACCOUNT_KEY";
 const EXTERNAL_ACCOUNT: &str = "GOOGLE_EXTERNAL_ACCOUNT";
 const REFRESH_TOKEN: &str = "GOOGLE_REFRESH_TOKEN";
@@ -13,11 +15,12 @@ const REFRESH_TOKEN: &str = "GOOGLE_REFRESH_TOKEN";
 /// # Errors
 /// What is wrong with it: the end of a sentence.
 pub(crate) fn read(file: &str) -> Result<String, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("names {file}, which can't be read: {error}"))?;
+    let name = visible::short(file);
+    let text = fs::read_to_string(file).map_err(|error| format!("names {name}, which can't be read: {error}"))?;
     match setting(&text) {
         Some(_) => Ok(text),
         None => Err(format!(
-            "names {file}, which is neither the JSON key of a service account nor the JSON that gcloud writes for \
+            "names {name}, which is neither the JSON key of a service account nor the JSON that gcloud writes for \
              Workload Identity Federation: docs/google-ads.md says how to get one"
         )),
     }

@@ -143,9 +143,9 @@ async fn aws_that_refuses(pool: PgPool) {
     for (code, said) in [
         ("ExpiredTokenException", "have expired: log in again"),
         ("UnrecognizedClientException", "AWS refuses these credentials"),
-        ("AccessDeniedException", "may not call secretsmanager:GetSecretValue on adtrail in eu-central-1"),
+        ("AccessDeniedException", "may not call secretsmanager:GetSecretValue on the secret adtrail in eu-central-1"),
         ("DecryptionFailure", "give it the default key"),
-        ("ValidationException", "AWS refuses GetSecretValue for adtrail in eu-central-1: ValidationException"),
+        ("Novel", "the secret adtrail in eu-central-1 (Novel): run this again in a minute; if the code stays"),
     ] {
         checkout.aws.refuse("*", code);
         let error = refused(&checkout, |_| {}).await;
