@@ -13,9 +13,9 @@ use uuid::Uuid;
 /// inspects and repairs the inbox
 ///
 /// Settings are the same that the functions use. With --stack they are those of the deployed stack: its secret and its
-/// parameters. What is set in the environment goes first. Without --stack they come from the environment and, if
-/// ADTRAIL_SECRET_ID is set, from that secret, which has no parameters of a stack. Without DATABASE_URL the crm commands do everything that needs no database, and destinations lists
-/// what is declared.
+/// parameters. Without, they come from the environment and, if ADTRAIL_SECRET_ID is set, from that secret, which has
+/// no parameters. What is set in the environment goes first. Without DATABASE_URL the crm commands do everything that
+/// needs no database, and destinations lists what is declared.
 #[derive(Debug, Parser)]
 #[command(name = "adtrail", version)]
 pub(crate) struct Arguments {
@@ -75,9 +75,10 @@ pub(crate) enum Command {
     ///
     /// The spool takes verified webhooks and valid leads while the database can't be reached, and the function
     /// drain-spool stores them when it is back. What can never be stored becomes a dead letter, with the reason; it is
-    /// kept for 14 days. Without a subcommand it counts both, and lists the dead letters without what is in them. The
-    /// queues are those of --stack, or of SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL. AWS credentials and region come
-    /// from the environment.
+    /// kept for 14 days. Without a subcommand it counts both, and lists the dead letters without what is in them.
+    ///
+    /// The queues are those of --stack, or of SPOOL_QUEUE_URL and SPOOL_DEAD_LETTERS_URL. AWS credentials and region
+    /// come from the environment.
     #[command(after_help = "Examples:
   adtrail spool --stack adtrail
   adtrail spool retry --all --stack adtrail
@@ -90,8 +91,8 @@ pub(crate) enum Command {
     ///
     /// Settings, database, schema and its rights, clock, destinations (by requests that Google only validates), the API
     /// with its webhooks and CORS, cookies, the site's redirects, the schedule, the stack and its alarms. Each check
-    /// runs by itself; nothing is stored or sent. Only with --stack, for which AWS credentials are needed, are the stack
-    /// and its alarms checked.
+    /// runs by itself; nothing is stored or sent. The stack and its alarms are checked only with --stack, for which AWS
+    /// credentials are needed.
     ///
     /// Exits with 1 if there is an error, with 0 if there are only warnings.
     #[command(after_help = "Examples:
@@ -265,7 +266,7 @@ pub(crate) enum SpoolCommand {
         #[arg(long, group = "which")]
         all: bool,
         /// Deletes all without asking
-        #[arg(long, requires = "all")]
+        #[arg(long, conflicts_with = "id")]
         yes: bool,
     },
 }

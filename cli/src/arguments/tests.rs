@@ -5,13 +5,15 @@ use clap::error::ErrorKind;
 
 use super::Arguments;
 
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 10] = [
     ("README.md", include_str!("../../../README.md")),
     ("migrations/README.md", include_str!("../../../migrations/README.md")),
     ("docs/architecture.md", include_str!("../../../docs/architecture.md")),
     ("docs/crm.md", include_str!("../../../docs/crm.md")),
     ("docs/deploy.md", include_str!("../../../docs/deploy.md")),
+    ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
     ("docs/google-ads.md", include_str!("../../../docs/google-ads.md")),
+    ("docs/operations.md", include_str!("../../../docs/operations.md")),
     ("docs/operator.md", include_str!("../../../docs/operator.md")),
     ("docs/settings.md", include_str!("../../../docs/settings.md")),
 ];

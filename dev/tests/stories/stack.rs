@@ -77,7 +77,7 @@ impl Operator {
 #[sqlx::test(migrations = "../migrations")]
 async fn every_command_has_the_settings_of_the_stack(pool: PgPool) {
     let url = database_url(&pool);
-    let secret = [("DATABASE_URL", url.as_str()), ("WEBHOOK_SECRET", "0123456789abcdef-webhook")];
+    let secret = [("DATABASE_URL", url.as_str()), ("ZAPIER_SECRET", "0123456789abcdef-zapier")];
     let mut operator = Operator::of_stack_with(&secret).await;
 
     let listed = operator.run(&["destinations", "--stack", "adtrail"]).await.out;
