@@ -24,5 +24,64 @@ pub fn cause<E: ProvideErrorMetadata + Error>(error: &E) -> String {
         innermost = source;
     }
     let (outer, inner) = (error.to_string(), innermost.to_string());
+    // Of missing credentials there is a list of all places where the SDK has looked.
+    let inner = inner.split_once(". ").map_or(inner.as_str(), |(first, _)| first).lines().next().unwrap_or_default();
     if inner.is_empty() || inner == outer { outer } else { format!("{outer}: {inner}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use aws_sdk_sqs::error::ErrorMetadata;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Failed {
+        said: &'static str,
+        by: Option<Box<Failed>>,
+        meta: ErrorMetadata,
+    }
+
+    impl Failed {
+        fn new(said: &'static str) -> Self {
+            Self { said, by: None, meta: ErrorMetadata::builder().build() }
+        }
+    }
+
+    impl fmt::Display for Failed {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.said)
+        }
+    }
+
+    impl Error for Failed {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.by.as_deref().map(|by| by as _)
+        }
+    }
+
+    impl ProvideErrorMetadata for Failed {
+        fn meta(&self) -> &ErrorMetadata {
+            &self.meta
+        }
+    }
+
+    #[test]
+    fn a_cause_is_a_few_words() {
+        let meta = ErrorMetadata::builder().code("AccessDenied").message("User: … is not authorized").build();
+        assert_eq!(cause(&Failed { meta, ..Failed::new("service error") }), "AccessDenied");
+        for (innermost, said) in [
+            ("Connection refused (os error 111)", "dispatch failure: Connection refused (os error 111)"),
+            (
+                "no credentials found in chain. Attempted:\n  Environment: …",
+                "dispatch failure: no credentials found in chain",
+            ),
+        ] {
+            let between = Failed { by: Some(Box::new(Failed::new(innermost))), ..Failed::new("io error") };
+            let error = Failed { by: Some(Box::new(between)), ..Failed::new("dispatch failure") };
+            assert_eq!(cause(&error), said);
+        }
+    }
 }
