@@ -79,7 +79,9 @@ pub(crate) async fn setup(arguments: &Setup) -> Result<Answer, Failure> {
     };
     let has_account = parameter("GoogleAdsCustomerId").is_some_and(|id| !id.is_empty());
     let has_account = has_account || keys.contains_key("DESTINATIONS");
-    let next = next::steps(&store, &plan, arn.map(String::as_str).or(kept_arn), has_account);
+    let name = given.get(given::SECRET).filter(|id| !id.is_empty() && !id.starts_with("arn:"));
+    let name = name.map_or("adtrail", String::as_str);
+    let next = next::steps(&store, &plan, name, arn.map(String::as_str).or(kept_arn), has_account);
 
     if plan.is_empty() {
         let text = format!("Everything is set up already. Nothing was changed.\n\n{next}");

@@ -90,6 +90,8 @@ pub(super) async fn check_alarms(stack: &Stack, report: &mut Report) {
     let (mut confirmed, mut pending) = (0_usize, 0_usize);
     while let Some(subscription) = pages.next().await {
         match subscription {
+            // Our own function's, which tells Slack.
+            Ok(it) if it.protocol() == Some("lambda") => {}
             Ok(it) if it.subscription_arn().is_some_and(|arn| arn.starts_with("arn:")) => confirmed += 1,
             Ok(it) => pending += usize::from(it.subscription_arn() == Some("PendingConfirmation")),
             Err(error) => {
@@ -104,18 +106,25 @@ pub(super) async fn check_alarms(stack: &Stack, report: &mut Report) {
         (0, 0) => report.error(
             ALARMS,
             "Nobody gets the alarms.",
-            "Set AlarmEmail and deploy, then click the link of AWS' e-mail.",
+            format!("Run {}, then click the link in the e-mail of AWS.", subscribe(topic)),
         ),
         (0, _) => {
             let problem = "Nobody gets the alarms: the subscription isn't confirmed.";
             report.error(
                 ALARMS,
                 problem,
-                "Click the link in the e-mail that AWS sent to AlarmEmail, or deploy for a new one.",
+                format!(
+                    "Click the link in the e-mail that AWS sent to AlarmEmail; {} sends a new one.",
+                    subscribe(topic)
+                ),
             );
         }
         (count, _) => report.right(ALARMS, format!("{count} confirmed")),
     }
+}
+
+fn subscribe(topic: &str) -> String {
+    format!("aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS")
 }
 
 #[cfg(test)]

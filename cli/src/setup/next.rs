@@ -6,8 +6,8 @@ use super::secret::Store;
 /// Of a secret that functions may have read before.
 const FOLLOWED: &str = "Functions that run already go by the changed secret within five minutes.\n";
 
-/// `arn` is that of the secret, if there is one yet.
-pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: bool) -> String {
+/// `name` is what the secret is to be called, `arn` its ARN, if there is one yet.
+pub(crate) fn steps(store: &Store, plan: &Plan, name: &str, arn: Option<&str>, has_account: bool) -> String {
     let mut text = match store {
         Store::SecretsManager { region, id, .. } => format!(
             "Next: make deploy\n{}\nThe CRM needs the secret's WEBHOOK_SECRET, and your monitor its HEALTH_KEY. This \
@@ -20,7 +20,7 @@ pub(crate) fn steps(store: &Store, plan: &Plan, arn: Option<&str>, has_account: 
             let next = match arn {
                 None => format!(
                     "Next: store the file, run this again with the ARN that is printed, and deploy.\n  aws \
-                     secretsmanager create-secret --name adtrail --secret-string file://{file} --query ARN --output \
+                     secretsmanager create-secret --name {name} --secret-string file://{file} --query ARN --output \
                      text\n  adtrail setup --secret-file {file} --secret ARN\n  make deploy\n"
                 ),
                 Some(arn) if !plan.secret.is_empty() => format!(

@@ -22,8 +22,8 @@ pub struct Deployed {
     pub status: String,
     pub parameters: BTreeMap<String, String>,
     pub outputs: BTreeMap<String, String>,
-    /// The ARNs of the subscriptions to the topic.
-    pub subscriptions: Vec<String>,
+    /// The subscriptions to the topic: protocol and ARN.
+    pub subscriptions: Vec<(&'static str, String)>,
     /// The code with which this action is refused.
     pub refused: Option<(&'static str, &'static str)>,
 }
@@ -120,8 +120,8 @@ fn stack(deployed: &Deployed) -> String {
 }
 
 fn subscriptions(deployed: &Deployed) -> String {
-    let members = deployed.subscriptions.iter().fold(String::new(), |mut members, arn| {
-        let rest = "<Protocol>email</Protocol><Endpoint>alarms@example.com</Endpoint>";
+    let members = deployed.subscriptions.iter().fold(String::new(), |mut members, (protocol, arn)| {
+        let rest = format!("<Protocol>{protocol}</Protocol><Endpoint>somebody</Endpoint>");
         let _ = write!(members, "<member><SubscriptionArn>{arn}</SubscriptionArn>{rest}</member>");
         members
     });

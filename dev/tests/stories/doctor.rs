@@ -139,7 +139,7 @@ fn deployed(settings: &Values, base: &str) -> Deployed {
     deployed.parameters.insert("UploadEveryMinutes".into(), "15".into());
     deployed.outputs =
         [("BaseUrl", base), ("AlarmTopicArn", TOPIC_ARN)].map(|(key, value)| (key.into(), value.into())).into();
-    deployed.subscriptions = vec![CONFIRMED.into()];
+    deployed.subscriptions = vec![("lambda", CONFIRMED.into()), ("email", CONFIRMED.into())];
     deployed
 }
 

@@ -525,12 +525,13 @@ pub const FAULTS: &[Planted] = &[
     },
     Planted {
         name: "nobody confirmed the alarms",
-        changes: &[Change::Call(|call, _| call.deployed.subscriptions = vec!["PendingConfirmation".into()])],
+        // Slack's function needs no confirmation.
+        changes: &[Change::Call(|call, _| call.deployed.subscriptions[1].1 = "PendingConfirmation".into())],
         found: &[(ERROR, "alarms", "the subscription isn't confirmed")],
     },
     Planted {
         name: "nobody is to get the alarms",
-        changes: &[Change::Call(|call, _| call.deployed.subscriptions.clear())],
+        changes: &[Change::Call(|call, _| call.deployed.subscriptions.truncate(1))],
         found: &[(ERROR, "alarms", "Nobody gets the alarms")],
     },
     Planted {
