@@ -1,4 +1,4 @@
-//! One secret in AWS Secrets Manager, read once per sandbox.
+//! One secret in AWS Secrets Manager. `lambda/sandbox.rs` says when it is read again.
 
 use std::collections::BTreeMap;
 
