@@ -275,8 +275,9 @@ pub(crate) enum SpoolCommand {
 pub(crate) enum CrmCommand {
     /// Lists the sources declared in CRM_SOURCES
     ///
-    /// For each: its path, its authentication schemes with their settings, whether missing fields are fetched from the
-    /// CRM, and its rules. With a database also the events of the last seven days. No secret is shown.
+    /// For each: its path (with --stack its URL), its authentication schemes with their settings, whether missing
+    /// fields are fetched from the CRM, and its rules. With a database also the events of the last seven days. No
+    /// secret is shown.
     #[command(after_help = "Example:\n  adtrail crm sources --stack adtrail")]
     Sources {
         /// Lists the presets instead; a source starts from one with preset = "NAME"

@@ -63,7 +63,7 @@ pub async fn run(
     let answer = match command {
         // It says itself what is wrong with them.
         Command::Doctor(arguments) => Box::pin(doctor::doctor(read, stack.as_deref(), &arguments)).await,
-        Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values()?, presets).await?,
+        Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values()?, base, presets).await?,
         Command::Crm(CrmCommand::Test(test)) => crm::test(values()?, base, &test).await?,
         Command::Crm(CrmCommand::Sign(sign)) => crm::sign(values()?, base, &sign)?,
         Command::Inbox(InboxCommand::List { states, site, limit }) => {

@@ -26,8 +26,9 @@ struct LastWeek {
     refused: BTreeMap<String, Vec<RefusalCount>>,
 }
 
-pub(crate) async fn sources(values: &Values, list_presets: bool) -> Result<Answer, Failure> {
-    if list_presets { presets_document(values) } else { declared(values).await }
+/// `base` is where the API is, if that is known.
+pub(crate) async fn sources(values: &Values, base: Option<&str>, list_presets: bool) -> Result<Answer, Failure> {
+    if list_presets { presets_document(values) } else { declared(values, base).await }
 }
 
 fn presets_document(values: &Values) -> Result<Answer, Failure> {
@@ -44,7 +45,7 @@ fn presets_document(values: &Values) -> Result<Answer, Failure> {
     Ok(Answer::new(json!({ "presets": documents.collect::<Vec<_>>() }), &blocks.join("\n")))
 }
 
-async fn declared(values: &Values) -> Result<Answer, Failure> {
+async fn declared(values: &Values, base: Option<&str>) -> Result<Answer, Failure> {
     let (app, has_database) = app::for_declarations(values, Clock::system())?;
     let week = if has_database {
         let now = app.clock.now();
@@ -61,10 +62,13 @@ async fn declared(values: &Values) -> Result<Answer, Failure> {
     let (mut documents, mut blocks) = (Vec::new(), Vec::new());
     for source in app.config.intake.sources.iter() {
         let mut it = document(source);
+        let url = base.map(|base| format!("{}{}", base.trim_end_matches('/'), path(source)));
+        it["url"] = url.clone().into();
         it["last_seven_days"] = week.as_ref().map(|week| week.document(&source.name)).into();
         documents.push(it);
         let week = week.as_ref().map(|week| ("last 7 days", week.text(&source.name)));
-        blocks.push(section(&source.name, rows(source).into_iter().chain(week)));
+        let url = url.map(|url| ("url", url));
+        blocks.push(section(&source.name, url.into_iter().chain(rows(source)).chain(week)));
     }
     if !has_database {
         blocks.push("The last seven days are not shown: DATABASE_URL isn't set.".into());

@@ -86,6 +86,8 @@ async fn every_command_has_the_settings_of_the_stack(pool: PgPool) {
     }
     let deals = operator.document(&["--stack", "adtrail", "inbox", "list"]).await;
     assert_eq!(deals["entries"], serde_json::json!([]), "{deals}");
+    let sources = operator.document(&["crm", "sources", "--stack", "adtrail"]).await;
+    assert_eq!(sources["sources"][0]["url"], format!("{BASE}/api/webhooks/crm-conversion"));
     let signed = operator.document(&["crm", "sign", "zapier", "--stack", "adtrail"]).await;
     assert_eq!(signed["url"], format!("{BASE}/api/webhooks/zapier"));
 
