@@ -3,6 +3,8 @@
 
 mod sandbox;
 
+pub use sandbox::PATIENCE;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::{Error, service_fn};
 use lambda_runtime::LambdaEvent;
@@ -81,7 +83,7 @@ where
 ///
 /// # Errors
 /// When the settings are missing or wrong.
-pub async fn run_for_events<C, E, H>(requires: &[&str], handle: H) -> Result<(), Error>
+pub async fn run_events_without_database<C, E, H>(requires: &[&str], handle: H) -> Result<(), Error>
 where
     C: FromSettings + 'static,
     E: DeserializeOwned,

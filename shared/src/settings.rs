@@ -51,12 +51,6 @@ pub async fn values() -> Result<Values, ConfigError> {
     Ok(values)
 }
 
-/// Does a secret have some of them?
-#[must_use]
-pub fn has_secret(values: &Values) -> bool {
-    values.contains_key(SECRET_ID)
-}
-
 /// From the environment alone.
 #[must_use]
 pub fn environment() -> Values {

@@ -1,6 +1,9 @@
 //! The spool keeps what was accepted: encrypted, as long as SQS can, and no outage makes good messages dead letters.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use shared::lambda::PATIENCE;
 use shared::spool::{LONGEST, MESSAGE_LIMIT, QUEUE};
 
 use crate::document::Template;
@@ -31,7 +34,9 @@ pub fn faults(template: &Template) -> Vec<String> {
     }
     for (function, properties) in template.functions() {
         let spools = !properties["Environment"]["Variables"][QUEUE].is_null();
-        if spools && properties["Timeout"].as_u64().is_none_or(|timeout| timeout <= LONGEST.as_secs()) {
+        // Before that the secret may be read again.
+        let needed = PATIENCE + LONGEST;
+        if spools && properties["Timeout"].as_u64().is_none_or(|timeout| Duration::from_secs(timeout) <= needed) {
             faults.push(format!(
                 "{function} may end before the spool has taken anything: after {}",
                 properties["Timeout"]

@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::run_for_events(notify_slack::REQUIRES, notify_slack::handle).await
+    shared::lambda::run_events_without_database(notify_slack::REQUIRES, notify_slack::handle).await
 }

@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::settings::{self, ConfigError, FromSettings, Settings, Values};
+use crate::settings::{self, ConfigError, FromSettings, SECRET_ID, Settings, Values};
 
-/// A request waits for Secrets Manager no longer than this, and goes on with what was read before.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A request waits for Secrets Manager no longer than this, and goes on with what was read before. Its own time comes on
+/// top (`template.yaml`, `Timeout`).
+pub const PATIENCE: Duration = Duration::from_millis(500);
 
 /// For how many seconds a secret counts as read (AWS Parameters and Secrets Lambda Extension, `SECRETS_MANAGER_TTL`).
 struct SecretTtl(TimeDelta);
@@ -56,7 +57,7 @@ impl<E: FromSettings, C: FromSettings> Sandbox<E, C> {
     pub(super) async fn current(&self) -> (&'static E, &'static App<C>) {
         let mut current = self.current.lock().await;
         let now = current.app.clock.now();
-        if now < current.read_at + current.ttl || !settings::has_secret(&current.values) {
+        if now < current.read_at + current.ttl || settings::value(&current.values, SECRET_ID).is_none() {
             return (current.around, current.app);
         }
         current.read_at = now;
@@ -97,6 +98,8 @@ impl<E: FromSettings, C: FromSettings> Current<E, C> {
 }
 
 fn is_same(one: &Values, other: &Values) -> bool {
-    let exposed = |(name, value): (&String, &SecretString)| (name.clone(), value.expose_secret().to_owned());
-    one.iter().map(exposed).eq(other.iter().map(exposed))
+    fn exposed(values: &Values) -> impl Iterator<Item = (&String, &str)> {
+        values.iter().map(|(name, value)| (name, value.expose_secret()))
+    }
+    exposed(one).eq(exposed(other))
 }
