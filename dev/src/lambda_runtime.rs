@@ -1,6 +1,7 @@
 //! The Lambda Runtime API on this machine, so that tests can run a function's real binary: one invocation at a time, as
 //! in a sandbox.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,10 +10,12 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::{Mutex, Notify, mpsc};
+use uuid::Uuid;
 
 /// A Runtime API for one binary.
 pub struct LambdaRuntime {
@@ -81,6 +84,43 @@ impl LambdaRuntime {
     pub async fn result(&self) -> anyhow::Result<Result<Value, Value>> {
         self.results.lock().await.recv().await.ok_or_else(|| anyhow::anyhow!("the Runtime API has ended"))
     }
+}
+
+/// A request as API Gateway hands it to a function (payload format 2.0). The names of headers are in lower case.
+#[must_use]
+pub fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Value {
+    let value = |name: &str| headers.iter().find(|(it, _)| *it == name).map(|(_, value)| *value);
+    let cookies: Vec<_> = value("cookie").into_iter().flat_map(|cookies| cookies.split("; ")).collect();
+    let others: BTreeMap<_, _> = headers.iter().copied().filter(|(name, _)| *name != "cookie").collect();
+    let now = Clock::system().now();
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "cookies": cookies,
+        "headers": others,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "api",
+            "domainName": "api.example.com",
+            "domainPrefix": "api",
+            "http": {
+                "method": method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": value("user-agent"),
+            },
+            "requestId": Uuid::new_v4(),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": now.format("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+            "timeEpoch": now.timestamp_millis(),
+        },
+        "body": (!body.is_empty()).then_some(body),
+        "isBase64Encoded": false,
+    })
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, Vec<u8>) {

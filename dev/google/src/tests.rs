@@ -1,6 +1,6 @@
 //! The sandbox as its clients see it: over HTTP on the loopback interface.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -75,6 +75,15 @@ impl Trial {
 
     async fn ingest(&self, token: &str, body: &Value) -> reqwest::Result<Response> {
         self.client.post(format!("{}/v1/events:ingest", self.url)).bearer_auth(token).json(body).send().await
+    }
+
+    /// Waits for the first event, which is accepted before this is answered.
+    async fn accepts_before(&self, answer: Pin<&mut impl Future<Output = reqwest::Result<Response>>>) {
+        tokio::select! {
+            answer = answer => panic!("{answer:?}"),
+            () = self.sandbox.wait_until(|events| !events.is_empty()) => {}
+            () = sleep(PATIENCE) => panic!("the arrival was not announced"),
+        }
     }
 
     async fn status(&self, token: &str, request_id: &str) -> (u16, Value) {
@@ -479,11 +488,7 @@ async fn an_acceptance_can_be_awaited_while_the_answer_never_comes() {
     let token = trial.token().await;
     trial.next(Endpoint::Ingest, FaultKind::NoReply {});
     let request = request();
-    tokio::select! {
-        answer = trial.ingest(&token, &request) => panic!("{answer:?}"),
-        () = trial.sandbox.wait_until(|events| !events.is_empty()) => {}
-        () = sleep(PATIENCE) => panic!("the arrival was not announced"),
-    }
+    trial.accepts_before(pin!(trial.ingest(&token, &request))).await;
     assert_eq!(trial.sandbox.events()[0].transaction_id, "deal-9182-won");
 }
 
@@ -494,11 +499,7 @@ async fn a_slow_answer_comes_late_and_the_event_at_once() {
     trial.next(Endpoint::Ingest, FaultKind::Slow { seconds: 1 });
     let request = request();
     let mut answer = pin!(trial.ingest(&token, &request));
-    tokio::select! {
-        answer = &mut answer => panic!("{answer:?}"),
-        () = trial.sandbox.wait_until(|events| !events.is_empty()) => {}
-        () = sleep(PATIENCE) => panic!("the arrival was not announced"),
-    }
+    trial.accepts_before(answer.as_mut()).await;
     assert_eq!(read(answer.await).await.0, 200);
 }
 
@@ -509,11 +510,7 @@ async fn held_answers_come_when_the_faults_are_cleared() {
     trial.next(Endpoint::Ingest, FaultKind::Held {});
     let request = request();
     let mut answer = pin!(trial.ingest(&token, &request));
-    tokio::select! {
-        answer = &mut answer => panic!("{answer:?}"),
-        () = trial.sandbox.wait_until(|events| !events.is_empty()) => {}
-        () = sleep(PATIENCE) => panic!("the arrival was not announced"),
-    }
+    trial.accepts_before(answer.as_mut()).await;
     trial.sandbox.clear_faults();
     assert_eq!(read(answer.await).await.0, 200);
 }

@@ -7,11 +7,11 @@ use anyhow::ensure;
 use lambda_http::http::{Method, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use shared::clock::Clock;
 use shared::http::{Endpoint, cookies};
 use shared::settings::Values;
 use uuid::Uuid;
 
+use crate::lambda_runtime::http_event;
 use crate::settings;
 
 /// The website whose pages call.
@@ -100,43 +100,10 @@ impl Call {
         Ok(request)
     }
 
-    /// As API Gateway's event of an HTTP API (payload format 2.0).
+    /// As API Gateway's event of an HTTP API.
     pub fn event(&self) -> Value {
-        let mut headers = self.headers.clone();
-        let cookies: Vec<_> = headers
-            .remove(header::COOKIE.as_str())
-            .iter()
-            .flat_map(|cookies| cookies.split("; ").map(str::to_owned))
-            .collect();
-        let now = Clock::system().now();
-        json!({
-            "version": "2.0",
-            "routeKey": "$default",
-            "rawPath": self.path,
-            "rawQueryString": "",
-            "cookies": cookies,
-            "headers": headers,
-            "requestContext": {
-                "accountId": "123456789012",
-                "apiId": "bench",
-                "domainName": "www.example.com",
-                "domainPrefix": "www",
-                "http": {
-                    "method": self.method.as_str(),
-                    "path": self.path,
-                    "protocol": "HTTP/1.1",
-                    "sourceIp": "192.0.2.1",
-                    "userAgent": self.headers.get(header::USER_AGENT.as_str()),
-                },
-                "requestId": Uuid::new_v4(),
-                "routeKey": "$default",
-                "stage": "$default",
-                "time": now.format("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-                "timeEpoch": now.timestamp_millis(),
-            },
-            "body": (!self.body.is_empty()).then_some(&self.body),
-            "isBase64Encoded": false,
-        })
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        http_event(self.method.as_str(), &self.path, &headers, &self.body)
     }
 
     /// # Errors

@@ -1,12 +1,11 @@
 //! Webhooks that API Gateway passes on to the real `crm-conversion`, and what it measures of them.
 
-use dev::lambda_runtime::LambdaRuntime;
-use serde_json::{Value, json};
+use dev::lambda_runtime::{LambdaRuntime, http_event};
+use serde_json::Value;
 
 use crate::deployment::{Deployment, Ended, invoke, start};
 use crate::document::Template;
 
-const ROUTE: &str = "POST /api/webhooks/{source}";
 const PATH: &str = "/api/webhooks/crm-conversion";
 
 impl Deployment {
@@ -41,22 +40,7 @@ impl Deployment {
     }
 }
 
-/// Payload format 2.0.
 fn event(secret: &str, body: &Value) -> Value {
-    json!({
-        "version": "2.0", "routeKey": ROUTE, "rawPath": PATH, "rawQueryString": "",
-        "headers": {
-            "authorization": format!("Bearer {secret}"), "content-type": "application/json", "host": "api.example.com",
-        },
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "api", "domainName": "api.example.com", "domainPrefix": "api",
-            "http": {
-                "method": "POST", "path": PATH, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "crm",
-            },
-            "requestId": "1", "routeKey": ROUTE, "stage": "$default", "time": "22/Nov/2026:10:00:00 +0000",
-            "timeEpoch": 1_795_341_600_000_i64,
-        },
-        "body": body.to_string(),
-        "isBase64Encoded": false,
-    })
+    let headers = [("authorization", &*format!("Bearer {secret}")), ("content-type", "application/json")];
+    http_event("POST", PATH, &headers, &body.to_string())
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use dev::lambda_runtime::LambdaRuntime;
+use dev::lambda_runtime::{LambdaRuntime, http_event};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -14,25 +14,8 @@ use crate::stage::{binary, database_url};
 const KEY: &str = "0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Payload format 2.0.
 fn request(token: &str) -> Value {
-    json!({
-        "version": "2.0",
-        "routeKey": "GET /api/health/tracking",
-        "rawPath": "/api/health/tracking",
-        "rawQueryString": "",
-        "headers": {"authorization": format!("Bearer {token}"), "host": "api.example.com"},
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "api", "domainName": "api.example.com", "domainPrefix": "api",
-            "http": {
-                "method": "GET", "path": "/api/health/tracking", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
-                "userAgent": "monitor",
-            },
-            "requestId": "1", "routeKey": "GET /api/health/tracking", "stage": "$default",
-            "time": "22/Nov/2026:10:00:00 +0000", "timeEpoch": 1_795_341_600_000_i64,
-        },
-        "isBase64Encoded": false,
-    })
+    http_event("GET", "/api/health/tracking", &[("authorization", &format!("Bearer {token}"))], "")
 }
 
 /// The function for health, which has its settings from one secret, is asked with each key.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use dev::lambda_runtime::LambdaRuntime;
+use dev::lambda_runtime::{LambdaRuntime, http_event};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::process::Child;
@@ -37,32 +37,12 @@ impl Sandbox {
     /// The answer to a deal that the CRM reports with this key.
     async fn report(&self, deal: &str, key: &str) -> i64 {
         let body = json!({"crm_deal_id": deal, "conversion_type": "closed", "email": "jane@example.com"});
-        self.runtime.invoke(webhook(key, &body));
+        let headers = [("authorization", &*format!("Bearer {key}")), ("content-type", "application/json")];
+        let path = "/api/webhooks/crm-conversion";
+        self.runtime.invoke(http_event("POST", path, &headers, &body.to_string()));
         let answer = timeout(PATIENCE, self.runtime.result()).await.expect("an answer").unwrap().unwrap();
         answer["statusCode"].as_i64().unwrap()
     }
-}
-
-/// Payload format 2.0.
-fn webhook(key: &str, body: &Value) -> Value {
-    let path = "/api/webhooks/crm-conversion";
-    json!({
-        "version": "2.0",
-        "routeKey": "POST /api/webhooks/{source}",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {
-            "authorization": format!("Bearer {key}"), "host": "api.example.com", "content-type": "application/json",
-        },
-        "requestContext": {
-            "accountId": "123456789012", "apiId": "api", "domainName": "api.example.com", "domainPrefix": "api",
-            "http": {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "CRM"},
-            "requestId": "1", "routeKey": "POST /api/webhooks/{source}", "stage": "$default",
-            "time": "22/Nov/2026:10:00:00 +0000", "timeEpoch": 1_795_341_600_000_i64,
-        },
-        "body": body.to_string(),
-        "isBase64Encoded": false,
-    })
 }
 
 #[sqlx::test(migrations = "../migrations")]

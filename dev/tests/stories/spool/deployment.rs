@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use dev::lambda_runtime::LambdaRuntime;
-use serde_json::{Value, json};
+use dev::lambda_runtime::{LambdaRuntime, http_event};
+use serde_json::Value;
 use testing::sqs::{DEAD, SPOOL, Sqs};
 use testing::{ORIGIN, SIGNATURE, signature};
 use tokio::process::Child;
@@ -109,25 +109,9 @@ impl Sandbox {
         self.post("/api/webhooks/crm-conversion", &[(SIGNATURE, &signature)], body).await
     }
 
-    /// As API Gateway does (payload format 2.0).
+    /// As API Gateway does.
     async fn post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> (u64, Value) {
-        let headers: BTreeMap<_, _> = headers.iter().copied().chain([("host", "api.example.com")]).collect();
-        let answer = self
-            .invoke(json!({
-                "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
-                "requestContext": {
-                    "accountId": "123456789012", "apiId": "api", "domainName": "api.example.com",
-                    "domainPrefix": "api",
-                    "http": {
-                        "method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
-                        "userAgent": "story",
-                    },
-                    "requestId": "1", "routeKey": "$default", "stage": "$default",
-                    "time": "22/Nov/2026:10:00:00 +0000", "timeEpoch": 1_795_341_600_000_i64,
-                },
-                "body": body.to_string(), "isBase64Encoded": false,
-            }))
-            .await;
+        let answer = self.invoke(http_event("POST", path, headers, &body.to_string())).await;
         let body = answer["body"].as_str().unwrap_or_default();
         (answer["statusCode"].as_u64().unwrap(), serde_json::from_str(body).unwrap())
     }
