@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::settings::{self, ConfigError, FromSettings, SECRET_ID, Settings, Values};
 
-/// A request waits for Secrets Manager no longer than this, and goes on with what was read before. Its own time comes on
-/// top (`template.yaml`, `Timeout`).
+/// A request waits for Secrets Manager no longer than this, and goes on with what was read before. Its own time comes
+/// on top (`template.yaml`, `Timeout`).
 pub const PATIENCE: Duration = Duration::from_millis(500);
 
 /// For how many seconds a secret counts as read (AWS Parameters and Secrets Lambda Extension, `SECRETS_MANAGER_TTL`).
