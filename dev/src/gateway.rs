@@ -36,7 +36,7 @@ where
             None => to_axum(Problem::body_too_large(GATEWAY_LIMIT).into_response()),
         }
     });
-    Router::new().route(endpoint.path, handler)
+    endpoint.paths().fold(Router::new(), |router, path| router.route(path, handler.clone()))
 }
 
 /// As API Gateway passes it on: the whole body, and the caller's address in the context.

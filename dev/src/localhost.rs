@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde_json::json;
 use url::Url;
 
+use crate::functions::ENDPOINTS;
 use crate::gateway::to_axum;
 
 /// The router, closed to everybody else.
@@ -31,8 +32,9 @@ fn refusal(request: &Request) -> Option<Response> {
         ));
     }
     // The endpoints of the contract have their own rule (ALLOWED_ORIGINS).
-    let is_ours = request.method() == Method::GET || request.uri().path().starts_with("/api/");
-    let origin = request.headers().get(header::ORIGIN).filter(|_| !is_ours);
+    let path = request.uri().path();
+    let is_ours = path.starts_with("/api/") || ENDPOINTS.iter().flat_map(|it| it.paths()).any(|it| it == path);
+    let origin = request.headers().get(header::ORIGIN).filter(|_| request.method() != Method::GET && !is_ours);
     origin.is_some_and(|origin| !is_own(origin)).then(|| {
         problem(StatusCode::FORBIDDEN, "Only pages of this machine may call this: http://localhost and the like.")
     })

@@ -18,7 +18,10 @@ fn cargo_lambda_watch_routes_every_endpoint() -> anyhow::Result<()> {
     let manifest: toml::Table = read("Cargo.toml")?.parse()?;
     let router = &manifest["workspace"]["metadata"]["lambda"]["watch"]["router"];
 
-    let expected = ENDPOINTS.iter().zip(BINARIES).map(|(endpoint, binary)| (endpoint.path.into(), (*binary).into()));
+    let expected = ENDPOINTS
+        .iter()
+        .zip(BINARIES)
+        .flat_map(|(endpoint, binary)| endpoint.paths().map(|path| (path.into(), (*binary).into())));
 
     assert_eq!(router, &toml::Value::Table(expected.collect()));
     Ok(())

@@ -33,6 +33,8 @@ pub type Response = lambda_http::Response<Body>;
 pub struct Endpoint {
     pub method: Method,
     pub path: &'static str,
+    /// Where it answers besides: the short, neutral paths that the tag derives from its own URL.
+    pub aliases: &'static [&'static str],
     pub caller: Caller,
     /// The largest body, in bytes after base64 decoding.
     pub body_limit: usize,
@@ -50,6 +52,11 @@ pub enum Caller {
 }
 
 impl Endpoint {
+    /// Every path that it answers at.
+    pub fn paths(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.path).chain(self.aliases.iter().copied())
+    }
+
     fn allow(&self) -> &'static str {
         match (self.caller, self.method == Method::GET) {
             (Caller::Browser, _) => "POST, OPTIONS",

@@ -132,7 +132,7 @@ fn check_lanes(health: &Health, destinations: &Destinations, report: &mut Report
 
 /// Google's tag gateway answers `ok` at `/healthy` below its own path, and drops every cookie that isn't Google's.
 async fn check_gateway(http: &reqwest::Client, base: &str, report: &mut Report) {
-    for path in ["/api", "/api/track"] {
+    for path in ["/api", "/api/track", "/t"] {
         let answer = send(http.get(format!("{base}{path}/healthy"))).await;
         let is_gateway = answer.is_ok_and(|it| it.status == 200 && it.body.trim_ascii().eq_ignore_ascii_case(b"ok"));
         if is_gateway {

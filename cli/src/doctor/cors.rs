@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use shared::http::Endpoint;
 use shared::http::cors::Origins;
 use url::Url;
 
@@ -18,13 +19,13 @@ pub(super) async fn check(http: &reqwest::Client, base: &str, origins: &Origins,
     for origin in origins.iter() {
         let name = format!("cors.{origin}");
         let mut refused: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
-        for endpoint in FOR_BROWSERS {
-            let refusal = match preflight(http, base, endpoint.path, origin).await {
+        for path in FOR_BROWSERS.into_iter().flat_map(Endpoint::paths) {
+            let refusal = match preflight(http, base, path, origin).await {
                 Ok(answer) => refusal(&answer, origin).map(|problem| (problem, fix(&answer).to_owned())),
                 Err(unanswered) => Some(unanswered),
             };
             if let Some(refusal) = refusal {
-                refused.entry(refusal).or_default().push(endpoint.path);
+                refused.entry(refusal).or_default().push(path);
             }
         }
         for ((problem, fix), paths) in refused {

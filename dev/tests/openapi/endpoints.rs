@@ -9,7 +9,8 @@ use crate::document::Document;
 
 /// Every line that only one of the two has.
 pub fn differences(document: &Document, endpoints: &[&Endpoint]) -> Vec<String> {
-    let documented: BTreeSet<_> = document.operations().iter().map(documented).collect();
+    let operations = document.operations();
+    let documented: BTreeSet<_> = operations.iter().map(documented).chain(documented_aliases(document)).collect();
     let implemented: BTreeSet<_> = endpoints.iter().flat_map(|endpoint| implemented(endpoint)).collect();
     let promised = documented.difference(&implemented).map(|line| format!("only in the document: {line}"));
     let secret = implemented.difference(&documented).map(|line| format!("only in the code: {line}"));
@@ -21,12 +22,26 @@ fn documented(operation: &crate::document::Operation) -> String {
     line(&operation.method, operation.path, operation.is_for_browsers(), limit)
 }
 
+/// Other paths of an endpoint are documented once, beside its own.
+fn documented_aliases(document: &Document) -> Vec<String> {
+    let aliases = document.members("/paths").into_iter().flat_map(|(path, item)| {
+        let aliases: Vec<String> = serde_json::from_value(item.value["x-aliases"].clone()).unwrap_or_default();
+        aliases.into_iter().map(move |alias| of_alias(&alias, path))
+    });
+    aliases.collect()
+}
+
+fn of_alias(alias: &str, path: &str) -> String {
+    format!("{alias} for {path}")
+}
+
 fn implemented(endpoint: &Endpoint) -> Vec<String> {
     let for_browsers = endpoint.caller == Caller::Browser;
     let mut lines =
         vec![line(endpoint.method.as_str(), endpoint.path, for_browsers, u64::try_from(endpoint.body_limit).ok())];
     // The source that is always there is documented by its own name, too.
     lines.extend(endpoint.path.ends_with("{source}").then(|| lines[0].replace("{source}", "crm-conversion")));
+    lines.extend(endpoint.aliases.iter().map(|alias| of_alias(alias, endpoint.path)));
     if for_browsers {
         lines.push(line(Method::OPTIONS.as_str(), endpoint.path, true, None));
     }
@@ -57,6 +72,8 @@ mod tests {
             ),
             ("/post/security", json!([{"HealthKey": []}]), "only in the code: POST /api/leads for browsers"),
             ("/put", json!({"security": []}), "only in the document: PUT /api/leads for browsers, no body"),
+            ("/x-aliases", json!(["/t/x"]), "only in the document: /t/x for /api/leads"),
+            ("/x-aliases", Value::Null, "only in the code: /t/l for /api/leads"),
             ("/options", Value::Null, "only in the code: OPTIONS /api/leads for browsers, no body"),
             ("/post", Value::Null, "only in the code: POST /api/leads for browsers, at most 32768 bytes"),
         ];
@@ -66,6 +83,6 @@ mod tests {
             let found = differences(&document, ENDPOINTS);
             assert!(found.iter().any(|line| line.starts_with(expected)), "{at}: {expected} not in {found:#?}");
         }
-        assert_eq!(differences(&Document::read(), &ENDPOINTS[1..]).len(), 2);
+        assert_eq!(differences(&Document::read(), &ENDPOINTS[1..]).len(), 4);
     }
 }

@@ -134,6 +134,23 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
     Ok(())
 }
 
+#[sqlx::test(migrations = "../migrations")]
+async fn an_endpoint_answers_at_its_aliases_as_at_its_path(pool: PgPool) -> anyhow::Result<()> {
+    let router = router((*pool.connect_options()).clone(), &[])?;
+    for endpoint in ENDPOINTS {
+        for method in [endpoint.method.as_str(), "OPTIONS", "PUT"] {
+            let at = |path: &str| Call::new(&format!("{method} {path}"), 0, "{}");
+            let expected = ask(&router, &at(endpoint.path)).await?;
+            for alias in endpoint.aliases {
+                let answer = ask(&router, &Call { headers: at(endpoint.path).headers, ..at(alias) }).await?;
+                assert_eq!((answer.status, &answer.body), (expected.status, &expected.body), "{method} {alias}");
+                assert_eq!(answer.headers, expected.headers, "{method} {alias}");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The same without a database, and with a spool.
 async fn spooling(database: &PgConnectOptions, sqs: &Sqs) -> anyhow::Result<Router> {
     let mut functions = functions(database.clone().host("127.0.0.1").port(1), &[])?;

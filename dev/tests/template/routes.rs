@@ -36,7 +36,7 @@ pub fn faults(template: &Template, contract: &Value) -> Vec<String> {
         let text = |name: &str| event[name].as_str().unwrap_or("nothing");
         let route = format!("{} {}", text("Method"), text("Path"));
         let binary = template.binary(function);
-        let right = ENDPOINTS.iter().zip(BINARIES).find(|(endpoint, _)| endpoint.path == text("Path"));
+        let right = ENDPOINTS.iter().zip(BINARIES).find(|(endpoint, _)| endpoint.paths().any(|it| it == text("Path")));
         if right.is_some_and(|(_, right)| *right != binary) {
             faults.push(format!("{route} leads to {binary}, which doesn't answer it"));
         }
@@ -93,8 +93,13 @@ fn outputs(outputs: &Value, operations: &BTreeSet<String>) -> Vec<String> {
 fn operations(contract: &Value) -> BTreeSet<String> {
     let paths = contract["paths"].as_object().into_iter().flatten();
     let operations = paths.flat_map(|(path, item)| {
+        let aliases = item["x-aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let paths: Vec<_> = std::iter::once(path.as_str()).chain(aliases).collect();
         let methods = item.as_object().into_iter().flatten().filter(|(_, it)| !it["operationId"].is_null());
-        methods.map(move |(method, _)| format!("{} {path}", method.to_uppercase()))
+        methods.flat_map(move |(method, _)| {
+            let of = |path: &&str| format!("{} {path}", method.to_uppercase());
+            paths.iter().map(of).collect::<Vec<_>>()
+        })
     });
     operations.collect()
 }
@@ -114,7 +119,10 @@ fn an_operation_that_only_the_contract_has_or_lacks_is_named() {
     let mut less = contract();
     less["paths"].as_object_mut().unwrap().remove("/api/consent");
     let found = faults(&Template::read(), &less);
-    assert_eq!(found, ["OPTIONS", "POST"].map(|method| format!("{method} /api/consent isn't in docs/openapi.yaml")));
+    let routes =
+        ["OPTIONS", "POST"].map(|method| ["/api/consent", "/api/t/c", "/t/c"].map(|it| format!("{method} {it}")));
+    let expected = routes.as_flattened().iter().map(|route| format!("{route} isn't in docs/openapi.yaml"));
+    assert_eq!(found, expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -131,6 +139,16 @@ fn whatever_is_taken_away_or_changed_is_named() {
                 "/Resources/TrackVisit/Properties/Events/Preflight",
                 Value::Null,
                 "no route leads to OPTIONS /api/track/visit",
+            ),
+            (
+                "/Resources/TrackVisit/Properties/Events/PostAlias",
+                Value::Null,
+                "no route leads to POST /t/v of docs/openapi.yaml",
+            ),
+            (
+                "/Resources/TrackVisit/Properties/Events/PostAlias/Properties/Path",
+                json!("/t/l"),
+                "POST /t/l leads to track-visit",
             ),
             (
                 "/Resources/TrackVisit/Properties/Events/Post/Properties/Path",

@@ -15,18 +15,19 @@ pub fn faults(template: &Template) -> Vec<String> {
         let config = &distribution["DistributionConfig"];
         let behaviours: Vec<_> = config["CacheBehaviors"].as_array().into_iter().flatten().collect();
         for endpoint in ENDPOINTS {
-            let behaviour = behaviours.iter().find(|it| fits(&it["PathPattern"], endpoint.path));
-            match (behaviour, endpoint.caller) {
-                (None, Caller::Browser) => faults.push(format!("the site doesn't pass on {}", endpoint.path)),
-                (Some(_), Caller::Server) => {
-                    faults.push(format!("the site takes {}, which no page calls", endpoint.path));
+            // At the site's own host the tag's paths need no /api in front.
+            for path in endpoint.paths().filter(|it| !it.starts_with("/api/t/")) {
+                let behaviour = behaviours.iter().find(|it| fits(&it["PathPattern"], path));
+                match (behaviour, endpoint.caller) {
+                    (None, Caller::Browser) => faults.push(format!("the site doesn't pass on {path}")),
+                    (Some(_), Caller::Server) => faults.push(format!("the site takes {path}, which no page calls")),
+                    _ => {}
                 }
-                _ => {}
             }
         }
         for behaviour in behaviours {
             let pattern = &behaviour["PathPattern"];
-            if !ENDPOINTS.iter().any(|endpoint| fits(pattern, endpoint.path)) {
+            if !ENDPOINTS.iter().flat_map(|endpoint| endpoint.paths()).any(|path| fits(pattern, path)) {
                 faults.push(format!("the site passes on {pattern}, which is no endpoint"));
             }
             let function = behaviour["FunctionAssociations"][0]["FunctionARN"]["Fn::GetAtt"].as_str();
@@ -68,6 +69,7 @@ fn whatever_is_taken_away_or_changed_is_named() {
         faults,
         &[
             (&format!("{behaviours}/1"), Value::Null, "the site doesn't pass on /api/consent"),
+            (&format!("{behaviours}/3"), Value::Null, "the site doesn't pass on /t/v"),
             (
                 &format!("{behaviours}/1/PathPattern"),
                 json!("/api/*"),

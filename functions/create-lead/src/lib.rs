@@ -18,6 +18,7 @@ use uuid::Uuid;
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/leads",
+    aliases: &["/t/l", "/api/t/l"],
     caller: Caller::Browser,
     body_limit: 32 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],

@@ -17,6 +17,7 @@ use shared::spool::{Kept, Message, Spool};
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/webhooks/{source}",
+    aliases: &[],
     caller: Caller::Server,
     body_limit: 256 * 1024,
     requires: &["WEBHOOK_SECRET"],

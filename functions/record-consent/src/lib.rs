@@ -15,6 +15,7 @@ use shared::visitors::{self, Answered};
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/consent",
+    aliases: &["/t/c", "/api/t/c"],
     caller: Caller::Browser,
     body_limit: 16 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],

@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/track/event",
+    aliases: &["/t/e", "/api/t/e"],
     caller: Caller::Browser,
     body_limit: 16 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],

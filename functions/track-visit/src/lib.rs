@@ -18,6 +18,7 @@ use url::Url;
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/track/visit",
+    aliases: &["/t/v", "/api/t/v"],
     caller: Caller::Browser,
     body_limit: 16 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],

@@ -13,6 +13,7 @@ use shared::{config, health};
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::GET,
     path: "/api/health/tracking",
+    aliases: &[],
     caller: Caller::Server,
     body_limit: 0,
     requires: &["HEALTH_KEY"],
