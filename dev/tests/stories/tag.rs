@@ -29,10 +29,12 @@ async fn the_tag_comes_through_api_gateway_as_it_lies_in_the_checkout() -> anyho
         };
         let answer = ask("GET", &[]).await?;
         let body = answer["body"].as_str().unwrap_or_default();
-        assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&200.into(), &true.into()), "{answer}");
-        assert_eq!(STANDARD.decode(body)?, file, "{encoding}");
+        let is_text = encoding == "identity";
+        assert_eq!((&answer["statusCode"], &answer["isBase64Encoded"]), (&200.into(), &(!is_text).into()), "{answer}");
+        let body = if is_text { body.into() } else { STANDARD.decode(body)? };
+        assert_eq!(body, file, "{encoding}");
         let name = answer["headers"]["content-encoding"].as_str();
-        assert_eq!(name, Some(encoding).filter(|name| *name != "identity"), "{answer}");
+        assert_eq!(name, Some(encoding).filter(|_| !is_text), "{answer}");
 
         let etag = answer["headers"]["etag"].as_str().unwrap_or_default();
         let again = ask("GET", &[("if-none-match", etag)]).await?;

@@ -77,7 +77,7 @@ fn tag(request: &Request) -> Response {
     }
     *response.status_mut() = StatusCode::OK;
     if request.method() != Method::HEAD {
-        // As bytes, which go through API Gateway in base64 and leave it as they are.
+        // What is compressed goes through API Gateway in base64, and leaves it as these bytes.
         *response.body_mut() = Body::from(chosen.bytes);
     }
     response
