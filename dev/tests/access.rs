@@ -15,6 +15,7 @@ const OUT_OF_REACH: &[&str] = &[
     "function consent_statements_stay()",
     "function count_call(callers text[], limits integer[], ceiling double precision, at timestamp with time zone)",
     "function google_click(gclid text, gbraid text, wbraid text, click_at timestamp with time zone)",
+    "function is_of_bot(visitor text)",
     "function leads_keep_emails()",
     "function leads_note_candidates()",
     "function leads_set_updated_at()",

@@ -3,14 +3,18 @@
 mod clicks;
 mod cookie;
 pub mod networks;
+mod session;
 mod site;
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 pub use clicks::{Click, Clicks};
 use networks::{Kind, Parameter};
+pub use session::{Landing, SessionAttributes};
 pub use site::Site;
 
 /// The longest UTM kept, in characters. What is longer is cut.
@@ -56,37 +60,15 @@ impl TryFrom<String> for ClickId {
     }
 }
 
-/// What Google's tag captures of a visit in the browser, encoded by the tag and passed on as it is: at most 4,096
-/// characters of base64, base64url, `.` and `=` (Data Manager API, `AdIdentifiers.session_attributes`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionAttributes(String);
-
-impl SessionAttributes {
-    /// The longest, in characters.
-    pub const LIMIT: i32 = 4_096;
-    /// See [`ClickId::PATTERN`].
-    pub const PATTERN: &str = "^[A-Za-z0-9._=+/-]+$";
-
-    /// # Errors
-    /// If the text is too long or has other characters; it says what is allowed.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let known = |c: u8| c.is_ascii_alphanumeric() || b"._-=+/".contains(&c);
-        if is_one_of_up_to(text, Self::LIMIT, known) {
-            Ok(Self(text.into()))
-        } else {
-            Err(format!("must be at most {} letters, digits and . _ - = + /, as Google's tag gives them", Self::LIMIT))
-        }
-    }
-
-    /// As the tag encoded them.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 fn is_one_of_up_to(text: &str, limit: i32, known: impl Fn(u8) -> bool) -> bool {
     !text.is_empty() && i32::try_from(text.len()).is_ok_and(|length| length <= limit) && text.bytes().all(known)
+}
+
+/// The parameters of a URL: of its query, then of its fragment, as in `#/lp?utm_source=…` or `#utm_source=…`.
+fn parameters(url: &Url) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    let fragment = url.fragment().unwrap_or_default();
+    let routed = fragment.split_once('?').map_or(fragment, |(_, query)| query);
+    url.query_pairs().chain(form_urlencoded::parse(routed.as_bytes()))
 }
 
 /// The five UTMs of one touch.
@@ -122,17 +104,18 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Reads a landing page's URL. An invalid click id is ignored rather than rejected: the visitor didn't write it.
+    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`. An invalid click id
+    /// is ignored rather than rejected: the visitor didn't write it.
     #[must_use]
     pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {
         let first = |name: &str| {
-            let found = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
+            let found = parameters(url).find(|(key, value)| key == name && !value.is_empty())?.1;
             let clean: String = found.chars().filter(|c| !c.is_control()).take(UTM_LIMIT).collect();
             (!clean.is_empty()).then_some(clean)
         };
         // Not decoded: a click id has no character that a query string would encode.
         let exact = |name: &str| {
-            let value = url.query_pairs().find(|(key, value)| key == name && !value.is_empty())?.1;
+            let value = parameters(url).find(|(key, value)| key == name && !value.is_empty())?.1;
             Some(value.into_owned())
         };
         let value = |it: &Parameter| if it.kind == Kind::Detail { first(it.name) } else { exact(it.name) };
@@ -200,6 +183,24 @@ mod tests {
             assert_eq!(touch(junk, 0).clicks, Clicks::default(), "{junk}");
         }
         assert!(touch(&format!("gclid={}", "a".repeat(512)), 0).clicks.has_click());
+    }
+
+    #[test]
+    fn a_router_may_have_them_behind_the_hash() {
+        for routed in
+            ["#/lp?gclid=Ab-1_x&utm_source=google", "#gclid=Ab-1_x&utm_source=google", "#!/lp?a=b&gclid=Ab-1_x"]
+        {
+            let url = Url::parse(&format!("https://www.example.com/{routed}")).unwrap();
+            let it = Attribution::from_url(&url, at(0));
+            assert_eq!(it.clicks.get("google").unwrap().get("gclid"), Some("Ab-1_x"), "{routed}");
+        }
+        let both = Url::parse("https://www.example.com/?gclid=query#/lp?gclid=hash&gbraid=only").unwrap();
+        let click = Attribution::from_url(&both, at(0)).clicks.get("google").unwrap().clone();
+        assert_eq!((click.get("gclid"), click.get("gbraid")), (Some("query"), Some("only")));
+        for other in ["#section", "#:~:text=gclid", "#/lp?gclid=a%20b", "#/lp/gclid"] {
+            let url = Url::parse(&format!("https://www.example.com/{other}")).unwrap();
+            assert_eq!(Attribution::from_url(&url, at(0)), Attribution::default(), "{other}");
+        }
     }
 
     #[test]

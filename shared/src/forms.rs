@@ -1,6 +1,7 @@
 //! From a form to its lead. One path for the endpoint, and for forms that waited in the spool.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm, networks};
@@ -76,17 +77,29 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
             ad_user_data: ad_user_data?.unwrap_or_default(),
             ad_personalization: ad_personalization?.unwrap_or_default(),
         },
-        gpc: denies_by_gpc(request),
+        gpc: denies_by_gpc(request, &fields),
         visitor_id: cookies::visitor(request),
         cookie: cookies::attribution(request, at),
         body: Attribution { utm: utm?, clicks: cookies::clicks(request, at).merged(clicks) },
         site: site(request),
         session_attributes: session_attributes?,
+        spam_signs: spam_signs(&fields),
         at,
     };
     let callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id).email(&lead.email.hash());
     warnings.extend(Warning::of_phone(lead.phone.as_ref()));
     Ok(Form { lead, callers, warnings })
+}
+
+/// A person takes longer than this to fill in a form, in milliseconds.
+const QUICKEST: f64 = 2_000.0;
+
+/// What the tag saw that a person doesn't do.
+fn spam_signs(fields: &Fields<'_>) -> Vec<String> {
+    let honeypot = fields.hint("honeypot", Value::as_bool) == Some(true);
+    let fill_ms = fields.hint("fill_ms", Value::as_f64).filter(|ms| (0.0..QUICKEST).contains(ms));
+    let too_fast = fill_ms.map(|ms| format!("filled_in_{ms:.0}_ms"));
+    honeypot.then(|| "honeypot".to_owned()).into_iter().chain(too_fast).collect()
 }
 
 fn utm(fields: &Fields<'_>) -> Result<Utm, Invalid> {

@@ -98,6 +98,8 @@ pub struct Inbox {
     pub expired: i64,
     /// Leads of the last seven days from callers above their limit: no deal is matched to them by their addresses.
     pub suspicious_leads: i64,
+    /// Leads of the last seven days whose form gave away a program: a trap was filled in, or it was too fast.
+    pub leads_with_spam_signs: i64,
     /// Deals of the last seven days that were matched to one of several candidates: leads of different browsers.
     pub several_candidates: i64,
 }
@@ -197,7 +199,7 @@ pub async fn check(
                 or (open and not awaits_consent and transport_failures > 2)
             ), false) as "is_troubled!",
             (select jsonb_agg(reason) from reason) as reasons,
-            (select max(last_seen_at) from public.visitors) as last_visit,
+            (select max(last_seen_at) from public.visitors where bot_score < 100) as last_visit,
             (select max(created_at) from public.leads) as last_lead,
             (select max(created_at) from public.tracking_events) as last_event,
             (select max(last_accepted_at) from public.platform_state) as last_upload,
@@ -251,6 +253,10 @@ pub async fn check(
                 select count(*) from public.leads
                 where is_suspicious and created_at > $1::timestamptz - interval '7 days'
             ) as "suspicious_leads!",
+            (
+                select count(*) from public.leads
+                where spam_signs <> '{}' and created_at > $1::timestamptz - interval '7 days'
+            ) as "leads_with_spam_signs!",
             (
                 select count(*) from public.inbox
                 where several_candidates and matched_at > $1::timestamptz - interval '7 days'
@@ -312,6 +318,7 @@ pub async fn check(
             refused: inbox.refused,
             expired: inbox.expired,
             suspicious_leads: inbox.suspicious_leads,
+            leads_with_spam_signs: inbox.leads_with_spam_signs,
             several_candidates: inbox.several_candidates,
         },
         platforms,

@@ -17,9 +17,11 @@ use lambda_http::http::{HeaderValue, Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::attribution::Site;
+use body::Fields;
 use entrance::Entrance;
 pub use lambda_http::Request;
 pub use problem::Problem;
@@ -172,8 +174,9 @@ pub fn site(request: &Request) -> Option<Site> {
     of(header::ORIGIN).or_else(|| of(header::REFERER))
 }
 
-/// Does the browser send Global Privacy Control?
+/// Does the browser send Global Privacy Control, or does the tag say for it that it is on?
 #[must_use]
-pub fn denies_by_gpc(request: &Request) -> bool {
-    request.headers().get("sec-gpc").is_some_and(|value| value == "1")
+pub fn denies_by_gpc(request: &Request, fields: &Fields<'_>) -> bool {
+    let is_sent = request.headers().get("sec-gpc").is_some_and(|value| value == "1");
+    is_sent || fields.hint("gpc", Value::as_bool) == Some(true)
 }

@@ -41,8 +41,10 @@ pub struct NewLead {
     pub body: Attribution,
     /// The site that the form is on, used if the visitor's isn't known.
     pub site: Option<Site>,
-    /// What Google's tag captured of the visit, when the form sends it.
+    /// What Google's tag captured of the visit, when the form sends it; else they are the visitor's.
     pub session_attributes: Option<SessionAttributes>,
+    /// What speaks against a person. It is kept, and changes nothing.
+    pub spam_signs: Vec<String>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -140,7 +142,7 @@ async fn insert(
             consent_marketing, consent_data_processing, consent_recorded_at,
             ad_user_data, ad_personalization, consent_source,
             visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes,
-            created_at, is_suspicious, site, phone_hash_digits
+            created_at, is_suspicious, site, phone_hash_digits, spam_signs
         )
         select
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, v.consent_recorded_at),
@@ -159,8 +161,9 @@ async fn insert(
             case when utm then v.utm_campaign else $22 end,
             case when utm then v.utm_term else $23 end,
             case when utm then v.utm_content else $24 end,
-            $25, $26, $35 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null),
-            coalesce(v.site, $31), $32
+            coalesce($25, v.session_attributes),
+            $26, $35 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null),
+            coalesce(v.site, $31), $32, $36
         from call
         left join public.visitors v on v.visitor_id = $27
         cross join lateral (
@@ -209,6 +212,7 @@ async fn insert(
         &callers.email.keys,
         &callers.email.limits,
         is_suspicious,
+        &lead.spam_signs,
     )
     .fetch_optional(tx)
     .await?;

@@ -22,6 +22,7 @@ pub mod deals; // what a CRM reports
 
 // The website.
 pub mod rate_limits; // how often anybody may call
+pub mod bots; // is it a person who calls?
 pub mod visitors; // browsers that came by
 pub mod locks; // on persons and deals
 pub mod leads; // people who filled in a form

@@ -9,7 +9,8 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Clicks, Site, Utm, networks};
+use crate::attribution::{Attribution, Click, Clicks, SessionAttributes, Site, Utm, networks};
+use crate::bots::BotScore;
 use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
@@ -73,6 +74,12 @@ pub struct Visit {
     pub consent: Consent,
     /// Which of them.
     pub consent_source: ConsentSource,
+    /// Google's click that led to this page.
+    pub google_click: Option<Click>,
+    /// What Google wants to know of a visit from its ads.
+    pub session_attributes: Option<SessionAttributes>,
+    /// Who seems to call.
+    pub bot: BotScore,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -90,8 +97,9 @@ pub struct RecordedVisit {
 
 /// Stores a visit. The first UTMs, landing page and referrer stay; the newest click of each network wins, and the same
 /// click seen again keeps its time; the site is the one that the newest click led to; a new answer on consent replaces
-/// the previous one. An id that wasn't minted here is replaced, not stored. `None` if a caller is above its limit:
-/// nothing is stored but a no of a known visitor.
+/// the previous one. Whoever once came as a person stays one. An id that wasn't minted here is replaced, not stored.
+/// `None` if a caller is above its limit: nothing is stored but a no of a known visitor.
+#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Option<RecordedVisit>, DbError> {
     let Attribution { utm, clicks } = &visit.attribution;
     let row = sqlx::query!(
@@ -114,11 +122,12 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         insert into public.visitors as v (
             visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ip_hash, user_agent, landing_page, referrer,
-            ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at, site
+            ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at, site,
+            session_attributes, bot_score, bot_reasons
         )
         select
             id, public.merge_clicks('{}', $2, $3, $4, $5), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $5,
-            $5, $18
+            $5, $18, $24, $26, $27
         from visitor
         where used <= 1
         on conflict (visitor_id) do update set
@@ -142,6 +151,13 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
             ad_personalization = coalesce(nullif(excluded.ad_personalization, 'unknown'), v.ad_personalization),
             consent_recorded_at = coalesce(excluded.consent_recorded_at, v.consent_recorded_at),
             site = case when $23 then excluded.site else coalesce(v.site, excluded.site) end,
+            session_attributes = case
+                -- The same click again: its session began then.
+                when v.session_attributes is not null and v.clicks -> 'google' @> $25 then v.session_attributes
+                else coalesce(excluded.session_attributes, v.session_attributes)
+            end,
+            bot_score = least(v.bot_score, excluded.bot_score),
+            bot_reasons = case when v.bot_score <= excluded.bot_score then v.bot_reasons else excluded.bot_reasons end,
             last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at)
         returning
             visitor_id, (xmax <> 0) as "returning!", clicks as "clicks: Json<Clicks>",
@@ -169,6 +185,10 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         &callers.sender.limits,
         visit.consent_source as ConsentSource,
         visit.is_landing,
+        visit.session_attributes.as_ref().map(SessionAttributes::as_str),
+        visit.google_click.as_ref().map(|click| json!(click.ids())),
+        visit.bot.score,
+        &visit.bot.reasons as &[&str],
     )
     .fetch_optional(tx)
     .await?;
@@ -245,7 +265,7 @@ pub async fn answer_consent(
         )
         select
             exists (select from public.visitors where visitor_id = $1) as "is_known!",
-            (select bool_and(is_kept) from said) as "is_kept!""#,
+            coalesce((select bool_and(is_kept) from said), true) as "is_kept!""#,
         visitor_id.to_string(),
         consent.ad_user_data as ConsentStatus,
         consent.ad_personalization as ConsentStatus,

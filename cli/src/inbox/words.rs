@@ -63,6 +63,7 @@ fn skipped(reason: SkipReason) -> String {
 pub(crate) fn skip_reason(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::ConsentDenied => "consent_denied: the person denied consent",
+        SkipReason::Bot => "bot: the lead came from a program, not a person",
         SkipReason::NoAttribution => {
             "no_attribution: it has no click id or hashed e-mail or phone that a destination could use"
         }

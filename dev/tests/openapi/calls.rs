@@ -15,6 +15,9 @@ pub const ANY_SUCCESS: u16 = 2;
 /// One who was here before.
 pub const VISITOR: &str = "b5a1f0de-0c1f-4d63-8f0e-6f3d0a9c2e11";
 
+/// One that is no person.
+pub const BOT: &str = "0b7e1f4c-2a93-4d58-8f6b-91c3d7e5a204";
+
 /// One request and what must come of it.
 pub struct Call {
     /// As in `POST /api/leads`.

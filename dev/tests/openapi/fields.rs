@@ -3,7 +3,7 @@
 use dev::settings::{self, WEBHOOK_SECRET};
 use serde_json::{Map, Value, json};
 
-use crate::calls::{Call, VISITOR};
+use crate::calls::{BOT, Call, VISITOR};
 
 /// All of them. In order: later calls refer to earlier ones.
 pub fn calls() -> Vec<Call> {
@@ -379,6 +379,18 @@ pub fn without_attribution() -> Vec<Call> {
         lead(201, &json!({"email": email})),
         deal(200, &json!({"crm_deal_id": "D-21", "conversion_type": "closed", "email": email}))
             .says("/reason", "no_attribution"),
+    ]
+}
+
+/// A deal of a lead that a program left.
+pub fn of_a_bot() -> Vec<Call> {
+    let email = "crawler@example.com";
+    let crawler = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+    let cookie = format!("adtrail_visitor={BOT}");
+    vec![
+        visit(200, &json!({"url": "https://www.example.com/", "why": "load"})).with("user-agent", crawler),
+        lead(201, &json!({"email": email, "honeypot": true, "fill_ms": 7, "gpc": false})).with("cookie", &cookie),
+        deal(200, &json!({"crm_deal_id": "D-22", "conversion_type": "closed", "email": email})).says("/reason", "bot"),
     ]
 }
 

@@ -90,7 +90,10 @@ async fn every_answer_is_documented_and_every_documented_answer_is_given(pool: P
 
     trial.run(&router, vec![fields::health("healthy").says("/last/visit", Value::Null)]).await?;
     sqlx::query("insert into visitors (visitor_id) values ($1)").bind(calls::VISITOR).execute(&pool).await?;
+    let bot = "insert into visitors (visitor_id, bot_score, bot_reasons) values ($1, 100, '{headless}')";
+    sqlx::query(bot).bind(calls::BOT).execute(&pool).await?;
     trial.run(&router, fields::calls()).await?;
+    trial.run(&router, fields::of_a_bot()).await?;
     for operation in document.operations() {
         trial.run(&router, calls::general(&document, &operation)).await?;
         trial.run(&router, calls::shown(&document, &operation)).await?;

@@ -94,6 +94,65 @@ async fn a_phone_that_cannot_be_matched_is_stored_with_a_warning(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_gives_away_a_program_is_kept_and_changes_nothing(pool: PgPool) {
+    let app = app(&pool);
+    let plain = json!({"email": "jane@example.com", "transaction_id": "t"});
+    let expected = send(&app, form(&plain)).await;
+    assert_eq!(lead(&pool, &expected).await["spam_signs"], json!([]));
+    for (nth, (signs, kept)) in [
+        (json!({"honeypot": true}), json!(["honeypot"])),
+        (json!({"fill_ms": 850}), json!(["filled_in_850_ms"])),
+        (json!({"fill_ms": 850.4, "honeypot": true}), json!(["honeypot", "filled_in_850_ms"])),
+        (json!({"fill_ms": 0}), json!(["filled_in_0_ms"])),
+        (json!({"fill_ms": 2_000, "honeypot": false}), json!([])),
+        (json!({"fill_ms": -1}), json!([])),
+        (json!({"fill_ms": "850", "honeypot": "true", "gpc": "1", "why": 7}), json!([])),
+        (json!({"fill_ms": {"a": 1}, "honeypot": [true]}), json!([])),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut body = plain.clone();
+        body.as_object_mut().unwrap().extend(signs.as_object().unwrap().clone());
+        let repeated = send(&app, form(&body)).await;
+        assert_eq!((repeated.status, &repeated.body["status"]), (200, &json!("duplicate")), "{signs}");
+        body["transaction_id"] = format!("t-{nth}").into();
+        let mut answer = send(&app, form(&body)).await;
+        assert_eq!(lead(&pool, &answer).await["spam_signs"], kept, "{signs}");
+        for own in ["lead_id", "transaction_id"] {
+            answer.body[own] = expected.body[own].clone();
+        }
+        assert_eq!((answer.status, answer.body), (201, expected.body.clone()), "{signs}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_page_may_say_that_global_privacy_control_is_on(pool: PgPool) {
+    let app = app(&pool);
+    let consent = json!({"ad_user_data": "granted", "ad_personalization": "granted", "analytics_storage": "granted"});
+    for (gpc, stored) in [(json!(true), "denied"), (json!(false), "granted"), (json!(null), "granted")] {
+        let answer = send(&app, form(&json!({"email": "jane@example.com", "gpc": gpc, "consent": consent}))).await;
+        expect(&lead(&pool, &answer).await, &json!({"ad_user_data": stored, "ad_personalization": stored}));
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_forms_own_session_attributes_come_before_the_visits(pool: PgPool) {
+    let app = app(&pool);
+    let visitor = VisitorId::mint();
+    execute(
+        &pool,
+        &format!("insert into public.visitors (visitor_id, session_attributes) values ('{visitor}', 'e30')"),
+    )
+    .await;
+    for (of_form, kept) in [(json!("eyJhIjoxfQ"), "eyJhIjoxfQ"), (json!(null), "e30")] {
+        let body = json!({"email": "jane@example.com", "session_attributes": of_form});
+        let answer = send(&app, with(form(&body), "cookie", &format!("adtrail_visitor={visitor}"))).await;
+        expect(&lead(&pool, &answer).await, &json!({"session_attributes": kept}));
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn session_attributes_reach_the_conversion(pool: PgPool) {
     let app = app(&pool);
     for email in ["with@example.com", "without@example.com"] {

@@ -612,6 +612,40 @@ async fn both_hashes_of_a_phone_are_of_one_number(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn a_conversion_of_a_bot_is_recorded_and_not_sent(pool: PgPool) {
+    let app = app(&pool);
+    for (nth, (score, reasons, skipped)) in [
+        (100, "{headless}", true),
+        (200, "{crawler,prefetch}", true),
+        (99, "{http_client}", false),
+        (0, "{}", false),
+        // Who fills in a form has looked at the page.
+        (100, "{prefetch}", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (id, email) = (format!("D-{nth}"), format!("jane{nth}@example.com"));
+        testing::execute(
+            &pool,
+            &format!(
+                "insert into public.visitors (visitor_id, bot_score, bot_reasons)
+                 values ('visitor-{nth}', {score}, '{reasons}')"
+            ),
+        )
+        .await;
+        lead(&pool, &json!({"email_hash": Hash::of(&email), "visitor_id": format!("visitor-{nth}")})).await;
+        let answer = send(&app, &deal(&id, &json!({"email": email}))).await;
+        assert_eq!(answer.body["status"], if skipped { "skipped" } else { "queued" }, "{reasons}");
+        let reason = if skipped { json!("bot") } else { json!(null) };
+        let stored = row(&pool, &format!("{CONVERSION} where crm_deal_id = '{id}'")).await;
+        assert_eq!((&stored["skip_reason"], answer.body.get("reason").unwrap_or(&json!(null))), (&reason, &reason));
+    }
+    let counted = "select conversions, skipped from public.conversion_metrics";
+    assert_eq!(row(&pool, counted).await, json!({"conversions": 3, "skipped": 0}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn session_attributes_of_another_kind_stay_with_the_lead(pool: PgPool) {
     let app = app(&pool);
     let longest = "x".repeat(4_096);

@@ -2,6 +2,7 @@
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 use shared::App;
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource, ConsentStatus};
@@ -71,10 +72,12 @@ fn parse(request: &Request) -> Result<Answer, Problem> {
         ad_user_data: ad_user_data?.unwrap_or_default(),
         ad_personalization: ad_personalization?.unwrap_or_default(),
     };
-    if !consent.is_known() {
+    // On analytics alone there is nothing to keep for ads.
+    let of_analytics = fields.hint("analytics_storage", Value::as_str).filter(|it| ["granted", "denied"].contains(it));
+    if !consent.is_known() && of_analytics.is_none() {
         return Err(Problem::unreadable_body("must answer ad_user_data or ad_personalization: granted or denied."));
     }
-    Ok(if denies_by_gpc(request) {
+    Ok(if denies_by_gpc(request, &fields) {
         Answer { consent: Consent::DENIED, source: ConsentSource::Gpc }
     } else {
         Answer { consent, source: ConsentSource::Banner }

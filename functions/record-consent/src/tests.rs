@@ -131,3 +131,14 @@ async fn above_its_limit_a_browsers_yes_is_not_kept_and_its_no_is(pool: PgPool) 
     let said: Vec<_> = rows(&pool, STATEMENTS).await.into_iter().map(|row| row["value"].clone()).collect();
     assert_eq!(said, ["granted", "denied"]);
 }
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_answer_on_analytics_alone_is_taken_and_says_nothing_about_ads(pool: PgPool) {
+    let app = app(&pool);
+    has_visited(&pool).await;
+    let answer = send(&app, said(&json!({"analytics_storage": "denied"}))).await;
+    assert_eq!((answer.status, &answer.body["ad_user_data"]), (200, &json!("unknown")));
+    assert_eq!(rows(&pool, STATEMENTS).await.len(), 0);
+    let answer = send(&app, said(&json!({"ad_user_data": "granted", "gpc": true}))).await;
+    assert_eq!((&answer.body["ad_user_data"], &answer.body["source"]), (&json!("denied"), &json!("gpc")));
+}

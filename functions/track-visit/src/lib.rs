@@ -4,7 +4,8 @@ use lambda_http::http::{Method, StatusCode, header};
 use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, Site};
+use shared::attribution::{Attribution, Landing, SessionAttributes, Site};
+use shared::bots;
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::http::body::Body;
@@ -91,18 +92,24 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
         ad_user_data: ad_user_data?.unwrap_or_default(),
         ad_personalization: ad_personalization?.unwrap_or_default(),
     };
-    let denies_by_gpc = denies_by_gpc(request);
+    let denies_by_gpc = denies_by_gpc(request, &fields);
     let touch = Attribution::from_url(&url, at);
     let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let user_agent = user_agent.map(|text| cut(text, USER_AGENT_LIMIT));
+    let referrer = referrer?;
+    let landing = Landing { url: &url, referrer: referrer.as_deref(), user_agent: user_agent.as_deref(), at };
     Ok(Visit {
         cookie: cookies::visitor(request),
         minted: VisitorId::mint(),
         site: Site::of(&url),
+        session_attributes: SessionAttributes::of(landing),
+        google_click: touch.clicks.get("google").cloned(),
+        bot: bots::judge(request),
         is_landing: touch.clicks.has_click(),
         attribution: touch.after(cookies::attribution(request, at)).with(cookies::clicks(request, at)),
         landing_page: cut(url.as_str(), STORED_LIMIT),
-        referrer: referrer?,
-        user_agent: user_agent.map(|text| cut(text, USER_AGENT_LIMIT)),
+        referrer,
+        user_agent,
         ip_hash: address(request).zip(app.config.ip_hash_key.as_ref()).map(|(ip, key)| ip_hash(ip, key)),
         consent: if denies_by_gpc { Consent::DENIED } else { consent },
         consent_source: if denies_by_gpc { ConsentSource::Gpc } else { ConsentSource::Visit },

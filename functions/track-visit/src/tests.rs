@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -270,11 +272,92 @@ async fn a_forged_click_is_never_newer_than_now(pool: PgPool) {
     }
 }
 
+const PERSON: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/141.0.0.0 Safari/537.36";
+const CRAWLER: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_bot_is_kept_and_marked_until_a_person_comes_with_its_cookie(pool: PgPool) {
+    let app = app(&pool);
+    let come = async |agent: &str, cookies: &str| {
+        let request = with(with(to("https://www.example.com/?gclid=One"), "cookie", cookies), "user-agent", agent);
+        let answer = visit(&app, with(request, "origin", testing::ORIGIN)).await;
+        assert_eq!(answer.status, 200, "{agent}");
+        answer
+    };
+    let marks = async || {
+        let stored = row(&pool, VISITOR).await;
+        json!([stored["bot_score"], stored["bot_reasons"]])
+    };
+    let first = come(CRAWLER, "").await;
+    assert_eq!(marks().await, json!([100, ["crawler"]]));
+    let metrics = "select visitors, visitors_with_gclid, bots from public.conversion_metrics";
+    assert_eq!(row(&pool, metrics).await, json!({"visitors": 0, "visitors_with_gclid": 0, "bots": 1}));
+    let gauges = async || app.db.tx(async |tx| visitors::gauges::read(tx, app.clock.now()).await).await.unwrap();
+    assert_eq!(gauges().await.visitors, 0);
+
+    for (agent, expected) in
+        [("curl/8.5.0", json!([100, ["crawler"]])), (PERSON, json!([0, []])), (CRAWLER, json!([0, []]))]
+    {
+        come(agent, &first.cookie_header()).await;
+        assert_eq!(marks().await, expected, "{agent}");
+    }
+    assert_eq!(row(&pool, metrics).await, json!({"visitors": 1, "visitors_with_gclid": 1, "bots": 0}));
+    assert_eq!(gauges().await.visitors, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_head_request_stores_nothing(pool: PgPool) {
+    let mut request = with(to("https://www.example.com/"), "user-agent", PERSON);
+    *request.method_mut() = Method::HEAD;
+    assert_eq!(visit(&app(&pool), request).await.status, 405);
+    assert_eq!(rows(&pool, VISITOR).await.len(), 0);
+}
+
+/// The session attributes as Google reads them.
+async fn session(pool: &PgPool) -> Value {
+    let stored = row(pool, VISITOR).await["session_attributes"].clone();
+    let Some(encoded) = stored.as_str() else { return Value::Null };
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap()
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_newest_visit_from_googles_ads_gives_the_session_attributes(pool: PgPool) {
+    let app = app(&pool);
+    let url = "https://www.example.com/#/lp?gclid=One&gad_source=1&gad_campaignid=77";
+    let body = json!({"url": url, "referrer": "https://www.google.com/", "why": "load"});
+    let first = visit(&app, with(testing::json_request(&ENDPOINT, &body), "user-agent", PERSON)).await;
+    let expected = json!({
+        "gad_source": "1", "gad_campaignid": "77", "session_start_time_usec": "1795176000000000",
+        "landing_page_url": url, "landing_page_referrer": "https://www.google.com/", "landing_page_user_agent": PERSON,
+    });
+    assert_eq!(session(&pool).await, expected);
+    assert_eq!(row(&pool, VISITOR).await["gclid"], "One");
+
+    app.clock.advance(TimeDelta::minutes(5));
+    // The next page, a click of another network, and a reload of the landing page.
+    for page in ["https://www.example.com/2", "https://www.example.com/?fbclid=x", url] {
+        go(&app, page, &first.cookie_header()).await;
+        assert_eq!(session(&pool).await, expected, "{page}");
+    }
+    for (query, source) in [("gad_source=2", "2"), ("gclid=Two&gad_source=5", "5")] {
+        go(&app, &format!("https://www.example.com/?{query}"), &first.cookie_header()).await;
+        let session = session(&pool).await;
+        assert_eq!(
+            (&session["gad_source"], &session["session_start_time_usec"]),
+            (&json!(source), &json!("1795176300000000"))
+        );
+    }
+}
+
 #[sqlx::test(migrations = "../../migrations")]
 async fn global_privacy_control_denies_consent(pool: PgPool) {
     let app = app(&pool);
     let granted = json!({"url": "https://www.example.com/", "consent": {"ad_user_data": "granted"}});
     // The browser's header, and what is stored if consent was granted.
+    let by_page = json!({"url": "https://www.example.com/", "gpc": true, "consent": granted["consent"]});
+    let answer = visit(&app, testing::json_request(&ENDPOINT, &by_page)).await;
+    let of_it = format!("{VISITOR} where visitor_id = '{}'", answer.cookies()[0].1);
+    assert_eq!(row(&pool, &of_it).await["ad_user_data"], "denied");
     for (header, stored) in [("1", ["denied", "denied"]), ("0", ["granted", "unknown"]), ("", ["granted", "unknown"])] {
         let answer = visit(&app, with(testing::json_request(&ENDPOINT, &granted), "sec-gpc", header)).await;
         let id = &answer.cookies()[0].1;

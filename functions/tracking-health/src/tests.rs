@@ -51,7 +51,7 @@ async fn a_new_deployment_is_healthy(pool: PgPool) {
         "status": "healthy",
         "queue": {"pending": 0, "uploaded": 0, "failed": 0, "dead_letter": 0, "held": 0, "confirmed": 0, "unconfirmed": 0, "oldest_due_seconds": null, "reasons": []},
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
-        "inbox": {"awaiting_lead": 0, "received": 0, "rejected": 0, "refused": 0, "expired": 0, "suspicious_leads": 0, "several_candidates": 0},
+        "inbox": {"awaiting_lead": 0, "received": 0, "rejected": 0, "refused": 0, "expired": 0, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 0},
         "platforms": platforms(&json!(null)),
         "last": {"visit": null, "lead": null, "event": null, "webhook": null, "upload": null},
     });
@@ -112,7 +112,7 @@ async fn everything_is_counted(pool: PgPool) {
         "status": "healthy",
         "queue": {"pending": 4, "uploaded": 3, "failed": 1, "dead_letter": 1, "held": 2, "confirmed": 1, "unconfirmed": 0, "oldest_due_seconds": 1800, "reasons": []},
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
-        "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "refused": 0, "expired": 1, "suspicious_leads": 0, "several_candidates": 1},
+        "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "refused": 0, "expired": 1, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 1},
         "platforms": platforms(&json!(null)),
         "last": {
             "visit": "2026-11-20T07:30:00Z", "lead": "2026-11-20T08:00:00Z", "event": "2026-11-20T09:00:00Z",

@@ -155,6 +155,12 @@ impl Click {
         self.values.get(parameter).map(String::as_str)
     }
 
+    /// What says which click it is.
+    #[must_use]
+    pub fn ids(&self) -> BTreeMap<&'static str, String> {
+        self.of(Kind::Id)
+    }
+
     fn merged(self, seen: Self) -> Self {
         let of_browser = seen.of(Kind::Browser);
         let mut click = if !self.has(Kind::Id) || !seen.has(Kind::Id) {

@@ -173,7 +173,8 @@ fn changes(
         let consent = decided.or(it.consent());
         let is_freed =
             it.skip_reason == Some(SkipReason::ConsentDenied) && consent.ad_user_data != ConsentStatus::Denied;
-        let freed = is_freed.then(|| Eligibility::of(destinations, &it.candidate(), consent.ad_user_data));
+        let freed =
+            is_freed.then(|| Eligibility::of(destinations, &it.candidate(), consent.ad_user_data, it.is_of_bot));
         let skip_reason = freed.as_ref().map_or(it.skip_reason, |eligibility| eligibility.skip_reason);
         let change = Change::of(it.id, consent, skip_reason, received);
         if consent == it.consent() && (!change.is_withdrawn || it.is_withdrawn) {

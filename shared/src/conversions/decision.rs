@@ -16,9 +16,17 @@ pub(super) struct Eligibility {
 }
 
 impl Eligibility {
-    pub(super) fn of(destinations: &Destinations, candidate: &Candidate, ad_user_data: ConsentStatus) -> Self {
+    pub(super) fn of(
+        destinations: &Destinations,
+        candidate: &Candidate,
+        ad_user_data: ConsentStatus,
+        is_of_bot: bool,
+    ) -> Self {
         if !ad_user_data.may_be_sent(UnknownConsent::Send) {
             return Self::skipped(Some(SkipReason::ConsentDenied));
+        }
+        if is_of_bot {
+            return Self::skipped(Some(SkipReason::Bot));
         }
         match destinations.plan(candidate) {
             Ok(planned) => Self { planned, skip_reason: None },
@@ -64,7 +72,7 @@ impl Decision {
             transaction_id: transaction_id(&idempotency_key),
             idempotency_key,
             consent,
-            eligibility: Eligibility::of(destinations, &candidate, consent.ad_user_data),
+            eligibility: Eligibility::of(destinations, &candidate, consent.ad_user_data, found.is_of_bot),
             clicks: candidate.clicks,
         }
     }

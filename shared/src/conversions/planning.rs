@@ -122,7 +122,7 @@ fn decide(stored: &Stored, destinations: &Destinations, now: DateTime<Utc>) -> (
         return (stored.id, Eligibility::skipped(stored.skip_reason));
     }
     let Eligibility { mut planned, skip_reason } =
-        Eligibility::of(destinations, &stored.candidate(), stored.ad_user_data);
+        Eligibility::of(destinations, &stored.candidate(), stored.ad_user_data, stored.is_of_bot);
     planned.retain(|it| it.window.until.is_none_or(|until| until > now));
     // Without a reason, other destinations have it.
     let is_sent_nowhere = stored.skip_reason.is_some() && planned.is_empty();

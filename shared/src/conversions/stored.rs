@@ -35,6 +35,7 @@ pub(super) struct Stored {
     pub skip_reason: Option<SkipReason>,
     pub is_retracted: bool,
     pub is_withdrawn: bool,
+    pub is_of_bot: bool,
 }
 
 impl Stored {
@@ -89,7 +90,8 @@ pub(super) async fn read(tx: &mut Tx, conversions: &[Uuid]) -> Result<Vec<Stored
             c.ad_user_data as "ad_user_data: ConsentStatus",
             c.ad_personalization as "ad_personalization: ConsentStatus",
             c.skip_reason as "skip_reason: SkipReason",
-            c.retracted_at is not null as "is_retracted!", c.consent_withdrawn_at is not null as "is_withdrawn!"
+            c.retracted_at is not null as "is_retracted!", c.consent_withdrawn_at is not null as "is_withdrawn!",
+            public.is_of_bot(l.visitor_id) as "is_of_bot!"
         from public.conversions c
         join public.leads l on l.id = c.lead_id
         left join public.inbox i on i.conversion_id = c.id

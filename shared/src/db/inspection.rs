@@ -28,11 +28,12 @@ pub const RELATIONS: [&str; 19] = [
 ];
 
 /// Our functions there.
-pub const FUNCTIONS: [&str; 10] = [
+pub const FUNCTIONS: [&str; 11] = [
     "consent_statements_skip_repeated",
     "consent_statements_stay",
     "count_call",
     "google_click",
+    "is_of_bot",
     "leads_keep_emails",
     "leads_note_candidates",
     "leads_set_updated_at",

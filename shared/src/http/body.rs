@@ -83,6 +83,11 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| parse(value).map_err(|detail| self.refuse(name, detail))).transpose()
     }
 
+    /// A field that the tag adds of itself: what can't be read is as if it weren't there.
+    pub fn hint<T>(&self, name: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+        self.get(name).and_then(read)
+    }
+
     /// A text that may be absent, null or empty. What isn't a text is not reported.
     ///
     /// # Errors

@@ -136,6 +136,8 @@ pub struct Match {
     pub ad_user_data: ConsentStatus,
     /// And of using it to personalise.
     pub ad_personalization: ConsentStatus,
+    /// Did a program fill in the form?
+    pub is_of_bot: bool,
 }
 
 impl Match {
@@ -193,7 +195,8 @@ pub async fn find_leads(
             l.utm_campaign::text as utm_campaign, l.utm_term::text as utm_term, l.utm_content::text as utm_content,
             coalesce(l.created_at, i.received_at) as "lead_at!",
             l.ad_user_data as "ad_user_data: ConsentStatus",
-            l.ad_personalization as "ad_personalization: ConsentStatus"
+            l.ad_personalization as "ad_personalization: ConsentStatus",
+            public.is_of_bot(l.visitor_id) as "is_of_bot!"
         from public.inbox i
         cross join lateral (
             select *
@@ -201,6 +204,7 @@ pub async fn find_leads(
                 select
                     l.id, l.clicks, l.email_hash, l.email_hash_google, l.phone_hash, l.created_at, l.ad_user_data,
                     l.ad_personalization, l.site, l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
+                    l.visitor_id,
                     click.has_click_id, known.matched_by, known.rank, known.is_certain, browser.id as browser,
                     coalesce(l.created_at <= i.occurred_at, false) as is_before,
                     first_value(browser.first_if) over (

@@ -99,6 +99,8 @@ pub struct Window {
 pub enum SkipReason {
     /// Consent was denied.
     ConsentDenied,
+    /// The lead came from a program: `bots`.
+    Bot,
     /// Nothing that the platform could recognise the person by.
     NoAttribution,
     /// No destination takes conversions of this stage.

@@ -10,7 +10,7 @@ pub const COUNTED: i64 = 100_000;
 /// The last day, up to [`COUNTED`] each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WebsiteGauges {
-    /// Visitors who came by.
+    /// Visitors who came by, without bots.
     pub visitors: i64,
     /// Of them: known to have clicked on an ad, then or before.
     pub with_click: i64,
@@ -42,7 +42,7 @@ pub async fn read(tx: &mut Tx, now: DateTime<Utc>) -> Result<WebsiteGauges, DbEr
         from (
             select visitor_id, clicks, ad_user_data
             from public.visitors
-            where last_seen_at > $1::timestamptz - interval '1 day'
+            where last_seen_at > $1::timestamptz - interval '1 day' and bot_score < 100
             order by last_seen_at desc
             limit $2
         ) v"#,

@@ -111,6 +111,7 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         body: Attribution::default(),
         site: None,
         session_attributes: None,
+        spam_signs: Vec::new(),
         at: start(),
     };
     let deal = Deal {
