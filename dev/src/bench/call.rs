@@ -198,7 +198,7 @@ impl Person {
     }
 
     fn in_their_browser(&self, call: Call) -> Call {
-        let cookie = format!("{}={}", cookies::VISITOR, self.visitor_id());
+        let cookie = format!("{}={}", cookies::VISITOR.host, self.visitor_id());
         call.with(header::ORIGIN.as_str(), ORIGIN).with(header::COOKIE.as_str(), cookie)
     }
 }

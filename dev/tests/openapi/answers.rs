@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lambda_http::http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::Value;
-use shared::http::Caller;
+use shared::http::{Caller, cookies};
 
 use crate::document::{Document, Operation, Place, inside};
 
@@ -118,9 +118,9 @@ fn headers(document: &Document, response: &Place, said_once: &[HeaderName], answ
             && !documented.iter().any(|(documented, _)| name.as_str().eq_ignore_ascii_case(documented))
     });
     found.extend(unexpected.map(|name| format!("{name} isn't documented")));
-    let cookies = answer.headers.get_all(header::SET_COOKIE).iter();
-    let names: Vec<_> = cookies.map(|cookie| cookie.to_str().unwrap_or_default().split('=').next()).collect();
-    if !names.is_empty() && names != [Some("adtrail_visitor"), Some("adtrail_attribution")] {
+    let set = answer.headers.get_all(header::SET_COOKIE).iter();
+    let names: Vec<_> = set.map(|cookie| cookie.to_str().unwrap_or_default().split('=').next()).collect();
+    if !names.is_empty() && names != [Some(cookies::VISITOR.host), Some(cookies::ATTRIBUTION.host)] {
         found.push(format!("Set-Cookie isn't sent twice, once for each cookie: {names:?}"));
     }
     found
@@ -176,8 +176,8 @@ mod tests {
 
     /// `503` of a visit: it has a bit of everything.
     fn answer() -> Answer {
-        let visitor = "adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax";
-        let attribution = "adtrail_attribution=e30; Path=/; Max-Age=7776000; HttpOnly; Secure; SameSite=Lax";
+        let visitor = "__Host-adtrail_visitor=3f0c9a52-6d1e-4b7a-9c55-0e2f4d8a7b61; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=Lax";
+        let attribution = "__Host-adtrail_attribution=e30; Path=/; Max-Age=7776000; HttpOnly; Secure; SameSite=Lax";
         let headers = [
             (header::CONTENT_TYPE, "application/problem+json"),
             (header::CACHE_CONTROL, "no-store"),
@@ -229,7 +229,7 @@ mod tests {
             ("access-control-allow-credentials", "", "access-control-allow-credentials is missing"),
             ("retry-after", "soon", "Retry-After: "),
             ("retry-after", "", "Retry-After is missing"),
-            ("set-cookie", "adtrail_visitor=1; Path=/", "Set-Cookie isn't sent twice"),
+            ("set-cookie", "__Host-adtrail_visitor=1; Path=/", "Set-Cookie isn't sent twice"),
             ("x-powered-by", "Adtrail", "x-powered-by isn't documented"),
             ("allow", "GET", "Allow names other methods than the document"),
         ];

@@ -60,8 +60,8 @@ fn the_document_names_the_endpoints_of_the_code_and_no_others() {
     assert!(differences.is_empty(), "\n{}\n", differences.join("\n"));
     let name =
         |component: &str| document.find(&format!("/components/{component}/name")).map(|place| place.value.clone());
-    assert_eq!(name("parameters/VisitorCookie"), Some(cookies::VISITOR.into()));
-    assert_eq!(name("parameters/AttributionCookie"), Some(cookies::ATTRIBUTION.into()));
+    assert_eq!(name("parameters/VisitorCookie"), Some(cookies::VISITOR.host.into()));
+    assert_eq!(name("parameters/AttributionCookie"), Some(cookies::ATTRIBUTION.host.into()));
 }
 
 #[test]

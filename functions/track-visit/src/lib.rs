@@ -55,8 +55,8 @@ struct Answer {
     returning: bool,
 }
 
-/// Stores the visit and sets both cookies, also when the database is unavailable or the caller is above its limit: they
-/// carry the attribution.
+/// Stores the visit and renews both cookies, also when the database is unavailable or the caller is above its limit:
+/// they carry the attribution.
 ///
 /// # Errors
 /// 400 when the body is wrong.
@@ -73,7 +73,8 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         Some(recorded) => (recorded.visitor_id, recorded.attribution),
         None => (visit.cookie.unwrap_or(visit.minted), visit.attribution.dated(visit.at)),
     };
-    cookies::set(&mut response, app.config.cookie_domain.as_deref(), visitor_id, &attribution);
+    let domain = app.config.cookie_domain.as_deref();
+    cookies::renew(&mut response, &request, domain, visitor_id, &attribution, visit.at);
     Ok(response)
 }
 

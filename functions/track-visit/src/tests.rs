@@ -38,8 +38,8 @@ async fn a_first_visit_sets_two_cookies_and_stores_a_visitor(pool: PgPool) {
     let cookies = answer.cookies();
     let attributes = |days: u32| format!("Path=/; Max-Age={}; HttpOnly; Secure; SameSite=Lax", days * 86_400);
     assert_eq!(cookies.len(), 2);
-    assert_eq!((cookies[0].0.as_str(), &cookies[0].2), ("adtrail_visitor", &attributes(400)));
-    assert_eq!((cookies[1].0.as_str(), &cookies[1].2), ("adtrail_attribution", &attributes(90)));
+    assert_eq!((cookies[0].0.as_str(), &cookies[0].2), ("__Host-adtrail_visitor", &attributes(400)));
+    assert_eq!((cookies[1].0.as_str(), &cookies[1].2), ("__Host-adtrail_attribution", &attributes(90)));
     assert_eq!(answer.body, json!({"returning": false}), "the id is for the cookie alone, not for scripts");
 
     let stored = row(&pool, VISITOR).await;
@@ -53,6 +53,81 @@ async fn a_first_visit_sets_two_cookies_and_stores_a_visitor(pool: PgPool) {
     for (column, value) in expected.as_object().unwrap() {
         assert_eq!(&stored[column], value, "{column}");
     }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_cookies_are_renewed_once_a_day_or_when_something_changed(pool: PgPool) {
+    let app = app(&pool);
+    let landing = "https://www.example.com/?gclid=One&utm_source=google";
+    let mut kept = go(&app, landing, "").await;
+    let id = kept.cookies()[0].1.clone();
+    // Minutes later, a page, and whether the cookies are set.
+    for (minutes, page, is_set) in [
+        (0, "https://www.example.com/2", false),
+        (1, landing, false),
+        (1_438, "https://www.example.com/3", false),
+        (1, "https://www.example.com/4", true),
+        (1_439, "https://www.example.com/5", false),
+        (0, "https://www.example.com/?gclid=Two", true),
+        (1, "https://www.example.com/6", false),
+        (60 * 24 * 30, "https://www.example.com/7", true),
+    ] {
+        app.clock.advance(TimeDelta::minutes(minutes));
+        let answer = go(&app, page, &kept.cookie_header()).await;
+        assert_eq!((answer.status, answer.cookies().len()), (200, if is_set { 2 } else { 0 }), "{page}");
+        if is_set {
+            kept = answer;
+            assert_eq!(kept.cookies()[0].1, id, "{page}");
+        }
+    }
+    // Whoever lost one of them, or changed it, gets both.
+    let header = kept.cookie_header();
+    let (visitor, attribution) = header.split_once("; ").unwrap();
+    for partly in [visitor, attribution, &format!("{visitor}x; {attribution}"), &format!("{visitor}; {attribution}x")] {
+        assert_eq!(go(&app, "https://www.example.com/", partly).await.cookies().len(), 2, "{partly}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_visitor_keeps_the_id_when_the_cookies_get_another_name(pool: PgPool) {
+    let (of_host, of_domain) = (app(&pool), app_with(&pool, &[("COOKIE_DOMAIN", "example.com")]));
+    let page = "https://www.example.com/";
+    let names = |answer: &Answer| -> Vec<String> { answer.cookies().into_iter().map(|(name, ..)| name).collect() };
+    let host = ["__Host-adtrail_visitor", "__Host-adtrail_attribution"];
+    let domain = ["adtrail_visitor", "adtrail_attribution"];
+
+    let first = go(&of_domain, &format!("{page}?gclid=One"), "").await;
+    assert_eq!(names(&first), domain);
+    assert!(first.cookies().iter().all(|(.., attributes)| attributes.ends_with("; Domain=example.com")));
+    assert_eq!(go(&of_domain, page, &first.cookie_header()).await.cookies().len(), 0);
+
+    // The setting is taken away: both names come until the browser forgets the old ones.
+    let second = go(&of_host, page, &first.cookie_header()).await;
+    assert_eq!((names(&second), &second.cookies()[0].1), (host.map(String::from).to_vec(), &first.cookies()[0].1));
+    let both = format!("{}; {}", first.cookie_header(), second.cookie_header());
+    assert_eq!(go(&of_host, page, &both).await.cookies().len(), 0);
+
+    // And is made again.
+    let third = go(&of_domain, page, &both).await;
+    assert_eq!(names(&third), [domain, host].concat());
+    assert_eq!(third.cookies()[0].1, first.cookies()[0].1);
+    for (_, value, attributes) in &third.cookies()[2..] {
+        assert_eq!((value.as_str(), attributes.as_str()), ("", "Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"));
+    }
+    let visitors = rows(&pool, VISITOR).await;
+    assert_eq!((visitors.len(), &visitors[0]["gclid"]), (1, &json!("One")));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn cookies_of_the_version_before_are_read(pool: PgPool) {
+    let app = app(&pool);
+    let first = go(&app, "https://www.example.com/", "").await;
+    let id = &first.cookies()[0].1;
+    let attribution = testing::cookie_value(br#"{"click":{"gclid":"One","at":"2026-11-20T11:00:00Z"}}"#);
+    let before = format!("adtrail_visitor={id}; adtrail_attribution={attribution}");
+    let answer = go(&app, "https://www.example.com/", &before).await;
+    assert_eq!((answer.cookies().len(), &answer.cookies()[0].1), (2, id));
+    assert_eq!(row(&pool, VISITOR).await["gclid"], "One");
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -87,7 +162,9 @@ async fn a_returning_visitor_keeps_the_id_the_first_utms_and_the_newest_click(po
         app.clock.advance(TimeDelta::minutes(1));
         let answer = go(&app, &page(query), cookies).await;
         assert_eq!(answer.body, json!({"returning": true}), "{query}");
-        assert_eq!(answer.cookies()[0], first.cookies()[0], "{query}");
+        // None are set if the browser has the same.
+        let kept = if answer.cookies().is_empty() { first.cookies() } else { answer.cookies() };
+        assert_eq!(kept[0], first.cookies()[0], "{query}");
         let stored = row(&pool, VISITOR).await;
         assert_eq!(json!([stored["gclid"], stored["gbraid"], stored["click_at"]]), click, "{query}");
         assert_eq!(stored["utm_source"], "google", "{query}");
@@ -96,7 +173,7 @@ async fn a_returning_visitor_keeps_the_id_the_first_utms_and_the_newest_click(po
         assert_eq!(stored["landing_page"], page("utm_source=google&utm_medium=cpc&gclid=one"), "{query}");
         assert_eq!(stored["first_seen_at"], "2026-11-20T12:00:00+00:00", "{query}");
         // The cookie has what the row has.
-        let cookie = Attribution::from_cookie(&answer.cookies()[1].1, app.clock.now());
+        let cookie = Attribution::from_cookie(&kept[1].1, app.clock.now());
         assert_eq!(
             json!(cookie.clicks.get("google").map(|it| it.at)),
             json!(stored["click_at"].as_str().unwrap().replace("+00:00", "Z"))

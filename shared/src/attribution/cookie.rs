@@ -21,6 +21,8 @@ struct Written<'a> {
     click: Option<Click>,
     #[serde(skip_serializing_if = "Clicks::is_empty")]
     clicks: Clicks,
+    /// When, in seconds: browsers don't say how old a cookie is.
+    set: i64,
 }
 
 #[derive(Default, Deserialize)]
@@ -29,13 +31,15 @@ struct Read {
     utm: Utm,
     click: Value,
     clicks: Map<String, Value>,
+    set: Option<i64>,
 }
 
 impl Attribution {
-    /// As a cookie value. If it were longer than browsers keep, it has only the ids of the clicks, of as many networks
-    /// as there is room for; the database has the rest.
+    /// As the value of a cookie that is set at this time. If it were longer than browsers keep, it has only the ids of
+    /// the clicks, of as many networks as there is room for; the database has the rest.
     #[must_use]
-    pub fn to_cookie(&self) -> String {
+    pub fn to_cookie(&self, set_at: DateTime<Utc>) -> String {
+        let encode = |utm: &Utm, clicks: Clicks| encode(utm, clicks, set_at);
         let whole = encode(&self.utm, self.clicks.clone());
         if whole.len() <= LONGEST {
             return whole;
@@ -55,20 +59,29 @@ impl Attribution {
     /// the newest.
     #[must_use]
     pub fn from_cookie(value: &str, now: DateTime<Utc>) -> Self {
-        let decoded = URL_SAFE_NO_PAD.decode(value).ok();
-        let read: Option<Read> = decoded.and_then(|json| serde_json::from_slice(&json).ok());
-        let Some(Read { utm, click, mut clicks }) = read.filter(|it| is_plausible(&it.utm)) else {
+        let Some(Read { utm, click, mut clicks, .. }) = read(value).filter(|it| is_plausible(&it.utm)) else {
             return Self::default();
         };
         clicks.insert(NETWORKS[0].id.into(), click);
         let clicks: Clicks = serde_json::from_value(Value::Object(clicks)).unwrap_or_default();
         Self { utm, clicks: clicks.only_dated().dated(now) }
     }
+
+    /// When this cookie was set, as it says itself. The version before didn't say it.
+    #[must_use]
+    pub fn cookie_set_at(value: &str) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(read(value)?.set?, 0)
+    }
 }
 
-fn encode(utm: &Utm, mut clicks: Clicks) -> String {
+fn read(value: &str) -> Option<Read> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(value).ok()?).ok()
+}
+
+fn encode(utm: &Utm, mut clicks: Clicks, set_at: DateTime<Utc>) -> String {
     let click = clicks.remove(NETWORKS[0].id);
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Written { utm, click, clicks }).unwrap_or_default())
+    URL_SAFE_NO_PAD
+        .encode(serde_json::to_vec(&Written { utm, click, clicks, set: set_at.timestamp() }).unwrap_or_default())
 }
 
 fn is_plausible(Utm { source, medium, campaign, term, content }: &Utm) -> bool {
@@ -95,7 +108,8 @@ mod tests {
     #[test]
     fn the_cookie_brings_back_what_was_put_in() {
         let it = touch("gclid=one&utm_source=google&gad_campaignid=7", 3);
-        assert_eq!(Attribution::from_cookie(&it.to_cookie(), at(9)), it);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie(at(5)), at(9)), it);
+        assert_eq!(Attribution::cookie_set_at(&it.to_cookie(at(5))), Some(at(5)));
     }
 
     #[test]
@@ -120,14 +134,14 @@ mod tests {
         let query: String =
             ["source", "medium", "campaign", "term", "content"].map(|n| format!("utm_{n}={long}&")).concat();
         let it = touch(&format!("{query}gclid={}", "g".repeat(512)), 0);
-        assert!(it.to_cookie().len() < 3_600);
-        assert_eq!(Attribution::from_cookie(&it.to_cookie(), at(0)).clicks, it.clicks);
+        assert!(it.to_cookie(at(5)).len() < 3_600);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie(at(5)), at(0)).clicks, it.clicks);
 
         let hints = "😀".repeat(UTM_LIMIT);
         let ids = ["gclid", "gbraid", "wbraid"].map(|name| format!("{name}={}&", "g".repeat(512))).concat();
         let it = touch(&format!("{ids}gad_source={hints}&gad_campaignid={hints}"), 0);
-        assert!(it.to_cookie().len() < 3_600);
-        let read = Attribution::from_cookie(&it.to_cookie(), at(0)).clicks;
+        assert!(it.to_cookie(at(5)).len() < 3_600);
+        let read = Attribution::from_cookie(&it.to_cookie(at(5)), at(0)).clicks;
         for id in ["gclid", "gbraid", "wbraid"] {
             assert_eq!(read.get("google").unwrap().get(id), it.clicks.get("google").unwrap().get(id));
         }
@@ -136,7 +150,7 @@ mod tests {
     #[test]
     fn a_cookie_cannot_claim_a_click_newer_than_now() {
         for claimed in [9, i64::from(u32::MAX)] {
-            let cookie = touch("gclid=forged", claimed).to_cookie();
+            let cookie = touch("gclid=forged", claimed).to_cookie(at(5));
             assert_eq!(Attribution::from_cookie(&cookie, at(5)).clicks.get("google").unwrap().at, Some(at(5)));
         }
     }
@@ -144,11 +158,11 @@ mod tests {
     #[test]
     fn the_cookie_keeps_the_clicks_of_every_network_and_of_google_if_it_is_full() {
         let it = touch("gclid=one&fbclid=two&msclkid=three&li_fat_id=four&ttclid=E.C.P.five&utm_source=google", 3);
-        assert_eq!(Attribution::from_cookie(&it.to_cookie(), at(9)), it);
+        assert_eq!(Attribution::from_cookie(&it.to_cookie(at(5)), at(9)), it);
 
         let ids = ["gclid", "gbraid", "wbraid", "fbclid", "msclkid", "li_fat_id", "ttclid"];
         let it = touch(&ids.map(|name| format!("{name}={}&", "x".repeat(512))).concat(), 3);
-        let cookie = it.to_cookie();
+        let cookie = it.to_cookie(at(5));
         let read = Attribution::from_cookie(&cookie, at(9)).clicks;
         assert!(cookie.len() < 3_600, "{}", cookie.len());
         assert_eq!(read.get("google"), it.clicks.get("google"));
@@ -161,9 +175,10 @@ mod tests {
             r#"{"utm":{"source":"google"},"click":{"gclid":"one","gad_source":"1","at":"1970-01-01T00:03:00Z"}}"#;
         let read = Attribution::from_cookie(&URL_SAFE_NO_PAD.encode(before), at(9));
         assert_eq!(read, touch("gclid=one&gad_source=1&utm_source=google", 3));
-        let written = touch("gclid=one&fbclid=two&utm_source=google", 3).to_cookie();
+        let written = touch("gclid=one&fbclid=two&utm_source=google", 3).to_cookie(at(5));
         let written: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(written).unwrap()).unwrap();
         assert_eq!(written["click"], json!({"gclid": "one", "at": "1970-01-01T00:03:00Z"}));
         assert_eq!(written["utm"], json!({"source": "google"}));
+        assert_eq!(Attribution::cookie_set_at(&URL_SAFE_NO_PAD.encode(before)), None);
     }
 }

@@ -1,4 +1,8 @@
 //! The two cookies Adtrail sets, both HttpOnly: who the visitor is, and where they came from.
+//!
+//! Without a domain they are `__Host-` cookies: browsers take those only from this host, over HTTPS or from localhost.
+//! So no other host of the site can set or replace them. They are read under both names, because the setting may change
+//! and the version before knew one name only.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_http::Request;
@@ -9,23 +13,47 @@ use crate::attribution::{Attribution, CLICK_COUNTS, Clicks, networks};
 use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
-pub const VISITOR: &str = "adtrail_visitor";
+pub const VISITOR: Name = Name { host: "__Host-adtrail_visitor", domain: "adtrail_visitor" };
 /// Holds the attribution, so that it isn't lost while the database is unavailable.
-pub const ATTRIBUTION: &str = "adtrail_attribution";
+pub const ATTRIBUTION: Name = Name { host: "__Host-adtrail_attribution", domain: "adtrail_attribution" };
 
 /// The longest that browsers keep a cookie (RFC 6265bis, section 5.5).
 const LONGEST: TimeDelta = TimeDelta::days(400);
 
+/// After this long the cookies are set again, so that their time begins anew.
+const RENEWED_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// What a cookie is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Name {
+    /// As one of this host alone.
+    pub host: &'static str,
+    /// As one of a domain.
+    pub domain: &'static str,
+}
+
+impl Name {
+    fn of(self, domain: Option<&str>) -> &'static str {
+        if domain.is_some() { self.domain } else { self.host }
+    }
+
+    /// All values in the request. The host's come first: with a domain they are removed, and without one they are
+    /// newer.
+    fn values(self, request: &Request) -> impl Iterator<Item = &str> {
+        find(request, self.host).chain(find(request, self.domain))
+    }
+}
+
 /// The visitor id of the request; none when it is absent or not one of ours.
 #[must_use]
 pub fn visitor(request: &Request) -> Option<VisitorId> {
-    find(request, VISITOR).find_map(VisitorId::parse)
+    VISITOR.values(request).find_map(VisitorId::parse)
 }
 
 /// The attribution of the request, empty when it is absent or was tampered with.
 #[must_use]
 pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
-    let mut read = find(request, ATTRIBUTION).map(|value| Attribution::from_cookie(value, now));
+    let mut read = ATTRIBUTION.values(request).map(|value| Attribution::from_cookie(value, now));
     read.find(|attribution| *attribution != Attribution::default()).unwrap_or_default()
 }
 
@@ -39,24 +67,58 @@ pub fn clicks(request: &Request, now: DateTime<Utc>) -> Clicks {
 #[must_use]
 pub fn read(request: &Request) -> String {
     let of_networks = networks::NETWORKS.iter().flat_map(|network| network.parameters).filter_map(|it| it.cookie);
-    let names = [VISITOR, ATTRIBUTION].into_iter().chain(of_networks);
+    let ours = [VISITOR, ATTRIBUTION].into_iter().flat_map(|name| [name.host, name.domain]);
+    let names = ours.chain(of_networks);
     let pairs = names.flat_map(|name| find(request, name).map(move |value| (name, value)));
     let pairs = pairs.filter(|(_, value)| value.is_ascii()).map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join("; ")
 }
 
-/// Sets both: the id for as long as browsers allow, the attribution for as long as a click counts.
-pub fn set(response: &mut Response, domain: Option<&str>, visitor: VisitorId, attribution: &Attribution) {
-    let domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
-    let visitor = (VISITOR, visitor.to_string(), LONGEST);
-    for (name, value, max_age) in [visitor, (ATTRIBUTION, attribution.to_cookie(), CLICK_COUNTS)] {
-        let max_age = max_age.num_seconds();
+/// Sets both, the id for as long as browsers allow, the attribution for as long as a click counts; unless the browser
+/// has the same, set within the last day.
+pub fn renew(
+    response: &mut Response,
+    request: &Request,
+    domain: Option<&str>,
+    visitor: VisitorId,
+    attribution: &Attribution,
+    now: DateTime<Utc>,
+) {
+    // Those of the host would be read before those of the domain.
+    let of_host = [VISITOR, ATTRIBUTION].map(|name| name.host).into_iter();
+    let left_over: Vec<_> = of_host.filter(|name| domain.is_some() && find(request, name).next().is_some()).collect();
+    if left_over.is_empty() && is_current(request, domain, visitor, attribution, now) {
+        return;
+    }
+    let of_domain = domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+    let mut set = |name: &str, value: &str, max_age: i64, domain: &str| {
         let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; Secure; SameSite=Lax{domain}");
         // Both values and the configured domain are plain ASCII.
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
+    };
+    set(VISITOR.of(domain), &visitor.to_string(), LONGEST.num_seconds(), &of_domain);
+    set(ATTRIBUTION.of(domain), &attribution.to_cookie(now), CLICK_COUNTS.num_seconds(), &of_domain);
+    for name in left_over {
+        set(name, "", 0, "");
     }
+}
+
+fn is_current(
+    request: &Request,
+    domain: Option<&str>,
+    visitor: VisitorId,
+    attribution: &Attribution,
+    now: DateTime<Utc>,
+) -> bool {
+    let kept = |name: Name| find(request, name.of(domain)).next();
+    let is_young = |at: &DateTime<Utc>| (TimeDelta::zero()..RENEWED_AFTER).contains(&(now - at));
+    let is_kept = |value: &str| {
+        let set_at = Attribution::cookie_set_at(value).filter(is_young);
+        set_at.is_some_and(|at| attribution.to_cookie(at) == value)
+    };
+    kept(VISITOR).is_some_and(|value| value == visitor.to_string()) && kept(ATTRIBUTION).is_some_and(is_kept)
 }
 
 /// The values of this cookie: there are several while `COOKIE_DOMAIN` changes. Each pair is parsed on its own, because
@@ -90,7 +152,8 @@ mod tests {
     #[test]
     fn other_cookies_and_leftovers_of_ours_hide_nothing() {
         let id = VisitorId::mint();
-        let cookies = format!("name=Jürgen; {VISITOR}=leftover; {VISITOR}={id}; theme=\u{1F600}");
+        let name = VISITOR.domain;
+        let cookies = format!("name=Jürgen; {name}=leftover; {name}={id}; theme=\u{1F600}");
         let cookies = HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
         let request = lambda_http::http::Request::builder().header(header::COOKIE, cookies).body(Body::Empty).unwrap();
 
