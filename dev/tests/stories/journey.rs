@@ -1,5 +1,7 @@
 //! From the click to the confirmed conversion, by hand, and what a person would check on the way.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use google_sandbox::{Endpoint, Fault, FaultKind, GoogleAccount, RequestStatus, Verdict};
 use reqwest::StatusCode;
@@ -75,7 +77,10 @@ async fn a_click_becomes_a_confirmed_conversion(pool: PgPool) {
     let events = stage.google.events();
     assert_eq!(events.len(), 1);
     let event = &events[0].event;
-    assert_eq!(event["adIdentifiers"], json!({"gclid": "Two"}));
+    let session = event["adIdentifiers"]["sessionAttributes"].as_str().unwrap();
+    assert_eq!(event["adIdentifiers"], json!({"gclid": "Two", "sessionAttributes": session}));
+    let session: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(session).unwrap()).unwrap();
+    assert_eq!(session["landing_page_url"], landing("gclid=Two&utm_source=bing")["url"]);
     assert_eq!(event["userData"]["userIdentifiers"], json!([{"emailAddress": Hash::of("janedoe@gmail.com").as_str()}]));
     assert!(event["transactionId"].as_str().unwrap().contains(|c: char| c.is_ascii_alphabetic()));
     assert_eq!(event["eventTimestamp"], "2026-11-20T13:03:11Z");

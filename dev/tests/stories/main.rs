@@ -13,6 +13,7 @@ mod deployed;
 mod destinations;
 mod doctor;
 mod flood;
+mod hostile;
 mod lookup;
 mod journey;
 mod keyless;

@@ -154,10 +154,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 21",
-            undone: "insert into public._sqlx_migrations values (21, 'gauges', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 22",
+            undone: "insert into public._sqlx_migrations values (22, 'browser', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 021_gauges")],
+        found: &[(ERROR, "database.schema", "it lacks 022_browser")],
     },
     Planted {
         name: "the schema is newer",
