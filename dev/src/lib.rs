@@ -10,3 +10,4 @@ mod localhost;
 pub mod rows;
 pub mod server;
 pub mod settings;
+pub mod trail;
