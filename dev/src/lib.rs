@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod crm;
 pub mod demo;
+mod demo_site;
 pub mod functions;
 mod gateway;
 pub mod lambda_runtime;
