@@ -13,14 +13,14 @@ use shared::settings::{FromSettings, Settings};
 use crate::gateway::route;
 
 /// Declares the functions that answer requests: each by the name of its binary, its crate, and what it reads from the
-/// settings. The uploader answers none; it is there besides.
+/// settings. The uploader answers none, and the tag is served without settings; they are there besides.
 macro_rules! functions {
     ($($binary:literal: $function:ident($config:ty)),+ $(,)?) => {
         /// The binaries that answer requests.
-        pub const BINARIES: &[&str] = &[$($binary),+];
+        pub const BINARIES: &[&str] = &[$($binary,)+ "serve-tag"];
 
         /// The endpoints of the HTTP contract, in the same order.
-        pub const ENDPOINTS: &[&Endpoint] = &[$(&$function::ENDPOINT),+];
+        pub const ENDPOINTS: &[&Endpoint] = &[$(&$function::ENDPOINT,)+ &serve_tag::ENDPOINT];
 
         /// What all of them read from the settings.
         pub struct Config {
@@ -60,7 +60,10 @@ macro_rules! functions {
             /// Every endpoint at its path.
             pub fn routes(&'static self) -> Router {
                 Router::new()
-                    $(.merge(route(&self.entrance, &self.$function, &$function::ENDPOINT, $function::handle)))+
+                    $(.merge(route(&self.entrance, &$function::ENDPOINT, |request| {
+                        $function::handle(&self.$function, request)
+                    })))+
+                    .merge(route(&self.entrance, &serve_tag::ENDPOINT, serve_tag::handle))
             }
         }
     };

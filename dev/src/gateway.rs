@@ -11,7 +11,6 @@ use lambda_http::aws_lambda_events::apigw::{
 };
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
-use shared::App;
 use shared::http::entrance::Entrance;
 use shared::http::{Endpoint, Problem, Request, Response, answer, harden};
 
@@ -19,20 +18,14 @@ use shared::http::{Endpoint, Problem, Request, Response, answer, harden};
 const GATEWAY_LIMIT: usize = 10 * 1024 * 1024;
 
 /// Answers at one endpoint as its function does.
-pub fn route<C, H, F>(
-    entrance: &'static Entrance,
-    app: &'static App<C>,
-    endpoint: &'static Endpoint,
-    handle: H,
-) -> Router
+pub fn route<H, F>(entrance: &'static Entrance, endpoint: &'static Endpoint, handle: H) -> Router
 where
-    C: Send + Sync + 'static,
-    H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync + 'static,
+    H: Fn(Request) -> F + Copy + Send + Sync + 'static,
     F: Future<Output = Result<Response, Problem>> + Send + 'static,
 {
     let handler = any(async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: AxumRequest| {
         match from_axum(request, peer).await {
-            Some(request) => to_axum(answer(entrance, endpoint, request, |request| handle(app, request)).await),
+            Some(request) => to_axum(answer(entrance, endpoint, request, handle).await),
             None => to_axum(Problem::body_too_large(GATEWAY_LIMIT).into_response()),
         }
     });

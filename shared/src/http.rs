@@ -49,6 +49,8 @@ pub enum Caller {
     Browser,
     /// Another system. It authenticates.
     Server,
+    /// Whoever wants to read what is public: pages of any site, and proxies in front of them.
+    Anyone,
 }
 
 impl Endpoint {
@@ -62,7 +64,12 @@ impl Endpoint {
             (Caller::Browser, _) => "POST, OPTIONS",
             (Caller::Server, true) => "GET",
             (Caller::Server, false) => "POST",
+            (Caller::Anyone, _) => "GET, HEAD",
         }
+    }
+
+    fn takes(&self, method: &Method) -> bool {
+        *method == self.method || self.caller == Caller::Anyone && method == Method::HEAD
     }
 }
 
@@ -95,10 +102,10 @@ where
     response
 }
 
-/// What every answer carries: no cache keeps it, and no browser takes it for another type.
+/// What every answer carries: no cache keeps it, unless it says for how long, and no browser takes it for another type.
 pub fn harden(response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
@@ -116,7 +123,7 @@ fn admit(origins: &cors::Origins, endpoint: &Endpoint, request: &Request) -> Res
     if browser && request.method() == Method::OPTIONS {
         return Ok(Admitted::Preflight);
     }
-    if request.method() != endpoint.method {
+    if !endpoint.takes(request.method()) {
         return Err(Problem::method_not_allowed(endpoint.allow()));
     }
     if request.body().len() > endpoint.body_limit {

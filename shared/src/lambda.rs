@@ -1,5 +1,4 @@
-//! The way from the Lambda runtime into a handler. A function's `main` is one call of [`serve`], [`run_scheduled`] or
-//! [`run_events`].
+//! The way from the Lambda runtime into a handler. A function's `main` is one call of a function in here.
 
 mod sandbox;
 
@@ -31,6 +30,23 @@ where
     lambda_http::run(service_fn(move |request| async move {
         let (entrance, app) = sandbox.current().await;
         Ok::<_, Error>(answer(entrance, endpoint, request, |request| handle(app, request)).await)
+    }))
+    .await
+}
+
+/// Answers HTTP requests with what is in the binary: without settings, and so without the secret and the database.
+///
+/// # Errors
+/// When the Runtime API is gone.
+pub async fn serve_without_settings<H, F>(endpoint: &'static Endpoint, handle: H) -> Result<(), Error>
+where
+    H: Fn(Request) -> F + Copy + Send + Sync,
+    F: Future<Output = Result<Response, Problem>> + Send,
+{
+    lambda_http::tracing::init_default_subscriber();
+    let entrance = &Entrance::default();
+    lambda_http::run(service_fn(move |request| async move {
+        Ok::<_, Error>(answer(entrance, endpoint, request, handle).await)
     }))
     .await
 }

@@ -90,6 +90,11 @@ impl Call {
         Self::new(&tracking_health::ENDPOINT, StatusCode::OK, &Value::Null).with(header::AUTHORIZATION.as_str(), key)
     }
 
+    /// The tag, as a browser that has never seen it loads it.
+    pub fn tag() -> Self {
+        Self::new(&serve_tag::ENDPOINT, StatusCode::OK, &Value::Null).with("accept-encoding", "gzip, deflate, br, zstd")
+    }
+
     /// As HTTP, to the server at `base`.
     pub fn over_http(&self, base: &str) -> anyhow::Result<reqwest::Request> {
         let mut request = reqwest::Request::new(self.method.clone(), format!("{base}{}", self.path).parse()?);

@@ -49,6 +49,7 @@ pub fn story(secrets: &Secrets, [jane, joe]: &[Person; 2]) -> Vec<Step> {
         Step { transactions: Some(1), ..request(DEAL, "refused", Call::unsigned()) },
         run("two conversions due"),
         request("tracking-health", "", Call::health(secrets)),
+        Step { transactions: Some(0), ..request("serve-tag", "", Call::tag()) },
     ]
 }
 

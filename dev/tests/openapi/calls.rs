@@ -3,6 +3,7 @@
 use dev::settings::{self, HEALTH_KEY, WEBHOOK_SECRET};
 use lambda_http::http::{Method, header};
 use serde_json::Value;
+use shared::http::Caller;
 
 use crate::NOW;
 use crate::answers::WEBSITE;
@@ -111,7 +112,11 @@ pub fn general(document: &Document, operation: &Operation) -> Vec<Call> {
         Call::new(&name, 413, padded(limit + 1)),
         Call::new(&name, ANY_SUCCESS, padded(limit)),
     ];
-    if operation.is_for_browsers() {
+    if operation.caller() == Caller::Anyone {
+        calls.push(Call::new(&name, 304, "").and("if-none-match", "*"));
+        let encodings = ["br", "gzip", "identity"];
+        calls.extend(encodings.map(|it| Call::new(&name, 200, "").from(None).and("accept-encoding", it)));
+    } else if operation.caller() == Caller::Browser {
         calls.push(Call::new(&name, ANY_SUCCESS, least.clone()).from(None));
         calls.push(Call::new(&name, 403, least.clone()).from(Some("http://www.example.com")));
         calls.push(Call::new(&name, 403, least.clone()).from(Some("null")));
@@ -158,7 +163,9 @@ pub fn shown(document: &Document, operation: &Operation) -> Vec<Call> {
 pub fn without_database(document: &Document, status: u16) -> Vec<Call> {
     let operations = document.operations();
     let calls = operations.iter().filter(|operation| operation.method != "OPTIONS");
-    calls.map(|operation| Call::new(&operation.name(), status, least(document, operation))).collect()
+    // What is public is in the binary.
+    let status = |operation: &Operation| if operation.caller() == Caller::Anyone { 200 } else { status };
+    calls.map(|operation| Call::new(&operation.name(), status(operation), least(document, operation))).collect()
 }
 
 /// A call of each operation that the spool takes while there is no database.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
+use shared::http::Caller;
 
 /// What the OpenAPI Initiative says about the shape of a document ("The description of OpenAPI v3.1.x documents",
 /// Apache-2.0). It leaves the Schema Objects to JSON Schema.
@@ -39,9 +40,14 @@ impl Operation<'_> {
         format!("{} {}", self.method, self.path)
     }
 
-    /// Is it for browsers? They can't keep a secret, so nothing has to be proven.
-    pub fn is_for_browsers(&self) -> bool {
-        self.value["security"].as_array().is_some_and(Vec::is_empty)
+    /// Who calls it. Browsers can't keep a secret, so they have nothing to prove. What is only read is for everybody.
+    pub fn caller(&self) -> Caller {
+        let proves_nothing = self.value["security"].as_array().is_some_and(Vec::is_empty);
+        match self.method.as_str() {
+            "GET" | "HEAD" if proves_nothing => Caller::Anyone,
+            _ if proves_nothing => Caller::Browser,
+            _ => Caller::Server,
+        }
     }
 }
 

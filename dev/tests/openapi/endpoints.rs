@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use lambda_http::http::Method;
 use shared::http::{Caller, Endpoint};
 
 use crate::document::Document;
@@ -19,7 +18,7 @@ pub fn differences(document: &Document, endpoints: &[&Endpoint]) -> Vec<String> 
 
 fn documented(operation: &crate::document::Operation) -> String {
     let limit = operation.value["x-body-limit-bytes"].as_u64();
-    line(&operation.method, operation.path, operation.is_for_browsers(), limit)
+    line(&operation.method, operation.path, operation.caller(), limit)
 }
 
 /// Other paths of an endpoint are documented once, beside its own.
@@ -36,20 +35,27 @@ fn of_alias(alias: &str, path: &str) -> String {
 }
 
 fn implemented(endpoint: &Endpoint) -> Vec<String> {
-    let for_browsers = endpoint.caller == Caller::Browser;
-    let mut lines =
-        vec![line(endpoint.method.as_str(), endpoint.path, for_browsers, u64::try_from(endpoint.body_limit).ok())];
+    let caller = endpoint.caller;
+    let limit = u64::try_from(endpoint.body_limit).ok();
+    let mut lines = vec![line(endpoint.method.as_str(), endpoint.path, caller, limit)];
     // The source that is always there is documented by its own name, too.
     lines.extend(endpoint.path.ends_with("{source}").then(|| lines[0].replace("{source}", "crm-conversion")));
     lines.extend(endpoint.aliases.iter().map(|alias| of_alias(alias, endpoint.path)));
-    if for_browsers {
-        lines.push(line(Method::OPTIONS.as_str(), endpoint.path, true, None));
-    }
+    let besides = match caller {
+        Caller::Browser => Some(line("OPTIONS", endpoint.path, caller, None)),
+        Caller::Anyone => Some(line("HEAD", endpoint.path, caller, limit)),
+        Caller::Server => None,
+    };
+    lines.extend(besides);
     lines
 }
 
-fn line(method: &str, path: &str, for_browsers: bool, limit: Option<u64>) -> String {
-    let caller = if for_browsers { "browsers" } else { "systems that authenticate" };
+fn line(method: &str, path: &str, caller: Caller, limit: Option<u64>) -> String {
+    let caller = match caller {
+        Caller::Browser => "browsers",
+        Caller::Server => "systems that authenticate",
+        Caller::Anyone => "anyone",
+    };
     let limit = limit.map_or_else(|| "no body".into(), |limit| format!("at most {limit} bytes"));
     format!("{method} {path} for {caller}, {limit}")
 }

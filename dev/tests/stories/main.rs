@@ -33,4 +33,5 @@ mod sources;
 mod spool;
 mod stack;
 mod stage;
+mod tag;
 mod whose_deal;

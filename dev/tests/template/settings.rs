@@ -106,6 +106,8 @@ fn start(binary: &str, environment: &Told, secret: &Told) -> Result<(), ConfigEr
             let values = values.into_iter().chain([("SLACK_WEBHOOK_URL".to_owned(), url)]).collect();
             app::without_database::<notify_slack::Config>(&values, notify_slack::REQUIRES).map(drop)
         }
+        // It reads none.
+        "serve-tag" => Ok(()),
         "upload-conversions" => started::<upload_conversions::Config>(&values, upload_conversions::REQUIRES),
         _ => Err(ConfigError::new("dev/tests/template/settings.rs doesn't know how it reads its settings")),
     }
@@ -114,7 +116,7 @@ fn start(binary: &str, environment: &Told, secret: &Told) -> Result<(), ConfigEr
 fn answering<C: FromSettings>(values: &Values, endpoint: &Endpoint) -> Result<(), ConfigError> {
     match endpoint.caller {
         Caller::Browser => started::<(Entrance, C)>(values, endpoint.requires),
-        Caller::Server => started::<C>(values, endpoint.requires),
+        Caller::Server | Caller::Anyone => started::<C>(values, endpoint.requires),
     }
 }
 

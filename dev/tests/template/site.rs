@@ -9,6 +9,9 @@ use shared::http::entrance::{CLIENT_ADDRESS_HEADER, PROXY_KEY_HEADER};
 use crate::document::Template;
 use crate::every_change_is_named;
 
+/// The id of CloudFront's policy of this name.
+const CACHING_DISABLED: &str = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad";
+
 pub fn faults(template: &Template) -> Vec<String> {
     let mut faults = Vec::new();
     for (_, distribution) in template.resources("AWS::CloudFront::Distribution") {
@@ -16,10 +19,10 @@ pub fn faults(template: &Template) -> Vec<String> {
         let behaviours: Vec<_> = config["CacheBehaviors"].as_array().into_iter().flatten().collect();
         for endpoint in ENDPOINTS {
             // At the site's own host the tag's paths need no /api in front.
-            for path in endpoint.paths().filter(|it| !it.starts_with("/api/t/")) {
+            for path in endpoint.paths().filter(|it| !it.starts_with("/api/t/") && *it != "/api/t.js") {
                 let behaviour = behaviours.iter().find(|it| fits(&it["PathPattern"], path));
                 match (behaviour, endpoint.caller) {
-                    (None, Caller::Browser) => faults.push(format!("the site doesn't pass on {path}")),
+                    (None, Caller::Browser | Caller::Anyone) => faults.push(format!("the site doesn't pass on {path}")),
                     (Some(_), Caller::Server) => faults.push(format!("the site takes {path}, which no page calls")),
                     _ => {}
                 }
@@ -30,8 +33,17 @@ pub fn faults(template: &Template) -> Vec<String> {
             if !ENDPOINTS.iter().flat_map(|endpoint| endpoint.paths()).any(|path| fits(pattern, path)) {
                 faults.push(format!("the site passes on {pattern}, which is no endpoint"));
             }
+            let caches = behaviour["CachePolicyId"] != CACHING_DISABLED;
+            let is_the_same_for_all = !ENDPOINTS
+                .iter()
+                .any(|endpoint| endpoint.caller != Caller::Anyone && endpoint.paths().any(|path| fits(pattern, path)));
+            if caches != is_the_same_for_all {
+                let word = if caches { "caches" } else { "doesn't cache" };
+                faults.push(format!("the distribution {word} {pattern}"));
+            }
             let function = behaviour["FunctionAssociations"][0]["FunctionARN"]["Fn::GetAtt"].as_str();
-            if function != Some("SiteClientAddress.FunctionARN") || behaviour["TargetOriginId"] != "api" {
+            let says_who_calls = function == Some("SiteClientAddress.FunctionARN");
+            if !says_who_calls && !is_the_same_for_all || behaviour["TargetOriginId"] != "api" {
                 faults.push(format!("{pattern} doesn't go to the API with its caller's address"));
             }
         }
@@ -69,7 +81,10 @@ fn whatever_is_taken_away_or_changed_is_named() {
         faults,
         &[
             (&format!("{behaviours}/1"), Value::Null, "the site doesn't pass on /api/consent"),
-            (&format!("{behaviours}/3"), Value::Null, "the site doesn't pass on /t/v"),
+            (&format!("{behaviours}/3"), Value::Null, "the site doesn't pass on /t.js"),
+            (&format!("{behaviours}/4"), Value::Null, "the site doesn't pass on /t/v"),
+            (&format!("{behaviours}/3/CachePolicyId"), json!(CACHING_DISABLED), "doesn't cache \"/t.js\""),
+            (&format!("{behaviours}/4/CachePolicyId"), json!("x"), "caches \"/t/*\""),
             (
                 &format!("{behaviours}/1/PathPattern"),
                 json!("/api/*"),

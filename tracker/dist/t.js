@@ -1,0 +1,1 @@
+// Adtrail: the tag is not built yet.
