@@ -56,7 +56,8 @@ pub async fn of(db: &Db, visitor: VisitorId) -> Result<Value, DbError> {
                 select
                     q.id, q.conversion_id, q.platform, q.status, q.adjusts, q.created_at, q.next_retry_at,
                     q.transport_failures, q.retry_count, q.last_error, q.last_error_code, q.request_id, q.sent_to,
-                    q.uploaded_at, q.confirmed_at, q.locked_until is not null as is_being_sent
+                    q.uploaded_at, q.confirmed_at, q.dead_lettered_at,
+                    q.locked_until is not null as is_being_sent
                 from public.conversion_queue q
                 join public.conversions c on c.id = q.conversion_id
                 join lead l on l.id = c.lead_id
