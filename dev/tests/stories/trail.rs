@@ -44,7 +44,7 @@ async fn a_visitor_is_followed_from_the_visit_to_the_confirmation_and_sees_nobod
     assert_eq!(seen["lead"]["gclid"], "Jane-1");
 
     // Google is down at first.
-    let down = FaultKind::Http { status: 503, retry_after: Some(1), reason: None, body: None };
+    let down = FaultKind::Http { status: 503, retry_after: None, reason: None, body: None };
     stage.google.script(Fault::once(Endpoint::Ingest, down)).unwrap();
     let deal = json!({
         "crm_deal_id": "D-1", "conversion_type": "closed", "lead_id": seen["lead"]["id"], "value": 6000,
