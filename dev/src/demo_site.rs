@@ -1,5 +1,5 @@
-//! The demo site: one page for the ad and for where it leads to. Its policy is as strict as a site's can be, so that the
-//! tag is seen to work under it.
+//! The demo site: one page for the ad and for where it leads to. Its policy is as strict as a site can have it, so that
+//! the tag is seen to work under it.
 
 use std::sync::LazyLock;
 
@@ -30,5 +30,6 @@ pub fn page() -> impl IntoResponse {
 fn hashes(element: &str) -> String {
     let (start, end) = (format!("<{element}>"), format!("</{element}>"));
     let inside = PAGE.split(&start).skip(1).filter_map(|rest| rest.split(&end).next());
-    inside.map(|text| format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)))).collect()
+    let hashes = inside.map(|text| format!(" 'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text))));
+    hashes.collect::<Vec<_>>().concat()
 }

@@ -9,6 +9,99 @@ use shared::visitors::VisitorId;
 
 use crate::gateway::to_axum;
 
+const TRAIL: &str = "-- trail::of
+    with lead as (
+        select * from public.leads where visitor_id = $1 order by created_at desc, id limit 1
+    ),
+    deals as (
+        select distinct i.crm_deal_id
+        from public.inbox i
+        cross join lead l
+        left join public.conversions c on c.id = i.conversion_id
+        where l.id in (i.lead_id, c.lead_id)
+    ),
+    queued as (
+        select
+            q.id, q.conversion_id, q.platform, q.status, q.adjusts, q.created_at, q.next_retry_at,
+            q.transport_failures, q.retry_count, q.last_error, q.last_error_code, q.request_id, q.sent_to,
+            q.uploaded_at, q.confirmed_at, q.dead_lettered_at,
+            q.locked_until is not null as is_being_sent
+        from public.conversion_queue q
+        join public.conversions c on c.id = q.conversion_id
+        join lead l on l.id = c.lead_id
+    )
+    select jsonb_build_object(
+        'now', now(),
+        'visitor', (
+            select to_jsonb(v) - array['id', 'ip_hash', 'referrer']
+            from public.visitors v
+            where v.visitor_id = $1
+        ),
+        'consent', (
+            select jsonb_agg(
+                jsonb_build_object('purpose', purpose, 'value', value, 'source', source, 'at', stated_at)
+                order by stated_at, s.id
+            )
+            from public.consent_statements s
+            where s.visitor_id = $1
+        ),
+        'events', (
+            select jsonb_agg(
+                jsonb_build_object('name', event_name, 'id', event_id, 'at', created_at) order by created_at
+            )
+            from public.tracking_events
+            where visitor_id = $1
+        ),
+        'lead', (select to_jsonb(lead) - array['message', 'payload_hash', 'ip_hash'] from lead),
+        -- What the CRM said, webhook by webhook.
+        'reports', (
+            select jsonb_agg(
+                convert_from(r.body, 'UTF8')::jsonb
+                    || jsonb_build_object('at', e.received_at, 'verified_by', r.verified_by)
+                order by e.received_at, e.id
+            )
+            from public.inbox_events e
+            join public.inbox_receipts r on r.id = e.receipt_id
+            where e.crm_deal_id in (select crm_deal_id from deals)
+                and e.state = 'taken' and e.source = 'crm-conversion'
+        ),
+        'inbox', (
+            select jsonb_agg(
+                jsonb_build_object('type', conversion_type, 'state', state, 'matched_by', matched_by)
+            )
+            from public.inbox
+            where crm_deal_id in (select crm_deal_id from deals)
+        ),
+        'conversions', (
+            select jsonb_agg(to_jsonb(c) order by c.created_at, c.id)
+            from public.conversions c
+            join lead l on l.id = c.lead_id
+        ),
+        'queue', (
+            select jsonb_agg(
+                to_jsonb(q) || jsonb_build_object(
+                    'attempts', (
+                        select jsonb_agg(
+                            to_jsonb(a) - array['id', 'queue_ids', 'exchange_id'] order by a.attempted_at
+                        )
+                        from (
+                            select *
+                            from public.upload_attempts
+                            where queue_ids @> array[q.id]
+                            order by attempted_at desc
+                            limit 20
+                        ) a
+                    )
+                )
+                order by q.created_at, q.id
+            )
+            from queued q
+        ),
+        'paused', (
+            select jsonb_object_agg(platform, reason) from public.platform_state where state = 'paused'
+        )
+    )";
+
 /// Answers with the trail of the visitor whose cookie comes along; scripts of the page can't read that.
 pub async fn answer(db: &Db, headers: HeaderMap) -> AxumResponse {
     let mut request = Request::default();
@@ -39,105 +132,6 @@ pub fn forget(headers: &HeaderMap) -> AxumResponse {
 /// # Errors
 /// When the database doesn't answer.
 pub async fn of(db: &Db, visitor: VisitorId) -> Result<Value, DbError> {
-    db.tx(async |tx| {
-        sqlx::query_scalar(
-            "-- trail::of
-            with lead as (
-                select * from public.leads where visitor_id = $1 order by created_at desc, id limit 1
-            ),
-            deals as (
-                select distinct i.crm_deal_id
-                from public.inbox i
-                cross join lead l
-                left join public.conversions c on c.id = i.conversion_id
-                where l.id in (i.lead_id, c.lead_id)
-            ),
-            queued as (
-                select
-                    q.id, q.conversion_id, q.platform, q.status, q.adjusts, q.created_at, q.next_retry_at,
-                    q.transport_failures, q.retry_count, q.last_error, q.last_error_code, q.request_id, q.sent_to,
-                    q.uploaded_at, q.confirmed_at, q.dead_lettered_at,
-                    q.locked_until is not null as is_being_sent
-                from public.conversion_queue q
-                join public.conversions c on c.id = q.conversion_id
-                join lead l on l.id = c.lead_id
-            )
-            select jsonb_build_object(
-                'now', now(),
-                'visitor', (
-                    select to_jsonb(v) - array['id', 'ip_hash', 'referrer']
-                    from public.visitors v
-                    where v.visitor_id = $1
-                ),
-                'consent', (
-                    select jsonb_agg(
-                        jsonb_build_object('purpose', purpose, 'value', value, 'source', source, 'at', stated_at)
-                        order by stated_at, s.id
-                    )
-                    from public.consent_statements s
-                    where s.visitor_id = $1
-                ),
-                'events', (
-                    select jsonb_agg(
-                        jsonb_build_object('name', event_name, 'id', event_id, 'at', created_at) order by created_at
-                    )
-                    from public.tracking_events
-                    where visitor_id = $1
-                ),
-                'lead', (select to_jsonb(lead) - array['message', 'payload_hash', 'ip_hash'] from lead),
-                -- What the CRM said, webhook by webhook.
-                'reports', (
-                    select jsonb_agg(
-                        convert_from(r.body, 'UTF8')::jsonb
-                            || jsonb_build_object('at', e.received_at, 'verified_by', r.verified_by)
-                        order by e.received_at, e.id
-                    )
-                    from public.inbox_events e
-                    join public.inbox_receipts r on r.id = e.receipt_id
-                    where e.crm_deal_id in (select crm_deal_id from deals)
-                        and e.state = 'taken' and e.source = 'crm-conversion'
-                ),
-                'inbox', (
-                    select jsonb_agg(
-                        jsonb_build_object('type', conversion_type, 'state', state, 'matched_by', matched_by)
-                    )
-                    from public.inbox
-                    where crm_deal_id in (select crm_deal_id from deals)
-                ),
-                'conversions', (
-                    select jsonb_agg(to_jsonb(c) order by c.created_at, c.id)
-                    from public.conversions c
-                    join lead l on l.id = c.lead_id
-                ),
-                'queue', (
-                    select jsonb_agg(
-                        to_jsonb(q) || jsonb_build_object(
-                            'attempts', (
-                                select jsonb_agg(
-                                    to_jsonb(a) - array['id', 'queue_ids', 'exchange_id'] order by a.attempted_at
-                                )
-                                from (
-                                    select *
-                                    from public.upload_attempts
-                                    where queue_ids @> array[q.id]
-                                    order by attempted_at desc
-                                    limit 20
-                                ) a
-                            )
-                        )
-                        order by q.created_at, q.id
-                    )
-                    from queued q
-                ),
-                'paused', (
-                    select jsonb_object_agg(platform, reason) from public.platform_state where state = 'paused'
-                )
-            )",
-        )
-        .bind(visitor.to_string())
-        .fetch_one(tx)
+    db.tx(async |tx| sqlx::query_scalar(TRAIL).bind(visitor.to_string()).fetch_one(tx).await.map_err(DbError::from))
         .await
-        .map_err(DbError::from)
-    })
-    .await
 }
