@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod crm;
 pub mod demo;
+mod demo_site;
 pub mod functions;
 mod gateway;
 pub mod lambda_runtime;
@@ -10,3 +11,4 @@ mod localhost;
 pub mod rows;
 pub mod server;
 pub mod settings;
+pub mod trail;

@@ -96,7 +96,7 @@ async fn serve() -> anyhow::Result<()> {
     let router = server::router(functions, &google, &crm, exports);
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     println!(
-        "Adtrail is at http://localhost:{port} (Ctrl-C stops it; `make demo` in another terminal shows what it does)"
+        "Open http://localhost:{port} and click the ad (Ctrl-C stops it; `make demo` plays the story in another terminal)"
     );
     println!("  webhook secret  {}", settings::WEBHOOK_SECRET);
     println!("  health key      {}", settings::HEALTH_KEY);

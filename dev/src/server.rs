@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::{Html, Response as AxumResponse};
+use axum::http::HeaderMap;
+use axum::response::Response as AxumResponse;
 use axum::routing::{get, post};
 use chrono::TimeDelta;
 use lambda_http::http::StatusCode;
@@ -14,18 +15,20 @@ use crate::crm::CrmSandbox;
 use crate::functions::Functions;
 use crate::gateway::to_axum;
 use crate::localhost;
-use crate::rows;
+use crate::{demo_site, rows, trail};
 use google_sandbox::GoogleSandbox;
 
 /// The timeout of a run, the same as the function's on Lambda.
 const RUN: TimeDelta = TimeDelta::seconds(120);
-const INDEX: &str = include_str!("index.html");
 
 /// All of it, for this machine alone. `exports` are the settings for a shell.
 pub fn router(functions: &'static Functions, google: &GoogleSandbox, crm: &CrmSandbox, exports: String) -> Router {
     let uploader = &functions.upload_conversions;
     let router = api(functions)
-        .route("/", get(async || Html(INDEX)))
+        .route("/", get(async || demo_site::page()))
+        .route("/lp", get(async || demo_site::page()))
+        .route("/dev/trail", get(async move |headers: HeaderMap| trail::answer(&uploader.db, headers).await))
+        .route("/dev/forget", post(async |headers: HeaderMap| trail::forget(&headers)))
         .route("/dev/tick", post(async move || tick(uploader).await))
         .route(
             "/dev/rows",

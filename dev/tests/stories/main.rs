@@ -35,4 +35,5 @@ mod spool;
 mod stack;
 mod stage;
 mod tag;
+mod trail;
 mod whose_deal;
