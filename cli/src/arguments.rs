@@ -219,9 +219,8 @@ pub(crate) enum DoctorCommand {
     },
     /// Says how many days Safari keeps the visitor's cookie, why, and how to make it more
     ///
-    /// By WebKit's rule for pages of SITE that call API: the API on the site's own host keeps it 400 days, on another
-    /// host of the site usually 7, on another site browsers drop it. Asks DNS only, and the site once, to see who serves
-    /// it.
+    /// By WebKit's rule for pages of SITE that call API: on the site's own host it is kept 400 days, on another host of
+    /// the site usually 7, and on another site browsers drop it. Asks DNS, and the site once, to see who serves it.
     #[command(after_help = "Examples:
   adtrail doctor cookie www.example.com api.example.com
   adtrail doctor cookie https://www.example.com https://www.example.com/t --json")]
