@@ -310,6 +310,13 @@ pub const FAULTS: &[Planted] = &[
         found: &[],
     },
     Planted {
+        name: "one of the hashes fits, and weaker ones don't count",
+        plant: element!(
+            "<script integrity=\"sha256-AAAA sha384-AAAA sha384-DQmYD4t8iByOizJtl9bMN0Wht+qdRHfipglZFi323P5d1vGt4pHNK6bp4RI+G2D2\" src=\"/t.js\"></script>"
+        ),
+        found: &[],
+    },
+    Planted {
         name: "a nonce lets the tag run",
         plant: |website, _, _| {
             website.page.set("content-security-policy", "script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self'");
