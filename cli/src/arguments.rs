@@ -92,13 +92,18 @@ pub(crate) enum Command {
     /// Settings, database, schema and its rights, clock, destinations (by requests that Google only validates), the API
     /// with its webhooks and CORS, cookies, the site's redirects, the schedule, the stack and its alarms. Each check
     /// runs by itself; nothing is stored or sent. The stack and its alarms are checked only with --stack, for which AWS
-    /// credentials are needed.
+    /// credentials are needed. The subcommands look at a website from outside, and need no settings.
     ///
     /// Exits with 1 if there is an error, with 0 if there are only warnings.
-    #[command(after_help = "Examples:
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:
   adtrail doctor --stack adtrail --site https://www.example.com
   adtrail doctor --url https://api.example.com --json
-  ADTRAIL_SECRET_ID=adtrail adtrail doctor")]
+  ADTRAIL_SECRET_ID=adtrail adtrail doctor
+  adtrail doctor site https://www.example.com/landing
+  adtrail doctor cookie www.example.com api.example.com"
+    )]
     Doctor(Doctor),
     /// Brings the schema of the database up to date
     ///
@@ -190,6 +195,41 @@ pub(crate) struct Doctor {
     /// How often the uploader runs, in minutes; --stack knows
     #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1440))]
     pub upload_every: u16,
+    #[command(subcommand)]
+    pub command: Option<DoctorCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DoctorCommand {
+    /// Looks at a page as a visitor's browser does: is the tag on it, and does everything let it work?
+    ///
+    /// Redirects keep the click ids; the tag is on the page, once; its file is the tag; the integrity attribute and the
+    /// content security policy let it run and send; the endpoints beside it answer; Safari keeps the cookie; the page
+    /// says what the visitor consented to. Nothing is stored. What a tag manager adds isn't in the HTML and can't be
+    /// seen: --tag says where that tag is.
+    #[command(after_help = "Examples:
+  adtrail doctor site https://www.example.com/landing
+  adtrail doctor site www.example.com --tag https://www.example.com/t.js --json")]
+    Site {
+        /// Address of a page of the website that ads lead to
+        url: String,
+        /// Address of the tag, if a tag manager or another script puts it on the page
+        #[arg(long, value_name = "URL")]
+        tag: Option<String>,
+    },
+    /// Says how many days Safari keeps the visitor's cookie, why, and how to make it more
+    ///
+    /// By WebKit's rule for pages of SITE that call API: on the site's own host it is kept 400 days, on another host of
+    /// the site usually 7, and on another site browsers drop it. Asks DNS, and the site once, to see who serves it.
+    #[command(after_help = "Examples:
+  adtrail doctor cookie www.example.com api.example.com
+  adtrail doctor cookie https://www.example.com https://www.example.com/t --json")]
+    Cookie {
+        /// Host of the website, or an address on it
+        site: String,
+        /// Host of the tag or the API, or an address on it
+        api: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

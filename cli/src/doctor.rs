@@ -18,6 +18,7 @@ mod webhooks;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::Value;
 use shared::outgoing::{endpoint, http_client};
 use shared::settings::{ConfigError, Values};
 use tokio::time::timeout;
@@ -55,10 +56,29 @@ pub(crate) async fn doctor(values: Result<Values, ConfigError>, stack: Option<&s
     for family in <[Report; 5]>::from(families) {
         report.append(family);
     }
+    concluded(&report, report.document())
+}
+
+/// `adtrail doctor site`: a page, as a visitor's browser sees it.
+pub(crate) async fn site(url: &str, tag: Option<&str>) -> Answer {
+    let report = within("site", site::examine(url, tag)).await;
+    concluded(&report, report.document())
+}
+
+/// `adtrail doctor cookie`: how long Safari keeps the visitor's cookie.
+pub(crate) async fn cookie(site: &str, api: &str) -> Answer {
+    let mut report = Report::default();
+    let days = cookies::examine(site, api, &mut report).await;
+    let mut document = report.document();
+    document["days"] = days.into();
+    concluded(&report, document)
+}
+
+fn concluded(report: &Report, document: Value) -> Answer {
     let (errors, warnings) = (report.count(Level::Error), report.count(Level::Warning));
     let sum = format!("{} and {}", counted(errors, "error"), counted(warnings, "warning"));
     let text = format!("{}\n{sum}.", report.text());
-    Answer::new(report.document(), &text).failing((errors > 0).then(|| format!("adtrail doctor found {sum}.")))
+    Answer::new(document, &text).failing((errors > 0).then(|| format!("adtrail doctor found {sum}.")))
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -101,14 +121,25 @@ fn site_url(arguments: &Doctor, report: &mut Report) -> Option<Url> {
 }
 
 fn parsed(flag: &str, text: &str, report: &mut Report) -> Option<Url> {
-    let url = endpoint(text).ok().and_then(|text| Url::parse(&text).ok());
-    let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
+    let url = endpoint(text).ok().and_then(|text| Url::parse(&text).ok()).filter(has_no_login);
     if url.is_none() {
         // It isn't repeated: it may hold a password.
         let problem = format!("{flag} isn't an address that begins with https://.");
         report.error("arguments", problem, format!("Give it as {flag} https://www.example.com."));
     }
     url
+}
+
+/// An address as people write it: https:// may be missing, and nothing else than the web is meant.
+fn website(text: &str) -> Option<Url> {
+    let text = text.trim();
+    let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.filter(|url| url.has_host() && has_no_login(url))
+}
+
+fn has_no_login(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none()
 }
 
 async fn of_database(values: &Values, deployment: &Deployment, period: TimeDelta) -> Report {
@@ -163,13 +194,7 @@ async fn of_site(values: &Values, deployment: &Deployment, site: Option<&Url>, b
     match (site, base) {
         (None, _) => report.not_checked("cookies", "give --site, the address of the website"),
         (Some(_), None) => report.not_checked("cookies", "give --url or --stack"),
-        (Some(site), Some(base)) => {
-            let look_up = |host: &str| -> futures_util::future::BoxFuture<'_, _> {
-                let host = host.to_owned();
-                Box::pin(async move { names::look_up(&host).await })
-            };
-            cookies::check_durability(site, base, &look_up, &mut report).await;
-        }
+        (Some(site), Some(base)) => cookies::check_durability(site, base, &mut report).await,
     }
     if let (Some(site), Some(http)) = (site, http) {
         let Deployment { origins, uploader } = deployment;

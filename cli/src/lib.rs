@@ -29,7 +29,9 @@ use shared::settings::{ConfigError, Values};
 pub use failure::Failure;
 pub use setup::parameter;
 
-use arguments::{Arguments, Command, CrmCommand, DestinationsCommand, InboxCommand, LeadCommand, SpoolCommand};
+use arguments::{
+    Arguments, Command, CrmCommand, DestinationsCommand, Doctor, DoctorCommand, InboxCommand, LeadCommand, SpoolCommand,
+};
 
 /// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
 /// with `--json` as exactly one document. The settings are read only if a command needs them: help does not.
@@ -48,9 +50,16 @@ pub async fn run(
     };
     let (mut read, mut base) = (Ok(Values::new()), None);
     match (&command, &stack) {
-        // It makes the secret that the others read.
-        (Command::Setup(_), None) => {}
-        (Command::Setup(_), Some(_)) => return Err(Failure::Usage(not_for_setup())),
+        // One makes the secret that the others read, the other looks from outside.
+        (Command::Setup(_) | Command::Doctor(Doctor { command: Some(_), .. }), None) => {}
+        (Command::Setup(_), Some(_)) => {
+            return Err(without_stack(
+                "--stack isn't for setup, which writes what a stack is made with: leave it out.\n",
+            ));
+        }
+        (Command::Doctor(Doctor { command: Some(_), .. }), Some(_)) => {
+            return Err(without_stack("--stack isn't for this: it needs only the addresses. Leave it out.\n"));
+        }
         // It looks at the stack itself, whatever is wrong with it.
         (Command::Doctor(_), _) | (_, None) => read = values.await,
         (_, Some(name)) => {
@@ -61,7 +70,13 @@ pub async fn run(
     let values = || read.as_ref().map_err(|error| Failure::Message(error.to_string()));
     let base = base.as_deref();
     let answer = match command {
-        // It says itself what is wrong with them.
+        Command::Doctor(Doctor { command: Some(DoctorCommand::Site { url, tag }), .. }) => {
+            Box::pin(doctor::site(&url, tag.as_deref())).await
+        }
+        Command::Doctor(Doctor { command: Some(DoctorCommand::Cookie { site, api }), .. }) => {
+            Box::pin(doctor::cookie(&site, &api)).await
+        }
+        // It says itself what is wrong with the settings.
         Command::Doctor(arguments) => Box::pin(doctor::doctor(read, stack.as_deref(), &arguments)).await,
         Command::Crm(CrmCommand::Sources { presets }) => crm::sources(values()?, base, presets).await?,
         Command::Crm(CrmCommand::Test(test)) => crm::test(values()?, base, &test).await?,
@@ -101,9 +116,8 @@ pub async fn run(
     answer.problem.map_or(Ok(()), |problem| Err(Failure::Message(problem)))
 }
 
-fn not_for_setup() -> clap::Error {
-    let problem = "--stack isn't for setup, which writes what a stack is made with: leave it out.\n";
-    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, problem)
+fn without_stack(problem: &str) -> Failure {
+    Failure::Usage(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, problem))
 }
 
 fn written(result: std::io::Result<()>) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 
 use super::Arguments;
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("README.md", include_str!("../../../README.md")),
     ("migrations/README.md", include_str!("../../../migrations/README.md")),
     ("docs/architecture.md", include_str!("../../../docs/architecture.md")),
@@ -16,6 +16,7 @@ const PAGES: [(&str, &str); 10] = [
     ("docs/operations.md", include_str!("../../../docs/operations.md")),
     ("docs/operator.md", include_str!("../../../docs/operator.md")),
     ("docs/settings.md", include_str!("../../../docs/settings.md")),
+    ("docs/website.md", include_str!("../../../docs/website.md")),
 ];
 
 /// What a page has in code, and whether it is a whole command or, within a sentence, maybe only its name.

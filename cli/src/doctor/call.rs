@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) struct Answer {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
-    /// Empty if it was too large or isn't text.
+    /// Of `send` empty if it was too large or isn't text.
     pub body: Vec<u8>,
 }
 
@@ -30,10 +30,35 @@ impl Answer {
 /// # Errors
 /// Why there is none: a sentence and the fix.
 pub(super) async fn send(request: RequestBuilder) -> Result<Answer, (String, String)> {
+    answered(request, |response| outgoing::body(response, Limit::ONE)).await
+}
+
+/// Sends it and reads the first bytes of the answer, whatever they are.
+///
+/// # Errors
+/// Those of [`send`].
+pub(super) async fn send_reading(request: RequestBuilder, most: usize) -> Result<Answer, (String, String)> {
+    let beginning = async |mut response: Response| {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
+            if body.len() == most {
+                break;
+            }
+        }
+        Ok(body)
+    };
+    answered(request, beginning).await
+}
+
+async fn answered(
+    request: RequestBuilder,
+    read: impl AsyncFnOnce(Response) -> Result<Vec<u8>, reqwest::Error>,
+) -> Result<Answer, (String, String)> {
     let answered = async {
         let response: Response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: outgoing::body(response, Limit::ONE).await? })
+        Ok(Answer { status, headers, body: read(response).await? })
     };
     match timeout(TIMEOUT, answered).await {
         Ok(answer) => answer.map_err(|error: reqwest::Error| unreachable(&error)),

@@ -2,34 +2,104 @@
 
 mod webkit;
 
+use reqwest::header::HeaderMap;
 use secrecy::ExposeSecret;
+use shared::outgoing::http_client;
 use shared::settings::{Values, value};
 use url::Url;
 
-use super::names::Lookup;
+use super::call::send_reading;
 use super::report::{Report, sentence};
+use super::{names, website};
 use webkit::Durability;
 
 const DURABILITY: &str = "cookies";
 const DOMAIN: &str = "cookies.domain";
-const PATH_OR_HOST: &str =
-    "Let the site's own host pass the calls of its pages on to the API, as docs/deploy.md says under The website.";
+
+/// How long Safari keeps the cookie, in days.
+const FULL: u16 = 400;
+const CAPPED: u16 = 7;
+
+/// Who serves a site's pages, by a header of its answers; with the name of the recipe in docs/website.md. Who stands in
+/// front comes first.
+const SERVED_BY: [(&str, &str, &str); 7] = [
+    ("cf-ray", "", "Cloudflare"),
+    ("x-vercel-id", "", "Vercel"),
+    ("x-nf-request-id", "", "Netlify"),
+    ("x-amz-cf-id", "", "CloudFront"),
+    ("server", "cloudflare", "Cloudflare"),
+    ("server", "netlify", "Netlify"),
+    ("server", "nginx", "nginx"),
+];
+
+/// `adtrail doctor cookie`. None if that can't be said.
+pub(super) async fn examine(site: &str, api: &str, report: &mut Report) -> Option<u16> {
+    let (Some(site), Some(api)) = (website(site), website(api)) else {
+        let fix = "Give two hosts, such as www.example.com and api.example.com, or addresses on them.";
+        report.error("arguments", "These aren't two hosts.", fix);
+        return None;
+    };
+    let headers = match http_client() {
+        Ok(http) => send_reading(http.get(site.clone()), 1).await.ok().map(|answer| answer.headers),
+        Err(_) => None,
+    };
+    durability(&site, &api, headers.as_ref(), report).await
+}
+
+/// Of a page whose answer had these headers.
+pub(super) async fn check_page(page: &Url, api: &Url, headers: &HeaderMap, report: &mut Report) {
+    durability(page, api, Some(headers), report).await;
+}
 
 /// By WebKit's rule for a page of `site` that calls `api`.
-pub(super) async fn check_durability(site: &Url, api: &Url, look_up: &Lookup<'_>, report: &mut Report) {
-    let (Some(site), Some(api)) = (site.host_str(), api.host_str()) else { return };
-    match webkit::judge(site, api, look_up).await {
-        Ok(Durability::Full(why)) => report.right(DURABILITY, why),
+pub(super) async fn check_durability(site: &Url, api: &Url, report: &mut Report) {
+    durability(site, api, None, report).await;
+}
+
+async fn durability(site: &Url, api: &Url, headers: Option<&HeaderMap>, report: &mut Report) -> Option<u16> {
+    let look_up = |host: &str| -> futures_util::future::BoxFuture<'_, _> {
+        let host = host.to_owned();
+        Box::pin(async move { names::look_up(&host).await })
+    };
+    let (site, api) = (site.host_str()?, api.host_str()?);
+    match webkit::judge(site, api, &look_up).await {
+        Ok(Durability::Full(why)) => {
+            report.right(DURABILITY, format!("Safari keeps the visitor's cookie for {FULL} days: {why}"));
+            Some(FULL)
+        }
         Ok(Durability::SevenDays(why)) => {
             let problem = format!("Safari ends the visitor's cookie after seven days: {why}");
-            report.warn(DURABILITY, sentence(&problem), PATH_OR_HOST);
+            report.warn(DURABILITY, sentence(&problem), fix(headers));
+            Some(CAPPED)
         }
         Ok(Durability::Dropped) => {
             let problem = format!("Browsers drop the cookies of {api} on pages of {site}, because it is another site.");
-            report.error(DURABILITY, problem, PATH_OR_HOST);
+            report.error(DURABILITY, problem, fix(headers));
+            Some(0)
         }
-        Err(problem) => report.error(DURABILITY, sentence(&problem), "Correct --site or --url, or the DNS record."),
+        Err(problem) => {
+            report.error(DURABILITY, sentence(&problem), "Correct the host's name, or its DNS record.");
+            None
+        }
     }
+}
+
+fn fix(headers: Option<&HeaderMap>) -> String {
+    let is = |(name, value, _): &(&str, &str, &str)| {
+        let given = headers.and_then(|headers| headers.get(*name)).and_then(|it| it.to_str().ok());
+        given.is_some_and(|given| given.to_ascii_lowercase().contains(value))
+    };
+    let recipe = match SERVED_BY.iter().find(|it| is(it)) {
+        Some((.., name)) => format!("the recipe {name}, which serves the site"),
+        None => "the recipe CloudFront, Vercel, Netlify, Cloudflare or nginx".to_owned(),
+    };
+    format!("Let the site's own host pass /t.js and /t/* on to Adtrail: docs/website.md, {recipe}.")
+}
+
+/// Do cookies of one belong to the other?
+pub(super) fn is_same_site(one: &Url, other: &Url) -> bool {
+    let party = |url: &Url| url.host_str().map(|host| webkit::registrable(host).unwrap_or_else(|| host.to_owned()));
+    party(one) == party(other)
 }
 
 /// Does `COOKIE_DOMAIN` fit the hosts?

@@ -144,7 +144,7 @@ fn deployed(settings: &Values, base: &str) -> Deployed {
 }
 
 /// The findings: level, check and problem.
-fn findings(report: &Value) -> Vec<(String, String, String)> {
+pub fn findings(report: &Value) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for check in report["checks"].as_array().unwrap() {
         for finding in check["findings"].as_array().unwrap() {
@@ -156,7 +156,7 @@ fn findings(report: &Value) -> Vec<(String, String, String)> {
     found
 }
 
-fn document(output: &Output) -> Value {
+pub fn document(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text} {}", String::from_utf8_lossy(&output.stderr)))

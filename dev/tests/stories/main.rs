@@ -30,6 +30,7 @@ mod secret_rotation;
 mod secrets_manager;
 mod service_account;
 mod setup;
+mod site;
 mod sources;
 mod spool;
 mod stack;

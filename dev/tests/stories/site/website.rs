@@ -1,0 +1,151 @@
+//! A website that loads the tag and passes its calls on to Adtrail, on two origins.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use tokio::net::TcpListener;
+
+/// What has the marks of the tag.
+pub const TAG: &str = "(()=>{window.adtrail={};fetch('/',{keepalive:true});'generate_lead'})()";
+
+/// What it answers.
+#[derive(Clone, Default)]
+pub struct Website {
+    pub html: String,
+    pub page: Answered,
+    pub tag: Answered,
+    /// In the place of Adtrail, at the endpoints.
+    pub endpoints: Option<Answered>,
+    /// Does the proxy pass bodies on?
+    pub loses_bodies: bool,
+    /// Where /landing leads, by its query.
+    pub redirect: Option<fn(&str) -> String>,
+}
+
+#[derive(Clone)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Default for Answered {
+    fn default() -> Self {
+        Self { status: 200, headers: vec![], body: vec![] }
+    }
+}
+
+impl Answered {
+    pub fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { headers: vec![("content-type".into(), content_type.into())], body: body.into(), ..Self::default() }
+    }
+
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.retain(|(set, _)| set != name);
+        self.headers.push((name.into(), value.into()));
+    }
+
+    fn response(&self) -> Response {
+        let mut response = Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        response.body(Body::from(self.body.clone())).unwrap()
+    }
+}
+
+impl Website {
+    pub fn healthy(_: &WebsiteServer) -> Self {
+        let html = "<!doctype html><html><head><title>A page</title>\
+                    <script>window.dataLayer=[];function gtag(){dataLayer.push(arguments)}\n\
+                    gtag('consent', 'default', {ad_user_data: 'denied'});</script>\
+                    <script async src=\"/t.js\"></script>\
+                    <script src=\"/other.js\"></script></head><body><p>Hello</p></body></html>";
+        Self {
+            html: html.into(),
+            page: Answered::of("text/html; charset=utf-8", ""),
+            tag: Answered::of("text/javascript", TAG),
+            ..Self::default()
+        }
+    }
+
+    /// The same page with its tag's element as it is here.
+    pub fn with_tag(&mut self, element: &str) {
+        self.html = self.html.replace("<script async src=\"/t.js\"></script>", element);
+    }
+}
+
+pub struct WebsiteServer {
+    pub base: String,
+    /// Another origin of the same site, which answers the same.
+    pub other: String,
+    pub website: Arc<Mutex<Website>>,
+    listeners: Vec<TcpListener>,
+}
+
+impl WebsiteServer {
+    pub async fn new() -> Self {
+        let listeners =
+            vec![TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let [base, other] = [0, 1].map(|at: usize| format!("http://{}", listeners[at].local_addr().unwrap()));
+        Self { base, other, website: Arc::default(), listeners }
+    }
+
+    pub fn stand_before(&mut self, adtrail: &str) {
+        for listener in std::mem::take(&mut self.listeners) {
+            let (http, adtrail) = (shared::outgoing::http_client().unwrap(), adtrail.to_owned());
+            let website = Arc::clone(&self.website);
+            let answer = async move |request: Request| {
+                let website = website.lock().unwrap().clone();
+                answer(&http, &adtrail, &website, request).await
+            };
+            tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        }
+    }
+}
+
+async fn answer(http: &reqwest::Client, adtrail: &str, website: &Website, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let endpoint = match path.strip_prefix("/t/") {
+        Some("v") => Some("/api/track/visit"),
+        Some("e") => Some("/api/track/event"),
+        Some("l") => Some("/api/leads"),
+        Some("c") => Some("/api/consent"),
+        _ => None,
+    };
+    match (path.as_str(), website.redirect, endpoint) {
+        ("/landing", Some(redirect), _) => {
+            let mut answered = Answered { status: 302, ..Answered::default() };
+            answered.set("location", redirect(&query));
+            answered.response()
+        }
+        ("/t.js", ..) => website.tag.response(),
+        (.., Some(endpoint)) => match &website.endpoints {
+            Some(answered) => answered.response(),
+            None => pass_on(http, &format!("{adtrail}{endpoint}"), website.loses_bodies, request).await,
+        },
+        ("/other.js", ..) => Answered::of("text/javascript", "console.log('adtrail')").response(),
+        ("/landing" | "/lp", ..) => {
+            let html = website.html.as_bytes().to_vec();
+            Answered { body: html, ..website.page.clone() }.response()
+        }
+        _ => Answered { status: 404, ..Answered::of("text/html", "Not here") }.response(),
+    }
+}
+
+async fn pass_on(http: &reqwest::Client, url: &str, loses_bodies: bool, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let body = if loses_bodies { Vec::new().into() } else { axum::body::to_bytes(body, usize::MAX).await.unwrap() };
+    parts.headers.remove("content-length");
+    let answer = http.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
+    let mut response = Response::builder().status(answer.status());
+    for (name, value) in answer.headers() {
+        response = response.header(name, value);
+    }
+    let body = shared::outgoing::body(answer, shared::outgoing::Limit::ONE).await.unwrap();
+    response.body(Body::from(body)).unwrap()
+}
