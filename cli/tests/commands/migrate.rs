@@ -30,7 +30,11 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
     // As if the last ones had never run.
     execute(
         &pool,
-        "drop index public.conversion_queue_dead_lettered_at_idx;
+        "drop view public.conversion_metrics;
+         drop function public.is_of_bot;
+         alter table public.visitors drop column session_attributes, drop column bot_score, drop column bot_reasons;
+         alter table public.leads drop column spam_signs;
+         drop index public.conversion_queue_dead_lettered_at_idx;
          alter table public.conversion_queue drop column sent_to, drop column declined_by, drop column kind;
          alter table public.inbox drop column clicks, drop column clicks_reported_at;
          drop table public.uploader_runs;
@@ -38,7 +42,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
     )
     .await;
     let done = document(&only_database(&pool), &["migrate", "--yes"]).await;
-    let expected = ["018_clicks_of_deals", "019_destinations", "020_uploader_runs", "021_gauges"];
+    let expected = ["018_clicks_of_deals", "019_destinations", "020_uploader_runs", "021_gauges", "022_browser"];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
 }
@@ -87,16 +91,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 21",
-            "Migration 021_gauges makes what is there already (",
+            "delete from public._sqlx_migrations where version = 22",
+            "Migration 022_browser makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 21",
-            "021_gauges is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 22",
+            "022_browser is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {
