@@ -34,7 +34,8 @@ alter table public.visitors
 -- What speaks against a person: never a reason to refuse a lead.
 alter table public.leads add column if not exists spam_signs text[] not null default '{}';
 
--- Did a program fill in the form? Who does that has looked at the page, even if it was loaded ahead of that.
+-- Did a program fill in the form? Who does that has looked at the page, even if it was loaded ahead of that. And a
+-- developer's own test of the site is to see what becomes of its leads.
 create function public.is_of_bot(visitor text) returns boolean
 language sql
 stable
@@ -43,6 +44,7 @@ as $$
   select exists (
     select from public.visitors
     where visitor_id = visitor and bot_score >= 100 and bot_reasons <> '{prefetch}'
+      and 'on_this_machine' <> all (bot_reasons)
   )
 $$;
 

@@ -3,6 +3,8 @@
 //! Only what a program says of itself is certain. Scanners of mail gateways mostly come with the headers of an ordinary
 //! browser, from addresses that change: those can't be told from a person by a request, and count as one.
 
+use std::net::IpAddr;
+
 use lambda_http::Request;
 use lambda_http::http::header;
 
@@ -139,9 +141,9 @@ const CLIENTS: [&str; 20] = [
 /// A browser that loads a page which nobody has looked at yet says so in one of these.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
-/// Judges a call by its headers.
+/// Judges a call by its headers, and by the address that it came from.
 #[must_use]
-pub fn judge(request: &Request) -> BotScore {
+pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
     let headers = request.headers();
     let text = |name: &str| {
         headers
@@ -167,6 +169,10 @@ pub fn judge(request: &Request) -> BotScore {
     if PURPOSES.iter().any(|name| ["prefetch", "preview"].iter().any(|purpose| text(name).contains(purpose))) {
         found.add(BOT, "prefetch");
     }
+    // A developer's own tests. They aren't counted, but see what becomes of their leads (`is_of_bot` in SQL).
+    if found.reasons == ["headless"] && from.is_some_and(|address| address.is_loopback()) {
+        found.reasons.push("on_this_machine");
+    }
     found
 }
 
@@ -181,7 +187,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        judge(&request.body(Body::Empty).unwrap())
+        judge(&request.body(Body::Empty).unwrap(), None)
     }
 
     fn reasons(headers: &[(&str, &str)]) -> Vec<&'static str> {
@@ -216,6 +222,18 @@ mod tests {
         }
         let hidden = ("sec-ch-ua", "\"HeadlessChrome\";v=\"126\", \"Chromium\";v=\"126\"");
         assert_eq!(reasons(&[("user-agent", "Mozilla/5.0 Chrome/126.0"), hidden]), ["headless"]);
+    }
+
+    #[test]
+    fn a_test_on_this_machine_is_told_from_other_programs() {
+        let judged = |agent: &str, from: &str| {
+            let request = lambda_http::http::Request::builder().header("user-agent", agent).body(Body::Empty).unwrap();
+            judge(&request, from.parse().ok()).reasons
+        };
+        let headless = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/126.0.0.0 Safari/537.36";
+        assert_eq!(judged(headless, "127.0.0.1"), ["headless", "on_this_machine"]);
+        assert_eq!(judged(headless, "203.0.113.7"), ["headless"]);
+        assert_eq!(judged("Googlebot/2.1", "127.0.0.1"), ["crawler"]);
     }
 
     #[test]

@@ -621,6 +621,7 @@ async fn a_conversion_of_a_bot_is_recorded_and_not_sent(pool: PgPool) {
         (0, "{}", false),
         // Who fills in a form has looked at the page.
         (100, "{prefetch}", false),
+        (100, "{headless,on_this_machine}", false),
     ]
     .into_iter()
     .enumerate()
@@ -642,7 +643,7 @@ async fn a_conversion_of_a_bot_is_recorded_and_not_sent(pool: PgPool) {
         assert_eq!((&stored["skip_reason"], answer.body.get("reason").unwrap_or(&json!(null))), (&reason, &reason));
     }
     let counted = "select conversions, skipped from public.conversion_metrics";
-    assert_eq!(row(&pool, counted).await, json!({"conversions": 3, "skipped": 0}));
+    assert_eq!(row(&pool, counted).await, json!({"conversions": 4, "skipped": 0}));
 }
 
 #[sqlx::test(migrations = "../../migrations")]

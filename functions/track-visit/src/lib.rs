@@ -105,7 +105,7 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
         site: Site::of(&url),
         session_attributes: SessionAttributes::of(landing),
         google_click: touch.clicks.get("google").cloned(),
-        bot: bots::judge(request),
+        bot: bots::judge(request, address(request)),
         is_landing: touch.clicks.has_click(),
         attribution: touch.after(cookies::attribution(request, at)).with(cookies::clicks(request, at)),
         landing_page: cut(url.as_str(), STORED_LIMIT),
