@@ -83,7 +83,9 @@ fn text(chance: &mut Chance) -> String {
         match chance.below(5) {
             0 | 1 => text.push_str("Abc-1_x"),
             2 => {
-                text.push_str(&chance.pick(&["x", "ü", "%41"]).repeat(chance.pick(&[1, 2, 40, 100, 513, 2_049, 9_000])))
+                text.push_str(
+                    &chance.pick(&["x", "ü", "%41"]).repeat(chance.pick(&[1, 2, 40, 100, 513, 2_049, 9_000])),
+                );
             }
             _ => text.push_str(chance.pick(&PARTS)),
         }
