@@ -158,10 +158,9 @@ pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
             found.add(BOT, reason);
         }
     }
+    // The site's own server may call, or pass on what its pages send.
     if CLIENTS.iter().any(|client| agent.starts_with(client)) {
-        // The site's own server may call as well, and has no page. Who claims to be a page, and isn't a browser, lies.
-        let claims_a_page = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
-        found.add(if claims_a_page { BOT } else { 50 }, "http_client");
+        found.add(50, "http_client");
     }
     if agent.is_empty() {
         found.add(50, "no_user_agent");
@@ -215,8 +214,6 @@ mod tests {
             ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/126.0.0.0 Safari/537.36", "headless"),
             ("Mozilla/5.0 (Unknown; Linux) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1", "headless"),
             ("Mozilla/5.0 (Windows NT 6.1) Chrome/103.0 Safari/537.36 BingPreview/1.0b", "link_scanner"),
-            ("curl/8.5.0", "http_client"),
-            ("python-requests/2.32.0", "http_client"),
         ] {
             assert_eq!(reasons(&[("user-agent", agent), ORIGIN]), [reason], "{agent}");
         }
@@ -257,7 +254,7 @@ mod tests {
     /// It may be the site's own server.
     #[test]
     fn what_is_not_certain_stays_below() {
-        for headers in [&[("user-agent", "node")][..], &[("user-agent", "curl/8.5.0")], &[], &[ORIGIN]] {
+        for headers in [&[("user-agent", "node"), ORIGIN][..], &[("user-agent", "curl/8.5.0")], &[], &[ORIGIN]] {
             let found = judged(headers);
             assert_eq!((found.score, found.reasons.len()), (50, 1), "{headers:?}");
         }

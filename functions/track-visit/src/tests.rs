@@ -372,9 +372,11 @@ async fn a_bot_is_kept_and_marked_until_a_person_comes_with_its_cookie(pool: PgP
     let gauges = async || app.db.tx(async |tx| visitors::gauges::read(tx, app.clock.now()).await).await.unwrap();
     assert_eq!(gauges().await.visitors, 0);
 
-    for (agent, expected) in
-        [("curl/8.5.0", json!([100, ["crawler"]])), (PERSON, json!([0, []])), (CRAWLER, json!([0, []]))]
-    {
+    for (agent, expected) in [
+        ("Mozilla/5.0 Chrome/103.0 BingPreview/1.0b", json!([100, ["crawler"]])),
+        (PERSON, json!([0, []])),
+        (CRAWLER, json!([0, []])),
+    ] {
         come(agent, &first.cookie_header()).await;
         assert_eq!(marks().await, expected, "{agent}");
     }
