@@ -1,15 +1,14 @@
 // The demo site of `make dev`, clicked through as a person would. Needs Chromium (CHROMIUM, /usr/bin/chromium by
 // default), and either a running server in ADTRAIL_URL, or a DATABASE_URL, on which it starts `target/debug/dev serve`:
 //   cargo build -p dev && cargo run -q -p services -- with-postgres node --test tracker/tests/demo.test.js
-const assert = require('node:assert/strict');
-const {spawn} = require('node:child_process');
-const {createServer} = require('node:net');
-const path = require('node:path');
-const {after, before, test} = require('node:test');
-const {chromium} = require('playwright-core');
+import assert from 'node:assert/strict';
+import {spawn} from 'node:child_process';
+import {createServer} from 'node:net';
+import {fileURLToPath} from 'node:url';
+import {after, before, test} from 'node:test';
+import {chromium} from 'playwright-core';
 
 const PATIENCE = 60_000;
-const PERSON = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
 let base = process.env.ADTRAIL_URL, server, browser;
 
 const freePort = () => new Promise(resolve => {
@@ -22,9 +21,9 @@ const freePort = () => new Promise(resolve => {
 before(async () => {
   if (!base) {
     assert.ok(process.env.DATABASE_URL, 'set ADTRAIL_URL or DATABASE_URL: see the top of this file');
-    const root = path.join(__dirname, '../..'), PORT = await freePort();
+    const root = fileURLToPath(new URL('../..', import.meta.url)), PORT = await freePort();
     base = `http://localhost:${PORT}`;
-    server = spawn(path.join(root, 'target/debug/dev'), ['serve'], {
+    server = spawn(`${root}target/debug/dev`, ['serve'], {
       cwd: root, env: {...process.env, PORT, RUST_LOG: 'warn'}, stdio: ['ignore', 'ignore', 'inherit']});
     const deadline = Date.now() + PATIENCE;
     while (!await fetch(base).then(answer => answer.ok, () => false)) {
@@ -44,7 +43,7 @@ after(async () => {
 async function newVisitor(width, options = {}) {
   const isMobile = width < 500;
   const context = await browser.newContext({
-    viewport: {width, height: 800}, userAgent: PERSON, isMobile, hasTouch: isMobile, ...options});
+    viewport: {width, height: 800}, isMobile, hasTouch: isMobile, ...options});
   const page = await context.newPage(), errors = [];
   page.setDefaultTimeout(PATIENCE);
   page.on('pageerror', error => errors.push(error.message));
