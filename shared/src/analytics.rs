@@ -29,14 +29,17 @@ pub use event::EventToSend;
 pub use lane::{EventLane, EventLanes, EventOutcome, EventRoute, EventVerdict};
 use measurement_protocol::MeasurementProtocol;
 
+/// What `platform` says in their declarations.
+pub const PLATFORM: &str = crate::platforms::OF_EVENTS;
+
 /// The destinations of events. They need no credentials.
 #[must_use]
 pub fn destinations(settings: &mut Settings) -> EventDestinations {
     EventDestinations::from_settings(settings)
 }
 
-/// The same with their lanes, for which credentials are needed. Whatever is wrong with those of one destination stops no
-/// other: its lane is paused with what is wrong.
+/// The same with their lanes, for which credentials are needed. Whatever is wrong with those of one destination stops
+/// no other: its lane is paused with what is wrong.
 pub fn connect(settings: &mut Settings, clock: &Clock) -> (EventDestinations, EventLanes) {
     let destinations = EventDestinations::from_settings(settings);
     let lane = |it: &EventDestination| {

@@ -1,4 +1,5 @@
-//! Events of Google Analytics in the Data Manager API: the rules that the descriptors don't contain, and what is counted.
+//! Events of Google Analytics in the Data Manager API: the rules that the descriptors don't contain, and what is
+//! counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

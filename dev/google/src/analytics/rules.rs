@@ -1,5 +1,6 @@
-//! What Google Analytics takes of an event, whichever way it comes: "Event collection limits" and "Event naming rules" of
-//! its help, and the reference of the Measurement Protocol. They are written here a second time, apart from the product.
+//! What Google Analytics takes of an event, whichever way it comes: "Event collection limits" and "Event naming rules"
+//! of its help, and the reference of the Measurement Protocol. They are written here a second time, apart from the
+//! product.
 
 pub(super) const MOST_PARAMS: usize = 25;
 pub(super) const MOST_ITEMS: usize = 200;

@@ -11,8 +11,8 @@ use crate::platforms::Reason;
 
 /// The event. Whatever has a field of its own isn't among the parameters, which are texts.
 ///
-/// Only purchases and refunds have a `transactionId`: with one, other events would be taken for a second source of those
-/// that Google's tag sends, which is open to selected properties only.
+/// Only purchases and refunds have a `transactionId`: with one, other events would be taken for a second source of
+/// those that Google's tag sends, which is open to selected properties only.
 pub(super) fn event(event: &EventToSend) -> Result<Value, Reason> {
     let fitted = Fitted::of(event, Transport::DataManager)?;
     let mut written = json!({
