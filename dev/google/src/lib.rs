@@ -1,5 +1,6 @@
 //! A sandbox Google for local development and tests: its token endpoints, the Data Manager API v1, the conversion
-//! uploads of the Google Ads API, and the Measurement Protocol, as a router at the paths Google has them. Never deployed.
+//! uploads of the Google Ads API, and the Measurement Protocol, as a router at the paths Google has them. Never
+//! deployed.
 //!
 //! It never calls Google and never pretends to be Google: every answer carries `x-adtrail-sandbox: google`. It accepts
 //! what Google accepts, checked with Google's own message descriptors (`*.fds`), and rejects what Google is known to
