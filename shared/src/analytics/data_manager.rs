@@ -20,6 +20,8 @@ use crate::platforms::google::batch::{Answered, deliver};
 use crate::platforms::google::{DATA_MANAGER_LIMITS, MOST_EVENTS};
 use crate::platforms::{Allowance, Exchange, Limits, Outcome, Preview, Reason};
 
+/// The first request of several has no more. If Google doesn't answer, so many events at most are in doubt.
+const FIRST_REQUEST: usize = 20;
 /// Google's front end takes 10 MiB. Events are far smaller, unless they have carts.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
@@ -87,8 +89,9 @@ fn requests(events: &[EventToSend], written: &[Result<Value, EventOutcome>]) -> 
     let mut size = 0;
     for at in order {
         let more = written[at].as_ref().map_or(0, |it| it.to_string().len() + 1);
+        let most = if requests.len() == 1 { FIRST_REQUEST } else { MOST_EVENTS };
         match requests.last_mut() {
-            Some(last) if last.len() < MOST_EVENTS && size + more <= LARGEST_BODY => last.push(at),
+            Some(last) if last.len() < most && size + more <= LARGEST_BODY => last.push(at),
             _ => {
                 requests.push(vec![at]);
                 size = 0;

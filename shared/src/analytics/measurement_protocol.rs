@@ -295,17 +295,23 @@ impl EventLane for MeasurementProtocol {
             }
             let has_failed = AtomicBool::new(false);
             let (http, failed) = (&http, &has_failed);
-            let requests = stream::iter(batches).map(|batch| async move {
+            let request = |batch: Batch| async move {
                 if failed.load(Ordering::Relaxed) || !allowance.take().await {
                     return None;
                 }
                 let (sent, exchange) = self.post(http, &batch.body).await;
                 failed.fetch_or(!matches!(sent, Sent::Taken), Ordering::Relaxed);
                 Some((batch.events, sent, exchange))
-            });
-            let answers: Vec<_> = requests.buffer_unordered(IN_FLIGHT).collect().await;
+            };
+            // The first one alone: if there is no answer, no more events are in doubt.
+            let mut batches = batches.into_iter();
+            let first = match batches.next() {
+                Some(batch) => request(batch).await,
+                None => None,
+            };
+            let rest: Vec<_> = stream::iter(batches).map(request).buffer_unordered(IN_FLIGHT).collect().await;
             let mut exchanges = Vec::new();
-            for (places, sent, exchange) in answers.into_iter().flatten() {
+            for (places, sent, exchange) in first.into_iter().chain(rest.into_iter().flatten()) {
                 for at in places {
                     outcomes[at] = sent.outcome(&events[at]);
                 }

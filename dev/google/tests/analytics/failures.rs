@@ -164,3 +164,18 @@ async fn the_measurement_protocol_gets_one_client_a_request_and_25_events_at_mos
     assert_eq!(trial.sandbox.requests().collect_calls, 6);
     assert_eq!(trial.sandbox.analytics().events.len(), 90);
 }
+
+#[tokio::test]
+async fn without_an_answer_few_events_are_in_doubt_and_the_others_are_not_sent() {
+    for (declaration, most) in [(DATA_MANAGER, 20), (MEASUREMENT_PROTOCOL, 25)] {
+        let trial = Trial::start().await;
+        let lane = trial.lane(declaration);
+        trial.sandbox.script(Fault::once(endpoint(lane.as_ref()), FaultKind::ReplyLost {}).times(99)).expect("armed");
+        let of = |id: usize| EventToSend { client_id: client(&format!("{id}.1")), ..lead() };
+        let events: Vec<_> = (0..600).map(|at| of(at % 12)).collect();
+        let (outcomes, exchanges) = trial.send(lane.as_ref(), &events).await;
+        let in_doubt = outcomes.iter().filter(|it| it.as_str() == "unverifiable").count();
+        let unsent = outcomes.iter().filter(|it| **it == EventOutcome::Unsent).count();
+        assert_eq!((in_doubt, in_doubt + unsent, exchanges.len()), (most, 600, 1), "{declaration}");
+    }
+}
