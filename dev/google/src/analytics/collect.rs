@@ -180,7 +180,7 @@ fn event(event: &Value, path: &str, now: DateTime<Utc>, read: &mut Read) -> Coun
             ("items", Value::Array(items)) => check_items(items, &path, read),
             // Google would take it for the time of the event, or whose it is.
             ("timestamp_micros" | "user_data", _) => {
-                read.found(&path, "VALUE_INVALID", "It is none of an event's own.")
+                read.found(&path, "VALUE_INVALID", "It is none of an event's own.");
             }
             _ => check_value(name, value, &path, read),
         }
