@@ -3,6 +3,7 @@
 //! Google and the rest of the world hash the same address differently, and a hash can't be normalised again, so both
 //! are made at intake. These hashes are plain SHA-256 because the platforms require it: treat them as personal data.
 
+pub mod client_id;
 mod email;
 mod phone;
 
@@ -14,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use client_id::ClientId;
 pub use email::Email;
 pub use phone::{NoHash, Phone, Region};
 

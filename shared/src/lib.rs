@@ -34,6 +34,7 @@ pub mod crm; // how sources are declared, proved and read
 
 // Delivery.
 pub mod platforms; // the ad platforms, each in a folder
+pub mod analytics; // where the website's events are sent
 pub mod conversions; // deals that count, and what corrects them
 
 // The shell: what brings the rest together.
