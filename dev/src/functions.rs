@@ -10,12 +10,12 @@ use shared::http::Endpoint;
 use shared::http::entrance::Entrance;
 use shared::settings::{FromSettings, Settings};
 
-use crate::gateway::route;
+use crate::gateway::{route, route_then};
 
 /// Declares the functions that answer requests: each by the name of its binary, its crate, and what it reads from the
 /// settings. The uploader answers none; it is there besides.
 macro_rules! functions {
-    ($($binary:literal: $function:ident($config:ty)),+ $(,)?) => {
+    ($($binary:literal: $function:ident($config:ty) $(then $after:ident)?),+ $(,)?) => {
         /// The binaries that answer requests.
         pub const BINARIES: &[&str] = &[$($binary),+];
 
@@ -60,15 +60,27 @@ macro_rules! functions {
             /// Every endpoint at its path.
             pub fn routes(&'static self) -> Router {
                 Router::new()
-                    $(.merge(route(&self.entrance, &self.$function, &$function::ENDPOINT, $function::handle)))+
+                    $(.merge(functions!(@route self, $function $(, $after)?)))+
             }
         }
+    };
+    (@route $functions:ident, $function:ident) => {
+        route(&$functions.entrance, &$functions.$function, &$function::ENDPOINT, $function::handle)
+    };
+    (@route $functions:ident, $function:ident, $after:ident) => {
+        route_then(
+            &$functions.entrance,
+            &$functions.$function,
+            &$function::ENDPOINT,
+            $function::handle,
+            $function::$after,
+        )
     };
 }
 
 functions! {
     "track-visit": track_visit(track_visit::Config),
-    "track-event": track_event(track_event::Config),
+    "track-event": track_event(track_event::Config) then after_response,
     "record-consent": record_consent(record_consent::Config),
     "create-lead": create_lead(create_lead::Config),
     "crm-conversion": crm_conversion(crm_conversion::Config),

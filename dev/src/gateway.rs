@@ -39,6 +39,28 @@ where
     Router::new().route(endpoint.path, handler)
 }
 
+/// The same, and `after` each answer what runs after it on Lambda.
+pub fn route_then<C, H, F, A, G>(
+    entrance: &'static Entrance,
+    app: &'static App<C>,
+    endpoint: &'static Endpoint,
+    handle: H,
+    after: A,
+) -> Router
+where
+    C: Send + Sync + 'static,
+    H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output = Result<Response, Problem>> + Send + 'static,
+    A: Fn(&'static App<C>) -> G + Copy + Send + Sync + 'static,
+    G: Future<Output = ()> + Send + 'static,
+{
+    route(entrance, app, endpoint, move |app, request| async move {
+        let answer = handle(app, request).await;
+        tokio::spawn(after(app));
+        answer
+    })
+}
+
 /// As API Gateway passes it on: the whole body, and the caller's address in the context.
 async fn from_axum(request: AxumRequest, peer: SocketAddr) -> Option<Request> {
     let (parts, body) = request.into_parts();

@@ -200,7 +200,9 @@ pub async fn check(
             (select max(last_seen_at) from public.visitors) as last_visit,
             (select max(created_at) from public.leads) as last_lead,
             (select max(created_at) from public.tracking_events) as last_event,
-            (select max(last_accepted_at) from public.platform_state) as last_upload,
+            (
+                select max(last_accepted_at) from public.platform_state where platform not like 'events:%'
+            ) as last_upload,
             (
                 select jsonb_agg(
                     -- A platform nobody has used yet has no row.
@@ -219,7 +221,7 @@ pub async fn check(
                 -- The uploader may have settings that health doesn't have.
                 from (
                     select unnest($3::text[])
-                    union select platform from public.platform_state
+                    union select platform from public.platform_state where platform not like 'events:%'
                     union select platform from row where open
                 ) as lane (id)
                 left join public.platform_state p on p.platform = id
