@@ -1,9 +1,10 @@
 //! The app from the operator's settings.
 
+use shared::analytics::EventDestinations;
 use shared::clock::Clock;
 use shared::queue::Policy;
 use shared::settings::{self, FromSettings, Settings, Values};
-use shared::{App, config, intake, platforms};
+use shared::{App, analytics, config, intake, platforms};
 
 use crate::Failure;
 
@@ -18,6 +19,7 @@ pub(crate) fn with_database<C: FromSettings>(values: &Values) -> Result<App<C>, 
 pub(crate) struct Draft {
     pub(crate) intake: intake::Config,
     pub(crate) policy: Policy,
+    pub(crate) events: EventDestinations,
 }
 
 impl FromSettings for Draft {
@@ -28,7 +30,7 @@ impl FromSettings for Draft {
             match_by: config::match_by(settings),
             destinations: platforms::destinations(settings),
         };
-        Self { intake, policy: Policy::from_settings(settings, clock) }
+        Self { intake, policy: Policy::from_settings(settings, clock), events: analytics::destinations(settings) }
     }
 }
 

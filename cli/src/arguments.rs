@@ -199,13 +199,20 @@ pub(crate) enum DestinationsCommand {
     /// Everything runs in one transaction that is rolled back, and nothing is sent. A deal that waits for its lead is
     /// matched as if the uploader ran now. Of several Google Ads accounts one gets the conversion. The request is the
     /// one that would be sent when the conversion is due, if it is sent alone; hashed addresses are in it.
+    ///
+    /// With --event it shows what a destination of events, such as a stream of Google Analytics, would be sent of an
+    /// event of the website.
     #[command(after_help = "Examples:
   adtrail destinations test D-1042
-  adtrail destinations test deal.json --source acme")]
+  adtrail destinations test deal.json --source acme
+  adtrail destinations test ga4 --event event.json")]
     Test {
         /// Id shown by inbox list, or the CRM's id of the deal, or a file with a webhook's body; - for standard input
         #[arg(value_name = "DEAL|FILE")]
         deal: String,
+        /// File with a body of POST /api/track/event; then DEAL is the name of a destination of events
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["source", "fetched"])]
+        event: Option<PathBuf>,
         /// The source that sends the body in the file
         #[arg(long, default_value = shared::crm::DEFAULT)]
         source: String,

@@ -74,7 +74,10 @@ pub async fn run(
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values()?, &name, lead_id).await?,
         Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values()?, &name).await?,
         Command::Destinations { command: None } => destinations::list(values()?).await?,
-        Command::Destinations { command: Some(DestinationsCommand::Test { deal, source, fetched }) } => {
+        Command::Destinations { command: Some(DestinationsCommand::Test { deal, event: Some(event), .. }) } => {
+            destinations::test_event(values()?, &deal, &event)?
+        }
+        Command::Destinations { command: Some(DestinationsCommand::Test { deal, source, fetched, event: None }) } => {
             destinations::test(values()?, &deal, &source, fetched.as_deref()).await?
         }
         Command::Destinations { command: Some(DestinationsCommand::Backfill { dry_run }) } => {

@@ -15,7 +15,7 @@ use shared::settings::{ConfigError, Values};
 
 use crate::functions::{Config, Functions};
 
-use google_sandbox::GoogleAccount;
+use google_sandbox::{AnalyticsProperty, GoogleAccount};
 
 pub const WEBHOOK_SECRET: &str = "dev-webhook-secret";
 /// Opens the health endpoint.
@@ -60,13 +60,20 @@ const ADJUSTABLE: [&str; 16] = [
     "VISITS_PER_HOUR",
 ];
 
+/// Where the events of a server of `make dev` are sent, unless DESTINATIONS says otherwise.
+const EVENTS: &str = "[google_analytics]
+platform = \"google-analytics\"
+measurement_id = \"G-DEV1234567\"
+property_id = 123456789
+";
+
 /// Tests and benchmarks make all their calls from one address. A server of `make dev` has the limits of a deployment.
 const RATE_LIMITS: [&str; 3] = ["EVENTS_PER_HOUR", "LEADS_PER_HOUR", "VISITS_PER_HOUR"];
 
 /// Everything the functions ask for, against this database and the sandbox Google at this URL.
 #[must_use]
 pub fn values(database_url: &str, google_url: &str) -> Values {
-    let account = GoogleAccount::dev();
+    let (account, property) = (GoogleAccount::dev(), AnalyticsProperty::dev());
     let credentials = &account.refresh_token;
     let token_url = format!("{google_url}/token");
     let limits = RATE_LIMITS.map(|name| (name, "1000000000"));
@@ -84,6 +91,8 @@ pub fn values(database_url: &str, google_url: &str) -> Values {
         ("GOOGLE_DATA_MANAGER_URL", google_url),
         ("GOOGLE_ADS_API_URL", google_url),
         ("GOOGLE_TOKEN_URL", &token_url),
+        ("GOOGLE_ANALYTICS_URL", google_url),
+        ("GA4_API_SECRET", &property.api_secret),
         ("GOOGLE_CLIENT_ID", &credentials.client_id),
         ("GOOGLE_CLIENT_SECRET", &credentials.client_secret),
         ("GOOGLE_REFRESH_TOKEN", &credentials.refresh_token),
@@ -156,6 +165,7 @@ fn changed_by(environment: impl Fn(&str) -> Option<String>, database_url: &str, 
     values.extend(crms(&here));
     let pages = format!("http://localhost:{port},{here}");
     values.insert("ALLOWED_ORIGINS".into(), SecretString::from(pages));
+    values.insert("DESTINATIONS".into(), SecretString::from(EVENTS));
     values.retain(|name, _| !RATE_LIMITS.contains(&name.as_str()));
     for name in ADJUSTABLE {
         if let Some(value) = environment(name) {
@@ -209,6 +219,9 @@ pub fn environment(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use shared::settings::Settings;
+    use shared::{analytics, platforms};
+
     use super::*;
 
     #[test]
@@ -227,6 +240,9 @@ mod tests {
         }
         assert_eq!(values["GOOGLE_REFRESH_TOKEN"].expose_secret(), "dev-refresh-token");
         let unchanged = changed_by(|_| None, "postgres://127.0.0.1/postgres", 8080);
-        assert!(outside[..3].iter().all(|(name, _)| !unchanged.contains_key(*name)));
+        assert!(outside[..2].iter().all(|(name, _)| !unchanged.contains_key(*name)));
+        let mut settings = Settings::new(&unchanged);
+        let (events, conversions) = (analytics::destinations(&mut settings), platforms::destinations(&mut settings));
+        assert_eq!((events.iter().count(), conversions.iter().count()), (1, 1), "{:?}", settings.noted());
     }
 }

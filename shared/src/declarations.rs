@@ -50,6 +50,13 @@ impl<'t> Table<'t> {
         read(self.kind, self.name.span(), self.value)
     }
 
+    /// The text under a key, if there is one.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let DeValue::Table(table) = self.value.get_ref() else { return None };
+        table.get(key)?.get_ref().as_str()
+    }
+
     /// Reads one of its keys and takes it out of the table.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 
 mod allowance;
 mod check;
-mod destinations;
+pub(crate) mod destinations;
+pub(crate) mod google;
 pub mod google_ads;
 mod outcome;
 mod plan;
@@ -36,6 +37,10 @@ pub use when::When;
 
 /// Every platform there is. To add one, add its folder and its line here: docs/adding-a-platform.md.
 pub static REGISTRY: &[Entry] = &[google_ads::ENTRY];
+
+/// What `platform` says in a declaration of where events are sent. It stands beside those of conversions, and has
+/// nothing to do with them.
+pub(crate) const OF_EVENTS: &str = "google-analytics";
 
 /// A platform that conversions can be sent to.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@ const WORDS: [&str; 8] =
 
 /// Where one may stand nevertheless, and why.
 const EXCEPTIONS: [(&str, &str); 3] = [
-    ("shared/src/platforms/google_ads", "Google's own"),
+    ("shared/src/platforms/google", "Google's own"),
     ("shared/src/attribution/networks.rs", "clicks are kept of every network, also of those that have no platform"),
     ("cli/src/setup/google.rs", "what `adtrail setup` asks for it, as the template has parameters for it"),
 ];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::analytics::{EventDestination, PLATFORM};
 use shared::clock::Clock;
 use shared::deals::Stages;
 use shared::platforms::{Correction, Destination, UNDECLARED, no_destination};
@@ -27,7 +28,9 @@ pub(crate) async fn list(values: &Values) -> Result<Answer, Failure> {
         documents.push(document(destination, &destinations.stages, has_database.then_some(&own)));
         blocks.push(section(&destination.name, rows(destination, &destinations.stages, has_database.then_some(&own))));
     }
-    if destinations.is_empty() {
+    let events = &app.config.events;
+    blocks.extend(events.iter().map(|it| section(&it.name, of_events(it))));
+    if destinations.is_empty() && events.is_empty() {
         blocks.push(no_destination());
     }
     let undeclared: Vec<_> = lanes.into_values().filter(|lane| lane.open > 0).collect();
@@ -36,7 +39,11 @@ pub(crate) async fn list(values: &Values) -> Result<Answer, Failure> {
         blocks.push("Open rows and pauses are not shown: DATABASE_URL isn't set.".into());
     }
     let undeclared = undeclared.iter().map(|it| json!({ "lane": it.lane, "open": it.open }));
-    let document = json!({ "destinations": documents, "undeclared": undeclared.collect::<Vec<_>>() });
+    let document = json!({
+        "destinations": documents,
+        "undeclared": undeclared.collect::<Vec<_>>(),
+        "events": events.iter().map(document_of_events).collect::<Vec<_>>(),
+    });
     Ok(Answer::new(document, &blocks.join("\n")))
 }
 
@@ -55,6 +62,24 @@ fn document(destination: &Destination, stages: &Stages, lanes: Option<&Vec<LaneS
         "stages": targets,
         "corrections": corrections.collect::<Vec<_>>(),
         "lanes": lanes.map(|lanes| lanes.iter().map(lane_document).collect::<Vec<_>>()),
+    })
+}
+
+/// A destination of events.
+fn of_events(destination: &EventDestination) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("platform", PLATFORM.to_owned()), ("events", destination.gets())];
+    rows.extend(destination.described());
+    rows
+}
+
+fn document_of_events(destination: &EventDestination) -> Value {
+    let settings: serde_json::Map<_, _> =
+        destination.described().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    json!({
+        "name": destination.name,
+        "platform": PLATFORM,
+        "events": destination.gets(),
+        "settings": settings,
     })
 }
 

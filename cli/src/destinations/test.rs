@@ -110,7 +110,7 @@ async fn tested(
     inbox_ids: &[Uuid],
     since: DateTime<Utc>,
 ) -> Result<Vec<Tested>, DbError> {
-    let Draft { intake, policy } = &app.config;
+    let Draft { intake, policy, .. } = &app.config;
     let mut all = Vec::new();
     for id in inbox_ids {
         let Some(entry) = entry::of_deal(tx, *id).await? else { continue };

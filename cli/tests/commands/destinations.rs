@@ -54,6 +54,51 @@ async fn destinations_are_listed_with_what_they_accept_and_how_they_are(pool: Pg
     }
 }
 
+const EVENTS: &str = r#"
+[website]
+platform = "google-analytics"
+measurement_id = "G-ABC1234567"
+property_id = 123456789
+events = ["generate_lead"]
+
+[europe]
+platform = "google-analytics"
+measurement_id = "G-EUROPE"
+transport = "measurement-protocol"
+api_secret = "GA4_API_SECRET"
+region = "eu"
+"#;
+
+#[tokio::test]
+async fn destinations_of_events_are_listed_and_show_what_they_would_be_sent() {
+    let settings =
+        [("GOOGLE_ADS_CUSTOMER_ID", ""), ("DESTINATIONS", EVENTS), ("GA4_API_SECRET", "hush-hush-hush-hush")];
+    let values = values(None, &settings);
+    let text = printed(&values, &["destinations"]).await;
+    for says in ["G-ABC1234567", "generate_lead", "data-manager", "region1.google-analytics.com", "unverifiable"] {
+        assert!(text.contains(says), "{says} isn't in {text}");
+    }
+    assert!(!text.contains("There is no destination") && !text.contains("hush"), "{text}");
+
+    let file = std::env::temp_dir().join(format!("adtrail-event-{}.json", Uuid::new_v4()));
+    let body = json!({"event_name": "generate_lead", "params": {"method": "form"}, "page_url": "https://example.com/"});
+    std::fs::write(&file, body.to_string()).unwrap();
+    let path = file.to_str().unwrap();
+    let website = document(&values, &["destinations", "test", "website", "--event", path]).await;
+    assert_eq!((&website["gets_it"], &website["refused"]), (&json!(true), &json!(null)));
+    let sent = website["request"]["body"].as_str().unwrap();
+    assert!(sent.contains(r#""eventName":"generate_lead""#) && sent.contains("GOOGLE_ANALYTICS_PROPERTY"), "{sent}");
+    let text = printed(&values, &["destinations", "test", "europe", "--event", path]).await;
+    assert!(text.contains("/mp/collect?measurement_id=G-EUROPE") && !text.contains("hush"), "{text}");
+
+    let reserved = json!({"event_name": "session_start"});
+    std::fs::write(&file, reserved.to_string()).unwrap();
+    let website = document(&values, &["destinations", "test", "website", "--event", path]).await;
+    assert_eq!((&website["gets_it"], &website["request"]), (&json!(false), &json!(null)));
+    assert_eq!(website["refused"]["code"], "reserved_event_name");
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[tokio::test]
 async fn without_a_database_what_is_declared_is_listed() {
     let text = printed(&values(None, &DECLARED), &["destinations"]).await;

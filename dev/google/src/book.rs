@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::ads_account::ConversionAction;
 use crate::request_body::RequestBody;
 
-/// By which API a conversion came.
+/// By which API a conversion or an event came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -16,6 +16,8 @@ pub enum Transport {
     DataManager,
     /// The Google Ads API, `uploadClickConversions`.
     GoogleAds,
+    /// The Measurement Protocol, `mp/collect`.
+    MeasurementProtocol,
 }
 
 /// A conversion as Google would count it: one per conversion action and id, however often it came.

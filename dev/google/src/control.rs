@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::GoogleSandbox;
 use crate::adjustment_log::ReceivedAdjustment;
+use crate::analytics::Analytics;
 use crate::book::Conversion;
 use crate::faults::Fault;
 use crate::ledger::ReceivedEvent;
@@ -45,6 +46,11 @@ pub(crate) async fn clear_faults(State(sandbox): State<GoogleSandbox>) -> Status
 /// `GET /sandbox/google/conversions`: the conversions as Google would count them.
 pub(crate) async fn list_conversions(State(sandbox): State<GoogleSandbox>) -> Json<Vec<Conversion>> {
     Json(sandbox.conversions())
+}
+
+/// `GET /sandbox/google/analytics`: what Google Analytics counts, and what is wrong with what it doesn't.
+pub(crate) async fn show_analytics(State(sandbox): State<GoogleSandbox>) -> Json<Analytics> {
+    Json(sandbox.analytics())
 }
 
 /// `GET /sandbox/google/adjustments`: the adjustments that were carried out.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::http::StatusCode;
 
 use crate::ads_account::AdsAccounts;
+use crate::analytics::Properties;
 use crate::answer::{Refusal, Violation};
 use crate::request::{Destination, ProductAccount};
 
@@ -33,7 +34,15 @@ pub(crate) fn violations(destinations: &[Destination]) -> Vec<Violation> {
             ));
         }
         check_accounts(destination, &path, &mut found);
-        check_action(&destination.product_destination_id, &path, &mut found);
+        if destination.is_analytics() {
+            check_stream(&destination.product_destination_id, &path, &mut found);
+        } else {
+            check_action(&destination.product_destination_id, &path, &mut found);
+        }
+    }
+    if destinations.len() > 1 && destinations.iter().any(Destination::is_analytics) {
+        let problem = "Events for Google Analytics go to one destination.";
+        found.push(Violation::new("destinations", "MULTIPLE_DESTINATIONS_FOR_GOOGLE_ANALYTICS_EVENT", problem));
     }
     found
 }
@@ -49,6 +58,12 @@ fn check_accounts(destination: &Destination, path: &str, found: &mut Vec<Violati
     }
     if let Some(account) = &destination.login_account {
         check_account(account, &format!("{path}.login_account"), found);
+        let operating = destination.operating_account.as_ref();
+        if destination.is_analytics() && operating.is_some_and(|it| it.account_id != account.account_id) {
+            let problem = "The login account of a property is the property.";
+            let field = format!("{path}.login_account");
+            found.push(Violation::new(field, "OPERATING_ACCOUNT_LOGIN_ACCOUNT_MISMATCH", problem));
+        }
     }
     if destination.linked_account.is_some() {
         found.push(Violation::new(
@@ -63,10 +78,17 @@ fn check_account(account: &ProductAccount, path: &str, found: &mut Vec<Violation
     let field = format!("{path}.account_type");
     match &account.account_type {
         Some(account_type) if account_type.is("GOOGLE_ADS") => {}
+        Some(account_type) if account_type.is("GOOGLE_ANALYTICS_PROPERTY") => {
+            if account.account_id.is_empty() || !is_digits(&account.account_id) {
+                let field = format!("{path}.account_id");
+                found.push(Violation::new(field, "INVALID_DESTINATION", "The id of a property is a number."));
+            }
+            return;
+        }
         Some(account_type) if account_type.is_defined() => found.push(Violation::new(
             field,
             "INVALID_DESTINATION",
-            "The sandbox has accounts of type GOOGLE_ADS only.",
+            "The sandbox has accounts of type GOOGLE_ADS and properties of Google Analytics only.",
         )),
         Some(_) => found.push(Violation::new(field, "INVALID_ENUM_VALUE", "Not an account type.")),
         None => found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", "The account type is required.")),
@@ -92,14 +114,30 @@ fn check_action(id: &str, path: &str, found: &mut Vec<Violation>) {
     }
 }
 
+fn check_stream(id: &str, path: &str, found: &mut Vec<Violation>) {
+    let field = format!("{path}.product_destination_id");
+    if id.is_empty() {
+        found.push(Violation::new(field, "REQUIRED_FIELD_MISSING", "The measurement id is required."));
+    } else if !id.starts_with("G-") {
+        found.push(Violation::new(field, "INVALID_STREAM_TYPE", "The sandbox has web streams only: G-…."));
+    }
+}
+
 fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the caller, who holds the credentials, may write to every destination. The login account defaults to the
 /// operating account.
-pub(crate) fn check_access(accounts: &AdsAccounts, destinations: &[Destination]) -> Result<(), Refusal> {
+pub(crate) fn check_access(
+    accounts: &AdsAccounts,
+    properties: &Properties,
+    destinations: &[Destination],
+) -> Result<(), Refusal> {
     let may_write = destinations.iter().all(|destination| {
+        if destination.is_analytics() {
+            return properties.get(destination.customer_id()).is_some();
+        }
         let login = destination.login_account.as_ref().map(|login| login.account_id.as_str());
         accounts.open_to(login, destination.customer_id()).is_some()
     });
@@ -156,7 +194,7 @@ mod tests {
             ),
             (
                 "/0/operatingAccount/accountType",
-                json!("GOOGLE_ANALYTICS_PROPERTY"),
+                json!("DATA_PARTNER"),
                 "operating_account.account_type",
                 "INVALID_DESTINATION",
             ),
@@ -206,7 +244,8 @@ mod tests {
         accounts.add(AdsAccount::new("1234567890", ["987654321"]));
         let manager = Some("9876543210".to_owned());
         accounts.add(AdsAccount { login_customer_id: manager, ..AdsAccount::new("2223334444", ["111"]) });
-        let is_open = |destinations: &Value| check_access(&accounts, &parsed(destinations)).is_ok();
+        let is_open =
+            |destinations: &Value| check_access(&accounts, &Properties::default(), &parsed(destinations)).is_ok();
 
         let direct = destination();
         let mut through_manager = destination();

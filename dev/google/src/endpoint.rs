@@ -41,6 +41,8 @@ pub enum Endpoint {
     Ingest,
     /// `GET /v1/requestStatus:retrieve`.
     Status,
+    /// `POST /mp/collect`.
+    Collect,
     /// `POST /{version}/customers/{customerId}:uploadClickConversions`.
     ClickConversions,
     /// `POST /{version}/customers/{customerId}:uploadConversionAdjustments`.
@@ -70,6 +72,10 @@ pub struct Requests {
     pub ingest: Vec<String>,
     /// How many ingest calls there were.
     pub ingest_calls: usize,
+    /// The body of each call of the Measurement Protocol, in the order of arrival. Empty when bodies are not kept.
+    pub collect: Vec<String>,
+    /// How many calls of the Measurement Protocol there were.
+    pub collect_calls: usize,
     /// How many asked for the status of a request.
     pub status: usize,
     /// The body of each upload of click conversions, in the order of arrival. Empty when bodies are not kept.
@@ -95,6 +101,7 @@ impl Requests {
             Endpoint::IamCredentials => return self.iam_credentials += 1,
             Endpoint::Status => return self.status += 1,
             Endpoint::Ingest => (&mut self.ingest_calls, &mut self.ingest),
+            Endpoint::Collect => (&mut self.collect_calls, &mut self.collect),
             Endpoint::ClickConversions => (&mut self.click_conversion_calls, &mut self.click_conversions),
             Endpoint::Adjustments => (&mut self.adjustment_calls, &mut self.adjustments),
         };
@@ -201,6 +208,7 @@ fn error_answer(
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let response = match body {
         Some(body) => (status, Json(body)).into_response(),
+        None if endpoint == Endpoint::Collect => status.into_response(),
         None if endpoint.is_google_ads() => Refusal::usual(status, reason).of(ads::HOST).into_response(),
         None => Refusal::usual(status, reason).into_response(),
     };

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::ads_account::AdsAccounts;
+use crate::analytics::{self, Properties};
 use crate::answer::Violation;
 use crate::currencies::is_currency;
 use crate::identifiers::{self, HashEncoding};
@@ -16,7 +17,12 @@ const OLDEST_EVENT: TimeDelta = TimeDelta::days(90);
 const LONGEST_TRANSACTION_ID: usize = 64;
 
 /// What Google rejects in the events of `request`, received at `now`.
-pub(crate) fn violations(request: &IngestEventsRequest, accounts: &AdsAccounts, now: DateTime<Utc>) -> Vec<Violation> {
+pub(crate) fn violations(
+    request: &IngestEventsRequest,
+    accounts: &AdsAccounts,
+    properties: &Properties,
+    now: DateTime<Utc>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     if request.events.is_empty() {
         let problem = "At least one event is required.";
@@ -30,12 +36,20 @@ pub(crate) fn violations(request: &IngestEventsRequest, accounts: &AdsAccounts, 
     check_consent(request.consent.as_ref(), "consent", &mut found);
     for (index, event) in request.events.iter().enumerate() {
         let path = format!("events.events[{index}]");
-        check_references(event, request, accounts, &path, &mut found);
-        check_transaction_id(&event.transaction_id, request.validate_only, &path, &mut found);
+        check_references(event, request, accounts, properties, &path, &mut found);
+        let is_analytics = event.targets(&request.destinations).any(|(_, target)| target.is_analytics());
+        if is_analytics {
+            analytics::ingested::check(event, now, &path, &mut found);
+        } else {
+            check_transaction_id(&event.transaction_id, request.validate_only, &path, &mut found);
+        }
         check_time(event.event_timestamp, now, &path, &mut found);
         check_source(event.event_source.as_ref(), &path, &mut found);
         check_value(event, &path, &mut found);
-        identifiers::check(event, encoding, &path, &mut found);
+        // An event of Google Analytics is its client's.
+        if !is_analytics || event.user_data.is_some() {
+            identifiers::check(event, encoding, &path, &mut found);
+        }
         check_consent(event.consent.as_ref(), &format!("{path}.consent"), &mut found);
     }
     found
@@ -67,6 +81,7 @@ fn check_references(
     event: &Event,
     request: &IngestEventsRequest,
     accounts: &AdsAccounts,
+    properties: &Properties,
     path: &str,
     found: &mut Vec<Violation>,
 ) {
@@ -80,6 +95,10 @@ fn check_references(
         }
     }
     let is_missing = event.targets(&request.destinations).any(|(_, target)| {
+        if target.is_analytics() {
+            let property = properties.get(target.customer_id());
+            return property.is_none_or(|it| !it.streams.contains(&target.product_destination_id));
+        }
         let account = accounts.get(target.customer_id());
         account.is_none_or(|account| !account.has_action(&target.product_destination_id))
     });
@@ -211,7 +230,7 @@ mod tests {
         let mut accounts = AdsAccounts::default();
         accounts.add(AdsAccount::new("1234567890", ["987654320", "987654321"]));
         accounts.add(AdsAccount::new("2223334444", ["111"]));
-        violations(&request, &accounts, now())
+        violations(&request, &accounts, &Properties::default(), now())
             .into_iter()
             .map(|violation| (violation.field, violation.reason))
             .collect()

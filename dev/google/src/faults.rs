@@ -199,7 +199,8 @@ impl FaultRefused {
             "error": self.to_string(),
             "allowed": {
                 "on": [
-                    "token", "security_tokens", "iam_credentials", "ingest", "status", "click_conversions", "adjustments",
+                    "token", "security_tokens", "iam_credentials", "ingest", "status", "collect", "click_conversions",
+                    "adjustments",
                 ],
                 "times": "1 or more, 1 by default",
                 "after": "0 or more, 0 by default",
@@ -302,6 +303,7 @@ mod tests {
             ("security_tokens", r#"{"kind":"oauth","error":"invalid_target"}"#),
             ("iam_credentials", r#"{"kind":"http","status":403}"#),
             ("ingest", r#"{"kind":"reply_lost"}"#),
+            ("collect", r#"{"kind":"reply_lost"}"#),
             ("status", r#"{"kind":"no_reply"}"#),
             ("ingest", r#"{"kind":"held"}"#),
             ("status", r#"{"kind":"drop"}"#),

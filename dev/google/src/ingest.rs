@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::GoogleSandbox;
 use crate::answer::{Refusal, Violation};
 use crate::endpoint::check_content_type;
-use crate::request::IngestEventsRequest;
+use crate::request::{Event, IngestEventsRequest};
 use crate::{access, destinations, events, schema};
 
 /// Answers `POST /v1/events:ingest`. An accepted event is in the ledger before the answer is sent.
@@ -28,13 +28,13 @@ pub(crate) async fn ingest(
     let request_id = Uuid::new_v4().to_string();
     {
         let memory = &mut *sandbox.memory();
-        destinations::check_access(&memory.accounts, &request.destinations)?;
-        refuse_if_any(&events::violations(&request, &memory.accounts, now))?;
-        memory.poisons.check_events(request.events.iter().map(|event| event.transaction_id.as_str()))?;
+        destinations::check_access(&memory.accounts, &memory.properties, &request.destinations)?;
+        refuse_if_any(&events::violations(&request, &memory.accounts, &memory.properties, now))?;
+        memory.poisons.check_events(request.events.iter().map(Event::id))?;
         if !request.validate_only {
             let raw = serde_json::from_slice(&body).unwrap_or_default();
             let kept = memory.kept(&body);
-            memory.ledger.accept(&request_id, &request, &raw, kept.as_ref(), now);
+            memory.ledger.accept(&request_id, &request, &raw, kept.as_ref(), &mut memory.analytics, now);
         }
     }
     if !request.validate_only {

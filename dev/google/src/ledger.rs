@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::adjustment_log::AdjustmentLog;
 use crate::ads_account::ConversionAction;
+use crate::analytics::Analytics;
 use crate::book::{Amount, Arrival, Book, Identity, Origin, Transport};
 use crate::clicks::Clicks;
 use crate::request::{Destination, Event, IngestEventsRequest};
@@ -82,6 +83,7 @@ impl Ledger {
         request: &IngestEventsRequest,
         raw: &Value,
         body: Option<&RequestBody>,
+        analytics: &mut Analytics,
         now: DateTime<Utc>,
     ) {
         let mut submissions: Vec<Submission> = (0..request.destinations.len())
@@ -98,6 +100,13 @@ impl Ledger {
             for (index, destination) in event.targets(&request.destinations) {
                 let submission = &mut submissions[index];
                 submission.record_count += 1;
+                if destination.is_analytics() {
+                    match self.decisions.get(event.id()).cloned() {
+                        Some(reason) => submission.refused.entry(reason).or_default().push(event_index),
+                        None => analytics.ingest(event, destination, now),
+                    }
+                    continue;
+                }
                 let action = action(destination);
                 self.receive(
                     (action.clone(), event.transaction_id.clone()),

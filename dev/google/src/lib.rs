@@ -1,5 +1,6 @@
-//! A sandbox Google for local development and tests: its token endpoints, the Data Manager API v1 and the conversion
-//! uploads of the Google Ads API, as a router at the paths Google has them. Never deployed.
+//! A sandbox Google for local development and tests: its token endpoints, the Data Manager API v1, the conversion
+//! uploads of the Google Ads API, and the Measurement Protocol, as a router at the paths Google has them. Never
+//! deployed.
 //!
 //! It never calls Google and never pretends to be Google: every answer carries `x-adtrail-sandbox: google`. It accepts
 //! what Google accepts, checked with Google's own message descriptors (`*.fds`), and rejects what Google is known to
@@ -26,6 +27,7 @@ mod account;
 mod adjustment_log;
 mod ads;
 mod ads_account;
+mod analytics;
 mod answer;
 mod aws_signature;
 mod bad_answer;
@@ -57,6 +59,7 @@ pub use account::{AwsRole, GoogleAccount, RefreshTokenCredentials, ServiceAccoun
 pub use adjustment_log::{AdjustmentType, ReceivedAdjustment};
 pub use ads::failure::ErrorCode;
 pub use ads_account::AdsAccount;
+pub use analytics::{Analytics, AnalyticsProperty, CountedEvent, Finding};
 pub use bad_answer::BadAnswer;
 pub use book::{Conversion, Transport};
 pub use clicks::Click;
@@ -84,6 +87,8 @@ struct Sandbox {
 /// Everything that changes while the sandbox runs.
 struct Memory {
     accounts: ads_account::AdsAccounts,
+    properties: analytics::Properties,
+    analytics: analytics::Analytics,
     tokens: access::AccessTokens,
     ledger: ledger::Ledger,
     script: faults::Script,
@@ -114,8 +119,12 @@ impl GoogleSandbox {
     pub fn with_clock(account: GoogleAccount, clock: Clock) -> Self {
         let mut accounts = ads_account::AdsAccounts::default();
         accounts.add(AdsAccount::from(&account));
+        let mut properties = analytics::Properties::default();
+        properties.add(AnalyticsProperty::dev());
         let memory = Memory {
             accounts,
+            properties,
+            analytics: analytics::Analytics::default(),
             tokens: access::AccessTokens::default(),
             ledger: ledger::Ledger::default(),
             script: faults::Script::default(),
@@ -146,6 +155,9 @@ impl GoogleSandbox {
                 "/{version}/customers/{call}",
                 post(ads::upload).route_layer(from_fn_with_state(self.clone(), ads::attend)),
             )
+            .route("/mp/collect", post(analytics::collect::collect).route_layer(attended(Endpoint::Collect)))
+            .route("/debug/mp/collect", post(analytics::collect::validate))
+            .route("/sandbox/google/analytics", get(control::show_analytics))
             .route("/sandbox/google/events", get(control::list_events).delete(control::forget_events))
             .route("/sandbox/google/conversions", get(control::list_conversions))
             .route("/sandbox/google/adjustments", get(control::list_adjustments))
@@ -174,6 +186,12 @@ impl GoogleSandbox {
     #[must_use]
     pub fn conversions(&self) -> Vec<Conversion> {
         self.memory().ledger.book.conversions()
+    }
+
+    /// What Google Analytics counts, and what it silently doesn't.
+    #[must_use]
+    pub fn analytics(&self) -> Analytics {
+        self.memory().analytics.clone()
     }
 
     /// The adjustments that were carried out, in the order of their first arrival.
@@ -211,7 +229,8 @@ impl GoogleSandbox {
         self.0.clearings.send_replace(());
     }
 
-    /// Has every request refused that contains this `transactionId` or `orderId`, because of it. One id takes one
+    /// Has every request refused that contains this `transactionId` or `orderId`, because of it. An event of Google
+    /// Analytics without one goes by its name. One id takes one
     /// [`EventPoison`] and one [`RowPoison`]; another one replaces it. It happens to requests that are right otherwise,
     /// and to those that only validate too.
     pub fn poison(&self, transaction_id: impl Into<String>, poison: impl Into<Poison>) {
@@ -240,6 +259,12 @@ impl GoogleSandbox {
     /// also the first.
     pub fn add_account(&self, account: AdsAccount) {
         self.memory().accounts.add(account);
+    }
+
+    /// Adds a property of Google Analytics to which the same credentials have access. One with the same number is
+    /// replaced, also the first.
+    pub fn add_property(&self, property: AnalyticsProperty) {
+        self.memory().properties.add(property);
     }
 
     /// Lets Google know a click. Conversions sent with its id, by either API, are refused if they are earlier than the
@@ -289,6 +314,7 @@ impl GoogleSandbox {
         let mut memory = self.memory();
         memory.ledger.forget_events();
         memory.requests = Requests::default();
+        memory.analytics = Analytics::default();
     }
 
     fn now(&self) -> DateTime<Utc> {

@@ -47,6 +47,33 @@ pub(crate) struct Event {
     /// A number, or one of the strings `NaN`, `Infinity` and `-Infinity`.
     pub conversion_value: Option<Value>,
     pub event_source: Option<EnumValue>,
+    pub event_name: String,
+    pub client_id: String,
+    pub app_instance_id: String,
+    pub additional_event_parameters: Vec<EventParameter>,
+    pub cart_data: CartData,
+}
+
+/// Of an event, or of an item.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct EventParameter {
+    pub parameter_name: String,
+    pub value: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct CartData {
+    pub items: Vec<Item>,
+    pub coupon_codes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Item {
+    pub item_id: String,
+    pub additional_item_parameters: Vec<EventParameter>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,6 +139,12 @@ impl EnumValue {
 }
 
 impl Destination {
+    /// Is it a stream of Google Analytics?
+    pub(crate) fn is_analytics(&self) -> bool {
+        let account = self.operating_account.as_ref().and_then(|account| account.account_type.as_ref());
+        account.is_some_and(|account_type| account_type.is("GOOGLE_ANALYTICS_PROPERTY"))
+    }
+
     /// The operating account's id.
     pub(crate) fn customer_id(&self) -> &str {
         self.operating_account.as_ref().map_or("", |account| &account.account_id)
@@ -119,6 +152,11 @@ impl Destination {
 }
 
 impl Event {
+    /// What poisons and decisions name it by: its `transactionId`, or the name of an event that has none.
+    pub(crate) fn id(&self) -> &str {
+        if self.transaction_id.is_empty() { &self.event_name } else { &self.transaction_id }
+    }
+
     /// The destinations this event goes to, with their places in the request: those it refers to,
     /// or all of them when it refers to none.
     pub(crate) fn targets<'a>(

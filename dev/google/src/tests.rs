@@ -19,6 +19,7 @@ use super::*;
 
 mod accounts;
 mod adjustments;
+mod analytics;
 mod bodies;
 mod by_identity;
 mod click_conversions;

@@ -28,6 +28,7 @@ pub struct EventToSend {
     /// Of the person's e-mail by Google's normalisation.
     pub email_hash_google: Option<Hash>,
     pub phone_hash: Option<Hash>,
-    /// The newest click on one of Google's ads.
+    /// The newest click on one of Google's ads. It isn't sent: Google Analytics joins the clicks that its tag saw by
+    /// the client.
     pub click: Option<Click>,
 }

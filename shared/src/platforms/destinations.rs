@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::{Candidate, Entry, Operation, Plan, Platform, ShortForm, SkipReason, When, Window};
+use super::{Candidate, Entry, OF_EVENTS, Operation, Plan, Platform, ShortForm, SkipReason, When, Window};
 use crate::attribution::networks;
 use crate::deals::{Stage, Stages};
 use crate::declarations::{DeclarationProblem, Kind, Problems, Table};
 use crate::identity::Hash;
 use crate::settings::Settings;
 
-const DESTINATIONS: &str = "DESTINATIONS";
-const KIND: Kind = Kind {
+pub(crate) const DESTINATIONS: &str = "DESTINATIONS";
+pub(crate) const KIND: Kind = Kind {
     noun: "destination",
     // People paste credentials wherever they seem to belong.
     repeats_values: false,
@@ -254,6 +254,9 @@ fn declared_in(
     let mut problems = Problems::of(toml, KIND);
     let mut destinations: Vec<Destination> = Vec::new();
     for (number, table) in problems.tables().into_iter().enumerate() {
+        if table.text("platform") == Some(OF_EVENTS) {
+            continue;
+        }
         let name = table.name.clone();
         let read = declared(table, registry, stages, settings).and_then(|it| {
             let others = || short.iter().chain(&destinations);
@@ -306,7 +309,7 @@ fn declared(
 ) -> Result<Destination, Vec<DeclarationProblem>> {
     let name = table.name.clone();
     check_name(&name)?;
-    let known = || registry.iter().map(|entry| entry.id).collect::<Vec<_>>().join(", ");
+    let known = || registry.iter().map(|entry| entry.id).chain([OF_EVENTS]).collect::<Vec<_>>().join(", ");
     let Some(platform) = table.take::<String>("platform")? else {
         let what = format!("doesn't say its platform: add platform = \"…\", one of {}", known());
         return Err(vec![DeclarationProblem::at(name.span(), what)]);
@@ -341,7 +344,8 @@ fn declared(
     }
 }
 
-fn check_name(name: &Spanned<String>) -> Result<(), Vec<DeclarationProblem>> {
+/// Can a destination be called so?
+pub(crate) fn check_name(name: &Spanned<String>) -> Result<(), Vec<DeclarationProblem>> {
     let refuse = |what: String| Err(vec![DeclarationProblem::at(name.span(), what)]);
     let text = name.get_ref();
     let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';

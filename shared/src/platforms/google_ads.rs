@@ -2,17 +2,12 @@
 //! for uploads. Retractions always go through the latter: the former has none.
 
 mod ads_api;
-mod api;
-mod auth;
-mod batch;
-mod credentials;
 mod data_manager;
 mod declared;
 mod identifiers;
 mod meaning;
 mod probe;
 mod settings;
-mod status;
 mod versions;
 mod windows;
 
@@ -22,6 +17,9 @@ use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::google::api::Api;
+use super::google::auth::{Scope, TokenSource};
+use super::google::credentials;
 use super::{
     Candidate, Connecting, Conversion, Correction, Entry, Lane, Lanes, Operation, Outcome, Plan, Platform, Preview,
     Reason, Route, ShortForm, SkipReason, Window,
@@ -29,10 +27,9 @@ use super::{
 use crate::deals::Stage;
 
 use ads_api::AdsApi;
-use api::Api;
-pub use auth::Credentials;
-use auth::{Scope, TokenSource};
 use data_manager::DataManager;
+pub(crate) use data_manager::reasons::{of_processing, of_request};
+pub(crate) use meaning::ReasonMeaning;
 use settings::Shared;
 pub use settings::{conversion_action, customer_id};
 

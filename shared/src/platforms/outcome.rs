@@ -113,6 +113,8 @@ pub struct Exchange {
     pub request_id: Option<String>,
     /// How long it took.
     pub duration: Duration,
+    /// Was it sent, without an answer that says what became of it?
+    pub may_have_arrived: bool,
 }
 
 /// The result of sending some conversions.

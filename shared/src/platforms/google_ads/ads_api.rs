@@ -12,14 +12,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::api::{Answer, Api};
-use super::batch::{Answered, deliver_ready};
 use super::identifiers::{self, usable};
 use super::settings::Shared;
 use super::{GoogleAds, Target, probe};
 use crate::clock::Clock;
 use crate::deals::Stage;
 use crate::outgoing::Limit;
+use crate::platforms::google::api::{Answer, Api};
+use crate::platforms::google::batch::{Answered, deliver_ready};
 use crate::platforms::{
     Allowance, Check, Conversion, Delivery, Exchange, Facts, Lane, Operation, Outcome, Preview, Reason, Route, Verdict,
 };

@@ -2,7 +2,7 @@
 
 mod answers;
 mod event;
-mod reasons;
+pub(super) mod reasons;
 mod verdicts;
 
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::api::Api;
-use super::batch::{Answered, deliver_ready};
 use super::identifiers::{self, usable};
-use super::{GoogleAds, Target, batch, probe};
+use super::{GoogleAds, Target, probe};
 use crate::clock::Clock;
 use crate::deals::Stage;
 use crate::outgoing::Limit;
+use crate::platforms::google::api::Api;
+use crate::platforms::google::batch::{self, Answered, deliver_ready};
+use crate::platforms::google::{DATA_MANAGER_LIMITS, MOST_EVENTS};
 use crate::platforms::{
     Allowance, Check, Conversion, Delivery, Exchange, Facts, Lane, Limits, Operation, Outcome, Preview, Reason, Route,
     Verdict,
@@ -27,10 +28,6 @@ use crate::platforms::{
 /// A request of one conversion gets a verdict on that conversion; one of many may get only counts. So up to this many
 /// due conversions go one a request, until Google is seen to name those that it refuses.
 const AFFORDABLE_SINGLY: usize = 1_000;
-/// "Limits and quotas" of the Data Manager API.
-const LARGEST_REQUEST: usize = 2_000;
-/// 300 and 100,000. What counts is when a request arrives, so a few are kept back.
-const LIMITS: Limits = Limits { per_minute: 280, per_day: 99_000 };
 
 /// Google Ads through the Data Manager API. It takes uploads, and restatements as the same event with another value.
 pub(super) struct DataManager {
@@ -115,7 +112,7 @@ impl Lane for DataManager {
     }
 
     fn limits(&self) -> Option<Limits> {
-        Some(LIMITS)
+        Some(DATA_MANAGER_LIMITS)
     }
 
     fn names_reason(&self, code: &str) -> bool {
@@ -125,7 +122,7 @@ impl Lane for DataManager {
     }
 
     fn claim_size(&self, due: usize) -> usize {
-        if due > AFFORDABLE_SINGLY || self.names_refused() { LARGEST_REQUEST } else { batch::IN_FLIGHT }
+        if due > AFFORDABLE_SINGLY || self.names_refused() { MOST_EVENTS } else { batch::IN_FLIGHT }
     }
 
     fn ready(&self) -> BoxFuture<'_, Result<(), Outcome>> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::windows::YOUNGEST_CLICK;
+pub(super) use crate::platforms::google::status::reason;
 use crate::platforms::{Conversion, Facts, Outcome, Reason};
 
 /// What to do about a click that doesn't belong to the account.
@@ -17,7 +18,7 @@ const LAST_SEARCH: TimeDelta = TimeDelta::hours(48);
 
 /// The action for a published reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReasonMeaning {
+pub(crate) enum ReasonMeaning {
     /// Google already has it from an earlier attempt.
     Done,
     /// Retry after this many hours.
@@ -148,10 +149,4 @@ pub(super) fn explained(
         _ => reason(code, advice, said),
     };
     (meaning, reason)
-}
-
-/// The fix, followed by Google's own message.
-pub(super) fn reason(code: &str, advice: &str, said: &str) -> Reason {
-    let message = if said.is_empty() { format!("{advice}.") } else { format!("{advice}. Google said: {said}") };
-    Reason::new(code, message)
 }

@@ -4,12 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::batch::Answered;
 use crate::attribution::Clicks;
 use crate::consent::ConsentStatus;
 use crate::deals::Stage;
 use crate::identity::Hash;
 use crate::money::Money;
+use crate::platforms::google::batch::Answered;
 use crate::platforms::{Conversion, Facts, Outcome};
 
 /// It has a click id and an e-mail, so that Google also says whether it takes both from this account.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::credentials::Names;
 use super::{GoogleAds, Transport, versions, windows};
 use crate::deals::{Stage, Stages};
 use crate::outgoing::endpoint;
+use crate::platforms::google;
+use crate::platforms::google::credentials::Names;
 use crate::settings::Settings;
 
 /// The account of the destination that needs no declaration.
@@ -34,12 +35,12 @@ impl Shared {
             let is_version = text.strip_prefix('v').is_some_and(|it| it.parse::<u8>().is_ok_and(|it| it > 0));
             if is_version { Ok(text.to_owned()) } else { Err("must be a version such as v26".into()) }
         });
-        let data_manager_url = settings.parsed("GOOGLE_DATA_MANAGER_URL", endpoint);
+        let data_manager_url = google::data_manager_url(settings);
         let ads_api_url = settings.parsed("GOOGLE_ADS_API_URL", endpoint);
-        let token_url = settings.parsed("GOOGLE_TOKEN_URL", endpoint);
+        let token_url = google::token_url(settings);
         let click_hold = settings.parsed("CLICK_HOLD_SECONDS", seconds);
         Self {
-            data_manager_url: data_manager_url.unwrap_or_else(|| "https://datamanager.googleapis.com".into()),
+            data_manager_url,
             ads_api_url: ads_api_url.unwrap_or_else(|| "https://googleads.googleapis.com".into()),
             ads_api_version: ads_api_version.unwrap_or_else(|| versions::DEFAULT.into()),
             token_url,

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use super::reasons;
 use crate::outgoing::LONGEST_WAIT;
-use crate::platforms::google_ads::api::Answer;
-use crate::platforms::google_ads::batch::Answered;
+use crate::platforms::google::api::Answer;
+use crate::platforms::google::batch::Answered;
+use crate::platforms::google::status::{RpcStatus, of_transport, too_large, unreadable};
 use crate::platforms::google_ads::meaning::{ReasonMeaning, explained, outcome, reason, wait_if_clock_ahead};
-use crate::platforms::google_ads::status::{RpcStatus, of_transport, too_large, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 use crate::texts;
 
@@ -189,7 +189,7 @@ fn refused(
 ) -> Answered {
     let status = RpcStatus::of(answer);
     let Some(GoogleAdsFailure { errors, request_id }) = failure(&status).filter(|it| !it.errors.is_empty()) else {
-        if let Some(outcome) = of_transport(answer, &status, now) {
+        if let Some(outcome) = of_transport(answer, &status) {
             return Answered::Failed(outcome);
         }
         let reason = reason(&status.canonical_code, reasons::DEFECT, &status.message);

@@ -8,15 +8,12 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::reasons;
-use crate::platforms::google_ads::api::Answer;
-use crate::platforms::google_ads::batch::Answered;
+use crate::platforms::google::api::Answer;
+use crate::platforms::google::batch::Answered;
+use crate::platforms::google::status::{MOST_WARNINGS, RpcStatus, event_index, of_transport, too_large, unreadable};
 use crate::platforms::google_ads::meaning::{ReasonMeaning, explained, outcome, wait_if_clock_ahead};
-use crate::platforms::google_ads::status::{RpcStatus, of_transport, too_large, unreadable};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
 use crate::texts::{self, CODE, fit};
-
-/// The maximum number of warnings of an answer that are logged.
-pub(super) const MOST_WARNINGS: usize = 20;
 
 pub(super) const UNKNOWN: (ReasonMeaning, &str) =
     (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
@@ -64,7 +61,7 @@ pub(super) fn of_ingest(
     let is_about_the_request = matches!(answer.status, 401 | 408 | 429 | 500..)
         || (answer.status == 404 && violations.is_empty())
         || (violations.is_empty() && reasons::of_request(&named).is_none());
-    if is_about_the_request && let Some(outcome) = of_transport(answer, &status, now) {
+    if is_about_the_request && let Some(outcome) = of_transport(answer, &status) {
         return Answered::Failed(outcome);
     }
 
@@ -111,12 +108,6 @@ pub(super) fn of_ingest(
             None => outcome,
         })
     }
-}
-
-/// Of `events.events[7].currency` and `events[7].currency`: 7.
-fn event_index(field: &str) -> Option<usize> {
-    let (_, rest) = field.split_once("events[")?;
-    rest.split_once(']')?.0.parse().ok()
 }
 
 fn worst(known: &mut (ReasonMeaning, Reason), found: (ReasonMeaning, Reason)) {

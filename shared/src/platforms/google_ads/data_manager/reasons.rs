@@ -26,7 +26,7 @@ const TROUBLE: &str = "Google has a temporary problem; Adtrail retries automatic
 const ELSEWHERE: &str = "Google rejected this conversion for a reason that belongs to another of its products";
 
 /// `ErrorReason`: why a request was refused.
-pub(super) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
+pub(crate) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
         "ALREADY_EXISTS" => (Done, "Google already has it"),
         "RESOURCE_EXHAUSTED" => (Quota, "Quota exceeded; Adtrail resumes automatically"),
@@ -174,7 +174,7 @@ pub(super) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> 
 }
 
 /// `ProcessingErrorReason`: why an accepted conversion was rejected later.
-pub(super) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
+pub(crate) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
         "PROCESSING_ERROR_REASON_DUPLICATE_GCLID" | "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID" => {
             (Done, "Google already has it")

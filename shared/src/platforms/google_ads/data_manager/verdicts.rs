@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::answers::{MOST_WARNINGS, UNKNOWN};
+use super::answers::UNKNOWN;
 use super::reasons;
-use crate::platforms::google_ads::api::Answer;
+use crate::platforms::google::api::Answer;
+use crate::platforms::google::request_status::{self, Records, RequestStatus};
+use crate::platforms::google::status::{RpcStatus, of_transport};
 use crate::platforms::google_ads::meaning::{ReasonMeaning, explained, outcome, reason};
-use crate::platforms::google_ads::status::{RpcStatus, of_transport};
 use crate::platforms::{Facts, Outcome, Reason, Verdict};
-use crate::texts::{CODE, fit};
 
 /// The verdicts on the conversions of a request.
 #[derive(Debug, PartialEq)]
@@ -29,25 +27,20 @@ pub(super) struct Verdicts {
 /// Reads the answer to `requestStatus:retrieve` for a request of these conversions, in its order and all of one type,
 /// that were sent for this account.
 pub(super) fn of_status(answer: &Answer, conversions: &[Facts], customer_id: &str, now: DateTime<Utc>) -> Verdicts {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Statuses {
-        request_status_per_destination: Vec<Destination>,
-    }
     let all = |verdict: Verdict| Verdicts { each: vec![verdict; conversions.len()], names_refused: None };
     let unanswered = |code: &str| {
         let message = "Google did not return a verdict. Adtrail asks again automatically.";
         all(Verdict::Unanswered(Reason::new(code, message)))
     };
     if answer.status != 200 {
-        return all(of_failed_question(answer, now));
+        return all(of_failed_question(answer));
     }
-    let Ok(Statuses { request_status_per_destination: statuses }) = serde_json::from_slice(&answer.body) else {
-        return unanswered("unreadable_answer");
+    let destination = match request_status::read(answer) {
+        Ok(destination) => destination,
+        Err(code) => return unanswered(code),
     };
-    let Some(destination) = statuses.first() else { return unanswered("no_status") };
     destination.log_warnings();
-    match destination.request_status.as_str() {
+    match destination.word.as_str() {
         "SUCCESS" => all(Verdict::Confirmed),
         // The documentation says FAILURE, the API FAILED.
         "FAILED" | "FAILURE" | "PARTIAL_SUCCESS" => Verdicts {
@@ -58,62 +51,10 @@ pub(super) fn of_status(answer: &Answer, conversions: &[Facts], customer_id: &st
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Destination {
-    request_status: String,
-    error_info: ErrorInfo,
-    warning_info: WarningInfo,
-    events_ingestion_status: Records,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct ErrorInfo {
-    error_counts: Vec<Records>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct WarningInfo {
-    warning_counts: Vec<Records>,
-}
-
-/// `ErrorCount`, `WarningCount` or `IngestEventsStatus`. Whatever the numbers are, the rest can be read.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Records {
-    reason: String,
-    record_count: Option<Box<RawValue>>,
-    /// From release 1.9 on. Google may not list all of them.
-    record_indices: Option<Box<RawValue>>,
-}
-
-/// An integer. JSON has 64 bits of it as a string.
-fn integer(raw: &RawValue) -> Option<usize> {
-    raw.get().trim_matches('"').parse().ok()
-}
-
-impl Records {
-    fn count(&self) -> Option<usize> {
-        integer(self.record_count.as_deref()?)
-    }
-
-    /// Their places in the request.
-    fn places(&self) -> Vec<usize> {
-        let listed = self.record_indices.as_ref().map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
-        let listed: Vec<Box<RawValue>> = listed.unwrap_or_default();
-        let mut places: Vec<_> = listed.iter().filter_map(|it| integer(it)).collect();
-        places.sort_unstable();
-        places.dedup();
-        places
-    }
-}
-
-impl Destination {
+impl RequestStatus {
     fn refusals(&self, conversions: &[Facts], customer_id: &str, now: DateTime<Utc>) -> Vec<Verdict> {
         let meaning = |code: &str| reasons::of_processing(code).unwrap_or(UNKNOWN);
-        let counts = &self.error_info.error_counts;
+        let counts = self.refused();
         if !counts.is_empty() && counts.iter().all(|it| meaning(&it.reason).0 == ReasonMeaning::Done) {
             return vec![Verdict::Confirmed; conversions.len()];
         }
@@ -128,7 +69,7 @@ impl Destination {
         let code = code.unwrap_or("PROCESSING_ERROR_REASON_UNSPECIFIED");
         // One row may be what is left of a request of many: others were deleted since, or went another way.
         let is_alone = conversions.len() == 1 && conversions[0].send_alone;
-        let is_one_for_all = is_alone || (counts.len() == 1 && self.request_status != "PARTIAL_SUCCESS");
+        let is_one_for_all = is_alone || (counts.len() == 1 && self.word != "PARTIAL_SUCCESS");
         if is_one_for_all {
             return conversions.iter().map(|facts| refused(code, facts)).collect();
         }
@@ -147,8 +88,8 @@ impl Destination {
     fn named(&self, conversions: usize) -> (BTreeMap<usize, &str>, bool) {
         let weight = |code: &str| reasons::of_processing(code).unwrap_or(UNKNOWN).0.weight();
         let mut named: BTreeMap<usize, &str> = BTreeMap::new();
-        let mut are_all_named = self.request_status == "PARTIAL_SUCCESS";
-        for refused in &self.error_info.error_counts {
+        let mut are_all_named = self.word == "PARTIAL_SUCCESS";
+        for refused in self.refused() {
             let places = refused.places();
             are_all_named &= refused.count() == Some(places.len());
             for place in places {
@@ -168,20 +109,12 @@ impl Destination {
 
     /// Does it name any, and each by a place that there is? One beyond the last would mean that Google counts from 1.
     fn names_some_of(&self, conversions: usize) -> bool {
-        let places: Vec<_> = self.error_info.error_counts.iter().flat_map(Records::places).collect();
+        let places: Vec<_> = self.refused().iter().flat_map(Records::places).collect();
         !places.is_empty() && places.iter().all(|place| *place < conversions)
-    }
-
-    /// It was accepted all the same.
-    fn log_warnings(&self) {
-        for warning in self.warning_info.warning_counts.iter().take(MOST_WARNINGS) {
-            let (reason, records, places) = (fit(&warning.reason, CODE), warning.count(), warning.places());
-            tracing::warn!(reason, records, ?places, "Google ignores a part of conversions");
-        }
     }
 }
 
-fn of_failed_question(answer: &Answer, now: DateTime<Utc>) -> Verdict {
+fn of_failed_question(answer: &Answer) -> Verdict {
     let status = RpcStatus::of(answer);
     let violations = status.field_violations();
     let named = violations.into_iter().map(|it| it.reason).find(|it| !it.is_empty()).or_else(|| status.error_info());
@@ -195,7 +128,7 @@ fn of_failed_question(answer: &Answer, now: DateTime<Utc>) -> Verdict {
                 "Google does not recognize its own receipt; Adtrail sends the conversion again; it is counted once.";
             Verdict::Refused(Outcome::Retry(Reason::new("INVALID_REQUEST_ID", message)))
         }
-        _ => match of_transport(answer, &status, now) {
+        _ => match of_transport(answer, &status) {
             Some(Outcome::Paused(reason)) => Verdict::Paused(reason),
             Some(Outcome::Unavailable(reason, _)) => Verdict::Unanswered(reason),
             _ => Verdict::Unanswered(reason(&format!("http_{}", answer.status), "Google did not return a verdict", "")),

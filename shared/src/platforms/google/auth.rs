@@ -49,7 +49,7 @@ pub struct RefreshToken {
 
 /// What a token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// Uploads and their verdicts.
     DataManager,
     /// The Google Ads API: retractions, and uploads of the older kind.
@@ -73,7 +73,7 @@ impl Scope {
 }
 
 /// Hands out access tokens. Whoever asks while one is being fetched waits for that one.
-pub(super) struct TokenSource {
+pub(crate) struct TokenSource {
     credentials: Credentials,
     token_url: String,
     http: reqwest::Client,
@@ -85,7 +85,7 @@ pub(super) struct TokenSource {
 
 impl TokenSource {
     /// `token_url` replaces the one of the credentials, for tests.
-    pub(super) fn new(
+    pub(crate) fn new(
         credentials: Credentials,
         token_url: Option<String>,
         http: reqwest::Client,
@@ -102,13 +102,13 @@ impl TokenSource {
 
     /// A token for this scope that is good for a few more minutes. Paused when Google says that the credentials were
     /// granted less; when it says nothing, they were granted what was asked for.
-    pub(super) async fn token_for(&self, scope: Scope) -> Result<SecretString, Outcome> {
+    pub(crate) async fn token_for(&self, scope: Scope) -> Result<SecretString, Outcome> {
         let token = self.fresh().await?;
         if token.permits(scope) { Ok(token.secret) } else { Err(lacking(scope)) }
     }
 
     /// Forgets this token, because Google no longer takes it.
-    pub(super) async fn forget(&self, refused: &SecretString) {
+    pub(crate) async fn forget(&self, refused: &SecretString) {
         let mut last = self.last.lock().await;
         if matches!(&*last, Some(Ok(token)) if token.secret.expose_secret() == refused.expose_secret()) {
             *last = None;

@@ -9,7 +9,7 @@ const REFRESH_TOKEN: [&str; 3] = ["GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "G
 
 /// The settings that credentials are looked for in, kind by kind.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     pub external_account: Option<String>,
     pub service_account_key: Option<String>,
     /// Client id, client secret and refresh token.
@@ -28,12 +28,12 @@ impl Default for Names {
 
 impl Names {
     /// All of them, those of the kind we recommend most first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.kinds().flat_map(|(_, names)| names)
     }
 
     /// The same for people: those of one kind belong together.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         self.kinds().map(|(_, names)| names.join(" + ")).collect::<Vec<_>>().join(" or ")
     }
 
@@ -69,7 +69,7 @@ enum Kind {
 }
 
 /// The credentials. None if they are missing or wrong, which is noted.
-pub(super) fn read(settings: &mut Settings, names: &Names) -> Option<Credentials> {
+pub(crate) fn read(settings: &mut Settings, names: &Names) -> Option<Credentials> {
     let set = names.set(settings);
     let [(kind, first), others @ ..] = set.as_slice() else {
         let wanted = names.service_account_key.as_deref().or_else(|| names.iter().next());

@@ -12,7 +12,7 @@ use crate::platforms::{Allowance, Exchange, Outcome, Reason};
 use crate::texts;
 
 /// An HTTP answer of Google's.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// What was called, without the query.
     pub url: String,
     pub status: u16,
@@ -25,7 +25,7 @@ pub(super) struct Answer {
 }
 
 /// One of Google's APIs.
-pub(super) struct Api {
+pub(crate) struct Api {
     pub tokens: Arc<TokenSource>,
     pub scope: Scope,
     pub http: reqwest::Client,
@@ -33,13 +33,13 @@ pub(super) struct Api {
 
 impl Api {
     /// Is there a token? Asked before anything is sent, so that nothing pays for a missing one.
-    pub(super) async fn ready(&self) -> Result<(), Outcome> {
+    pub(crate) async fn ready(&self) -> Result<(), Outcome> {
         self.tokens.token_for(self.scope).await.map(drop)
     }
 
     /// Sends a request with an access token; once more with a new token if that one is refused. None when no request
     /// may be made now.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         allowance: &Allowance,
         limit: Limit,
@@ -79,7 +79,13 @@ async fn send(
         Outcome::Unavailable(Reason::new(code, message), None)
     };
     exchange.http_status = None;
-    let response = request.bearer_auth(token.expose_secret()).send().await.map_err(failed)?;
+    let response = match request.bearer_auth(token.expose_secret()).send().await {
+        Ok(response) => response,
+        Err(error) => {
+            exchange.may_have_arrived = !error.is_connect() && !error.is_builder();
+            return Err(failed(error));
+        }
+    };
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     exchange.http_status = Some(response.status().as_u16());
     exchange.request_id = header("request-id").and_then(texts::id);
@@ -87,6 +93,12 @@ async fn send(
     let url = response.url().as_str().split('?').next().unwrap_or_default().to_owned();
     let date = header("date").and_then(|date| DateTime::parse_from_rfc2822(&date).ok()).map(|date| date.to_utc());
     let status = response.status().as_u16();
-    let body = outgoing::body(response, limit).await.map_err(failed)?;
+    let body = match outgoing::body(response, limit).await {
+        Ok(body) => body,
+        Err(error) => {
+            exchange.may_have_arrived = status < 300;
+            return Err(failed(error));
+        }
+    };
     Ok(Answer { url, status, retry_after, date, body })
 }

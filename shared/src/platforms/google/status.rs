@@ -1,13 +1,14 @@
 //! `google.rpc.Status` in JSON (AIP-193), and what a response means that carries no reason specific to its API.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::api::Answer;
-use super::meaning::{ReasonMeaning, outcome, reason};
-use crate::platforms::{Exchange, Outcome};
+use crate::platforms::{Exchange, Outcome, Reason};
 use crate::texts;
+
+/// The maximum number of warnings of an answer that are logged.
+pub(crate) const MOST_WARNINGS: usize = 20;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -18,7 +19,7 @@ struct Body {
 /// Why a request failed, or a part of it.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct RpcStatus {
+pub(crate) struct RpcStatus {
     #[serde(rename = "status")]
     pub canonical_code: String,
     pub message: String,
@@ -28,7 +29,7 @@ pub(super) struct RpcStatus {
 /// Of `google.rpc.BadRequest`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct FieldViolation {
+pub(crate) struct FieldViolation {
     pub field: String,
     pub description: String,
     /// The API's own reason; `google.rpc` doesn't define its values.
@@ -37,12 +38,12 @@ pub(super) struct FieldViolation {
 
 impl RpcStatus {
     /// From a response other than 200; empty when it isn't from Google.
-    pub(super) fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error
     }
 
     /// The details of this type, such as `google.rpc.BadRequest`, that can be read.
-    pub(super) fn details<T: for<'de> Deserialize<'de>>(&self, message: &str) -> impl Iterator<Item = T> {
+    pub(crate) fn details<T: for<'de> Deserialize<'de>>(&self, message: &str) -> impl Iterator<Item = T> {
         #[derive(Deserialize)]
         struct Detail {
             #[serde(rename = "@type")]
@@ -53,7 +54,7 @@ impl RpcStatus {
         details.filter_map(|text| serde_json::from_str(text).ok())
     }
 
-    pub(super) fn field_violations(&self) -> Vec<FieldViolation> {
+    pub(crate) fn field_violations(&self) -> Vec<FieldViolation> {
         #[derive(Deserialize, Default)]
         #[serde(default, rename_all = "camelCase")]
         struct BadRequest {
@@ -63,7 +64,7 @@ impl RpcStatus {
     }
 
     /// The reason of `google.rpc.ErrorInfo`.
-    pub(super) fn error_info(&self) -> Option<String> {
+    pub(crate) fn error_info(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct ErrorInfo {
             reason: String,
@@ -72,7 +73,7 @@ impl RpcStatus {
     }
 
     /// Records the request id, to quote to Google's support.
-    pub(super) fn note_request_id(&self, exchange: &mut Exchange) {
+    pub(crate) fn note_request_id(&self, exchange: &mut Exchange) {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct RequestInfo {
@@ -86,53 +87,62 @@ impl RpcStatus {
 
 /// What a response means by its HTTP status and the reasons that all of Google's APIs share. None when the request
 /// itself is invalid.
-pub(super) fn of_transport(answer: &Answer, status: &RpcStatus, now: DateTime<Utc>) -> Option<Outcome> {
+pub(crate) fn of_transport(answer: &Answer, status: &RpcStatus) -> Option<Outcome> {
     let info = status.error_info().unwrap_or_default();
     let nothing_there = format!(
         "Google serves nothing at {}: the version or the address is wrong. Set GOOGLE_ADS_API_VERSION to a version of the \
          Google Ads API that Google serves, and remove GOOGLE_ADS_API_URL and GOOGLE_DATA_MANAGER_URL",
         answer.url
     );
-    let (meaning, advice) = match (info.as_str(), answer.status) {
+    let (is_ours, advice) = match (info.as_str(), answer.status) {
         ("SERVICE_DISABLED", _) => (
-            ReasonMeaning::Account,
+            true,
             "The API is not enabled in the Google Cloud project. Enable it there; it takes effect within minutes",
         ),
         ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", _) => (
-            ReasonMeaning::Account,
+            true,
             "The credentials lack a scope. Authorize again with the scopes datamanager and adwords, or use a service \
                  account",
         ),
-        (_, 401) => {
-            (ReasonMeaning::Account, "Authentication failed: Google rejected the access token. Check the credentials")
-        }
-        (_, 429) => (ReasonMeaning::Quota, "Quota exceeded; Adtrail resumes automatically"),
-        (_, 408 | 500..) => (ReasonMeaning::Trouble, "Google is unavailable; Adtrail retries automatically"),
+        (_, 401) => (true, "Authentication failed: Google rejected the access token. Check the credentials"),
+        (_, 429) => (false, "Quota exceeded; Adtrail resumes automatically"),
+        (_, 408 | 500..) => (false, "Google is unavailable; Adtrail retries automatically"),
         (_, 400) if !status.message.is_empty() => return None,
         (_, 403 | 404) if !status.canonical_code.is_empty() => {
-            (ReasonMeaning::Account, "Google denied access. Check the account and the credentials")
+            (true, "Google denied access. Check the account and the credentials")
         }
         // Google's front end has a page for it.
-        (_, 404) if answer.body.trim_ascii_start().starts_with(b"<") => {
-            (ReasonMeaning::Account, nothing_there.as_str())
-        }
+        (_, 404) if answer.body.trim_ascii_start().starts_with(b"<") => (true, nothing_there.as_str()),
         // From a proxy or a captive portal.
-        _ => (ReasonMeaning::Trouble, "The response is not from Google; Adtrail retries automatically"),
+        _ => (false, "The response is not from Google; Adtrail retries automatically"),
     };
     let code = [info, status.canonical_code.clone()].into_iter().find(|code| !code.is_empty());
     let code = code.unwrap_or_else(|| format!("http_{}", answer.status));
-    Some(outcome(meaning, reason(&code, advice, &status.message), None, answer.retry_after, now))
+    let reason = reason(&code, advice, &status.message);
+    Some(if is_ours { Outcome::Paused(reason) } else { Outcome::Unavailable(reason, answer.retry_after) })
 }
 
 /// The answer to a request that is too large for Google or for a proxy on the way.
-pub(super) fn too_large(answer: &Answer) -> Option<Outcome> {
+pub(crate) fn too_large(answer: &Answer) -> Option<Outcome> {
     let message = "The conversion alone is too large for a request. If there are many of these, a proxy on the way to \
          Google has a very low limit";
     (answer.status == 413).then(|| Outcome::Rejected(reason("too_large", message, "")))
 }
 
 /// A 200 with an unreadable body. Google may or may not have processed the request.
-pub(super) fn unreadable(answer: &Answer) -> Outcome {
+pub(crate) fn unreadable(answer: &Answer) -> Outcome {
     let message = "Google answered 200 with an unreadable body. Adtrail retries automatically; it is counted once";
     Outcome::Unavailable(reason("unreadable_answer", message, ""), answer.retry_after)
+}
+
+/// The fix, followed by Google's own message.
+pub(crate) fn reason(code: &str, advice: &str, said: &str) -> Reason {
+    let message = if said.is_empty() { format!("{advice}.") } else { format!("{advice}. Google said: {said}") };
+    Reason::new(code, message)
+}
+
+/// Of `events.events[7].currency` and `events[7].currency`: 7.
+pub(crate) fn event_index(field: &str) -> Option<usize> {
+    let (_, rest) = field.split_once("events[")?;
+    rest.split_once(']')?.0.parse().ok()
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::platforms::{Conversion, Delivery, Exchange, Outcome, Request};
 
 /// Google recommends no more requests at once (Data Manager API, "Best practices").
-pub(super) const IN_FLIGHT: usize = 10;
+pub(crate) const IN_FLIGHT: usize = 10;
 /// After so many failed requests in a row of single ones, what is left waits for the next run.
 const FAILURES: usize = 3;
 
@@ -19,7 +19,7 @@ const FAILURES: usize = 3;
 const SUSPICIOUS: usize = 5;
 
 /// What an answer means for the conversions of its request.
-pub(super) enum Answered {
+pub(crate) enum Answered {
     /// This, for each of them.
     Each(Vec<Outcome>),
     /// Nothing was processed because of these (by their place in the request).
@@ -35,7 +35,7 @@ pub(super) enum Answered {
 
 /// Sends conversions whose request bodies were built: those that go `alone` in a request each, the others with those of
 /// the same `group`. What has no body is settled with its outcome, without a request.
-pub(super) async fn deliver_ready<'a, G, F, S>(
+pub(crate) async fn deliver_ready<'a, G, F, S>(
     conversions: &'a [Conversion],
     ready: &'a [Result<Value, Outcome>],
     alone: impl Fn(&Conversion) -> bool,
@@ -75,7 +75,7 @@ where
 ///
 /// If a request is refused because of conversions that aren't named, a binary search finds one of them; what is
 /// accepted on the way stays accepted. So each costs at most ⌈log₂ n⌉ + 1 more requests.
-async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
+pub(crate) async fn deliver<F, S>(total: usize, singly: &[usize], together: Vec<Vec<usize>>, send: S) -> Delivery
 where
     F: Future<Output = Option<(Answered, Exchange)>> + Send,
     S: Fn(Vec<usize>) -> F + Sync,
