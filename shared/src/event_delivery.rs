@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::analytics::{self, EventDestinations, EventLane, EventLanes, EventOutcome, EventToSend, EventVerdict};
 use crate::clock::Clock;
@@ -76,7 +75,7 @@ enum Extent<'a> {
     /// All that is due, until the allowance ends.
     All { allowance: &'a Allowance, end: DateTime<Utc> },
     /// One claim, within the time after a response.
-    Soon,
+    Soon { until: Instant },
 }
 
 impl EventDelivery {
@@ -146,12 +145,12 @@ impl EventDelivery {
     }
 
     async fn send_soon(&self, db: &Db, clock: &Clock, summary: &mut EventSummary) -> Result<(), DbError> {
-        let names = self.names();
+        let (names, until) = (self.names(), Instant::now() + AFTER_RESPONSE);
         let work = db.tx(async |tx| event_queue::work(tx, &names, TOGETHER, clock.now()).await).await?;
         for lane in &self.lanes {
             let work = work.iter().find(|work| work.due > 0 && work.lane == lane.route().destination);
             let Some(work) = work else { continue };
-            Run { delivery: self, db, clock, lane: lane.as_ref() }.send(work, Extent::Soon, summary).await?;
+            Run { delivery: self, db, clock, lane: lane.as_ref() }.send(work, Extent::Soon { until }, summary).await?;
         }
         Ok(())
     }
@@ -187,7 +186,7 @@ impl Run<'_> {
         let soon;
         let (allowance, end) = match extent {
             Extent::All { allowance, end } => (allowance, end),
-            Extent::Soon => {
+            Extent::Soon { .. } => {
                 let Some(allowance) = self.allowance_after_response().await? else { return Ok(()) };
                 soon = allowance;
                 (&soon, soon.end())
@@ -208,7 +207,7 @@ impl Run<'_> {
             let limit = match (probing, extent) {
                 (true, _) => 1,
                 (false, Extent::All { .. }) => lane.claim_size(work.due),
-                (false, Extent::Soon) => {
+                (false, Extent::Soon { .. }) => {
                     lane.claim_size(work.due).min(if lane.can_verify() { TOGETHER } else { ONE_BY_ONE })
                 }
             };
@@ -225,7 +224,7 @@ impl Run<'_> {
                 return self.pause_for(&outcomes, work, summary).await;
             }
             probing = probing && !outcomes.iter().any(is_taken);
-            if matches!(extent, Extent::Soon) || outcomes.contains(&EventOutcome::Unsent) {
+            if matches!(extent, Extent::Soon { .. }) || outcomes.contains(&EventOutcome::Unsent) {
                 break;
             }
         }
@@ -250,7 +249,7 @@ impl Run<'_> {
     async fn in_time<T>(&self, extent: Extent<'_>, work: impl Future<Output = T>) -> Option<T> {
         match extent {
             Extent::All { .. } => Some(work.await),
-            Extent::Soon => timeout(AFTER_RESPONSE, work).await.ok(),
+            Extent::Soon { until } => timeout_at(until, work).await.ok(),
         }
     }
 
@@ -365,9 +364,7 @@ fn unanswered() -> Reason {
 
 /// The outcome of an event that was being sent when the time was over.
 fn cut_off(event: &EventToSend) -> EventOutcome {
-    let has_transaction = event.params.get("transaction_id").and_then(Value::as_str).is_some_and(|it| !it.is_empty());
-    if event.name == "purchase" && has_transaction {
-        // Google recognises a repetition.
+    if analytics::is_recognised_again(event) {
         EventOutcome::Unavailable(unanswered(), None)
     } else {
         EventOutcome::Unverifiable(unanswered())

@@ -48,7 +48,7 @@ pub(super) struct Fitted {
 }
 
 /// Would a repetition of it be counted once?
-pub(super) fn is_recognised_again(event: &EventToSend) -> bool {
+pub fn is_recognised_again(event: &EventToSend) -> bool {
     event.name == "purchase"
 }
 

@@ -12,12 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::fitted::{Fitted, Item, Scalar, is_recognised_again};
-use super::limits::{LARGEST_BODY, MOST_EVENTS_OF_CLIENT, OLDEST};
+use super::limits::{CONNECTING, LARGEST_BODY, MOST_EVENTS_OF_CLIENT, OLDEST};
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict, Transport};
 use crate::clock::Clock;
 use crate::consent::ConsentStatus;
 use crate::identity::Hash;
-use crate::outgoing::{http_client, retry_after};
+use crate::outgoing::{http_client_connecting_within, retry_after};
 use crate::platforms::{Allowance, Exchange, Limits, Preview, Reason};
 
 /// Requests at once.
@@ -282,7 +282,7 @@ impl EventLane for MeasurementProtocol {
         Box::pin(async move {
             let mut outcomes = vec![EventOutcome::Unsent; events.len()];
             // A connection that was kept while the process stood still breaks once it is used, and then nobody knows.
-            let http = match http_client() {
+            let http = match http_client_connecting_within(CONNECTING) {
                 Ok(http) => http,
                 Err(problem) => {
                     let outcome = EventOutcome::Unavailable(Reason::new("no_client", problem), None);

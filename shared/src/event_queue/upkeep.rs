@@ -9,16 +9,14 @@ const KEPT: TimeDelta = TimeDelta::days(14);
 /// No lane takes an event that is older: it expires, whether its destination is declared or not.
 const OLDEST: TimeDelta = TimeDelta::days(7);
 
-/// Settles rows whose lease ended without an outcome: whoever held it was killed while it sent. Purchases with a
-/// transaction id are sent again, because Google recognises those. Everything else may have arrived and would count
-/// twice. Returns how many rows are unverifiable now.
+/// Settles rows whose lease ended without an outcome: whoever held it was killed while it sent. Purchases are
+/// sent again, because Google recognises those ([`is_recognised_again`](crate::analytics::is_recognised_again)).
+/// Everything else may have arrived and would count twice. Returns how many rows are unverifiable now.
 pub async fn recover(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
     let row = sqlx::query!(
         r#"-- event_queue::recover
         with interrupted as materialized (
-            select
-                q.id,
-                e.event_name = 'purchase' and coalesce(e.params ->> 'transaction_id', '') <> '' as is_recognised
+            select q.id, e.event_name = 'purchase' as is_recognised
             from public.event_queue q
             join public.tracking_events e on e.id = q.event
             where q.lock_token is not null and q.locked_until <= now()
