@@ -48,6 +48,7 @@ pub(super) struct Fitted {
 }
 
 /// Would a repetition of it be counted once?
+#[must_use]
 pub fn is_recognised_again(event: &EventToSend) -> bool {
     event.name == "purchase"
 }

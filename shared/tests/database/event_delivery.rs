@@ -78,7 +78,9 @@ impl EventLane for Lane {
         *google.requests.lock().unwrap() += 1;
         if matches!(mood, Mood::Accepts | Mood::Records | Mood::LosesAnswers) {
             let mut arrived = google.arrived.lock().unwrap();
-            events.iter().for_each(|event| *arrived.entry(event.event_id.clone()).or_default() += 1);
+            for event in events {
+                *arrived.entry(event.event_id.clone()).or_default() += 1;
+            }
         }
         let nth = *google.requests.lock().unwrap();
         let outcome = move |_: &EventToSend| match mood {
