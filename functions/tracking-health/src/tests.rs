@@ -115,6 +115,7 @@ async fn everything_is_counted(pool: PgPool) {
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
         "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "refused": 0, "expired": 1, "suspicious_leads": 0, "several_candidates": 1},
         "platforms": platforms(&json!(null)),
+        "events": [],
         "last": {
             "visit": "2026-11-20T07:30:00Z", "lead": "2026-11-20T08:00:00Z", "event": "2026-11-20T09:00:00Z",
             "webhook": "2026-11-20T10:00:00Z", "upload": "2026-11-20T11:00:00Z",
