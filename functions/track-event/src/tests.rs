@@ -318,7 +318,7 @@ async fn an_event_is_queued_once_for_each_destination_that_wants_it_and_may_have
         &ENDPOINT,
         handle,
         |request| request,
-        &json!({"event_name": "sign_up"}),
+        &json!({"event_name": "sign_up", "consent": {}}),
         &[
             ("/sent_by", json!("gtm")),
             ("/sent_by", json!(7)),
