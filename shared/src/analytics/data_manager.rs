@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::fitted::is_recognised_again;
+use super::lane::NO_ANSWER;
 use super::limits::{CONNECTING, OLDEST};
-use super::measurement_protocol::NO_ANSWER;
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
 use crate::outgoing::{Limit, http_client_connecting_within};

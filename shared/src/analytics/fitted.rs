@@ -6,6 +6,7 @@ use serde_json::{Map, Number, Value};
 use super::limits::{self, MOST_CUSTOM_ITEM_PARAMS, MOST_ITEM_PARAMS, MOST_ITEMS, MOST_PARAMS};
 use super::{EventToSend, Transport};
 use crate::events;
+use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::Reason;
 
@@ -129,7 +130,11 @@ fn transaction_id(event: &EventToSend, transport: Transport) -> Option<String> {
         return None;
     }
     let own = event.params.get("transaction_id").and_then(|it| text(it, transport));
-    own.or_else(|| text(&Value::from(event.event_id.as_str()), transport).filter(|_| event.name == "purchase"))
+    own.or_else(|| {
+        let of_event = || text(&Value::from(event.event_id.as_str()), transport);
+        let hashed = || Hash::of(&event.event_id).as_str()[..32].to_owned();
+        (event.name == "purchase").then(|| of_event().unwrap_or_else(hashed))
+    })
 }
 
 fn items(params: &Map<String, Value>, transport: Transport) -> Vec<Item> {
@@ -170,6 +175,13 @@ fn text_of(name: &str, text: &str, transport: Transport) -> Option<Scalar> {
     let longest = limits::longest_value(name, transport);
     let is_url = matches!(name, "page_location" | "page_referrer");
     let text = text.trim();
+    let text = match text.find(['?', '#']) {
+        Some(end) if is_url && limits::has_address(text) => &text[..end],
+        _ => text,
+    };
+    if limits::has_address(text) {
+        return None;
+    }
     let text = if is_url { limits::cut_url(text, longest) } else { limits::cut(text, longest) };
     (!text.is_empty()).then(|| Scalar::Text(text.to_owned()))
 }

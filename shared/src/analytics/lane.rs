@@ -9,6 +9,10 @@ use crate::platforms::{Allowance, Exchange, Limits, Reason};
 /// The lanes of the destinations of events; they keep their access tokens.
 pub type EventLanes = Vec<Box<dyn EventLane>>;
 
+/// Why an event isn't sent again.
+pub(super) const NO_ANSWER: &str = "The event was sent, and no answer came. Google Analytics would count it twice if it \
+     had arrived, so only purchases, which it recognises, are sent again";
+
 /// Which lane it is.
 #[derive(Clone, Debug)]
 pub struct EventRoute {

@@ -178,6 +178,10 @@ fn event(event: &Value, path: &str, now: DateTime<Utc>, read: &mut Read) -> Coun
         read.name(&path, rules::flaw_of_param(name));
         match (name.as_str(), value) {
             ("items", Value::Array(items)) => check_items(items, &path, read),
+            // Google would take it for the time of the event, or whose it is.
+            ("timestamp_micros" | "user_data", _) => {
+                read.found(&path, "VALUE_INVALID", "It is none of an event's own.");
+            }
             _ => check_value(name, value, &path, read),
         }
     }

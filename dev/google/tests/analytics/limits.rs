@@ -128,6 +128,25 @@ async fn what_the_website_says_arrives() {
     }
 }
 
+#[tokio::test]
+async fn an_e_mail_address_stays_here() {
+    let params = json!({
+        "email": "jane@example.com", "note": "call jane%40example.com", "method": "form", "transaction_id": "jane@example.com",
+        "items": [{ "item_id": "SKU", "item_brand": "by jane@example.com" }],
+    });
+    for declaration in BOTH_WAYS {
+        let page_url = Some("https://www.example.com/thanks?email=jane%40example.com".to_owned());
+        let event_id = "jane@example.com".to_owned();
+        let (trial, _) = sent(declaration, &[EventToSend { page_url, event_id, ..event("purchase", &params) }]).await;
+        let requests = trial.sandbox.requests();
+        let bodies: Vec<_> = requests.ingest.iter().chain(&requests.collect).collect();
+        assert!(!bodies.is_empty() && bodies.iter().all(|body| !body.contains("jane")), "{bodies:?}");
+        let counted = trial.sandbox.analytics().events.remove(0);
+        assert_eq!(counted.param("page_location").as_deref(), Some("https://www.example.com/thanks"));
+        assert!(counted.param("transaction_id").is_some_and(|id| id.len() == 32), "{counted:?}");
+    }
+}
+
 /// A text that somebody wants to break something with.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
