@@ -15,7 +15,7 @@ use crate::gateway::route;
 /// Declares the functions that answer requests: each by the name of its binary, its crate, and what it reads from the
 /// settings. The uploader answers none, and the tag is served without settings; they are there besides.
 macro_rules! functions {
-    ($($binary:literal: $function:ident($config:ty)),+ $(,)?) => {
+    ($($binary:literal: $function:ident($config:ty) $(then $after:ident)?),+ $(,)?) => {
         /// The binaries that answer requests.
         pub const BINARIES: &[&str] = &[$($binary,)+ "serve-tag"];
 
@@ -60,18 +60,27 @@ macro_rules! functions {
             /// Every endpoint at its path.
             pub fn routes(&'static self) -> Router {
                 Router::new()
-                    $(.merge(route(&self.entrance, &$function::ENDPOINT, |request| {
-                        $function::handle(&self.$function, request)
-                    })))+
+                    $(.merge(route(&self.entrance, &$function::ENDPOINT, functions!(@handle self, $function $(, $after)?))))+
                     .merge(route(&self.entrance, &serve_tag::ENDPOINT, serve_tag::handle))
             }
+        }
+    };
+    (@handle $functions:ident, $function:ident) => {
+        |request| $function::handle(&$functions.$function, request)
+    };
+    // On Lambda it runs when the answer is out.
+    (@handle $functions:ident, $function:ident, $after:ident) => {
+        move |request| async move {
+            let answer = $function::handle(&$functions.$function, request).await;
+            tokio::spawn($function::$after(&$functions.$function));
+            answer
         }
     };
 }
 
 functions! {
     "track-visit": track_visit(track_visit::Config),
-    "track-event": track_event(track_event::Config),
+    "track-event": track_event(track_event::Config) then after_response,
     "record-consent": record_consent(record_consent::Config),
     "create-lead": create_lead(create_lead::Config),
     "crm-conversion": crm_conversion(crm_conversion::Config),

@@ -1,5 +1,6 @@
 //! The Lambda Runtime API on this machine, so that tests can run a function's real binary: one invocation at a time, as
-//! in a sandbox.
+//! in a sandbox. With the Extensions API for one internal extension: the sandbox is frozen, and gets the next
+//! invocation, only when both the runtime and the extension have asked for it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use tokio::net::TcpListener;
 use tokio::process::Command;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use uuid::Uuid;
 
 /// A Runtime API for one binary.
@@ -29,6 +30,21 @@ struct Shared {
     ready: Notify,
     invocations: Mutex<mpsc::UnboundedReceiver<Value>>,
     results: mpsc::UnboundedSender<Result<Value, Value>>,
+    sandbox: watch::Sender<Sandbox>,
+}
+
+/// Who waits for the next invocation.
+#[derive(Clone, Copy, Default)]
+struct Sandbox {
+    has_extension: bool,
+    runtime_waits: bool,
+    extension_waits: bool,
+}
+
+impl Sandbox {
+    fn is_frozen(self) -> bool {
+        self.runtime_waits && (self.extension_waits || !self.has_extension)
+    }
 }
 
 impl LambdaRuntime {
@@ -39,11 +55,18 @@ impl LambdaRuntime {
     pub async fn start() -> anyhow::Result<Self> {
         let (invocations, queued) = mpsc::unbounded_channel();
         let (results, collected) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { ready: Notify::new(), invocations: Mutex::new(queued), results });
+        let shared = Arc::new(Shared {
+            ready: Notify::new(),
+            invocations: Mutex::new(queued),
+            results,
+            sandbox: watch::Sender::default(),
+        });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2020-01-01/extension/register", post(register))
+            .route("/2020-01-01/extension/event/next", get(next_for_extension))
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -69,6 +92,24 @@ impl LambdaRuntime {
     /// Waits until the binary has started and asks for work.
     pub async fn ready(&self) {
         self.shared.ready.notified().await;
+    }
+
+    /// Has the function registered an extension?
+    #[must_use]
+    pub fn has_extension(&self) -> bool {
+        self.shared.sandbox.borrow().has_extension
+    }
+
+    /// Would Lambda freeze the sandbox now? Whatever the function still does would stop.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.shared.sandbox.borrow().is_frozen()
+    }
+
+    /// Waits until Lambda would freeze the sandbox.
+    pub async fn frozen(&self) {
+        // The sender lives as long as this.
+        let _ = self.shared.sandbox.subscribe().wait_for(|sandbox| sandbox.is_frozen()).await;
     }
 
     /// Queues an invocation.
@@ -124,8 +165,12 @@ pub fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: &str
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, Vec<u8>) {
+    shared.sandbox.send_modify(|sandbox| sandbox.runtime_waits = true);
     shared.ready.notify_one();
     let event = shared.invocations.lock().await.recv().await.unwrap_or_default();
+    // The sender lives as long as this.
+    let _ = shared.sandbox.subscribe().wait_for(|sandbox| sandbox.is_frozen()).await;
+    shared.sandbox.send_modify(|sandbox| (sandbox.runtime_waits, sandbox.extension_waits) = (false, false));
     let deadline = shared::clock::Clock::system().now() + chrono::TimeDelta::seconds(120);
     let mut headers = HeaderMap::new();
     let mut set = |name, value: &str| {
@@ -138,6 +183,18 @@ async fn next(State(shared): State<Arc<Shared>>) -> (HeaderMap, Vec<u8>) {
     set("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:123456789012:function:function");
     set("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Sampled=0");
     (headers, event.to_string().into_bytes())
+}
+
+async fn register(State(shared): State<Arc<Shared>>) -> ([(&'static str, &'static str); 1], &'static str) {
+    shared.sandbox.send_modify(|sandbox| sandbox.has_extension = true);
+    ([("lambda-extension-identifier", "00000000-0000-0000-0000-000000000001")], "{}")
+}
+
+async fn next_for_extension(State(shared): State<Arc<Shared>>) -> &'static str {
+    let mut sandbox = shared.sandbox.subscribe();
+    shared.sandbox.send_modify(|sandbox| sandbox.extension_waits = true);
+    let _ = sandbox.wait_for(|sandbox| !sandbox.extension_waits).await;
+    r#"{"eventType": "INVOKE"}"#
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(_): Path<String>, body: Bytes) -> StatusCode {

@@ -26,6 +26,7 @@ use data_manager::DataManager;
 use destinations::Way;
 pub use destinations::{EventDestination, EventDestinations, EventFacts, Transport};
 pub use event::EventToSend;
+pub use fitted::is_recognised_again;
 pub use lane::{EventLane, EventLanes, EventOutcome, EventRoute, EventVerdict};
 use measurement_protocol::MeasurementProtocol;
 

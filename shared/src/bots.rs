@@ -24,6 +24,12 @@ impl BotScore {
         self.score >= BOT
     }
 
+    /// Is nothing of it sent? `is_of_bot` in SQL says the same of a visitor.
+    #[must_use]
+    pub fn is_kept_back(&self) -> bool {
+        self.is_bot() && self.reasons != ["prefetch"] && !self.reasons.contains(&ON_THIS_MACHINE)
+    }
+
     fn add(&mut self, score: i16, reason: &'static str) {
         self.score = self.score.saturating_add(score);
         self.reasons.push(reason);
@@ -138,6 +144,9 @@ const CLIENTS: [&str; 20] = [
     "wget/",
 ];
 
+/// A developer's own test.
+const ON_THIS_MACHINE: &str = "on_this_machine";
+
 /// A browser that loads a page which nobody has looked at yet says so in one of these.
 const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
@@ -168,9 +177,9 @@ pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
     if PURPOSES.iter().any(|name| ["prefetch", "preview"].iter().any(|purpose| text(name).contains(purpose))) {
         found.add(BOT, "prefetch");
     }
-    // A developer's own tests. They aren't counted, but see what becomes of their leads (`is_of_bot` in SQL).
+    // It isn't counted either, but sees what becomes of its leads.
     if found.reasons == ["headless"] && from.is_some_and(|address| address.is_loopback()) {
-        found.reasons.push("on_this_machine");
+        found.reasons.push(ON_THIS_MACHINE);
     }
     found
 }

@@ -1,5 +1,7 @@
 //! The state of deliveries, for people and for monitors.
 
+mod events;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
 use crate::platforms::{Destinations, Operation, UNDECLARED};
+
+pub use events::{EventsHealth, of_events};
 
 /// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -24,6 +28,8 @@ pub struct Health {
     pub inbox: Inbox,
     /// Every lane that is configured, has a state or has open rows.
     pub platforms: Vec<PlatformHealth>,
+    /// Every destination of the website's events.
+    pub events: Vec<EventsHealth>,
     /// When something last happened.
     pub last: Last,
 }
@@ -35,7 +41,8 @@ pub enum Status {
     /// Nothing to do.
     Healthy,
     /// Needs attention: a row has been due for too long or keeps failing, became a dead letter in the last day or has
-    /// no verdict, a lane is paused or undeclared, a CRM is unavailable, or events of the last day were rejected.
+    /// no verdict, a lane is paused or undeclared, a CRM is unavailable, events of the last day were rejected, or a
+    /// destination of the website's events is in trouble.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -202,7 +209,9 @@ pub async fn check(
             (select max(last_seen_at) from public.visitors where bot_score < 100) as last_visit,
             (select max(created_at) from public.leads) as last_lead,
             (select max(created_at) from public.tracking_events) as last_event,
-            (select max(last_accepted_at) from public.platform_state) as last_upload,
+            (
+                select max(last_accepted_at) from public.platform_state where platform not like 'events:%'
+            ) as last_upload,
             (
                 select jsonb_agg(
                     -- A platform nobody has used yet has no row.
@@ -221,7 +230,7 @@ pub async fn check(
                 -- The uploader may have settings that health doesn't have.
                 from (
                     select unnest($3::text[])
-                    union select platform from public.platform_state
+                    union select platform from public.platform_state where platform not like 'events:%'
                     union select platform from row where open
                 ) as lane (id)
                 left join public.platform_state p on p.platform = id
@@ -322,6 +331,7 @@ pub async fn check(
             several_candidates: inbox.several_candidates,
         },
         platforms,
+        events: Vec::new(),
         last: Last {
             visit: row.last_visit,
             lead: row.last_lead,
@@ -330,6 +340,18 @@ pub async fn check(
             upload: row.last_upload,
         },
     })
+}
+
+impl Health {
+    /// With the destinations of the website's events.
+    #[must_use]
+    pub fn with(mut self, events: Vec<EventsHealth>) -> Self {
+        if self.status == Status::Healthy && events.iter().any(EventsHealth::is_in_trouble) {
+            self.status = Status::Degraded;
+        }
+        self.events = events;
+        self
+    }
 }
 
 /// What a query put together as JSON; nothing when there are no rows.

@@ -1,5 +1,6 @@
 //! The way from the Lambda runtime into a handler. A function's `main` is one call of a function in here.
 
+mod extension;
 mod sandbox;
 
 pub use sandbox::PATIENCE;
@@ -9,11 +10,13 @@ use lambda_http::{Error, service_fn};
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::sync::mpsc;
 
 use crate::app::{self, App};
 use crate::http::entrance::Entrance;
 use crate::http::{Endpoint, Problem, Request, Response, answer};
 use crate::settings::{ConfigError, FromSettings, values};
+use extension::Extension;
 use sandbox::Sandbox;
 
 /// Answers HTTP requests from API Gateway for as long as the sandbox lives.
@@ -30,6 +33,43 @@ where
     lambda_http::run(service_fn(move |request| async move {
         let (entrance, app) = sandbox.current().await;
         Ok::<_, Error>(answer(entrance, endpoint, request, |request| handle(app, request)).await)
+    }))
+    .await
+}
+
+/// The same, and `after` each response runs what the caller doesn't wait for, if the settings make it `needed`. Lambda
+/// freezes the sandbox only when it has ended. Where that can't be had, requests are answered all the same.
+///
+/// # Errors
+/// When the settings are missing or wrong.
+pub async fn serve_then<C, H, F, A, G>(
+    endpoint: &'static Endpoint,
+    handle: H,
+    needed: fn(&App<C>) -> bool,
+    after: A,
+) -> Result<(), Error>
+where
+    C: FromSettings + Send + Sync + 'static,
+    H: Fn(&'static App<C>, Request) -> F + Copy + Send + Sync,
+    F: Future<Output = Result<Response, Problem>> + Send,
+    A: Fn(&'static App<C>) -> G + Send + Sync + 'static,
+    G: Future<Output = ()> + Send + 'static,
+{
+    let sandbox = &start::<Entrance, C>(endpoint.requires).await?;
+    let (answered, requests) = mpsc::unbounded_channel();
+    if needed(sandbox.current().await.1) {
+        match Extension::register().await {
+            Ok(extension) => drop(tokio::spawn(extension.run(requests, after))),
+            Err(error) => tracing::warn!(error, "nothing runs after responses"),
+        }
+    }
+    let answered = &answered;
+    lambda_http::run(service_fn(move |request| async move {
+        let (entrance, app) = sandbox.current().await;
+        let response = answer(entrance, endpoint, request, |request| handle(app, request)).await;
+        // Without an extension nobody listens.
+        let _ = answered.send(app);
+        Ok::<_, Error>(response)
     }))
     .await
 }

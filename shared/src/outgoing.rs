@@ -30,6 +30,14 @@ pub fn endpoint_at(text: &str, host: &str) -> Result<String, String> {
 /// # Errors
 /// When TLS can't be set up.
 pub fn http_client() -> Result<reqwest::Client, String> {
+    http_client_connecting_within(Duration::from_secs(5))
+}
+
+/// The same for callers that have little time: whoever gives up while it connects can't tell whether anything arrived.
+///
+/// # Errors
+/// When TLS can't be set up.
+pub fn http_client_connecting_within(time: Duration) -> Result<reqwest::Client, String> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -39,7 +47,7 @@ pub fn http_client() -> Result<reqwest::Client, String> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
+        .connect_timeout(time)
         .timeout(Duration::from_secs(30))
         .user_agent(concat!("adtrail/", env!("CARGO_PKG_VERSION")))
         .build()

@@ -38,11 +38,22 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          alter table public.conversion_queue drop column sent_to, drop column declined_by, drop column kind;
          alter table public.inbox drop column clicks, drop column clicks_reported_at;
          drop table public.uploader_runs;
+         drop table public.event_queue;
+         alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
+             drop column sent_by, drop column analytics_storage, drop column ad_user_data,
+             drop column ad_personalization;
          delete from public._sqlx_migrations where version >= 18",
     )
     .await;
     let done = document(&only_database(&pool), &["migrate", "--yes"]).await;
-    let expected = ["018_clicks_of_deals", "019_destinations", "020_uploader_runs", "021_gauges", "022_browser"];
+    let expected = [
+        "018_clicks_of_deals",
+        "019_destinations",
+        "020_uploader_runs",
+        "021_gauges",
+        "022_browser",
+        "023_event_outbox",
+    ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
 mod access_tokens;
+mod after_response;
 mod bad_answers;
 mod clicks;
 mod concurrency;

@@ -1,13 +1,21 @@
-//! `POST /api/track/event`: something happened on the website. Stores it once per event id.
+//! `POST /api/track/event`: something happened on the website. Stores it once per event id, and sends it to analytics
+//! after the response.
 
-use lambda_http::http::{Method, StatusCode};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lambda_http::http::{Method, StatusCode, header};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, json};
 use shared::App;
+use shared::analytics::EventFacts;
+use shared::attribution::Site;
+use shared::bots;
 use shared::clock::Clock;
-use shared::events::{self, Event};
+use shared::consent::{Consent, ConsentStatus};
+use shared::event_delivery::EventDelivery;
+use shared::events::{self, Event, Outgoing, SentBy};
 use shared::http::body::{Body, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, site};
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
 use uuid::Uuid;
@@ -25,13 +33,23 @@ pub const ENDPOINT: Endpoint = Endpoint {
 pub struct Config {
     /// How often one caller may call.
     rate_limit: RateLimit,
+    pub delivery: EventDelivery,
+    /// Was an event queued since it was last looked?
+    has_queued: AtomicBool,
 }
 
 impl FromSettings for Config {
-    fn from_settings(settings: &mut Settings, _: &Clock) -> Self {
-        Self { rate_limit: RateLimit::events(settings) }
+    fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
+        Self {
+            rate_limit: RateLimit::events(settings),
+            delivery: EventDelivery::from_settings(settings, clock),
+            has_queued: AtomicBool::new(false),
+        }
     }
 }
+
+/// The longest user agent that is kept.
+const USER_AGENT_LIMIT: usize = 512;
 
 #[derive(Serialize)]
 struct Answer {
@@ -46,10 +64,26 @@ struct Answer {
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let event = parse(app, &request)?;
     let callers = app.config.rate_limit.callers(address(&request)).visitor(event.visitor_id);
-    let new = app.db.tx(async |tx| events::record(tx, &event, &callers).await).await?;
-    let new = new.ok_or_else(|| Problem::too_many_requests(rate_limits::resets_in(event.at)))?;
-    let status = if new { "stored" } else { "duplicate" };
+    let recorded = app.db.tx(async |tx| events::record(tx, &event, &callers).await).await?;
+    let recorded = recorded.ok_or_else(|| Problem::too_many_requests(rate_limits::resets_in(event.at)))?;
+    if recorded.is_queued {
+        app.config.has_queued.store(true, Ordering::Relaxed);
+    }
+    let status = if recorded.is_new { "stored" } else { "duplicate" };
     Ok(json(StatusCode::ACCEPTED, &Answer { event_id: event.event_id, status }))
+}
+
+/// Is there anything to do after a response?
+#[must_use]
+pub fn sends_events(app: &App<Config>) -> bool {
+    !app.config.delivery.destinations.is_empty()
+}
+
+/// Sends what was queued. The answer is on its way, and what fails here is sent by the schedule.
+pub async fn after_response(app: &App<Config>) {
+    if app.config.has_queued.swap(false, Ordering::Relaxed) {
+        app.config.delivery.after_response(&app.db, &app.clock).await;
+    }
 }
 
 fn parse(app: &App<Config>, request: &Request) -> Result<Event, Problem> {
@@ -59,15 +93,53 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Event, Problem> {
     let event_id = fields.optional_text("event_id", shared_id);
     let params = fields.optional("params", events::params);
     let page_url = fields.optional_text("page_url", text_up_to(8_192));
+    let sent_by = fields.optional_text("sent_by", SentBy::parse);
+    let consent = fields.object("consent");
+    let analytics_storage = consent.optional_text("analytics_storage", ConsentStatus::parse);
+    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
+    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
     body.check()?;
-    Ok(Event {
+    let consent = Consent {
+        ad_user_data: ad_user_data?.unwrap_or_default(),
+        ad_personalization: ad_personalization?.unwrap_or_default(),
+    };
+    let denies_by_gpc = denies_by_gpc(request, &fields);
+    let event = Event {
         event_id: event_id?.unwrap_or_else(|| Uuid::new_v4().to_string()),
         event_name: event_name?,
         visitor_id: cookies::visitor(request),
         params: params?.unwrap_or_else(|| json!({})),
         page_url: page_url?,
         at: app.clock.now(),
-    })
+        sent_by: sent_by?,
+        analytics_storage: analytics_storage?.unwrap_or_default(),
+        consent: if denies_by_gpc { Consent::DENIED } else { consent },
+        outgoing: Outgoing::default(),
+    };
+    Ok(Event { outgoing: outgoing(app, request, &event), ..event })
+}
+
+/// What is to be sent with an event, and where to: nothing if somebody else sends it, or nobody may.
+fn outgoing(app: &App<Config>, request: &Request, event: &Event) -> Outgoing {
+    let EventDelivery { destinations, unknown_consent, .. } = &app.config.delivery;
+    let bot = bots::judge(request, address(request));
+    if event.sent_by.is_some() || !event.analytics_storage.may_be_sent(*unknown_consent) || bot.is_kept_back() {
+        return Outgoing::default();
+    }
+    let site = event.page_url.as_deref().and_then(Site::of_page).or_else(|| site(request));
+    let facts = EventFacts { name: &event.event_name, site: site.as_ref().map(Site::as_str) };
+    let wanting: Vec<_> = destinations.iter().filter(|destination| destination.wants(&facts)).collect();
+    if wanting.is_empty() {
+        return Outgoing::default();
+    }
+    let session = |stream: &str| Some((stream.to_owned(), json!(cookies::ga_session(request, stream)?)));
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Outgoing {
+        client_id: cookies::ga_client(request),
+        sessions: wanting.iter().filter_map(|it| session(&it.measurement_id)).collect::<Map<_, _>>(),
+        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_LIMIT).collect()),
+        destinations: wanting.into_iter().map(|it| it.name.clone()).collect(),
+    }
 }
 
 #[cfg(test)]

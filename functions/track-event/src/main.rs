@@ -2,5 +2,6 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    shared::lambda::serve(&track_event::ENDPOINT, track_event::handle).await
+    use track_event::{ENDPOINT, after_response, handle, sends_events};
+    shared::lambda::serve_then(&ENDPOINT, handle, sends_events, after_response).await
 }

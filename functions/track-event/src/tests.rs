@@ -261,3 +261,71 @@ async fn above_its_limit_a_caller_waits_for_the_next_hour(pool: PgPool) {
     app.clock.advance(TimeDelta::hours(1));
     assert_eq!(event(&app, "192.0.2.1", &visitors[0]).await.status, 202);
 }
+
+const DESTINATIONS: &str = r#"
+[all]
+platform = "google-analytics"
+measurement_id = "G-ABC1234567"
+property_id = 123456789
+
+[leads]
+platform = "google-analytics"
+measurement_id = "G-XYZ1234567"
+property_id = 123456789
+events = ["generate_lead"]
+"#;
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_event_is_queued_once_for_each_destination_that_wants_it_and_may_have_it(pool: PgPool) {
+    let app = app_with(&pool, &[("DESTINATIONS", DESTINATIONS), ("CONSENT_UNKNOWN", "hold")]);
+    let [visitor] = visitors(&pool).await;
+    let of_google = "_ga=GA1.1.123.456; _ga_XYZ1234567=GS1.1.1700000000.5.1".to_owned();
+    let ours = format!("adtrail_visitor={visitor}");
+    let granted = json!({"analytics_storage": "granted"});
+    let denied = json!({"analytics_storage": "denied"});
+    for (nth, (name, more, cookies, queued)) in [
+        ("generate_lead", json!({"consent": granted}), &of_google, "all, leads"),
+        ("sign_up", json!({"consent": granted}), &of_google, "all"),
+        ("sign_up", json!({"consent": granted}), &ours, "all"),
+        ("sign_up", json!({"consent": granted}), &String::new(), ""),
+        ("sign_up", json!({"consent": denied}), &of_google, ""),
+        ("sign_up", json!({}), &of_google, ""),
+        ("sign_up", json!({"consent": granted, "sent_by": "gtag"}), &of_google, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut event = json!({"event_name": name, "event_id": format!("e{nth}"), "gpc": true});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        for repeated in ["stored", "duplicate"] {
+            let request = with(testing::json_request(&ENDPOINT, &event), "cookie", cookies);
+            assert_eq!(call(&app, &ENDPOINT, request, handle).await.body["status"], repeated, "{event}");
+            let rows = format!(
+                "select coalesce(string_agg(destination, ', ' order by destination), '') as queued
+                 from public.event_queue q join public.tracking_events e on e.id = q.event where event_id = 'e{nth}'"
+            );
+            assert_eq!(row(&pool, &rows).await["queued"], queued, "{event} with {cookies}");
+        }
+    }
+    let stored = "select ga_client_id, ga_sessions, ad_user_data from public.tracking_events where event_id = ";
+    let expected =
+        json!({"ga_client_id": "123.456", "ga_sessions": {"G-XYZ1234567": 1_700_000_000}, "ad_user_data": "denied"});
+    assert_eq!(row(&pool, &format!("{stored}'e0'")).await, expected);
+    let expected = json!({"ga_client_id": null, "ga_sessions": {}, "ad_user_data": "denied"});
+    assert_eq!(row(&pool, &format!("{stored}'e4'")).await, expected, "nothing is kept that isn't sent");
+    refuses_bad_input(
+        (&app, &pool),
+        &ENDPOINT,
+        handle,
+        |request| request,
+        &json!({"event_name": "sign_up", "consent": {}}),
+        &[
+            ("/sent_by", json!("gtm")),
+            ("/sent_by", json!(7)),
+            ("/gpc", json!("yes")),
+            ("/consent", json!("granted")),
+            ("/consent/analytics_storage", json!("maybe")),
+        ],
+    )
+    .await;
+}

@@ -3,8 +3,10 @@
 use lambda_http::http::{Method, StatusCode};
 use secrecy::SecretString;
 use shared::App;
+use shared::analytics::{self, EventDestinations};
 use shared::clock::Clock;
 use shared::consent::UnknownConsent;
+use shared::db::DbError;
 use shared::http::{Caller, Endpoint, Problem, Request, Response, authorization, json};
 use shared::platforms::{self, Destinations};
 use shared::settings::{FromSettings, Settings};
@@ -24,6 +26,7 @@ pub struct Config {
     /// The bearer token of callers.
     health_key: Option<SecretString>,
     destinations: Destinations,
+    event_destinations: EventDestinations,
     unknown_consent: UnknownConsent,
 }
 
@@ -32,6 +35,7 @@ impl FromSettings for Config {
         Self {
             health_key: settings.own_secret("HEALTH_KEY"),
             destinations: platforms::destinations(settings),
+            event_destinations: analytics::destinations(settings),
             unknown_consent: config::unknown_consent(settings),
         }
     }
@@ -42,11 +46,16 @@ impl FromSettings for Config {
 /// # Errors
 /// 401 without the health key, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let Config { health_key, destinations, unknown_consent } = &app.config;
+    let Config { health_key, destinations, event_destinations, unknown_consent } = &app.config;
     if !health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
         return Err(Problem::unauthorized("Send the health key as Authorization: Bearer."));
     }
-    let health = app.db.tx(async |tx| health::check(tx, destinations, *unknown_consent, app.clock.now()).await).await?;
+    let now = app.clock.now();
+    let health = app.db.tx(async |tx| -> Result<_, DbError> {
+        let health = health::check(tx, destinations, *unknown_consent, now).await?;
+        Ok(health.with(health::of_events(tx, event_destinations, now).await?))
+    });
+    let health = health.await?;
     Ok(json(StatusCode::OK, &health))
 }
 

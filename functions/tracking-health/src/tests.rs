@@ -53,6 +53,7 @@ async fn a_new_deployment_is_healthy(pool: PgPool) {
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
         "inbox": {"awaiting_lead": 0, "received": 0, "rejected": 0, "refused": 0, "expired": 0, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 0},
         "platforms": platforms(&json!(null)),
+        "events": [],
         "last": {"visit": null, "lead": null, "event": null, "webhook": null, "upload": null},
     });
     let answer = check(&app(&pool)).await;
@@ -114,6 +115,7 @@ async fn everything_is_counted(pool: PgPool) {
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
         "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "refused": 0, "expired": 1, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 1},
         "platforms": platforms(&json!(null)),
+        "events": [],
         "last": {
             "visit": "2026-11-20T07:30:00Z", "lead": "2026-11-20T08:00:00Z", "event": "2026-11-20T09:00:00Z",
             "webhook": "2026-11-20T10:00:00Z", "upload": "2026-11-20T11:00:00Z",
@@ -340,4 +342,75 @@ async fn an_unavailable_database_is_the_only_503() {
     let answer = check(&app_without_database(&[])).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
     assert_eq!(answer.body, json!({"type": "/problems/unavailable", "title": answer.body["title"], "status": 503}));
+}
+
+const DESTINATIONS: &str = r#"
+[ga4]
+platform = "google-analytics"
+measurement_id = "G-ABC1234567"
+property_id = 123456789
+
+[silent]
+platform = "google-analytics"
+measurement_id = "G-XYZ1234567"
+transport = "measurement-protocol"
+api_secret = "GA4_API_SECRET"
+"#;
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn destinations_of_events_say_what_waits_and_what_nobody_can_verify(pool: PgPool) {
+    let app = app_with(&pool, &[("DESTINATIONS", DESTINATIONS), ("GA4_API_SECRET", "0123456789")]);
+    let quiet = |destination: &str, verification: &str| {
+        json!({
+            "destination": destination, "state": "active", "reason": null, "verification": verification, "pending": 0,
+            "oldest_pending_seconds": null, "sent": 0, "rejected": 0, "unverifiable": 0, "expired": 0,
+        })
+    };
+    let (ga4, silent) = (quiet("ga4", "verdicts"), quiet("silent", "unverifiable"));
+    let answer = check(&app).await.body;
+    assert_eq!((&answer["status"], &answer["events"]), (&json!("healthy"), &json!([ga4, silent])));
+
+    let add = async |destination: &str, columns: &str, values: &str| {
+        let event = format!(
+            "with event as (
+                insert into public.tracking_events (event_id, event_name) values (gen_random_uuid()::text, 'scroll')
+                returning id
+            )
+            insert into public.event_queue (event, destination, created_at, {columns})
+            select id, '{destination}', '2026-11-20 11:59Z', {values} from event"
+        );
+        execute(&pool, &event).await;
+    };
+    add("silent", "status, settled_at", "'unverifiable', '2026-11-20 11:00Z'").await;
+    add("ga4", "status, settled_at", "'confirmed', '2026-11-20 11:00Z'").await;
+    add("ga4", "status, settled_at, last_error_code, last_error", "'rejected', '2026-11-18 11:00Z', 'OLD', 'x'").await;
+    add("ga4", "status", "'pending'").await;
+    let answer = check(&app).await.body;
+    assert_eq!(answer["status"], "healthy", "{answer}");
+    let shown = (&answer["events"][0]["pending"], &answer["events"][0]["oldest_pending_seconds"]);
+    assert_eq!((shown, &answer["events"][1]["unverifiable"]), ((&json!(1), &json!(60)), &json!(1)));
+    assert_eq!(answer["events"][0]["sent"], 1);
+
+    for (planted, state, reason) in [
+        ("update public.event_queue set created_at = '2026-11-20 11:00Z'", "active", Value::Null),
+        (
+            "update public.event_queue set settled_at = '2026-11-20 11:00Z' where last_error_code = 'OLD'",
+            "active",
+            json!("OLD: x"),
+        ),
+        (
+            "insert into public.platform_state (platform, state, reason, paused_at, next_probe_at)
+             values ('events:ga4', 'paused', 'PERMISSION_DENIED: add the account', now(), now())",
+            "paused",
+            json!("PERMISSION_DENIED: add the account"),
+        ),
+    ] {
+        execute(&pool, planted).await;
+        let answer = check(&app).await.body;
+        assert_eq!((&answer["status"], &answer["events"][0]["state"]), (&json!("degraded"), &json!(state)), "{answer}");
+        assert_eq!(answer["events"][0]["reason"], reason, "{planted}");
+    }
+    assert_eq!(check(&app).await.body["platforms"].as_array().unwrap().len(), 3, "lanes of events aren't conversions'");
+    execute(&pool, "update public.event_queue set destination = 'gone' where status = 'pending'").await;
+    assert_eq!(check(&app).await.body["events"][1]["state"], "undeclared");
 }

@@ -1,7 +1,8 @@
 //! Runs on a schedule: matches waiting deals, sends due conversions to the ad platforms, and asks for the verdicts on
-//! those sent earlier. Connects the queue (SQL) with the platforms (HTTP); no transaction is open during a request to a
-//! platform.
+//! those sent earlier; then the same for the website's events that weren't sent after their response. Connects the
+//! queue (SQL) with the platforms (HTTP); no transaction is open during a request to a platform.
 
+mod events;
 pub mod metrics;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use shared::clock::Clock;
 use shared::db::DbError;
-use shared::intake;
-use shared::platforms::{self, Allowance, Lane, Lanes, Outcome, Verdict};
+use shared::event_delivery::{EventDelivery, EventSummary};
+use shared::platforms::{self, Allowance, Lane, Lanes, Limits, Outcome, Verdict};
 use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
 use shared::{App, conversions, inbox, rate_limits};
+use shared::{event_queue, intake};
 use uuid::Uuid;
 
 pub const REQUIRES: &[&str] = &["CONSENT_UNKNOWN"];
@@ -29,6 +31,8 @@ pub struct Config {
     pub policy: Policy,
     /// Those of all destinations.
     pub lanes: Lanes,
+    /// Of the website's events.
+    pub events: EventDelivery,
     /// What Lambda calls the function: an account may have several deployments.
     pub function: String,
 }
@@ -39,7 +43,8 @@ impl Config {
         let (destinations, lanes) = platforms::connect(registry, settings, clock);
         let intake = intake::Config::with(destinations, settings);
         let function = settings.text("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "upload-conversions".into());
-        Self { intake, policy: Policy::from_settings(settings, clock), lanes, function }
+        let events = EventDelivery::from_settings(settings, clock);
+        Self { intake, policy: Policy::from_settings(settings, clock), lanes, events, function }
     }
 }
 
@@ -78,7 +83,12 @@ pub struct Summary {
     pub verdicts: u64,
     /// Lanes that are paused.
     pub paused: Vec<String>,
+    /// The website's events.
+    pub events: EventSummary,
 }
+
+/// What is left of the limits of each API, by its name and whose requests are counted together.
+type Allowances<'a> = BTreeMap<(&'a str, &'a str), Allowance>;
 
 /// One run, done by `deadline`.
 ///
@@ -87,6 +97,9 @@ pub struct Summary {
 pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summary, DbError> {
     let mut summary = Summary::default();
     let end = deadline - MARGIN.min((deadline - app.clock.now()) / 2);
+    // Conversions can't wait for events, nor may they take the events' time.
+    let events_end = end;
+    let end = end - events::share(app, end);
     if app.config.intake.destinations.is_empty() {
         tracing::warn!("{}", platforms::no_destination());
     }
@@ -102,7 +115,7 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
     let paused = work.extract_if(.., |_, work| work.state == State::Paused).map(|(lane, _)| lane);
     summary.paused.extend(paused);
     work.retain(|_, work| work.due > 0 || work.has_receipts);
-    let mut allowances: BTreeMap<(&str, &str), Allowance> = BTreeMap::new();
+    let mut allowances = Allowances::new();
     let mut left = i32::try_from(work.len()).unwrap_or(i32::MAX);
     for lane in &app.config.lanes {
         let route = lane.route();
@@ -112,14 +125,16 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
         let lane_end = now + (end - now) / left.max(1);
         left -= 1;
         let worked = async {
-            let allowance: &Allowance = match allowances.entry((route.transport, route.quota.as_str())) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(first) => first.insert(allowance(app, lane.as_ref(), end).await?),
-            };
+            let quota = (route.transport, route.quota.as_str());
+            let allowance = allowance(app, &mut allowances, quota, lane.limits(), events_end).await?;
             Run { app, lane: lane.as_ref(), allowance, end: lane_end }.work(work, &mut summary).await
         };
         let worked = worked.await;
         done = done.and(worked.inspect_err(|error| tracing::error!(lane = route.lane, %error, "a lane failed")));
+    }
+    // An error there never stops conversions.
+    if let Err(error) = events::send(app, &mut allowances, events_end, &mut summary.events).await {
+        tracing::error!(%error, "the events failed");
     }
     note_end(app).await;
     tracing::info!(summary = %serde_json::to_string(&summary).unwrap_or_default(), "run done");
@@ -134,14 +149,32 @@ async fn note_end(app: &App<Config>) {
     }
 }
 
-/// What a lane may still send in this run, together with those that share its quota.
-async fn allowance(app: &App<Config>, lane: &dyn Lane, end: DateTime<Utc>) -> Result<Allowance, DbError> {
-    let route = lane.route();
-    let shared = app.config.lanes.iter().map(|lane| lane.route()).filter(|it| it.quota == route.quota);
-    let lanes: Vec<_> = shared.map(|it| it.lane.clone()).collect();
+/// What lanes of this API and quota may still send in this run, those of conversions and of events together.
+async fn allowance<'m, 'a>(
+    app: &'a App<Config>,
+    allowances: &'m mut Allowances<'a>,
+    (transport, quota): (&'a str, &'a str),
+    limits: Option<Limits>,
+    end: DateTime<Utc>,
+) -> Result<&'m Allowance, DbError> {
+    let first = match allowances.entry((transport, quota)) {
+        Entry::Occupied(known) => return Ok(known.into_mut()),
+        Entry::Vacant(first) => first,
+    };
+    let routes = app.config.lanes.iter().map(|lane| lane.route()).filter(|it| it.quota == quota);
+    let lanes: Vec<_> = routes.map(|it| it.lane.clone()).collect();
+    let routes = app.config.events.lanes.iter().map(|lane| lane.route());
+    let routes = routes.filter(|it| limits.is_some() && (it.transport, it.quota.as_str()) == (transport, quota));
+    let events: Vec<_> = routes.map(|it| it.destination.clone()).collect();
     let now = app.clock.now();
-    let spent = app.db.tx(async |tx| queue::requests(tx, route.transport, &lanes, now).await).await?;
-    Ok(Allowance::new(app.clock.clone(), end, lane.limits(), spent))
+    let (mut last_minute, mut last_day) =
+        app.db.tx(async |tx| queue::requests(tx, transport, &lanes, now).await).await?;
+    if !events.is_empty() {
+        let (minute, day) = (now - TimeDelta::minutes(1), now - TimeDelta::days(1));
+        last_minute += app.db.tx(async |tx| event_queue::requests(tx, &events, minute).await).await?;
+        last_day += app.db.tx(async |tx| event_queue::requests(tx, &events, day).await).await?;
+    }
+    Ok(first.insert(Allowance::new(app.clock.clone(), end, limits, (last_minute, last_day))))
 }
 
 /// Processes the inbox: looks up what CRMs left out, matches waiting deals, and expires those that waited too long.

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::fitted::is_recognised_again;
 use super::lane::NO_ANSWER;
-use super::limits::OLDEST;
+use super::limits::{CONNECTING, OLDEST};
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
-use crate::outgoing::{Limit, http_client};
+use crate::outgoing::{Limit, http_client_connecting_within};
 use crate::platforms::google::api::Api;
 use crate::platforms::google::batch::{Answered, deliver};
 use crate::platforms::google::{DATA_MANAGER_LIMITS, MOST_EVENTS};
@@ -164,7 +164,7 @@ impl EventLane for DataManager {
         Box::pin(async move {
             // A connection that was kept while the process stood still breaks once it is used, and then nobody knows
             // whether the events arrived.
-            let http = match http_client() {
+            let http = match http_client_connecting_within(CONNECTING) {
                 Ok(http) => http,
                 Err(problem) => {
                     let outcome = EventOutcome::Unavailable(Reason::new("no_client", problem), None);

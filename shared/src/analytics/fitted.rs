@@ -49,7 +49,8 @@ pub(super) struct Fitted {
 }
 
 /// Would a repetition of it be counted once?
-pub(super) fn is_recognised_again(event: &EventToSend) -> bool {
+#[must_use]
+pub fn is_recognised_again(event: &EventToSend) -> bool {
     event.name == "purchase"
 }
 

@@ -2,11 +2,16 @@
 //!
 //! From "Event collection limits" and "Event naming rules" of its help, and the reference of the Measurement Protocol.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use super::Transport;
 use crate::events;
 
+/// How long a connection may take to be there. Shorter than the time after a response: whoever gives up earlier can't
+/// tell whether an event arrived.
+pub(super) const CONNECTING: Duration = Duration::from_secs(2);
 /// The parameters of an event, with those that have fields of their own in the Data Manager API.
 pub(super) const MOST_PARAMS: usize = events::PARAM_LIMIT;
 /// The items of an event.

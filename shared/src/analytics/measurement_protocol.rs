@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::fitted::is_recognised_again;
 use super::lane::NO_ANSWER;
-use super::limits::OLDEST;
+use super::limits::{CONNECTING, OLDEST};
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
-use crate::outgoing::{http_client, retry_after};
+use crate::outgoing::{http_client_connecting_within, retry_after};
 use crate::platforms::{Allowance, Exchange, Limits, Preview, Reason};
 
 /// Requests at once.
@@ -132,7 +132,7 @@ impl EventLane for MeasurementProtocol {
         Box::pin(async move {
             let mut outcomes = vec![EventOutcome::Unsent; events.len()];
             // A connection that was kept while the process stood still breaks once it is used, and then nobody knows.
-            let http = match http_client() {
+            let http = match http_client_connecting_within(CONNECTING) {
                 Ok(http) => http,
                 Err(problem) => {
                     let outcome = EventOutcome::Unavailable(Reason::new("no_client", problem), None);

@@ -20,6 +20,12 @@ impl Site {
         super::is_one_of_up_to(host, Self::LIMIT, known).then(|| Self(host.to_owned()))
     }
 
+    /// Of a page's URL as a text.
+    #[must_use]
+    pub fn of_page(url: &str) -> Option<Self> {
+        Self::of(&Url::parse(url).ok()?)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

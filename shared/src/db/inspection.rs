@@ -5,13 +5,14 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 19] = [
+pub const RELATIONS: [&str; 20] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
     "conversion_queue",
     "conversions",
     "deal_reports",
+    "event_queue",
     "inbox",
     "inbox_events",
     "inbox_receipts",

@@ -10,6 +10,8 @@ use lambda_http::http::{HeaderValue, header};
 
 use super::Response;
 use crate::attribution::{Attribution, CLICK_COUNTS, Clicks, networks};
+use crate::identity::ClientId;
+use crate::identity::client_id::{session_cookie, session_id};
 use crate::visitors::VisitorId;
 
 /// Holds the visitor id.
@@ -61,6 +63,19 @@ pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
 #[must_use]
 pub fn clicks(request: &Request, now: DateTime<Utc>) -> Clicks {
     Clicks::read(now, |parameter| find(request, parameter.cookie?).find(|value| !value.is_empty()).map(String::from))
+}
+
+/// What Google's tag calls the browser. There may be several such cookies, of the site and of its domain.
+#[must_use]
+pub fn ga_client(request: &Request) -> Option<ClientId> {
+    find(request, ClientId::COOKIE).find_map(ClientId::from_cookie)
+}
+
+/// The session that Google's tag keeps for the stream of this measurement id.
+#[must_use]
+pub fn ga_session(request: &Request, measurement_id: &str) -> Option<i64> {
+    let name = session_cookie(measurement_id);
+    find(request, &name).find_map(session_id)
 }
 
 /// Those of the request's cookies that Adtrail reads, as a header has them. A value that isn't ASCII can't be ours.
@@ -149,14 +164,59 @@ mod tests {
 
     use super::*;
 
+    fn with_cookies(cookies: &[u8]) -> Request {
+        let cookies = HeaderValue::from_bytes(cookies).unwrap();
+        lambda_http::http::Request::builder().header(header::COOKIE, cookies).body(Body::Empty).unwrap()
+    }
+
+    #[test]
+    fn the_browser_and_the_session_are_those_of_googles_tag() {
+        for (cookies, client, session) in [
+            ("_ga=GA1.1.123.456; _ga_ABC=GS1.1.1700000000.5.1.1700000123.60.0.0", Some("123.456"), Some(1_700_000_000)),
+            (
+                "_ga=GA1.2.123.456; _ga_ABC=GS2.1.s1700000001$o5$g1$t1700000123$j60",
+                Some("123.456"),
+                Some(1_700_000_001),
+            ),
+            // Of another stream.
+            ("_ga=GA1.1.123.456; _ga_XYZ=GS1.1.1700000000.5", Some("123.456"), None),
+            // One of the site and one of its domain, of which one can't be read.
+            ("_ga=broken; _ga=GA1.1.7.8; _ga_ABC=; _ga_ABC=GS2.1.s5$o1", Some("7.8"), Some(5)),
+            ("_gat=1; _gac_ABC=1.2.3; __ga=GA1.1.1.2; _ga_ABCD=GS1.1.5.5", None, None),
+        ] {
+            let request = with_cookies(cookies.as_bytes());
+            let found = (ga_client(&request), ga_session(&request, "G-ABC"));
+            assert_eq!((found.0.as_ref().map(ClientId::as_str), found.1), (client, session), "{cookies}");
+        }
+    }
+
+    #[test]
+    fn hostile_cookies_name_no_browser_and_no_session() {
+        let long = "9".repeat(5_000);
+        let cases: [&[u8]; 10] = [
+            b"",
+            b"_ga; _ga_ABC",
+            b"_ga=GA1.1.-1.2; _ga_ABC=GS1.1.-5.1",
+            b"_ga=GA1.1.1e9.2; _ga_ABC=GS2.1.s$o1",
+            b"_ga=GA1.1..; _ga_ABC=GS1.1.",
+            b"_ga=GA1.1.1'--.2; _ga_ABC=GS2.1.s1'--$o1",
+            b"_ga=\xff\xfe.1.2; _ga_ABC=GS1.1.\xff",
+            b"_ga=%47A1.1.1.2; _ga_ABC=%47S1.1.5",
+            b"_ga=GA1.1.\xd9\xa1.\xd9\xa2; _ga_ABC=GS1.1.\xd9\xa1.1",
+            &format!("_ga=GA1.1.{long}.{long}; _ga_ABC=GS1.1.{long}.1").into_bytes(),
+        ];
+        for cookies in cases {
+            let request = with_cookies(cookies);
+            let found = (ga_client(&request), ga_session(&request, "G-ABC"));
+            assert_eq!(found, (None, None), "{}", String::from_utf8_lossy(cookies));
+        }
+    }
+
     #[test]
     fn other_cookies_and_leftovers_of_ours_hide_nothing() {
         let id = VisitorId::mint();
         let name = VISITOR.domain;
         let cookies = format!("name=Jürgen; {name}=leftover; {name}={id}; theme=\u{1F600}");
-        let cookies = HeaderValue::from_bytes(cookies.as_bytes()).unwrap();
-        let request = lambda_http::http::Request::builder().header(header::COOKIE, cookies).body(Body::Empty).unwrap();
-
-        assert_eq!(visitor(&request), Some(id));
+        assert_eq!(visitor(&with_cookies(cookies.as_bytes())), Some(id));
     }
 }

@@ -102,7 +102,7 @@ pub async fn postpone_probe(tx: &mut Tx, platform: &str, until: DateTime<Utc>) -
 }
 
 /// Records that the platform accepted something, which ends its pause unless that requires a confirmation.
-pub(super) async fn accepted(
+pub(crate) async fn accepted(
     tx: &mut Tx,
     platform: &str,
     is_confirmation: bool,
@@ -122,7 +122,7 @@ pub(super) async fn accepted(
 }
 
 /// Ends the platform's pause, unless that requires a confirmation and this isn't one.
-pub(super) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -> Result<(), DbError> {
+pub(crate) async fn resume(tx: &mut Tx, platform: &str, is_confirmation: bool) -> Result<(), DbError> {
     sqlx::query!(
         "-- queue::breaker::resume
         update public.platform_state
@@ -143,6 +143,8 @@ pub(super) async fn resume_idle(tx: &mut Tx, destinations: &Destinations, now: D
         update public.platform_state s
         set state = 'active', reason = null, paused_at = null, next_probe_at = null, ends_with = 'acceptance'
         where s.state = 'paused' and s.next_probe_at <= $1
+            -- Lanes of events have a queue of their own.
+            and s.platform not like 'events:%'
             and not exists (
                 select
                 from public.conversion_queue q

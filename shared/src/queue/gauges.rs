@@ -78,7 +78,9 @@ pub async fn lanes(
             coalesce(s.state = 'paused', false) as "is_paused!"
         from open
         full join unconfirmed on unconfirmed.lane = open.lane
-        full join public.platform_state s on s.platform = coalesce(open.lane, unconfirmed.lane)
+        full join (
+            select platform, state, last_accepted_at from public.platform_state where platform not like 'events:%'
+        ) s on s.platform = coalesce(open.lane, unconfirmed.lane)
         left join lateral (
             select least(
                 untried_since,

@@ -94,7 +94,7 @@ pub struct LaneState {
     pub paused: Option<String>,
 }
 
-/// Every lane that has open rows or a state.
+/// Every lane of conversions that has open rows or a state.
 pub async fn lanes(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<LaneState>, DbError> {
     let lanes = sqlx::query_as!(
         LaneState,
@@ -112,7 +112,9 @@ pub async fn lanes(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<LaneState>, Db
             where status in ('pending', 'failed')
             group by platform
         ) q
-        full join public.platform_state s on s.platform = q.lane
+        full join (
+            select platform, state, reason from public.platform_state where platform not like 'events:%'
+        ) s on s.platform = q.lane
         order by 1"#,
         now,
     )

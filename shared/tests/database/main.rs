@@ -10,6 +10,7 @@ mod consent;
 mod db;
 mod deal_clicks;
 mod entry;
+mod event_delivery;
 mod gauges;
 mod inbox;
 mod inspection;
