@@ -16,6 +16,7 @@ const ids = (kind) => site.of(kind).map(({ body }) => body.event_id ?? body.tran
 
 test("calls before the tag came are kept, and wait for the visit's cookie", async () => {
   site.page("/early", `<script>(window.adtrail = window.adtrail || []).push(["event", "view_item", {id: 7}])</script>${TAG_LINE}`);
+  site.answer = ({ kind }) => (kind == "v" ? new Promise((done) => setTimeout(done, 300, 200)) : 200);
   const page = await site.visitor();
   await page.goto(`${SHOP}/early`);
   const [{ body, headers }] = await site.until("e");

@@ -35,7 +35,7 @@ export class Site extends EventEmitter {
   calls = []; // {kind, body, headers, status}
   errors = []; // what reached a page
   pages = new Map();
-  /** What the backend answers: a status, or "hang" or "drop". */
+  /** What the backend answers, now or later: a status, or "hang" or "drop". */
   answer = () => 200;
 
   static async open() {
@@ -147,7 +147,7 @@ export class Site extends EventEmitter {
     const text = Buffer.concat(chunks).toString();
     const call = { kind, body: text && JSON.parse(text), headers: incoming.headers, method: incoming.method };
     const origin = incoming.headers.origin;
-    const answer = this.backend ? await forward(this.backend, kind, incoming, text) : { status: this.answer(call) };
+    const answer = this.backend ? await forward(this.backend, kind, incoming, text) : { status: await this.answer(call) };
     call.status = answer.status;
     if (call.method == "POST") this.calls.push(call);
     this.emit("call");
