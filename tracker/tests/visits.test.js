@@ -94,7 +94,7 @@ test("a page out of the back/forward cache is a visit", async () => {
   assert.deepEqual(visits()[2], ["bfcache", "/one"]);
 });
 
-test("a prerendered page is a visit when it is seen, and not before", async () => {
+test("a prerendered page is a visit when it is seen, and not before", async (t) => {
   const rules = JSON.stringify({ prerender: [{ urls: ["/next"], eagerness: "immediate" }] });
   // The first page goes on when /go is answered.
   const goes = '<script>fetch("/go").then(() => (location.href = "/next"))</script>';
@@ -102,7 +102,7 @@ test("a prerendered page is a visit when it is seen, and not before", async () =
   site.page("/first", `${TAG_LINE}<script type="speculationrules">${rules}</script>${goes}`);
   site.page("/go", { body: "", after: new Promise((done) => (go = done)) });
   site.page("/next", `${TAG_LINE}<script>setTimeout(() => fetch("/ready?" + document.prerendering), 1000)</script>`);
-  const close = site.alone(`${SHOP}/first`);
+  t.after(site.alone(`${SHOP}/first`));
   const prerendered = (async () => {
     for await (const [url] of on(site, "request")) if (url.startsWith("/ready")) return url;
   })();
@@ -111,7 +111,6 @@ test("a prerendered page is a visit when it is seen, and not before", async () =
   go();
   await site.until("v", 2);
   assert.deepEqual(visits()[1], ["load", "/next"]);
-  await close();
 });
 
 test("two tags on a page are one", async () => {
