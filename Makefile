@@ -1,14 +1,14 @@
 # Every target sets up what it needs. Rust, gcc, git and make are enough; an installed PostgreSQL is used, else one is
 # fetched.
 
-.PHONY: help dev demo test test-long check queries prepare bench build template deploy
+.PHONY: help dev demo test test-long test-browser tag check queries prepare bench build template deploy
 .DEFAULT_GOAL := help
 
 DEV := cargo run --quiet --package dev --
 WITH_POSTGRES := cargo run --quiet --package services -- with-postgres
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 dev: ## Everything on this machine: endpoints, schedule, database, a sandbox Google (PORT=8080)
 	@sh dev/services/install.sh postgres
@@ -31,6 +31,18 @@ target/schemathesis/installed: dev/tests/openapi/schemathesis/requirements.txt
 	@python3 -m venv --clear target/schemathesis
 	@target/schemathesis/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+test-browser: target/tracker/installed ## The tag in Chromium, against the real endpoints and a real Postgres (needs Node)
+	@sh dev/services/install.sh postgres chromium
+	@cargo build --quiet --package dev --package services --bins
+	@$(WITH_POSTGRES) node --test --test-timeout=120000 tracker/tests/*.test.js
+
+tag: target/tracker/installed ## Builds tracker/dist from tracker/t.js (needs Node)
+	@cd tracker && node build.js
+
+target/tracker/installed: tracker/package-lock.json
+	@cd tracker && npm ci --silent --no-audit --no-fund
+	@mkdir -p $(@D) && touch $@
 
 check: ## Formatting, lints, and whether shared/.sqlx fits the migrations
 	cargo fmt --all --check

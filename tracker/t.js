@@ -111,6 +111,7 @@ try {
     } else visit("load", landing);
     told = said;
     seen = place;
+    flush();
   });
 
   // Google's tag, if it is wanted and was really loaded: its stub is there even when it is blocked.
@@ -200,10 +201,9 @@ try {
             visit("bfcache");
           }
           if (type == "submit" && "lead" in happened.target.dataset) lead(happened.target);
-          look();
           // What failed has another try.
           document.hidden || items.map((it) => (it.s %= 2));
-          flush();
+          look();
         }),
         true
       )

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that the programs named are on this machine: `install.sh postgres [pgbouncer]`.
+# Makes sure that the programs named are on this machine: `install.sh postgres [pgbouncer] [chromium]`.
 #
 # What is found is used: the places are those of dev/services/src/programs.rs, where the programs are started. What is
 # missing is fetched into a private folder of this checkout, without root's rights and without a change to the system.
@@ -108,12 +108,37 @@ fetch_with_npm() {
     put_in_place "$work/npm" "$private/npm"
 }
 
+# Chromium has too many parts for a private folder: it is used where it is found, and root may install it.
+have_chromium() {
+    for path in "${CHROMIUM:-}" /usr/bin/chromium /usr/bin/chromium-browser /usr/bin/google-chrome \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        [ -n "$path" ] && [ -x "$path" ] && return 0
+    done
+    return 1
+}
+
+install_chromium() {
+    have_chromium && return 0
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing chromium (once) ..." >&2
+        { apt-get -q update || true; apt-get -q -y install --no-install-recommends chromium; } >/dev/null 2>&1 || true
+        have_chromium && return 0
+    fi
+    cat >&2 <<MESSAGE
+There is no Chromium. Install it, or name one in CHROMIUM:
+  Debian:          sudo apt install chromium
+  Ubuntu, macOS:   Google Chrome, from google.com/chrome
+MESSAGE
+    exit 1
+}
+
 missing=
 for program; do
     case $program in
+    chromium) install_chromium ;;
     postgres | pgbouncer) have "$program" || missing="$missing $program" ;;
     *)
-        echo "usage: $0 [postgres] [pgbouncer]" >&2
+        echo "usage: $0 [postgres] [pgbouncer] [chromium]" >&2
         exit 2
         ;;
     esac

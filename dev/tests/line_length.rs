@@ -64,13 +64,13 @@ let raw = r#"-- name
     assert_eq!(too_long_after_hash(&format!("# {long}\nkey = \"{long}\"\n  # {long}\n#\n")), [1, 3]);
 }
 
-/// The files of a folder that somebody wrote: not what cargo built, and nothing hidden.
+/// The files of a folder that somebody wrote: not what cargo built or npm fetched, and nothing hidden.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let (path, name) = (entry.path(), entry.file_name());
-        if name == "target" || name.to_string_lossy().starts_with('.') {
+        if name == "target" || name == "node_modules" || name.to_string_lossy().starts_with('.') {
             continue;
         }
         if path.is_dir() {
