@@ -25,9 +25,6 @@ const certificate = () => {
   return read;
 };
 
-/** Until the server has the aliases /t/v, /t/e, /t/l and /t/c, they are translated here. */
-const ENDPOINTS = { v: "/api/track/visit", e: "/api/track/event", l: "/api/leads", c: "/api/consent" };
-
 export const SHOP = "https://www.shop.example";
 export const TAG_LINE = '<script async src="/t.js"></script>';
 
@@ -168,8 +165,8 @@ export class Site extends EventEmitter {
 const forward = (port, kind, incoming, text) =>
   new Promise((done, failed) => {
     const headers = { ...incoming.headers, host: `127.0.0.1:${port}` };
-    const path = ENDPOINTS[kind];
-    const call = request({ host: "127.0.0.1", port, path, method: incoming.method, headers }, async (answer) => {
+    const to = { host: "127.0.0.1", port, path: `/t/${kind}`, method: incoming.method, headers };
+    const call = request(to, async (answer) => {
       const text = Buffer.concat(await answer.toArray()).toString();
       done({ status: answer.statusCode, headers: answer.headers, text });
     });
