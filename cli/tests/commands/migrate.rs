@@ -102,16 +102,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 22",
-            "Migration 022_browser makes what is there already (",
+            "delete from public._sqlx_migrations where version = 23",
+            "Migration 023_event_outbox makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 22",
-            "022_browser is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 23",
+            "023_event_outbox is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fitted::is_recognised_again;
 use super::lane::NO_ANSWER;
-use super::limits::{CONNECTING, OLDEST};
+use super::limits::{CONNECTING, OLDEST, too_old};
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
 use crate::outgoing::{Limit, http_client_connecting_within};
@@ -39,14 +39,14 @@ fn ingest(url: &str) -> String {
     format!("{url}/v1/events:ingest")
 }
 
-/// The request for this event alone.
+/// The request for this event alone, sent when it happens.
 pub(super) fn preview(
     url: &str,
     property_id: &str,
     measurement_id: &str,
     event: &EventToSend,
 ) -> Result<Preview, EventOutcome> {
-    let written = event::event(event).map_err(EventOutcome::Rejected)?;
+    let written = event::event(event, event.at).map_err(EventOutcome::Rejected)?;
     let body = event::request(property_id, measurement_id, std::iter::once(&written));
     Ok(Preview { method: "POST", url: ingest(url), body: body.to_string() })
 }
@@ -72,11 +72,9 @@ impl DataManager {
     }
 
     fn written(&self, event: &EventToSend) -> Result<Value, EventOutcome> {
-        if self.clock.now() - event.at > OLDEST {
-            let message = "Google Analytics takes events of the last 72 hours only.";
-            return Err(EventOutcome::Rejected(Reason::new("too_old", message)));
-        }
-        event::event(event).map_err(EventOutcome::Rejected)
+        let now = self.clock.now();
+        let written = too_old(event.at, now).map_or_else(|| event::event(event, now), Err);
+        written.map_err(EventOutcome::Rejected)
     }
 }
 

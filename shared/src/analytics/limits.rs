@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Transport;
 use crate::events;
+use crate::platforms::Reason;
 
 /// How long a connection may take to be there. Shorter than the time after a response: whoever gives up earlier can't
 /// tell whether an event arrived.
@@ -24,8 +25,21 @@ pub(super) const MOST_ITEM_PARAMS: usize = 24;
 pub(super) const MOST_EVENTS_OF_CLIENT: usize = 25;
 /// The body of a request to the Measurement Protocol must be smaller than 130 kB.
 pub(super) const LARGEST_BODY: usize = 130_000;
-/// How long after it happened an event is taken.
-pub(super) const OLDEST: TimeDelta = TimeDelta::hours(72);
+/// How far back Google Analytics takes the time of an event, less an hour for clocks and delays.
+const FURTHEST_BACK: TimeDelta = TimeDelta::hours(71);
+/// How old an event may be to be sent: an outage of three days loses none.
+pub(super) const OLDEST: TimeDelta = TimeDelta::hours(96);
+
+/// The time that Google Analytics is told of an event: its own, or the furthest back that is taken.
+pub(super) fn told_at(happened_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    happened_at.max(now - FURTHEST_BACK)
+}
+
+/// Why an event is too old to be sent, if it is.
+pub(super) fn too_old(happened_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<Reason> {
+    let message = format!("The event is older than {} hours.", OLDEST.num_hours());
+    (now - happened_at > OLDEST).then(|| Reason::new("too_old", message))
+}
 
 /// Names of events that Google Analytics keeps for itself on the web, or for apps. Names that its tag sends by itself,
 /// such as `page_view`, aren't among them.

@@ -34,9 +34,9 @@ pub(super) struct MeasurementProtocol {
     pub(super) route: EventRoute,
 }
 
-/// The request for this event alone.
+/// The request for this event alone, sent when it happens.
 pub(super) fn preview(url: &str, measurement_id: &str, event: &EventToSend) -> Result<Preview, EventOutcome> {
-    let it = requests::written(event).map_err(EventOutcome::Rejected)?;
+    let it = requests::written(event, event.at).map_err(EventOutcome::Rejected)?;
     Ok(Preview {
         method: "POST",
         url: format!("{url}/mp/collect?measurement_id={measurement_id}&api_secret=…"),

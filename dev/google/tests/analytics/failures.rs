@@ -129,16 +129,20 @@ async fn missing_credentials_of_one_destination_stop_no_other() {
 }
 
 #[tokio::test]
-async fn what_is_older_than_three_days_is_not_sent() {
+async fn an_event_of_more_than_three_days_ago_is_told_with_the_oldest_time_that_is_taken() {
     for declaration in BOTH_WAYS {
         let trial = Trial::start().await;
         let lane = trial.lane(declaration);
         let at = |age| EventToSend { at: now() - age, ..lead() };
-        let events = [at(TimeDelta::hours(72)), at(TimeDelta::hours(72) + TimeDelta::seconds(1))];
+        let events = [70, 73, 96].map(|hours| at(TimeDelta::hours(hours)));
         let (outcomes, _) = trial.send(lane.as_ref(), &events).await;
-        assert!(outcomes[0].reason().is_none(), "{declaration}: {outcomes:?}");
-        assert_eq!(code(&outcomes[1]), ("rejected", "too_old".into()));
-        assert_eq!(lane.oldest(), TimeDelta::hours(72));
+        assert!(outcomes.iter().all(|it| it.reason().is_none()), "{declaration}: {outcomes:?}");
+        assert_eq!(trial.sandbox.analytics().events.len(), 3, "{declaration}");
+        assert!(trial.sandbox.analytics().findings.is_empty(), "{declaration}");
+
+        let (outcomes, _) = trial.send(lane.as_ref(), &[at(TimeDelta::hours(96) + TimeDelta::seconds(1))]).await;
+        assert_eq!(code(&outcomes[0]), ("rejected", "too_old".into()));
+        assert_eq!(lane.oldest(), TimeDelta::hours(96));
     }
 }
 

@@ -1,10 +1,11 @@
 //! An event as the Data Manager API writes those of Google Analytics ("Field mappings" of the upgrade from the
 //! Measurement Protocol, and "Google Analytics recommended events").
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::analytics::fitted::{Fitted, Item, Scalar};
+use crate::analytics::limits::told_at;
 use crate::analytics::{EventToSend, Transport};
 use crate::consent::ConsentStatus;
 use crate::platforms::Reason;
@@ -13,12 +14,12 @@ use crate::platforms::Reason;
 ///
 /// Only purchases and refunds have a `transactionId`: with one, other events would be taken for a second source of
 /// those that Google's tag sends, which is open to selected properties only.
-pub(super) fn event(event: &EventToSend) -> Result<Value, Reason> {
+pub(super) fn event(event: &EventToSend, now: DateTime<Utc>) -> Result<Value, Reason> {
     let fitted = Fitted::of(event, Transport::DataManager)?;
     let mut written = json!({
         "eventName": event.name,
         "clientId": event.client_id,
-        "eventTimestamp": event.at.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        "eventTimestamp": told_at(event.at, now).to_rfc3339_opts(SecondsFormat::AutoSi, true),
         "eventSource": "WEB",
         "additionalEventParameters": params(&fitted),
     });

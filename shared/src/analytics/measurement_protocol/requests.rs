@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::analytics::fitted::{Fitted, Item, Scalar};
-use crate::analytics::limits::{LARGEST_BODY, MOST_EVENTS_OF_CLIENT, OLDEST};
+use crate::analytics::limits::{LARGEST_BODY, MOST_EVENTS_OF_CLIENT, told_at, too_old};
 use crate::analytics::{EventOutcome, EventToSend, Transport};
 use crate::consent::ConsentStatus;
 use crate::identity::Hash;
@@ -23,12 +23,12 @@ pub(super) struct Batch {
 }
 
 /// An event in a request.
-pub(super) fn written(event: &EventToSend) -> Result<Value, Reason> {
+pub(super) fn written(event: &EventToSend, now: DateTime<Utc>) -> Result<Value, Reason> {
     let mut fitted = Fitted::of(event, Transport::MeasurementProtocol)?;
     loop {
         let written = json!({
             "name": event.name,
-            "timestamp_micros": event.at.timestamp_micros(),
+            "timestamp_micros": told_at(event.at, now).timestamp_micros(),
             "params": params(&fitted),
         });
         // Beside it stands what is the client's.
@@ -128,12 +128,7 @@ pub(super) fn batches(events: &[EventToSend], now: DateTime<Utc>) -> (Vec<Batch>
     let mut refused = Vec::new();
     let mut by_client: BTreeMap<_, Vec<(usize, Value)>> = BTreeMap::new();
     for (at, event) in events.iter().enumerate() {
-        if now - event.at > OLDEST {
-            let message = "Google Analytics takes events of the last 72 hours only.";
-            refused.push((at, EventOutcome::Rejected(Reason::new("too_old", message))));
-            continue;
-        }
-        match written(event) {
+        match too_old(event.at, now).map_or_else(|| written(event, now), Err) {
             Ok(it) => by_client.entry(of_client(event)).or_default().push((at, it)),
             Err(reason) => refused.push((at, EventOutcome::Rejected(reason))),
         }
