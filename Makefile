@@ -1,7 +1,7 @@
 # Every target sets up what it needs. Rust, gcc, git and make are enough; an installed PostgreSQL is used, else one is
 # fetched.
 
-.PHONY: help dev demo test test-long test-browser tag check queries prepare bench build template deploy
+.PHONY: help dev demo test test-long test-browser tag check queries prepare bench bench-tag build template deploy
 .DEFAULT_GOAL := help
 
 DEV := cargo run --quiet --package dev --
@@ -56,10 +56,15 @@ queries:
 prepare: ## Renews shared/.sqlx after a query or a migration changed
 	@sh dev/services/describe-queries.sh shared/.sqlx
 
-bench: ## Round trips, latencies, memory and the queue
+bench: ## Round trips, latencies, memory, the queue, and with Node the tag
 	@sh dev/services/install.sh postgres pgbouncer
 	@cargo build --quiet --release --workspace
 	@cargo run --quiet --release --package dev -- bench
+	@if command -v node >/dev/null; then $(MAKE) --no-print-directory bench-tag; else echo 'tag        not measured: no Node'; fi
+
+bench-tag: target/tracker/installed ## What the tag costs a page: bytes, requests, time (needs Node)
+	@sh dev/services/install.sh chromium
+	@node tracker/bench.js
 
 build: ## The functions as zips for Lambda (needs cargo-lambda)
 	cargo lambda build --release --output-format zip

@@ -8,8 +8,10 @@
  */
 try {
   let queued = self.adtrail || [];
-  let { src, dataset } = document.currentScript;
-  let { ga4, ads } = dataset;
+  let {
+    src,
+    dataset: { ga4, ads },
+  } = document.currentScript;
   let safe = (f) => (...args) => {
     try {
       return f(...args);
@@ -18,7 +20,7 @@ try {
 
   // Where the visitor landed. This script comes late: a router may have changed the address before. The browser's record
   // of how the page was entered stays as it was, fragment and all. Without one there is only the address.
-  let landing = safe(() => navigation.activation.entry.url)() || location.href;
+  let landing = self.navigation?.activation?.entry?.url || location.href;
   let referrer = document.referrer;
   let seen; // the place that was reported last
 

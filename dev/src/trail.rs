@@ -47,10 +47,22 @@ const TRAIL: &str = "-- trail::of
         ),
         'events', (
             select jsonb_agg(
-                jsonb_build_object('name', event_name, 'id', event_id, 'at', created_at) order by created_at
+                jsonb_build_object(
+                    'name', e.event_name, 'id', e.event_id, 'at', e.created_at,
+                    'analytics_storage', e.analytics_storage,
+                    -- To Google Analytics.
+                    'delivery', (
+                        select to_jsonb(q) - array['id', 'event', 'lock_token']
+                        from public.event_queue q
+                        where q.event = e.id
+                        order by q.destination
+                        limit 1
+                    )
+                )
+                order by e.created_at
             )
-            from public.tracking_events
-            where visitor_id = $1
+            from public.tracking_events e
+            where e.visitor_id = $1
         ),
         'lead', (select to_jsonb(lead) - array['message', 'payload_hash', 'ip_hash'] from lead),
         -- What the CRM said, webhook by webhook.

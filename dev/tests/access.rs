@@ -28,6 +28,7 @@ const OUT_OF_REACH: &[&str] = &[
     "table conversion_queue",
     "table conversions",
     "table deal_reports",
+    "table event_queue",
     "table inbox",
     "table inbox_events",
     "table inbox_receipts",
