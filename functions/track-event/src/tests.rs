@@ -322,7 +322,6 @@ async fn an_event_is_queued_once_for_each_destination_that_wants_it_and_may_have
         &[
             ("/sent_by", json!("gtm")),
             ("/sent_by", json!(7)),
-            ("/gpc", json!("yes")),
             ("/consent", json!("granted")),
             ("/consent/analytics_storage", json!("maybe")),
         ],
