@@ -1,6 +1,10 @@
 //! The faults of a page, each with the findings that name it, in their order. Where there are several, the others
 //! follow from it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha384};
+
 use super::website::{Answered, TAG, Website, WebsiteServer};
 
 pub struct Planted {
@@ -311,9 +315,12 @@ pub const FAULTS: &[Planted] = &[
     },
     Planted {
         name: "one of the hashes fits, and weaker ones don't count",
-        plant: element!(
-            "<script integrity=\"sha256-AAAA sha384-AAAA sha384-DQmYD4t8iByOizJtl9bMN0Wht+qdRHfipglZFi323P5d1vGt4pHNK6bp4RI+G2D2\" src=\"/t.js\"></script>"
-        ),
+        plant: |website, _, _| {
+            let hash = STANDARD.encode(Sha384::digest(TAG));
+            let element =
+                format!("<script integrity=\"sha256-AAAA sha384-AAAA sha384-{hash}\" src=\"/t.js\"></script>");
+            website.with_tag(&element);
+        },
         found: &[],
     },
     Planted {

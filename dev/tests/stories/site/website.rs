@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use tokio::net::TcpListener;
 
-/// What has the marks of the tag.
-pub const TAG: &str = "(()=>{window.adtrail={};fetch('/',{keepalive:true});'generate_lead'})()";
+/// The tag as it is served.
+pub const TAG: &str = include_str!("../../../../tracker/dist/t.js");
 
 /// What it answers.
 #[derive(Clone, Default)]
@@ -110,13 +110,7 @@ impl WebsiteServer {
 async fn answer(http: &reqwest::Client, adtrail: &str, website: &Website, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let endpoint = match path.strip_prefix("/t/") {
-        Some("v") => Some("/api/track/visit"),
-        Some("e") => Some("/api/track/event"),
-        Some("l") => Some("/api/leads"),
-        Some("c") => Some("/api/consent"),
-        _ => None,
-    };
+    let endpoint = path.starts_with("/t/").then_some(path.as_str());
     match (path.as_str(), website.redirect, endpoint) {
         ("/landing", Some(redirect), _) => {
             let mut answered = Answered { status: 302, ..Answered::default() };
