@@ -46,7 +46,7 @@ try {
                 said[it] = values[it];
         })
       );
-      let google = google_tag_data.ics.entries;
+      let google = self.google_tag_data?.ics?.entries;
       for (let it in google) said[it] = words[+(google[it].update ?? google[it].default)] || said[it];
     })();
     return said;
@@ -54,7 +54,7 @@ try {
 
   // The buffer: {k: kind, b: body, s: 1 on its way, 2 failed, 3 answered}. What failed waits for the next page of this
   // tab, a lead from the start: its form may be gone before the answer. Ids are in the bodies, so repeating is harmless.
-  let load = safe(() => JSON.parse(sessionStorage.adtrail));
+  let load = safe(() => JSON.parse(sessionStorage.adtrail).filter((it) => it.k)); // unless another script wrote it
   let items = load() || [];
   let save = safe(() => {
     items = items.filter((it) => it.s != 3).slice(-20);
@@ -92,12 +92,14 @@ try {
   };
   // Visits go first and one by one: the answer sets the cookie that ties the rest to the visitor. A page that goes away
   // waits for nothing. A prerendered one may never be seen, and sends nothing before it is.
-  let flush = () =>
-    document.prerendering ||
-    items.some((it) => {
-      it.s || fire(it);
-      return !document.hidden && it.k + it.s == "v1";
-    });
+  let flush = safe(
+    () =>
+      document.prerendering ||
+      items.some((it) => {
+        it.s || fire(it);
+        return !document.hidden && it.k + it.s == "v1";
+      })
+  );
 
   let visit = (why, url = location.href) => {
     send("v", { url, referrer, why });
@@ -163,8 +165,6 @@ try {
     // A second click on the button is no second lead.
     if (said.email && last != (last = JSON.stringify(said))) {
       let transaction_id = (said.transaction_id = said.transaction_id || mint());
-      // "none" is no phone number, and the server would refuse the lead.
-      /\d/.test(said.phone) || delete said.phone;
       said.fill_ms = (performance.now() - since) | 0;
       send("l", said);
       said.gpc ||

@@ -143,20 +143,27 @@ async fn insert(tx: &mut Tx, event: &Event, key: &str, callers: &Callers) -> Res
         with call as materialized (
             select public.count_call($7, $8, 1, $6) as used
         ),
+        sender as materialized (
+            select
+                id,
+                cardinality($16::text[]) > 0 and coalesce($13, id) is not null and not public.is_of_bot(id) as is_sent
+            from (select (select visitor_id from public.visitors where visitor_id = $3) as id) as known
+        ),
         stored as (
             insert into public.tracking_events as e (
                 event_id, event_name, visitor_id, params, page_url, created_at, sent_by, analytics_storage,
                 ad_user_data, ad_personalization, ga_client_id, ga_sessions, user_agent
             )
             select
-                $1, $2, (select visitor_id from public.visitors where visitor_id = $3), $4, $5, $6, $9, $10, $11, $12,
-                $13, $14, $15
+                $1, $2, id, $4, $5, $6, $9, $10, $11, $12,
+                case when is_sent then $13 end, case when is_sent then $14::jsonb else '{}' end,
+                case when is_sent then $15 end
             from call
+            cross join sender
             where used <= 1
             on conflict (event_id) do update set event_id = excluded.event_id
             returning
                 id, (xmax = 0) as is_new,
-                coalesce(ga_client_id, visitor_id) is not null and not public.is_of_bot(visitor_id) as is_sendable,
                 exists (
                     select from public.visitors v
                     where v.visitor_id = $3
@@ -170,8 +177,9 @@ async fn insert(tx: &mut Tx, event: &Event, key: &str, callers: &Callers) -> Res
             insert into public.event_queue (event, destination, created_at)
             select stored.id, destination, $6
             from stored
+            cross join sender
             cross join unnest($16::text[]) as destination
-            where is_new and is_sendable
+            where is_new and is_sent
             returning event
         )
         select is_new as "is_new!", is_apart as "is_apart!", exists (select from queued) as "is_queued!"

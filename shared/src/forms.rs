@@ -52,9 +52,9 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", |text| Phone::parse(text, config.phone_region));
-    let name = fields.optional_text("name", text_up_to(200));
-    let message = fields.optional_text("message", text_up_to(5_000));
+    let phone = fields.optional_text("phone", |text| Ok(Phone::parse(text, config.phone_region)));
+    let name = fields.optional_text("name", |text| Ok(fitted(text, 200)));
+    let message = fields.optional_text("message", |text| Ok(fitted(text, 5_000)));
     let transaction_id = fields.optional_text("transaction_id", shared_id);
     let consent = fields.object("consent");
     let consent_marketing = consent.optional("marketing", boolean);
@@ -65,12 +65,21 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let (clicks, mut warnings) = clicks(&fields, at);
     let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
+    // A person isn't lost for what nobody is recognised by.
+    let mut warn = |field, detail: String| warnings.push(Warning { field, detail });
+    let phone = phone?.and_then(|read| read.map_err(|rule| warn("phone", format!("is left out: it {rule}"))).ok());
+    let mut texts = [("name", name?), ("message", message?)].into_iter().map(|(field, text)| {
+        let (text, change) = text?;
+        change.into_iter().for_each(|change| warn(field, change));
+        Some(text)
+    });
+    let (name, message) = (texts.next().flatten(), texts.next().flatten());
     let lead = NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
         email: email?,
-        phone: phone?,
-        name: name?,
-        message: message?,
+        phone,
+        name,
+        message,
         consent_marketing: consent_marketing?,
         consent_data_processing: consent_data_processing?,
         consent: Consent {
@@ -89,6 +98,15 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id).email(&lead.email.hash());
     warnings.extend(Warning::of_phone(lead.phone.as_ref()));
     Ok(Form { lead, callers, warnings })
+}
+
+/// A text as it is stored: without control characters, and cut. With what was changed, if anything was.
+fn fitted(text: &str, limit: usize) -> (String, Option<String>) {
+    let kept: String =
+        text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).take(limit).collect();
+    let change = (kept != text)
+        .then(|| format!("is stored without control characters, and with {limit} characters at the most"));
+    (kept, change)
 }
 
 /// A person takes longer than this to fill in a form, in milliseconds.

@@ -1,6 +1,7 @@
 //! The destinations of events, as the settings declare them.
 
 use super::declared;
+use super::limits::is_reserved_event;
 use super::{EventOutcome, EventToSend, data_manager, measurement_protocol};
 use crate::declarations::{DeclarationProblem, Problems};
 use crate::platforms::destinations::{DESTINATIONS, KIND};
@@ -66,12 +67,13 @@ impl EventDestination {
         }
     }
 
-    /// Does it get this event?
+    /// Does it get this event? One whose name Google Analytics keeps for itself isn't even queued: anybody can report
+    /// it.
     #[must_use]
     pub fn wants(&self, event: &EventFacts<'_>) -> bool {
         let is_named = self.events.is_empty() || self.events.iter().any(|name| name == event.name);
         let of_site = |site: &str| self.sites.iter().any(|wanted| wanted.eq_ignore_ascii_case(site));
-        is_named && (self.sites.is_empty() || event.site.is_some_and(of_site))
+        !is_reserved_event(event.name) && is_named && (self.sites.is_empty() || event.site.is_some_and(of_site))
     }
 
     /// Its settings for the operator, with their names. Without secrets.

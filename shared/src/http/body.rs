@@ -2,6 +2,7 @@
 
 mod json;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
@@ -31,7 +32,7 @@ impl Body {
     /// # Errors
     /// 400 if the bytes are not a JSON object, or [`json`] rejects them.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
-        let value = json(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
+        let value = json(&with_whole_characters(bytes)).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
         match value {
             Value::Object(object) => Ok(Self { object, errors: RefCell::default() }),
             _ => Err(Problem::unreadable_body("must be a JSON object.")),
@@ -50,6 +51,30 @@ impl Body {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
+}
+
+/// A script that cuts a text may leave half of an emoji at its end, an escaped surrogate without its other half, which
+/// is no Unicode. It becomes U+FFFD.
+fn with_whole_characters(json: &[u8]) -> Cow<'_, [u8]> {
+    let escaped = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(br"\u")?;
+        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended = Cow::Borrowed(json);
+    let mut at = 0;
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        at += match (escaped(at), escaped(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.to_mut()[at..at + 6].copy_from_slice(br"\ufffd");
+                6
+            }
+            // An escaped backslash is no beginning.
+            _ => 2.min(json.len() - at),
+        };
+    }
+    mended
 }
 
 /// The fields of an object, which may be absent.
