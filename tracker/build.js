@@ -4,13 +4,13 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { minify } from "terser";
 
-const ROUNDS = 600;
+const ROUNDS = 2400;
 const gzip = (code) => gzipSync(code, { level: 9 });
 
 /** The code with these letters as the names of its variables. */
 const named = async (code, letters) => {
   const nth_identifier = { get: (nth) => letters[nth], reset() {}, sort() {}, consider() {} };
-  const minified = await minify(code, { ecma: 2020, compress: false, mangle: { toplevel: true, nth_identifier } });
+  const minified = await minify(code, { ecma: 2021, compress: false, mangle: { toplevel: true, nth_identifier } });
   return minified.code.replace(/;$/, "");
 };
 
@@ -38,7 +38,7 @@ const smallest = async (code) => {
 
 const source = await readFile("t.js");
 const { code } = await minify(source.toString(), {
-  ecma: 2020,
+  ecma: 2021,
   toplevel: true,
   compress: { passes: 4, unsafe: true, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false },
   mangle: false,

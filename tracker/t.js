@@ -27,7 +27,7 @@ try {
   // Consent, in Consent Mode's two forms: commands in the dataLayer, and the state that Google's tag makes of them. That
   // is all there is when a consent platform's template speaks to Google's tag directly. Purposes start with "a"; more of
   // them than the server knows do no harm.
-  self.dataLayer = self.dataLayer || [];
+  self.dataLayer ||= [];
   let words = ["denied", "granted"];
   let told; // what the server was told last
   let consent = () => {
@@ -65,7 +65,7 @@ try {
   let send = (k, body) => {
     body.gpc = navigator.globalPrivacyControl;
     // Also in a statement of consent itself, where it says nothing new.
-    body.consent = consent();
+    body.consent = { ...consent(), ...body.consent };
     // Texts longer than the endpoints take are cut.
     items.push({ k, b: JSON.stringify(body, (name, it) => it?.slice?.(0, 5e3) ?? it) });
     save();
@@ -164,7 +164,7 @@ try {
     else said = { ...from };
     // A second click on the button is no second lead.
     if (said.email && last != (last = JSON.stringify(said))) {
-      let transaction_id = (said.transaction_id = said.transaction_id || mint());
+      let transaction_id = (said.transaction_id ||= mint());
       said.fill_ms = (performance.now() - since) | 0;
       send("l", said);
       said.gpc ||
@@ -196,15 +196,15 @@ try {
       addEventListener(
         type,
         safe((happened) => {
-          since = since || (happened.target.form && performance.now());
+          since ||= happened.target.form && performance.now();
           // From the back/forward cache. Other pages may have sent what was kept here.
           if (happened.persisted) {
             items = load() || items;
             visit("bfcache");
           }
           if (type == "submit" && "lead" in happened.target.dataset) lead(happened.target);
-          // What failed has another try.
-          document.hidden || items.map((it) => (it.s %= 2));
+          // What failed has another try, but not with each click into a form.
+          happened.target.tagName || document.hidden || items.map((it) => (it.s %= 2));
           look();
         }),
         true

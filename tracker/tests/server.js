@@ -21,8 +21,12 @@ export const serve = async (origin) => {
   const port = await freePort();
   const limits = { VISITS_PER_HOUR: "1000000", EVENTS_PER_HOUR: "1000000", LEADS_PER_HOUR: "1000000" };
   const env = { ...process.env, ...limits, PORT: String(port), ALLOWED_ORIGINS: origin, RUST_LOG: "error" };
-  const child = spawn(BINARY, ["serve"], { env, stdio: ["ignore", "pipe", "inherit"] });
-  await new Promise((done) => child.stdout.on("data", (text) => String(text).includes("Adtrail is at") && done()));
+  const child = spawn(BINARY, ["serve"], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const answers = () => fetch(`http://127.0.0.1:${port}/t.js`).then((answer) => answer.ok, () => false);
+  while (!(await answers())) {
+    if (child.exitCode !== null) throw new Error("dev serve didn't start");
+    await new Promise((done) => setTimeout(done, 100));
+  }
   return {
     port,
     rows: async () => (await fetch(`http://127.0.0.1:${port}/dev/rows`)).json(),
