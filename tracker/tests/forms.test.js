@@ -109,7 +109,7 @@ test("a script may send a lead, and gets its id", async () => {
   const page = await open("");
   const id = await page.evaluate("adtrail.lead({email: 'jane@example.com', phone: 'none', name: 'Jane', gclid: 'One'})");
   const [{ body }] = await site.until("l");
-  assert.deepEqual([body.transaction_id, body.phone, body.name, body.gclid], [id, undefined, "Jane", "One"]);
+  assert.deepEqual([body.transaction_id, body.phone, body.name, body.gclid], [id, "none", "Jane", "One"]);
 });
 
 test("a form without data-lead is nobody's business", async () => {
