@@ -70,7 +70,9 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let phone = phone?.and_then(|read| read.map_err(|rule| warn("phone", format!("is left out: it {rule}"))).ok());
     let mut texts = [("name", name?), ("message", message?)].into_iter().map(|(field, text)| {
         let (text, change) = text?;
-        change.into_iter().for_each(|change| warn(field, change));
+        if let Some(change) = change {
+            warn(field, change);
+        }
         Some(text)
     });
     let (name, message) = (texts.next().flatten(), texts.next().flatten());

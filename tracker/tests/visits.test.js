@@ -86,6 +86,8 @@ test("a page out of the back/forward cache is a visit", async () => {
   const page = await site.visitor();
   await page.goto(`${SHOP}/one`);
   await site.until("v");
+  // A page that still waits for an answer isn't kept.
+  await site.settled(page);
   await page.goto(`${SHOP}/two`);
   await site.until("v", 2);
   await page.evaluate("setTimeout(() => history.back())");
