@@ -32,6 +32,8 @@ export class Site extends EventEmitter {
   calls = []; // {kind, body, headers, status}
   errors = []; // what reached a page
   pages = new Map();
+  /** Which test it is, as its browser says in its name: a page that was closed may still be heard. */
+  #test = 0;
   /** What the backend answers, now or later: a status, or "hang" or "drop". */
   answer = () => 200;
 
@@ -64,7 +66,8 @@ export class Site extends EventEmitter {
 
   /** A tab of a new visitor. */
   async visitor(options = {}) {
-    const context = await this.browser.newContext({ ignoreHTTPSErrors: true, ...options });
+    const userAgent = `Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0 Safari/537.36 test/${this.#test}`;
+    const context = await this.browser.newContext({ ignoreHTTPSErrors: true, userAgent, ...options });
     context.on("page", (page) => page.on("pageerror", (error) => this.errors.push(String(error))));
     return context.newPage();
   }
@@ -89,6 +92,7 @@ export class Site extends EventEmitter {
   /** Everything as for a new test. */
   async reset() {
     await Promise.all(this.browser.contexts().map((context) => context.close()));
+    this.#test += 1;
     [this.calls, this.errors, this.answer, this.backend] = [[], [], () => 200, undefined];
     this.pages.clear();
   }
@@ -141,6 +145,8 @@ export class Site extends EventEmitter {
 
   async #receive(kind, incoming, outgoing) {
     const chunks = await incoming.toArray();
+    const test = / test\/(\d+)$/.exec(incoming.headers["user-agent"]);
+    if (test && Number(test[1]) != this.#test) return outgoing.writeHead(200).end("{}");
     const text = Buffer.concat(chunks).toString();
     const call = { kind, body: text && JSON.parse(text), headers: incoming.headers, method: incoming.method };
     const origin = incoming.headers.origin;
