@@ -6,6 +6,7 @@ pub(crate) mod auth;
 pub(crate) mod batch;
 pub(crate) mod credentials;
 pub(crate) mod declared;
+pub(crate) mod receipt;
 pub(crate) mod request_status;
 pub(crate) mod status;
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::NO_ANSWER;
 use super::reasons::{self, Meaning};
 use crate::platforms::google::api::Answer;
 use crate::platforms::google::batch::Answered;
-use crate::platforms::google::status::{MOST_WARNINGS, RpcStatus, event_index, of_transport, too_large};
+use crate::platforms::google::receipt;
+use crate::platforms::google::status::{RpcStatus, event_index, of_transport, too_large};
 use crate::platforms::{Exchange, Outcome, Reason};
-use crate::texts::{self, CODE, fit};
 
 /// Of a request without an answer that says what became of it. Google's codes are in capitals.
 pub(super) const NO_ANSWER_CODE: &str = "no_answer";
@@ -22,31 +20,11 @@ pub(super) fn unanswered() -> Answered {
 
 /// Reads the answer to a request of so many events.
 pub(super) fn of_ingest(answer: &Answer, events: usize, property_id: &str, exchange: &mut Exchange) -> Answered {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Receipt {
-        request_id: String,
-        #[serde(default)]
-        field_warnings: Vec<FieldWarning>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct FieldWarning {
-        reason: String,
-        field: String,
-    }
     if answer.status == 200 {
-        let receipt: Option<Receipt> = serde_json::from_slice(&answer.body).ok();
-        let receipt = receipt.and_then(|it| Some((texts::id(it.request_id)?, it.field_warnings)));
-        let Some((request_id, field_warnings)) = receipt else {
+        let Some(request_id) = receipt::request_id(answer, exchange) else {
             exchange.may_have_arrived = true;
             return unanswered();
         };
-        for FieldWarning { reason, field } in field_warnings.iter().take(MOST_WARNINGS) {
-            let (reason, field) = (fit(reason, CODE), fit(field, CODE));
-            tracing::warn!(request_id, reason, field, "Google ignores a field of an event");
-        }
-        exchange.request_id = Some(request_id.clone());
         return Answered::Each(vec![Outcome::Accepted { request_id }; events]);
     }
     if let Some(outcome) = too_large(answer) {

@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
 use super::reasons;
 use crate::platforms::google::api::Answer;
 use crate::platforms::google::batch::Answered;
-use crate::platforms::google::status::{MOST_WARNINGS, RpcStatus, event_index, of_transport, too_large, unreadable};
+use crate::platforms::google::receipt;
+use crate::platforms::google::status::{RpcStatus, event_index, of_transport, too_large, unreadable};
 use crate::platforms::google_ads::meaning::{ReasonMeaning, explained, outcome, wait_if_clock_ahead};
 use crate::platforms::{Conversion, Exchange, Outcome, Reason};
-use crate::texts::{self, CODE, fit};
 
 pub(super) const UNKNOWN: (ReasonMeaning, &str) =
     (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
@@ -26,29 +25,10 @@ pub(super) fn of_ingest(
     exchange: &mut Exchange,
     now: DateTime<Utc>,
 ) -> Answered {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Receipt {
-        request_id: String,
-        #[serde(default)]
-        field_warnings: Vec<FieldWarning>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct FieldWarning {
-        reason: String,
-        field: String,
-    }
     if answer.status == 200 {
-        let receipt: Option<Receipt> = serde_json::from_slice(&answer.body).ok();
-        let receipt = receipt.and_then(|it| Some((texts::id(it.request_id)?, it.field_warnings)));
-        let Some((request_id, field_warnings)) = receipt else { return Answered::Failed(unreadable(answer)) };
-        // It was accepted all the same, but for these fields.
-        for FieldWarning { reason, field } in field_warnings.iter().take(MOST_WARNINGS) {
-            let (reason, field) = (fit(reason, CODE), fit(field, CODE));
-            tracing::warn!(request_id, reason, field, "Google ignores a field");
-        }
-        exchange.request_id = Some(request_id.clone());
+        let Some(request_id) = receipt::request_id(answer, exchange) else {
+            return Answered::Failed(unreadable(answer));
+        };
         return Answered::Each(vec![Outcome::Accepted { request_id }; conversions.len()]);
     }
     if let Some(outcome) = too_large(answer) {
