@@ -1,15 +1,9 @@
 // Consent Mode, late answers, and Global Privacy Control.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site, TAG_LINE } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 const GTAG = "window.dataLayer = window.dataLayer || []; function gtag() { dataLayer.push(arguments) }";
 const both = (value) => ({ ad_user_data: value, ad_personalization: value });

@@ -1,15 +1,9 @@
 // Where the endpoints may be: on the page's own host, on a subdomain, or elsewhere.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 /** Whether the second page's visit brought the cookie of the first's. */
 const keepsTheCookie = async (host, options) => {

@@ -1,42 +1,24 @@
-// The demo site of `make dev`, clicked through as a person would. Needs Chromium (CHROMIUM, /usr/bin/chromium by
-// default), and either a running server in ADTRAIL_URL, or a DATABASE_URL, on which it starts `target/debug/dev serve`:
-//   cargo build -p dev && cargo run -q -p services -- with-postgres node --test tracker/tests/demo.test.js
+// The demo site of `make dev`, clicked through as a person would: on a server of its own, or on the one in ADTRAIL_URL.
 import assert from 'node:assert/strict';
-import {spawn} from 'node:child_process';
-import {createServer} from 'node:net';
-import {fileURLToPath} from 'node:url';
 import {after, before, test} from 'node:test';
 import {chromium} from 'playwright-core';
+import {missing, serve} from './server.js';
+import {executablePath} from './site.js';
 
 const PATIENCE = 60_000;
 let base = process.env.ADTRAIL_URL, server, browser;
 
-const freePort = () => new Promise(resolve => {
-  const probe = createServer().listen(0, '127.0.0.1', () => {
-    const {port} = probe.address();
-    probe.close(() => resolve(port));
-  });
-});
-
 before(async () => {
   if (!base) {
-    assert.ok(process.env.DATABASE_URL, 'set ADTRAIL_URL or DATABASE_URL: see the top of this file');
-    const root = fileURLToPath(new URL('../..', import.meta.url)), PORT = await freePort();
-    base = `http://localhost:${PORT}`;
-    server = spawn(`${root}target/debug/dev`, ['serve'], {
-      cwd: root, env: {...process.env, PORT, RUST_LOG: 'warn'}, stdio: ['ignore', 'ignore', 'inherit']});
-    const deadline = Date.now() + PATIENCE;
-    while (!await fetch(base).then(answer => answer.ok, () => false)) {
-      assert.ok(server.exitCode === null && Date.now() < deadline, 'dev serve did not start');
-      await new Promise(resolve => setTimeout(resolve, 100));
-    }
+    assert.ok(!missing, missing);
+    server = await serve();
+    base = `http://localhost:${server.port}`;
   }
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox']});
+  browser = await chromium.launch({executablePath, args: ['--no-sandbox']});
 });
 after(async () => {
   await browser?.close();
-  server?.kill('SIGTERM');
+  await server?.stop();
 });
 
 /** A page of a new visitor, and what went wrong on it. */

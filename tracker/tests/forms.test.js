@@ -1,15 +1,9 @@
 // Leads: what is read of a form, and that the form itself goes on.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site, TAG_LINE } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 const open = async (form, more = "") => {
   site.page("/form", `${TAG_LINE}${more}<form data-lead action="/thanks">${form}<button>Send</button></form>`);

@@ -1,15 +1,9 @@
 // Beside Google's own tag: one id in both, and one sender of each event.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 const STUB = "window.dataLayer = []; function gtag() { dataLayer.push(arguments) } gtag('js', new Date());";
 const LOADED = `${STUB} google_tag_manager = {"G-1": {}};`;

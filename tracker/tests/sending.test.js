@@ -1,15 +1,9 @@
 // Nothing is lost, and nothing is sent twice.
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site, TAG_LINE } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 const kept = (page) => page.evaluate("JSON.parse(sessionStorage.adtrail || '[]').map((it) => it.k).join('')");
 const ids = (kind) => site.of(kind).map(({ body }) => body.event_id ?? body.transaction_id);

@@ -17,10 +17,11 @@ const freePort = async () => {
 /** Why there is no server to test with, if there is none. */
 export const missing = process.env.DATABASE_URL ? false : "needs a server and its database: run make test-browser";
 
+/** A server for pages of this origin, or for its own pages. */
 export const serve = async (origin) => {
   const port = await freePort();
   const limits = { VISITS_PER_HOUR: "1000000", EVENTS_PER_HOUR: "1000000", LEADS_PER_HOUR: "1000000" };
-  const env = { ...process.env, ...limits, PORT: String(port), ALLOWED_ORIGINS: origin, RUST_LOG: "error" };
+  const env = { ...process.env, ...limits, PORT: String(port), ALLOWED_ORIGINS: origin ?? "", RUST_LOG: "error" };
   const child = spawn(BINARY, ["serve"], { env, stdio: ["ignore", "ignore", "inherit"] });
   const answers = () => fetch(`http://127.0.0.1:${port}/t.js`).then((answer) => answer.ok, () => false);
   while (!(await answers())) {

@@ -1,4 +1,5 @@
 // A website with the tag on it, a Chromium that visits it, and a backend that writes down what it is told.
+import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -6,12 +7,13 @@ import { request } from "node:http";
 import { createServer } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, afterEach } from "node:test";
 import { chromium } from "playwright-core";
 
 const dist = new URL("../dist/t.js", import.meta.url);
 const TAG = process.env.TAG_SOURCE ? new URL("../t.js", import.meta.url) : dist;
 
-const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+export const executablePath = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
   .concat("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
   .find((path) => path && existsSync(path));
 
@@ -54,6 +56,17 @@ export class Site extends EventEmitter {
       // Playwright switches these off, and both are tested here.
       ignoreDefaultArgs: ["--disable-back-forward-cache"],
       args: site.arguments,
+    });
+    return site;
+  }
+
+  /** One for the tests of a file: no test leaves anything to the next one, and nothing may have reached a page. */
+  static async forTests() {
+    const site = await Site.open();
+    after(() => site.close());
+    afterEach(async () => {
+      assert.deepEqual(site.errors, []);
+      await site.reset();
     });
     return site;
   }

@@ -1,16 +1,10 @@
 // What counts as a visit, and which address it is of.
 import assert from "node:assert/strict";
 import { on } from "node:events";
-import { after, afterEach, before, test } from "node:test";
+import { test } from "node:test";
 import { SHOP, Site, TAG_LINE } from "./site.js";
 
-let site;
-before(async () => (site = await Site.open()));
-after(() => site.close());
-afterEach(async () => {
-  assert.deepEqual(site.errors, []);
-  await site.reset();
-});
+const site = await Site.forTests();
 
 const visits = () => site.of("v").map(({ body }) => [body.why, body.url.replace(SHOP, "")]);
 
