@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may end that way")]
 
+mod bots;
 mod breaker;
 mod candidates;
 mod clicks;
