@@ -1,7 +1,7 @@
 //! `adtrail doctor` on a deployment that is as it should be, and on one with each of many faults.
 
 mod faults;
-mod front;
+pub mod front;
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};

@@ -41,7 +41,8 @@ impl Front {
     }
 }
 
-async fn pass_on(http: &reqwest::Client, behind: &str, request: Request) -> Response {
+/// What is behind answers, as if it were called itself.
+pub async fn pass_on(http: &reqwest::Client, behind: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let url = format!("{behind}{}", parts.uri.path_and_query().map_or("/", |it| it.as_str()));
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();

@@ -8,6 +8,8 @@ use axum::extract::Request;
 use axum::response::Response;
 use tokio::net::TcpListener;
 
+use crate::doctor::front::pass_on;
+
 /// The tag as it is served.
 pub const TAG: &str = include_str!("../../../../tracker/dist/t.js");
 
@@ -110,17 +112,17 @@ impl WebsiteServer {
 async fn answer(http: &reqwest::Client, adtrail: &str, website: &Website, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let endpoint = path.starts_with("/t/").then_some(path.as_str());
-    match (path.as_str(), website.redirect, endpoint) {
-        ("/landing", Some(redirect), _) => {
+    match (path.as_str(), website.redirect) {
+        ("/landing", Some(redirect)) => {
             let mut answered = Answered { status: 302, ..Answered::default() };
             answered.set("location", redirect(&query));
             answered.response()
         }
         ("/t.js", ..) => website.tag.response(),
-        (.., Some(endpoint)) => match &website.endpoints {
+        (path, _) if path.starts_with("/t/") => match &website.endpoints {
             Some(answered) => answered.response(),
-            None => pass_on(http, &format!("{adtrail}{endpoint}"), website.loses_bodies, request).await,
+            None if website.loses_bodies => pass_on(http, adtrail, without_body(request)).await,
+            None => pass_on(http, adtrail, request).await,
         },
         ("/other.js", ..) => Answered::of("text/javascript", "console.log('adtrail')").response(),
         ("/landing" | "/lp", ..) => {
@@ -131,15 +133,8 @@ async fn answer(http: &reqwest::Client, adtrail: &str, website: &Website, reques
     }
 }
 
-async fn pass_on(http: &reqwest::Client, url: &str, loses_bodies: bool, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let body = if loses_bodies { Vec::new().into() } else { axum::body::to_bytes(body, usize::MAX).await.unwrap() };
+fn without_body(request: Request) -> Request {
+    let (mut parts, _) = request.into_parts();
     parts.headers.remove("content-length");
-    let answer = http.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
-    let mut response = Response::builder().status(answer.status());
-    for (name, value) in answer.headers() {
-        response = response.header(name, value);
-    }
-    let body = shared::outgoing::body(answer, shared::outgoing::Limit::ONE).await.unwrap();
-    response.body(Body::from(body)).unwrap()
+    Request::from_parts(parts, Body::empty())
 }
