@@ -18,7 +18,7 @@ use crate::platforms::Reason;
 use crate::queue::breaker::{self, Pause};
 
 pub use claiming::{Claim, Claiming, claim};
-pub use settlement::{CONFIRM_AFTER, settle};
+pub use settlement::settle;
 pub use upkeep::{expire, recover, requests, tidy, wake};
 
 /// The lease of a claimed row, in seconds. Longer than any function runs that sends events.

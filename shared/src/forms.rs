@@ -52,9 +52,9 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", |text| Ok(Phone::parse(text, config.phone_region)));
-    let name = fields.optional_text("name", |text| Ok(fitted(text, 200)));
-    let message = fields.optional_text("message", |text| Ok(fitted(text, 5_000)));
+    let phone = fields.optional_text("phone", |text| Ok(phone(text, config.phone_region)));
+    let name = fields.optional_text("name", |text| Ok(fitted("name", text, 200)));
+    let message = fields.optional_text("message", |text| Ok(fitted("message", text, 5_000)));
     let transaction_id = fields.optional_text("transaction_id", shared_id);
     let consent = fields.object("consent");
     let consent_marketing = consent.optional("marketing", boolean);
@@ -65,17 +65,10 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let (clicks, mut warnings) = clicks(&fields, at);
     let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
-    // A person isn't lost for what nobody is recognised by.
-    let mut warn = |field, detail: String| warnings.push(Warning { field, detail });
-    let phone = phone?.and_then(|read| read.map_err(|rule| warn("phone", format!("is left out: it {rule}"))).ok());
-    let mut texts = [("name", name?), ("message", message?)].into_iter().map(|(field, text)| {
-        let (text, change) = text?;
-        if let Some(change) = change {
-            warn(field, change);
-        }
-        Some(text)
-    });
-    let (name, message) = (texts.next().flatten(), texts.next().flatten());
+    let (phone, phone_warning) = phone?.unwrap_or_default();
+    let (name, name_warning) = name?.unzip();
+    let (message, message_warning) = message?.unzip();
+    warnings.extend([phone_warning, name_warning.flatten(), message_warning.flatten()].into_iter().flatten());
     let lead = NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
         email: email?,
@@ -102,13 +95,21 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     Ok(Form { lead, callers, warnings })
 }
 
-/// A text as it is stored: without control characters, and cut. With what was changed, if anything was.
-fn fitted(text: &str, limit: usize) -> (String, Option<String>) {
-    let kept: String =
-        text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')).take(limit).collect();
-    let change = (kept != text)
-        .then(|| format!("is stored without control characters, and with {limit} characters at the most"));
-    (kept, change)
+/// A number, or why it is left out: a person isn't lost for it.
+fn phone(text: &str, region: Option<Region>) -> (Option<Phone>, Option<Warning>) {
+    match Phone::parse(text, region) {
+        Ok(phone) => (Some(phone), None),
+        Err(rule) => (None, Some(Warning { field: "phone", detail: format!("is left out: it {rule}") })),
+    }
+}
+
+/// A text as it is stored: without control characters, and cut. With a warning if that changes it.
+fn fitted(field: &'static str, text: &str, limit: usize) -> (String, Option<Warning>) {
+    let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    let kept: String = text.chars().filter(is_kept).take(limit).collect();
+    let detail = || format!("is stored without control characters, and with {limit} characters at the most");
+    let warning = (kept != text).then(|| Warning { field, detail: detail() });
+    (kept, warning)
 }
 
 /// A person takes longer than this to fill in a form, in milliseconds.

@@ -167,6 +167,16 @@ pub fn address(request: &Request) -> Option<IpAddr> {
     }
 }
 
+/// The longest user agent that is kept, in characters.
+const USER_AGENT_LIMIT: usize = 512;
+
+/// What the caller says it is, cut.
+#[must_use]
+pub fn user_agent(request: &Request) -> Option<String> {
+    let said = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
+    Some(said.chars().filter(|c| !c.is_control()).take(USER_AGENT_LIMIT).collect())
+}
+
 /// The site that the page is on, as the browser says.
 #[must_use]
 pub fn site(request: &Request) -> Option<Site> {

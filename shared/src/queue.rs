@@ -31,7 +31,7 @@ use crate::platforms::{Conversion, Delivery, Destinations, Operation, Outcome, R
 
 pub use closing::close_moot;
 use consent::Claimed;
-pub use policy::Policy;
+pub use policy::{CONFIRM_AFTER, Policy};
 pub use renaming::rename;
 use settlement::{Counters, Settlement};
 pub use upkeep::{LaneState, Work, lanes, requests, wake, work};

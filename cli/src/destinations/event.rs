@@ -62,7 +62,6 @@ pub(crate) fn test_event(values: &Values, destination: &str, file: &Path) -> Res
         consent: reported.consent,
         email_hash_google: None,
         phone_hash: None,
-        click: None,
     };
     Ok(answer(destination, &event))
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, json};
 use shared::App;
@@ -15,7 +15,9 @@ use shared::consent::{Consent, ConsentStatus};
 use shared::event_delivery::EventDelivery;
 use shared::events::{self, Event, Outgoing, SentBy};
 use shared::http::body::{Body, shared_id, text_up_to};
-use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, site};
+use shared::http::{
+    Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, site, user_agent,
+};
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
 use uuid::Uuid;
@@ -47,9 +49,6 @@ impl FromSettings for Config {
         }
     }
 }
-
-/// The longest user agent that is kept.
-const USER_AGENT_LIMIT: usize = 512;
 
 #[derive(Serialize)]
 struct Answer {
@@ -133,11 +132,10 @@ fn outgoing(app: &App<Config>, request: &Request, event: &Event) -> Outgoing {
         return Outgoing::default();
     }
     let session = |stream: &str| Some((stream.to_owned(), json!(cookies::ga_session(request, stream)?)));
-    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Outgoing {
         client_id: cookies::ga_client(request),
         sessions: wanting.iter().filter_map(|it| session(&it.measurement_id)).collect::<Map<_, _>>(),
-        user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_LIMIT).collect()),
+        user_agent: user_agent(request),
         destinations: wanting.into_iter().map(|it| it.name.clone()).collect(),
     }
 }

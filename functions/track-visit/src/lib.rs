@@ -1,6 +1,6 @@
 //! `POST /api/track/visit`: a page was loaded. Stores where the visitor came from, in two cookies and one row.
 
-use lambda_http::http::{Method, StatusCode, header};
+use lambda_http::http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
@@ -9,7 +9,7 @@ use shared::bots;
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource, ConsentStatus};
 use shared::http::body::Body;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, user_agent};
 use shared::identity::ip_hash;
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
@@ -48,7 +48,6 @@ impl FromSettings for Config {
 const URL_LIMIT: usize = 8_192;
 /// The maximum length of texts that are stored for people to read, in characters. Longer ones are cut.
 const STORED_LIMIT: usize = 2_048;
-const USER_AGENT_LIMIT: usize = 512;
 
 #[derive(Serialize)]
 struct Answer {
@@ -95,8 +94,7 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
     };
     let denies_by_gpc = denies_by_gpc(request, &fields);
     let touch = Attribution::from_url(&url, at);
-    let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let user_agent = user_agent.map(|text| cut(text, USER_AGENT_LIMIT));
+    let user_agent = user_agent(request);
     let referrer = referrer?;
     let landing = Landing { url: &url, referrer: referrer.as_deref(), user_agent: user_agent.as_deref(), at };
     Ok(Visit {

@@ -10,11 +10,11 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::fitted::is_recognised_again;
-use super::lane::NO_ANSWER;
-use super::limits::{CONNECTING, OLDEST, too_old};
+use super::lane::{NO_ANSWER, new_connections};
+use super::limits::{OLDEST, too_old};
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
-use crate::outgoing::{Limit, http_client_connecting_within};
+use crate::outgoing::Limit;
 use crate::platforms::google::api::Api;
 use crate::platforms::google::batch::{Answered, deliver};
 use crate::platforms::google::{DATA_MANAGER_LIMITS, MOST_EVENTS};
@@ -160,14 +160,9 @@ impl EventLane for DataManager {
         allowance: &'a Allowance,
     ) -> BoxFuture<'a, (Vec<EventOutcome>, Vec<Exchange>)> {
         Box::pin(async move {
-            // A connection that was kept while the process stood still breaks once it is used, and then nobody knows
-            // whether the events arrived.
-            let http = match http_client_connecting_within(CONNECTING) {
+            let http = match new_connections() {
                 Ok(http) => http,
-                Err(problem) => {
-                    let outcome = EventOutcome::Unavailable(Reason::new("no_client", problem), None);
-                    return (vec![outcome; events.len()], Vec::new());
-                }
+                Err(outcome) => return (vec![outcome; events.len()], Vec::new()),
             };
             let written: Vec<_> = events.iter().map(|event| self.written(event)).collect();
             let send = |rows: Vec<usize>| {

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::attribution::Click;
 use crate::consent::Consent;
 use crate::identity::{ClientId, Hash};
 
@@ -28,7 +27,4 @@ pub struct EventToSend {
     /// Of the person's e-mail by Google's normalisation.
     pub email_hash_google: Option<Hash>,
     pub phone_hash: Option<Hash>,
-    /// The newest click on one of Google's ads. It isn't sent: Google Analytics joins the clicks that its tag saw by
-    /// the client.
-    pub click: Option<Click>,
 }

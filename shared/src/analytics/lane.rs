@@ -4,6 +4,8 @@ use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
 
 use super::EventToSend;
+use super::limits::CONNECTING;
+use crate::outgoing::http_client_connecting_within;
 use crate::platforms::{Allowance, Exchange, Limits, Reason};
 
 /// The lanes of the destinations of events; they keep their access tokens.
@@ -12,6 +14,16 @@ pub type EventLanes = Vec<Box<dyn EventLane>>;
 /// Why an event isn't sent again.
 pub(super) const NO_ANSWER: &str = "The event was sent, and no answer came. Google Analytics would count it twice if it \
      had arrived, so only purchases, which it recognises, are sent again";
+
+/// A client without connections. One that was kept while the process stood still breaks once it is used, and then nobody
+/// knows whether the events arrived.
+///
+/// # Errors
+/// That nothing is sent, when TLS can't be set up.
+pub(super) fn new_connections() -> Result<reqwest::Client, EventOutcome> {
+    http_client_connecting_within(CONNECTING)
+        .map_err(|problem| EventOutcome::Unavailable(Reason::new("no_client", problem), None))
+}
 
 /// Which lane it is.
 #[derive(Clone, Debug)]

@@ -13,11 +13,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::fitted::is_recognised_again;
-use super::lane::NO_ANSWER;
-use super::limits::{CONNECTING, OLDEST};
+use super::lane::{NO_ANSWER, new_connections};
+use super::limits::OLDEST;
 use super::{EventLane, EventOutcome, EventRoute, EventToSend, EventVerdict};
 use crate::clock::Clock;
-use crate::outgoing::{http_client_connecting_within, retry_after};
+use crate::outgoing::retry_after;
 use crate::platforms::{Allowance, Exchange, Limits, Preview, Reason};
 
 /// Requests at once.
@@ -131,13 +131,9 @@ impl EventLane for MeasurementProtocol {
     ) -> BoxFuture<'a, (Vec<EventOutcome>, Vec<Exchange>)> {
         Box::pin(async move {
             let mut outcomes = vec![EventOutcome::Unsent; events.len()];
-            // A connection that was kept while the process stood still breaks once it is used, and then nobody knows.
-            let http = match http_client_connecting_within(CONNECTING) {
+            let http = match new_connections() {
                 Ok(http) => http,
-                Err(problem) => {
-                    let outcome = EventOutcome::Unavailable(Reason::new("no_client", problem), None);
-                    return (vec![outcome; events.len()], Vec::new());
-                }
+                Err(outcome) => return (vec![outcome; events.len()], Vec::new()),
             };
             let (batches, refused) = requests::batches(events, self.clock.now());
             for (at, outcome) in refused {

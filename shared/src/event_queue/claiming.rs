@@ -7,13 +7,9 @@ use uuid::Uuid;
 
 use super::LEASE_SECONDS;
 use crate::analytics::EventToSend;
-use crate::attribution::Clicks;
 use crate::consent::{Consent, ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
 use crate::identity::{ClientId, Hash};
-
-/// The network whose clicks Google Analytics knows.
-const NETWORK: &str = "google";
 
 /// Which events are claimed.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +79,6 @@ pub async fn claim(tx: &mut Tx, of: Claiming<'_>, now: DateTime<Utc>) -> Result<
                 when 'denied' in (e.ad_personalization, v.ad_personalization) then 'denied'
                 else coalesce(nullif(e.ad_personalization, 'unknown'), v.ad_personalization, 'unknown')
             end as "ad_personalization!: ConsentStatus",
-            jsonb_build_object($8::text, v.clicks -> $8) as "clicks!: Json<Clicks>",
             person.email_hash_google as "email_hash_google?: Hash", person.phone_hash as "phone_hash?: Hash"
         from leased l
         join public.tracking_events e on e.id = l.event
@@ -103,7 +98,6 @@ pub async fn claim(tx: &mut Tx, of: Claiming<'_>, now: DateTime<Utc>) -> Result<
         f64::from(LEASE_SECONDS),
         token,
         of.stream,
-        NETWORK,
     )
     .fetch_all(tx)
     .await?;
@@ -129,7 +123,6 @@ pub async fn claim(tx: &mut Tx, of: Claiming<'_>, now: DateTime<Utc>) -> Result<
             consent: Consent { ad_user_data: row.ad_user_data, ad_personalization: row.ad_personalization },
             email_hash_google: row.email_hash_google.filter(|_| may_name_person),
             phone_hash: row.phone_hash.filter(|_| may_name_person),
-            click: row.clicks.0.get(NETWORK).filter(|click| click.is_one()).cloned(),
         });
     }
     Ok(claim)

@@ -1,17 +1,13 @@
 //! Receipts: analytics accepted a request but hasn't processed it. The verdict is asked for until there is one.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::CONFIRM_AFTER;
 use crate::analytics::EventVerdict;
 use crate::db::{DbError, Tx};
 use crate::platforms::Reason;
-
-/// The intervals between questions double up to this.
-const LONGEST_DELAY: TimeDelta = TimeDelta::hours(12);
-/// After this no verdict is asked for: the row stays sent.
-const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
+use crate::queue::CONFIRM_AFTER;
+use crate::queue::receipts::{is_asked_for, next_delay};
 
 /// A receipt whose verdict is due, and the rows that wait for it.
 #[derive(Clone, Debug)]
@@ -86,9 +82,8 @@ struct Conclusion<'a> {
 
 impl<'a> Conclusion<'a> {
     fn of(row: Row, verdict: &'a EventVerdict, now: DateTime<Utc>) -> Self {
-        let doublings = row.checks.clamp(0, 10).cast_unsigned();
-        let delay = (CONFIRM_AFTER * (1 << doublings)).min(LONGEST_DELAY);
-        let next_check_at = Some(now + delay).filter(|_| now - row.sent_at < LAST_QUESTION);
+        let next_at = now + next_delay(CONFIRM_AFTER, row.checks);
+        let next_check_at = is_asked_for(row.sent_at, now).then_some(next_at);
         let conclusion = |status, next_check_at, reason: Option<&'a Reason>| Self {
             id: row.id,
             status,

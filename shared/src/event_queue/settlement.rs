@@ -7,9 +7,7 @@ use super::Claim;
 use crate::analytics::EventOutcome;
 use crate::db::{DbError, Tx};
 use crate::platforms::Reason;
-
-/// The delay from sending to the first question for the verdict.
-pub const CONFIRM_AFTER: TimeDelta = TimeDelta::minutes(30);
+use crate::queue::CONFIRM_AFTER;
 
 /// Delays after requests that certainly failed; the last one repeats.
 const RETRY_DELAYS: [TimeDelta; 5] = [

@@ -8,6 +8,9 @@ use crate::consent::{ConsentStatus, UnknownConsent, WithdrawnConsent};
 use crate::platforms::Operation;
 use crate::settings::{FromSettings, Settings};
 
+/// Delay from sending to the first question for its verdict, which platforms need.
+pub const CONFIRM_AFTER: TimeDelta = TimeDelta::minutes(30);
+
 /// When rows are sent and retried.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -35,7 +38,7 @@ impl FromSettings for Policy {
         Self {
             unknown_consent: config::unknown_consent(settings),
             withdrawn_consent: config::withdrawn_consent(settings),
-            confirm_after: TimeDelta::minutes(30),
+            confirm_after: CONFIRM_AFTER,
             probe_after: TimeDelta::minutes(10),
         }
     }

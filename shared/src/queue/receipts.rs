@@ -14,8 +14,18 @@ use crate::platforms::{Exchange, Facts, Outcome, Reason, Route, Verdict};
 
 /// The verdict is first asked for after [`Policy::confirm_after`], then at doubling intervals up to this.
 const LONGEST_STATUS_DELAY: TimeDelta = TimeDelta::hours(12);
-/// After this no verdict is asked for: the row stays uploaded and unconfirmed.
+/// After this no verdict is asked for: what was accepted stays unconfirmed.
 const LAST_QUESTION: TimeDelta = TimeDelta::days(7);
+
+/// The delay to the next question after so many, when the first came after `first`.
+pub(crate) fn next_delay(first: TimeDelta, asked: i32) -> TimeDelta {
+    (first * (1 << asked.clamp(0, 10).cast_unsigned())).min(LONGEST_STATUS_DELAY)
+}
+
+/// Is a verdict on what was accepted then still asked for?
+pub(crate) fn is_asked_for(accepted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    now - accepted_at < LAST_QUESTION
+}
 
 /// A receipt whose verdict is due, and the rows that wait for it.
 #[derive(Clone, Debug)]
@@ -124,10 +134,8 @@ impl<'a> Conclusion<'a> {
             outcome,
             ..Settlement::default()
         };
-        let doublings = row.status_checks.clamp(0, 10).cast_unsigned();
-        let delay = policy.confirm_after.max(TimeDelta::seconds(1)) * (1 << doublings);
-        let next_question =
-            Some(now + delay.min(LONGEST_STATUS_DELAY)).filter(|_| now - row.uploaded_at < LAST_QUESTION);
+        let next_at = now + next_delay(policy.confirm_after.max(TimeDelta::seconds(1)), row.status_checks);
+        let next_question = is_asked_for(row.uploaded_at, now).then_some(next_at);
         let settlement = match verdict {
             Verdict::Confirmed => stays("confirmed", None, None),
             Verdict::Refused(outcome) => Settlement::of(row.queue_id, row.counters, outcome, now, policy),
@@ -141,7 +149,7 @@ impl<'a> Conclusion<'a> {
             },
             Verdict::Unanswered(reason) if next_question.is_some() => stays("unanswered", Some(reason), next_question),
             Verdict::Unanswered(reason) | Verdict::Unknowable(reason) => stays("unconfirmed", Some(reason), None),
-            Verdict::Paused(reason) => stays("paused", Some(reason), Some(now + LONGEST_STATUS_DELAY.min(delay))),
+            Verdict::Paused(reason) => stays("paused", Some(reason), Some(next_at)),
         };
         Self { settlement, receipt }
     }

@@ -96,7 +96,6 @@ pub fn event(name: &str, params: &Value) -> EventToSend {
         consent: Consent::default(),
         email_hash_google: None,
         phone_hash: None,
-        click: None,
     }
 }
 
