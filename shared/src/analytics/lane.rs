@@ -15,8 +15,8 @@ pub type EventLanes = Vec<Box<dyn EventLane>>;
 pub(super) const NO_ANSWER: &str = "The event was sent, and no answer came. Google Analytics would count it twice if it \
      had arrived, so only purchases, which it recognises, are sent again";
 
-/// A client without connections. One that was kept while the process stood still breaks once it is used, and then nobody
-/// knows whether the events arrived.
+/// A client without connections. One that was kept while the process stood still breaks once it is used, and then
+/// nobody knows whether the events arrived.
 ///
 /// # Errors
 /// That nothing is sent, when TLS can't be set up.
