@@ -43,6 +43,16 @@ pub struct Deal {
     pub payload_hash: Hash,
 }
 
+impl Deal {
+    /// What else a lead of this person may be known by: the further addresses, and the spellings of all of them that
+    /// leads were stored with before addresses had one.
+    #[must_use]
+    pub fn other_email_hashes(&self) -> Vec<Hash> {
+        let former = self.email.iter().chain(&self.other_emails).flat_map(Email::former_hashes);
+        self.other_emails.iter().map(Email::hash).chain(former).collect()
+    }
+}
+
 /// A loss as the CRM reported it.
 #[derive(Debug)]
 pub struct Loss {

@@ -1,5 +1,7 @@
 //! From a form to its lead. One path for the endpoint, and for forms that waited in the spool.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -10,7 +12,7 @@ use crate::config;
 use crate::consent::{Consent, ConsentStatus};
 use crate::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
 use crate::http::{Problem, Request, Warning, cookies, denies_by_gpc, site};
-use crate::identity::{Email, Hash, Phone, Region};
+use crate::identity::{Addresses, Carrier, Email, Hash, Phone, Region, number_as_text};
 use crate::leads::NewLead;
 use crate::rate_limits::{Callers, RateLimit};
 use crate::settings::{FromSettings, Settings};
@@ -51,8 +53,8 @@ pub struct Form {
 pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
-    let email = fields.required_text("email", Email::parse);
-    let phone = fields.optional_text("phone", |text| Ok(phone(text, config.phone_region)));
+    let addresses = fields.required_text("email", |text| Email::all(text, Carrier::Json));
+    let phone = fields.optional("phone", |value| phone(value, config.phone_region));
     let name = fields.optional_text("name", |text| Ok(fitted("name", text, 200)));
     let message = fields.optional_text("message", |text| Ok(fitted("message", text, 5_000)));
     let transaction_id = fields.optional_text("transaction_id", shared_id);
@@ -65,13 +67,15 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let (clicks, mut warnings) = clicks(&fields, at);
     let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
     body.check()?;
+    let (email, email_warnings) = first(addresses?);
     let (phone, phone_warning) = phone?.unwrap_or_default();
     let (name, name_warning) = name?.unzip();
     let (message, message_warning) = message?.unzip();
+    warnings.extend(email_warnings);
     warnings.extend([phone_warning, name_warning.flatten(), message_warning.flatten()].into_iter().flatten());
     let lead = NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
-        email: email?,
+        email,
         phone,
         name,
         message,
@@ -95,12 +99,26 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     Ok(Form { lead, callers, warnings })
 }
 
+/// The first of several addresses: a form is of one person.
+fn first(mut addresses: Addresses) -> (Email, Vec<Warning>) {
+    let detail = || "has several addresses: the first one is taken".to_owned();
+    let is_one = addresses.emails.len() == 1;
+    let several = (!is_one).then(|| Warning { field: "email", detail: detail() });
+    let warnings = several.into_iter().chain(Warning::of_addresses(&addresses)).collect();
+    (addresses.emails.swap_remove(0), warnings)
+}
+
 /// A number, or why it is left out: a person isn't lost for it.
-fn phone(text: &str, region: Option<Region>) -> (Option<Phone>, Option<Warning>) {
-    match Phone::parse(text, region) {
+fn phone(value: &Value, region: Option<Region>) -> Result<(Option<Phone>, Option<Warning>), String> {
+    let text = value.as_str().map(Cow::Borrowed).or_else(|| number_as_text(value).map(Cow::Owned));
+    let text = text.ok_or("must be a text")?;
+    if text.trim().is_empty() {
+        return Ok((None, None));
+    }
+    Ok(match Phone::parse(&text, region) {
         Ok(phone) => (Some(phone), None),
         Err(rule) => (None, Some(Warning { field: "phone", detail: format!("is left out: it {rule}") })),
-    }
+    })
 }
 
 /// A text as it is stored: without control characters, and cut. With a warning if that changes it.

@@ -3,6 +3,7 @@
 //! Google and the rest of the world hash the same address differently, and a hash can't be normalised again, so both
 //! are made at intake. These hashes are plain SHA-256 because the platforms require it: treat them as personal data.
 
+mod carrier;
 pub mod client_id;
 mod email;
 mod phone;
@@ -15,9 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use carrier::Carrier;
 pub use client_id::ClientId;
-pub use email::Email;
-pub use phone::{NoHash, Phone, Region};
+pub use email::{Addresses, Email};
+pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text};
 
 /// A lower-case hexadecimal SHA-256, 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]

@@ -26,7 +26,7 @@ use crate::locks::{self, Locks};
 /// What to lock before a report on this deal is applied: the deal, and the person it names.
 #[must_use]
 pub fn locks_of(deal: &Deal) -> Locks {
-    let emails: Vec<_> = deal.email.iter().chain(&deal.other_emails).map(Email::hash).collect();
+    let emails: Vec<_> = deal.email.iter().map(Email::hash).chain(deal.other_email_hashes()).collect();
     let phone = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
     Locks::of_deal(&deal.crm_deal_id).and(Locks::of_person(emails.iter().chain(phone)))
 }

@@ -1,6 +1,7 @@
 //! Where the fields of a deal are in what a CRM sends.
 
 mod clicks;
+mod phone;
 mod pointers;
 mod shapes;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::money::Money;
 use clicks::ClickFields;
+use phone::PhoneField;
 use shapes::{OneOr, Shapes};
 
 pub(super) use clicks::with_clicks;
@@ -31,7 +33,7 @@ pub(super) struct DeclaredFields {
     pub value: Option<Number>,
     pub probability: Option<Number>,
     pub email: Option<Pointers>,
-    pub phone: Option<Pointers>,
+    pub phone: Option<PhoneField>,
     pub lead_id: Option<Pointers>,
     pub updated_at: Option<Pointers>,
     pub ad_user_data: Option<Pointers>,
@@ -79,7 +81,6 @@ impl DeclaredFields {
             &self.occurred_at,
             &self.event_at,
             &self.email,
-            &self.phone,
             &self.lead_id,
             &self.updated_at,
             &self.ad_user_data,
@@ -90,6 +91,7 @@ impl DeclaredFields {
         texts.into_iter().flatten().any(Text::points_at_fetched)
             || pointers.into_iter().flatten().any(Pointers::point_at_fetched)
             || numbers.into_iter().flatten().any(|number| number.at.point_at_fetched())
+            || self.phone.as_ref().is_some_and(|phone| phone.at.point_at_fetched())
             || self.clicks.point_at_fetched()
     }
 }

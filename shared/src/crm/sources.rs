@@ -18,6 +18,7 @@ use super::rules::{Conditions, DeclaredRule, Rule, RuleOutcome};
 use crate::deals::Stages;
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::http::problem::FieldError;
+use crate::identity::Carrier;
 
 pub(super) use declared::DeclaredSource;
 
@@ -219,6 +220,14 @@ impl Source {
     /// more than 16 levels, or U+0000 in it.
     pub fn items(&self, body: &[u8]) -> Result<Vec<serde_json::Value>, Vec<FieldError>> {
         payload::items(body, self.encoding, self.items.as_ref()).map_err(|refusal| vec![refusal])
+    }
+
+    /// What its texts come in.
+    pub(super) fn carrier(&self) -> Carrier {
+        match self.encoding {
+            BodyEncoding::Json => Carrier::Json,
+            BodyEncoding::Form => Carrier::Form,
+        }
     }
 
     /// Does a body have an array of items?

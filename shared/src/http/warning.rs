@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::identity::Phone;
+use crate::identity::{Addresses, Phone};
 
 /// One such field. Never its value: answers may be logged.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -14,10 +14,18 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// The field `phone` can't be used for matching.
+    /// The field `phone` can't be used for matching, or is read by a guess.
     #[must_use]
     pub fn of_phone(phone: Option<&Phone>) -> Option<Self> {
-        let why = phone?.hash().err()?;
-        Some(Self { field: "phone", detail: why.to_string() })
+        let phone = phone?;
+        let detail = phone.hash().err().map(|why| why.to_string()).or(phone.guess().map(|guess| guess.to_string()))?;
+        Some(Self { field: "phone", detail })
+    }
+
+    /// White space in the field `email` may have been another character.
+    #[must_use]
+    pub fn of_addresses(addresses: &Addresses) -> Option<Self> {
+        let detail = "has white space in it, which is left out: if that was a plus, the sender has to escape it (%2B)";
+        addresses.were_spaced.then(|| Self { field: "email", detail: detail.into() })
     }
 }

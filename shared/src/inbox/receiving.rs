@@ -116,7 +116,7 @@ struct Person {
 impl Person {
     fn of(deal: &Deal) -> Self {
         let text = |hash: &Hash| hash.as_str().to_owned();
-        let others: Vec<_> = deal.other_emails.iter().map(|email| text(&email.hash())).collect();
+        let others: Vec<_> = deal.other_email_hashes().iter().map(text).collect();
         Self {
             email_hash: deal.email.as_ref().map(Email::hash).as_ref().map(text),
             email_hash_google: deal.email.as_ref().and_then(Email::google_hash).as_ref().map(text),

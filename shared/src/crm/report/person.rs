@@ -1,12 +1,14 @@
 //! The person of a deal.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Reader;
 use crate::crm::fields::Pointers;
 use crate::http::Warning;
-use crate::identity::{Email, Phone};
+use crate::identity::{Email, Phone, PhoneReading, number_as_text};
 
 /// The maximum number of addresses of one person. A longer list may be of a whole company.
 const MAX_EMAILS: usize = 20;
@@ -25,16 +27,25 @@ impl Reader<'_> {
         let fields = &self.source.fields;
         let errors = self.errors.len();
         let mut emails: Vec<Email> = Vec::new();
+        let carrier = self.source.carrier();
         for (pointer, text) in texts(fields.email.as_ref(), self.item) {
-            match text.and_then(Email::parse) {
-                Ok(email) if emails.contains(&email) || emails.len() == MAX_EMAILS => {}
-                Ok(email) => emails.push(email),
+            match text.and_then(|text| Email::all(&text, carrier)) {
+                Ok(addresses) => {
+                    self.warnings.extend(Warning::of_addresses(&addresses));
+                    for email in addresses.emails {
+                        if !emails.contains(&email) && emails.len() < MAX_EMAILS {
+                            emails.push(email);
+                        }
+                    }
+                }
                 Err(why) => self.warn_or_refuse("email", &pointer, why),
             }
         }
         let mut phones = Vec::new();
-        for (pointer, text) in texts(fields.phone.as_ref(), self.item) {
-            match text.and_then(|text| Phone::parse(text, self.when.region)) {
+        let international = fields.phone.as_ref().is_some_and(|phone| phone.international);
+        let how = PhoneReading { region: self.when.region, carrier, international };
+        for (pointer, text) in texts(fields.phone.as_ref().map(|phone| &phone.at), self.item) {
+            match text.and_then(|text| Phone::read(&text, how)) {
                 Ok(phone) => phones.push((pointer, phone)),
                 Err(why) => self.warn_or_refuse("phone", &pointer, why),
             }
@@ -44,7 +55,7 @@ impl Reader<'_> {
         let phone = phones.into_iter().nth(at);
         let mut lead_id = None;
         for (pointer, text) in texts(fields.lead_id.as_ref(), self.item).into_iter().take(1) {
-            match text.and_then(|text| Uuid::try_parse(text).map_err(|_| "must be a UUID".into())) {
+            match text.and_then(|text| Uuid::try_parse(text.trim()).map_err(|_| "must be a UUID".into())) {
                 Ok(id) => lead_id = Some(id),
                 Err(why) => self.warn_or_refuse("lead_id", &pointer, why),
             }
@@ -63,7 +74,8 @@ impl Reader<'_> {
         if phone.is_some_and(|(_, phone)| phone.hash().is_ok()) {
             return;
         }
-        let declared = [&fields.email, &fields.phone, &fields.lead_id].into_iter().flatten();
+        let phone_at = fields.phone.as_ref().map(|phone| &phone.at);
+        let declared = [fields.email.as_ref(), phone_at, fields.lead_id.as_ref()].into_iter().flatten();
         if declared.clone().any(|field| field.wait(self.item)) {
             self.waits = true;
         } else if !self.source.strict {
@@ -81,8 +93,9 @@ impl Reader<'_> {
     }
 }
 
-/// The texts of a field, which may be an array of them, each with its pointer.
-fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Result<&'a str, String>)> {
+/// The texts of a field, which may be an array of them, each with its pointer. A number is as good as a text; the white
+/// space around one may have been a plus.
+fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Result<Cow<'a, str>, String>)> {
     let Some((pointer, value)) = pointers.and_then(|pointers| pointers.find(item)) else {
         return Vec::new();
     };
@@ -96,7 +109,8 @@ fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Resul
         _ => true,
     };
     let text = |(pointer, element): (String, &'a Value)| {
-        (pointer, element.as_str().map(str::trim).ok_or_else(|| "must be a text".into()))
+        let text = element.as_str().map(Cow::Borrowed).or_else(|| number_as_text(element).map(Cow::Owned));
+        (pointer, text.ok_or_else(|| "must be a text".into()))
     };
     elements.into_iter().filter(is_there).map(text).collect()
 }
