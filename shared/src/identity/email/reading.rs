@@ -95,7 +95,7 @@ fn without_scheme(text: &str) -> Cow<'_, str> {
 /// The parts of a list. A separator in quotes is one of a name: `"Doe, Jane" <jane@example.com>`.
 fn pieces(text: &str) -> Vec<&str> {
     let mut is_quoted = false;
-    let has_pairs = text.matches('"').count() % 2 == 0;
+    let has_pairs = text.matches('"').count().is_multiple_of(2);
     let pieces = text.split_inclusive(|c| {
         is_quoted ^= c == '"' && has_pairs;
         !is_quoted && matches!(c, ';' | ',' | '、' | '\n' | '\r')

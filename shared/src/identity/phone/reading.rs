@@ -18,8 +18,8 @@ pub(super) fn e164(text: &str, how: PhoneReading) -> Result<(String, Option<Gues
     }
     // Several numbers: the first that can be dialled.
     let parts = tidied.split([';', ',', '|', '/', '\n']).flat_map(before_each_plus);
-    let several = parts.filter(|part| digits(part) >= LEAST_DIGITS && part.len() < tidied.len());
-    several.filter_map(|part| alone(part, how)).next().ok_or_else(|| {
+    let mut several = parts.filter(|part| digits(part) >= LEAST_DIGITS && part.len() < tidied.len());
+    several.find_map(|part| alone(part, how)).ok_or_else(|| {
         if tidied.contains('+') {
             NoHash::NotInternational
         } else {
