@@ -21,6 +21,10 @@ pub use client_id::ClientId;
 pub use email::{Addresses, Email};
 pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text};
 
+/// The version of what [`Email`] and [`Phone`] make of a text. Raise it when they read more, or another spelling: deals
+/// that wait for their lead are then read again, once.
+pub const READING: i16 = 1;
+
 /// A lower-case hexadecimal SHA-256, 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String")]

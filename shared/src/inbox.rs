@@ -15,7 +15,7 @@ pub mod times;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-pub use receiving::{Received, receive};
+pub use receiving::{Received, receive, rereading};
 
 use crate::attribution::CLICK_COUNTS;
 use crate::db::{DbError, Tx};

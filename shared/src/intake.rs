@@ -4,6 +4,7 @@
 mod applying;
 mod follow_up;
 mod headers;
+mod rereading;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub use follow_up::{Resumed, fetch_due, rematch, resume};
 pub use headers::KeptHeaders;
+pub use rereading::reread;
 
 use crate::clock::Clock;
 use crate::config;

@@ -36,7 +36,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          alter table public.leads drop column spam_signs;
          drop index public.conversion_queue_dead_lettered_at_idx;
          alter table public.conversion_queue drop column sent_to, drop column declined_by, drop column kind;
-         alter table public.inbox drop column clicks, drop column clicks_reported_at;
+         alter table public.inbox drop column clicks, drop column clicks_reported_at, drop column reading;
          drop table public.uploader_runs;
          drop table public.event_queue;
          drop table public.lead_refusals;
@@ -56,6 +56,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "022_browser",
         "023_event_outbox",
         "024_leads_by_any_sign",
+        "025_reading",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -105,16 +106,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 24",
-            "Migration 024_leads_by_any_sign makes what is there already (",
+            "delete from public._sqlx_migrations where version = 25",
+            "Migration 025_reading makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 24",
-            "024_leads_by_any_sign is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 25",
+            "025_reading is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

@@ -65,6 +65,8 @@ const MARGIN: TimeDelta = TimeDelta::seconds(45);
 pub struct Summary {
     /// Events whose lookup is complete.
     pub fetched: u64,
+    /// Waiting deals whose persons an earlier version had read, and that were read again.
+    pub reread: u64,
     /// Waiting deals that were matched.
     pub matched: u64,
     /// Conversions that were recorded before a destination accepted them, and are queued for it now.
@@ -191,6 +193,7 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
         end,
     )
     .await;
+    let reread = intake::reread(&app.db, &app.clock, intake, now + (end - now) / 2).await;
     let matched = intake::rematch(&app.db, &app.clock, intake, end).await;
     let queued = conversions::enqueue_missing(&app.db, &app.clock, &intake.destinations, end).await;
     let expired = app.db.tx(async |tx| -> Result<_, DbError> {
@@ -199,10 +202,11 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     });
     let expired = expired.await;
     let fetched = fetched.map(|count| summary.fetched = count);
+    let reread = reread.map(|count| summary.reread = count);
     let matched = matched.map(|count| summary.matched = count);
     let queued = queued.map(|backfill| summary.queued_late = backfill.total());
     let expired = expired.map(|count| summary.expired = count);
-    let done = fetched.and(stated.map(drop)).and(matched).and(queued).and(expired);
+    let done = fetched.and(stated.map(drop)).and(reread).and(matched).and(queued).and(expired);
     done.inspect_err(|error| tracing::error!(%error, "the inbox failed"))
 }
 

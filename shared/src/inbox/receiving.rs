@@ -1,5 +1,6 @@
 //! Stores reports on deals. The newest of each deal counts.
 
+pub mod rereading;
 mod updating;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use super::{matching, times};
 use crate::attribution::Clicks;
 use crate::db::{DbError, Tx};
 use crate::deals::Deal;
-use crate::identity::{Email, Hash, Phone};
+use crate::identity::{Email, Hash, Phone, READING};
 use crate::money::Money;
 
 /// The state of a deal after a report on it was stored.
@@ -206,13 +207,13 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             insert into public.inbox as i (
                 source, crm_deal_id, conversion_type, value, currency, occurred_at, lead_id,
                 email_hash, email_hash_google, other_email_hashes, phone_hash, payload_hash, received_at,
-                reported_at, person_reported_at, phone_hash_digits, clicks, clicks_reported_at
+                reported_at, person_reported_at, phone_hash_digits, clicks, clicks_reported_at, reading
             )
             select
                 d.source, d.crm_deal_id, d.conversion_type, d.value, d.currency, d.occurred_at, d.lead_id,
                 d.email_hash, d.email_hash_google, string_to_array(d.other_email_hashes, ','), d.phone_hash,
                 d.payload_hash, $15, d.reported_at, d.person_reported_at, d.phone_hash_digits, d.clicks,
-                case when d.clicks <> '{}' then d.reported_at end
+                case when d.clicks <> '{}' then d.reported_at end, $21
             from unnest(
                 $1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::timestamptz[], $7::uuid[],
                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[],
@@ -262,6 +263,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &noticed_at as &[Option<DateTime<Utc>>],
         &phone_digits as &[Option<&str>],
         &clicks,
+        READING,
     )
     .fetch_all(tx)
     .await?;

@@ -134,10 +134,11 @@ async fn postpone(db: &Db, kept: &Kept, postponed: Postponed, now: DateTime<Utc>
     Ok(Resumed::Postponed { reason, after, is_of_source })
 }
 
-struct Postponed {
+pub(super) struct Postponed {
     reason: String,
     after: Option<TimeDelta>,
-    is_of_source: bool,
+    /// Does it affect the other events of the source, too?
+    pub is_of_source: bool,
 }
 
 impl Postponed {
@@ -146,7 +147,8 @@ impl Postponed {
     }
 }
 
-async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Reading, Postponed> {
+/// An event as it is read today, with what has to be looked up.
+pub(super) async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Reading, Postponed> {
     let Some(source) = config.sources.get(&kept.source) else {
         return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
     };
