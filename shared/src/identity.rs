@@ -7,6 +7,8 @@ mod carrier;
 pub mod client_id;
 mod email;
 mod phone;
+#[cfg(test)]
+mod vectors;
 
 use std::fmt;
 use std::net::IpAddr;
