@@ -43,7 +43,7 @@ emails = [(w, it["spelling"], it) for it in VECTORS["emails"] for w in it["writt
 phones = [(str(w), it["e164"], it) for it in VECTORS["phones"] for w in it["written"]]
 count("e-mail, email-validator", emails, validated)
 hashes = [(w, it["sha256"], it) for it in VECTORS["emails"] for w in it["written"]]
-count("e-mail, facebook-business", hashes, lambda text, _: Normalize.normalize("em", text))
+count("e-mail, facebook-business", hashes, lambda text, _: Normalize.normalize("em", text, True))
 count("phone, phonenumbers", phones, number)
 hashes = [(str(w), it["digits_sha256"], it) for it in VECTORS["phones"] for w in it["written"]]
-count("phone, facebook-business", hashes, lambda text, _: Normalize.normalize("ph", text))
+count("phone, facebook-business", hashes, lambda text, _: Normalize.normalize("ph", text, True))

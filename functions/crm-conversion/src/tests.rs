@@ -16,6 +16,7 @@ mod bodies;
 mod clicks;
 mod consent;
 mod corrections;
+mod rereading;
 mod stages;
 
 async fn send(app: &App<Config>, deal: &Value) -> Answer {
