@@ -31,8 +31,8 @@ impl Email {
         Self::all(text, Carrier::Json).map(|mut addresses| addresses.emails.swap_remove(0))
     }
 
-    /// Every address in a text: alone, with a name (`Jane Doe <jane@example.com>`), as `mailto:`, in quotes or brackets,
-    /// or a list separated by semicolons, commas or line breaks.
+    /// Every address in a text: alone, with a name (`Jane Doe <jane@example.com>`), as `mailto:`, in quotes or
+    /// brackets, or a list separated by semicolons, commas or line breaks.
     ///
     /// # Errors
     /// What an address must look like, if there is none.
