@@ -24,8 +24,8 @@ pub(super) fn today(number: &PhoneNumber) -> Option<String> {
     (country == 54).then(|| of_argentina(&national)).flatten()
 }
 
-/// Mobiles have a 9 behind the country code, which people leave out, and at home a 15 behind the area, which people write
-/// beside it. Where the same digits are a landline's, they are that.
+/// Mobiles have a 9 behind the country code, which people leave out, and at home a 15 behind the area, which people
+/// write beside it. Where the same digits are a landline's, they are that.
 fn of_argentina(national: &str) -> Option<String> {
     let national = national.trim_start_matches('0');
     let number = national.strip_prefix('9').unwrap_or(national);
