@@ -19,8 +19,8 @@ const PAGE: u16 = 50;
 /// Deals that are read at once, as some ask their CRM.
 const TOGETHER: usize = 5;
 
-/// Reads waiting deals again that an earlier version read, page by page until `end`. Returns how many are done. A source
-/// whose CRM doesn't answer is left for the next run.
+/// Reads waiting deals again that an earlier version read, page by page until `end`. Returns how many are done. A
+/// source whose CRM doesn't answer is left for the next run.
 pub async fn reread(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let mut done = 0;
     let mut unavailable: Vec<String> = Vec::new();

@@ -1,4 +1,5 @@
-//! Reads the persons of waiting deals again: a new version of the reading knows more spellings of an address or a number.
+//! Reads the persons of waiting deals again: a new version of the reading knows more spellings of an address or a
+//! number.
 
 use std::collections::BTreeMap;
 
