@@ -1,5 +1,5 @@
--- By which version of the reading of addresses and phone numbers a deal's person was read. The uploader reads deals that
--- wait once more, from their kept bodies, when a new version knows more spellings.
+-- By which version of the reading of addresses and phone numbers a deal's person was read. The uploader reads deals
+-- that wait once more, from their kept bodies, when a new version knows more spellings.
 
 set local lock_timeout = '5s';
 
