@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, locks_of, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, locks_of, mended, payload_hashes, renew_status};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::lookup::LookupError;
-use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
+use crate::crm::{Circumstances, Items, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
 use crate::identity::Hash;
 use crate::inbox;
@@ -151,7 +151,7 @@ async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Readi
         return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
     };
     let Some(body) = &kept.body else { return Err(Postponed::because("its body is no longer kept")) };
-    let items = match source.items(body) {
+    let Items { items, is_mended } = match source.items(body) {
         Ok(items) => items,
         Err(errors) => return Ok(Reading::unusable(errors)),
     };
@@ -166,10 +166,12 @@ async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Readi
         event_id: (kept.source_event_id != payload_hash.as_str()).then(|| kept.source_event_id.clone()),
         payload_hash,
     };
-    let mut reading = source.read(&item, &circumstances);
+    let mut reading = source.read(&item.value, &circumstances);
     if matches!(reading.meaning, Meaning::Fetch) {
-        reading = source.read(&fetched(source, item).await?, &circumstances);
+        reading = source.read(&fetched(source, item.value).await?, &circumstances);
     }
+    reading = reading.found_at(item.at);
+    reading.warnings.extend(is_mended.then(mended));
     // The same content is a duplicate, unless it is read differently now: so it gets another hash.
     if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {
         deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), clock.now()));

@@ -81,22 +81,11 @@ impl Reader<'_> {
     }
 }
 
-/// The texts of a field, which may be an array of them, each with its pointer.
+/// The texts of a field, which may be several, each with its pointer.
 fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Result<&'a str, String>)> {
-    let Some((pointer, value)) = pointers.and_then(|pointers| pointers.find(item)) else {
-        return Vec::new();
-    };
-    let elements: Vec<_> = match value {
-        Value::Array(array) => array.iter().enumerate().map(|(at, it)| (format!("{pointer}/{at}"), it)).collect(),
-        one => vec![(pointer.to_owned(), one)],
-    };
-    let is_there = |(_, element): &(String, &Value)| match element {
-        Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
-        _ => true,
-    };
+    let elements = pointers.map(|pointers| pointers.elements(item)).unwrap_or_default();
     let text = |(pointer, element): (String, &'a Value)| {
         (pointer, element.as_str().map(str::trim).ok_or_else(|| "must be a text".into()))
     };
-    elements.into_iter().filter(is_there).map(text).collect()
+    elements.into_iter().map(text).collect()
 }
