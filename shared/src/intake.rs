@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-pub use follow_up::{Resumed, fetch_due, rematch, resume};
+pub use follow_up::{Resumed, fetch_due, rematch, resume, resume_from};
 pub use headers::KeptHeaders;
 
 use crate::clock::Clock;

@@ -166,3 +166,31 @@ fn the_hour_that_comes_twice_and_the_one_that_is_left_out_are_read_one_way() {
         assert_eq!(read, Ok((at.into(), doubt)), "{zone} {local} at {received_at}");
     }
 }
+
+/// Every quarter of an hour of a year, as the clocks of a place showed it, reported four seconds later.
+#[test]
+fn a_year_is_right_to_the_minute_through_both_changes_of_the_clocks() {
+    // What the clocks are ahead of UTC by, in minutes, and when that changes.
+    for (name, first, changes) in [
+        ("Europe/Berlin", 60, [("2026-03-29T01:00:00Z", 120), ("2026-10-25T01:00:00Z", 60)]),
+        ("America/Los_Angeles", -480, [("2026-03-08T10:00:00Z", -420), ("2026-11-01T09:00:00Z", -480)]),
+        ("Australia/Sydney", 660, [("2026-04-04T16:00:00Z", 600), ("2026-10-03T16:00:00Z", 660)]),
+    ] {
+        let zone = with(&format!("zone = \"{name}\""));
+        let changes = changes.map(|(at, minutes)| (at.parse::<DateTime<Utc>>().unwrap(), minutes));
+        let mut at: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut doubts = 0;
+        while at < "2027-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() {
+            let since = changes.iter().rev().find(|(since, _)| *since <= at);
+            let local = at.naive_utc() + TimeDelta::minutes(since.map_or(first, |(_, minutes)| *minutes));
+            let received = (at + TimeDelta::seconds(4)).to_rfc3339();
+            let written = local.format("%Y-%m-%d %H:%M:%S").to_string();
+            let (read, doubt) = read_at(&zone, &json!(written), &received).unwrap();
+            assert_eq!(read, at.to_rfc3339(), "{name} {written}");
+            doubts += u32::from(doubt.is_some());
+            at += TimeDelta::minutes(15);
+        }
+        // The second time of the hour that came twice says so.
+        assert_eq!(doubts, 4, "{name}");
+    }
+}
