@@ -435,11 +435,15 @@ pub(crate) enum InboxCommand {
     ///
     /// An event is read by the current declaration, and missing fields are fetched from the CRM. A deal is read again
     /// with all its events and matched again; an expired one waits another 90 days.
-    #[command(after_help = "Example:\n  adtrail inbox retry D-1042 --stack adtrail")]
+    #[command(after_help = "Examples:\n  adtrail inbox retry D-1042 --stack adtrail\n  adtrail inbox retry \
+                      7d0c3f1e-5a2b-4c8d-9e6f-1a2b3c4d5e6f --body mended.json")]
     Retry {
         /// Id shown by inbox list, or the CRM's id of the deal
         #[arg(value_name = "ID")]
         name: String,
+        /// File with the whole body as the CRM should have sent it, which is read instead; - for standard input
+        #[arg(long, value_name = "FILE")]
+        body: Option<PathBuf>,
     },
 }
 

@@ -87,7 +87,7 @@ pub async fn run(
         }
         Command::Inbox(InboxCommand::Show { name }) => inbox::show(values()?, &name).await?,
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values()?, &name, lead_id).await?,
-        Command::Inbox(InboxCommand::Retry { name }) => inbox::retry(values()?, &name).await?,
+        Command::Inbox(InboxCommand::Retry { name, body }) => inbox::retry(values()?, &name, body.as_deref()).await?,
         Command::Destinations { command: None } => destinations::list(values()?).await?,
         Command::Destinations { command: Some(DestinationsCommand::Test { deal, event: Some(event), .. }) } => {
             destinations::test_event(values()?, &deal, &event)?

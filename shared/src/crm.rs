@@ -1,6 +1,7 @@
 //! The ways in for CRMs: sources, declared in TOML. A source says how its webhooks prove who sent them, where the
 //! fields of a deal are in what it sends, and what its stages mean.
 
+mod amounts;
 pub mod authentication;
 mod fields;
 pub mod lookup;
@@ -10,5 +11,6 @@ mod report;
 mod rules;
 mod sources;
 
+pub use payload::{Item, Items};
 pub use report::{Circumstances, Meaning, Reading, Report};
 pub use sources::{DEFAULT, Missing, Source, Sources};

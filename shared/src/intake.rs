@@ -11,10 +11,9 @@ use std::collections::BTreeSet;
 use applying::{Event, process};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
-pub use follow_up::{Resumed, fetch_due, rematch, resume};
+pub use follow_up::{Resumed, fetch_due, rematch, resume, resume_from};
 pub use headers::KeptHeaders;
 pub use rereading::reread;
 
@@ -22,7 +21,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::conversions::SkipReason;
 use crate::crm::authentication::Verified;
-use crate::crm::{Circumstances, Meaning, Reading, Report, Source, Sources};
+use crate::crm::{Circumstances, Item, Items, Meaning, Reading, Report, Source, Sources};
 use crate::db::{Db, DbError, Tx};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
@@ -149,6 +148,9 @@ pub struct Processed {
     /// What could be improved.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// The JSON Pointer to it in the body; empty if it is the body itself.
+    #[serde(skip)]
+    pub at: String,
     /// The rule of the declaration that decided.
     #[serde(skip)]
     pub rule: Option<String>,
@@ -185,7 +187,7 @@ pub fn read(config: &Config, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
 }
 
 fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String, Reading)> {
-    let items = match webhook.source.items(webhook.body) {
+    let Items { items, is_mended } = match webhook.source.items(webhook.body) {
         Ok(items) => items,
         Err(errors) => return vec![(of_body.as_str().to_owned(), Reading::unusable(errors))],
     };
@@ -193,7 +195,7 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
     // The signature's event id is that of the whole body.
     let event_id = webhook.verified.event_id.clone().filter(|_| items.len() == 1);
     items
-        .iter()
+        .into_iter()
         .zip(payload_hashes)
         .map(|(item, payload_hash)| {
             let source_event_id = payload_hash.as_str().to_owned();
@@ -203,10 +205,17 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
                 payload_hash,
                 event_id: event_id.clone(),
             };
-            let reading = webhook.source.read(item, &circumstances);
+            let mut reading = webhook.source.read(&item.value, &circumstances).found_at(item.at);
+            reading.warnings.extend(is_mended.then(mended));
             (reading.event_id.clone().unwrap_or(source_event_id), reading)
         })
         .collect()
+}
+
+fn mended() -> Warning {
+    let detail = "has line breaks or tabs within its texts, which JSON writes as \\n and \\t: they were taken as such. A \
+                  quotation mark would make it unreadable: let the CRM escape what it puts into the template";
+    Warning { field: "body", detail: detail.into() }
 }
 
 /// Processes a webhook, all of it or, if this fails, nothing.
@@ -296,9 +305,9 @@ fn locks_of(reading: &Reading) -> Locks {
 }
 
 /// What identifies each item if it has no id: the hash of the body, or of its own part.
-fn payload_hashes(of_body: &Hash, items: &[Value]) -> Vec<Hash> {
+fn payload_hashes(of_body: &Hash, items: &[Item]) -> Vec<Hash> {
     match items {
         [_] => vec![of_body.clone()],
-        items => items.iter().map(|item| Hash::of(item.to_string())).collect(),
+        items => items.iter().map(|item| Hash::of(item.value.to_string())).collect(),
     }
 }

@@ -3,9 +3,9 @@
 //! A module uses only the modules on the lines above its own, never those below. `tests/layers.rs` checks it.
 
 // Ground: what knows nothing of deals.
+pub mod absent; // words that stand for nothing
 pub mod clock; // the time, injected
 pub mod invisible; // characters that nobody sees
-pub mod absent; // words that stand for nothing
 pub mod money; // a value and its currency
 pub mod identity; // e-mail, phone and their hashes
 pub mod db; // the only way to a statement

@@ -8,18 +8,15 @@ pub struct Money {
 }
 
 impl Money {
-    /// An amount of 0 to 999,999,999,999 with at most six decimals: what the column holds, whatever rounding adds.
+    /// An amount of 0 to 999,999,999,999, rounded to six decimals: what the column holds.
     ///
     /// # Errors
     /// What is allowed.
     pub fn value_from(value: &serde_json::Value) -> Result<f64, String> {
         let number = value.as_f64().filter(|number| (0.0..=999_999_999_999.0).contains(number));
-        let exact = number.filter(|number| {
-            // 15 digits are exact in a float: six decimals below a billion, fewer above.
-            let scaled = number * 1e6;
-            (scaled - scaled.round()).abs() <= scaled.abs() * 1e-15 + 1e-9
-        });
-        exact.ok_or_else(|| "must be a number from 0 to 999999999999 with at most six decimals".into())
+        // A float above a billion has fewer decimals.
+        let rounded = number.map(|number| if number < 1e9 { (number * 1e6).round() / 1e6 } else { number });
+        rounded.ok_or_else(|| "must be a number from 0 to 999999999999".into())
     }
 
     /// # Errors
@@ -77,7 +74,17 @@ mod tests {
         ] {
             assert!(Money::value_from(&good).is_ok(), "{good}");
         }
-        for bad in [json!(-1), json!(1e12), json!(1e300), json!(0.000_000_1), json!("6000"), json!(true), json!([])] {
+        for (long, rounded) in [
+            (json!(0.1 + 0.2), 0.3),
+            (json!(33.333_333_333_333_3), 33.333_333),
+            (json!(0.000_000_1), 0.0),
+            (json!(1_234.567_890_5), 1_234.567_891),
+            (json!(1.2e3), 1200.0),
+            (json!(1_999.999_999_9), 2000.0),
+        ] {
+            assert_eq!(Money::value_from(&long), Ok(rounded), "{long}");
+        }
+        for bad in [json!(-1), json!(1e12), json!(1e300), json!("6000"), json!(true), json!([])] {
             assert!(Money::value_from(&bad).is_err(), "{bad}");
         }
         assert!(Money::currency_from("EUR").is_ok());

@@ -36,7 +36,7 @@ pub(crate) async fn test(values: &Values, base: Option<&str>, test: &Test) -> Re
     let mut items: Vec<_> = intake::read(&app.config.intake, &webhook)
         .into_iter()
         .enumerate()
-        .map(|(position, (event_id, reading))| Item::new(source, position, event_id, reading))
+        .map(|(position, (event_id, reading))| Item::new(position, event_id, reading))
         .collect();
     if has_database {
         for (item, (processed, stored)) in

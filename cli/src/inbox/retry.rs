@@ -1,5 +1,7 @@
 //! `adtrail inbox retry`.
 
+use std::path::Path;
+
 use serde_json::json;
 use shared::conversions::record_matches;
 use shared::inbox::events::{self, Kept};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use super::{document, find, only_deal, refuse_matched, words};
 use crate::answer::Answer;
+use crate::crm::read_body;
 use crate::{Failure, app};
 
 enum Target {
@@ -19,11 +22,21 @@ enum Target {
     Deal { inbox_id: Uuid, crm_deal_id: String, was_expired: bool, events: Vec<Kept> },
 }
 
-pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure> {
+pub(crate) async fn retry(values: &Values, name: &str, body: Option<&Path>) -> Result<Answer, Failure> {
+    let mended = body.map(read_body).transpose()?;
     let app = app::with_database(values)?;
     match target(&app, name).await? {
-        Target::Event(event) => {
-            Ok(event_answer(&event, intake::resume(&app.db, &app.clock, &app.config, &event).await?))
+        Target::Event(event) => again(&app, &event, mended.as_deref()).await,
+        Target::Deal { events, .. } if mended.is_some() => {
+            let [event] = &events[..] else {
+                let ids: Vec<_> = events.iter().map(|event| event.id.to_string()).collect();
+                return Err(Failure::Message(format!(
+                    "Deal {name} has {} events, and --body is the body of one: use its id, {}.",
+                    ids.len(),
+                    ids.join(" or ")
+                )));
+            };
+            again(&app, event, mended.as_deref()).await
         }
         Target::Deal { inbox_id, crm_deal_id, was_expired, events } => {
             // The declaration may read them differently by now, and the CRM may know more.
@@ -40,6 +53,14 @@ pub(crate) async fn retry(values: &Values, name: &str) -> Result<Answer, Failure
             rematch(&app, inbox_id, &crm_deal_id, was_expired).await
         }
     }
+}
+
+async fn again(app: &App<intake::Config>, event: &Kept, mended: Option<&[u8]>) -> Result<Answer, Failure> {
+    let resumed = match mended {
+        Some(body) => intake::resume_from(&app.db, &app.clock, &app.config, event, body).await?,
+        None => intake::resume(&app.db, &app.clock, &app.config, event).await?,
+    };
+    Ok(event_answer(event, resumed))
 }
 
 /// The event of this id, or the deal of this id or CRM's id, or the only event of a deal that is not stored.

@@ -67,3 +67,25 @@ async fn one_of_several_events_must_be_named(pool: PgPool) {
     let error = refused(&values(Some(&pool), &[]), &["inbox", "retry", "D-7"]).await;
     assert!(error.contains("Deal D-7 has 2 events") && error.contains(" or "), "{error}");
 }
+
+/// A quotation mark within a name, which the CRM's template didn't escape.
+#[sqlx::test(migrations = "../migrations")]
+async fn a_body_that_was_broken_is_mended_by_the_operator(pool: PgPool) {
+    lead("jane@example.com").store(&pool).await;
+    let broken = DEAL.replace("\"stage\"", "\"name\": \"Desk 60\" oak\", \"stage\"");
+    let mended = broken.replace("60\"", "60\\\"");
+    assert_eq!(deliver(&pool, &broken).await.status, 400);
+    let event = row(&pool, "select id from public.inbox_events").await["id"].as_str().unwrap().to_owned();
+    let values = values(Some(&pool), &[]);
+    let retry =
+        async |body: &str| document(&values, &["inbox", "retry", &event, "--body", &file("mended", body)]).await;
+    assert_eq!(retry(&broken).await["outcome"]["status"], "rejected");
+    let after = retry(&mended).await;
+    assert_eq!(after["outcome"]["status"], "queued", "{after}");
+    assert!(after["warnings"].to_string().contains("given by the operator"), "{after}");
+    assert_eq!(row(&pool, "select state, crm_deal_id from public.inbox_events").await["crm_deal_id"], "D-7");
+    let kept = row(&pool, "select convert_from(body, 'UTF8') as body from public.inbox_receipts").await;
+    assert_eq!(kept["body"], broken.as_str(), "what was received stays");
+    // The CRM's own repetition, mended there, is the same report.
+    assert_eq!(deliver(&pool, &mended).await.body["status"], "duplicate");
+}

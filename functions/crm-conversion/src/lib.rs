@@ -74,7 +74,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
 
 fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Problem> {
     if processed.iter().all(|it| matches!(it.outcome, EventOutcome::Rejected { .. })) {
-        return Err(Problem::invalid_body(refusals_of(source, processed)));
+        return Err(Problem::invalid_body(refusals_of(processed)));
     }
     if source.has_items() {
         return Ok(json(StatusCode::OK, &json!({ "results": processed })));
@@ -85,9 +85,9 @@ fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Pr
 }
 
 /// What is wrong with each item, and where in the body.
-fn refusals_of(source: &Source, processed: Vec<Processed>) -> Vec<FieldError> {
-    let errors = processed.into_iter().enumerate().flat_map(|(position, it)| match it.outcome {
-        EventOutcome::Rejected { errors } => errors.into_iter().map(|error| source.in_body(position, error)).collect(),
+fn refusals_of(processed: Vec<Processed>) -> Vec<FieldError> {
+    let errors = processed.into_iter().flat_map(|it| match it.outcome {
+        EventOutcome::Rejected { errors } => errors.into_iter().map(|error| error.within(&it.at)).collect(),
         _ => Vec::new(),
     });
     errors.collect()

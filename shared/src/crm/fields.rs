@@ -1,24 +1,29 @@
 //! Where the fields of a deal are in what a CRM sends.
 
 mod clicks;
+mod nothing;
+mod number;
+mod path;
 mod phone;
 mod pointers;
 mod shapes;
+mod text;
+mod zone;
 
-use std::borrow::Cow;
-
-use chrono::FixedOffset;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess};
+use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 
 use crate::money::Money;
 use clicks::ClickFields;
 use phone::PhoneField;
-use shapes::{OneOr, Shapes};
 
 pub(super) use clicks::with_clicks;
-pub(super) use pointers::{Pointer, Pointers, is_fetched};
+pub(super) use nothing::Nothing;
+pub(super) use number::{DecimalSign, Number};
+pub(super) use path::{Pointer, is_fetched};
+pub(super) use pointers::Pointers;
+pub(super) use text::Text;
+pub(super) use zone::{Moment, Zone};
 
 /// The fields that can be declared. [`with_clicks`] reads them.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -46,6 +51,19 @@ pub(super) struct DeclaredFields {
     pub status: Option<Text>,
     pub pipeline: Option<Text>,
     pub zone: Option<Zone>,
+    /// How this source writes days in numbers.
+    pub date_order: Option<DateOrder>,
+}
+
+/// Which number of a written day comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub(super) enum DateOrder {
+    /// 28.11.2026
+    #[serde(rename = "dmy")]
+    DayMonthYear,
+    /// 11/28/2026
+    #[serde(rename = "mdy")]
+    MonthDayYear,
 }
 
 impl DeclaredFields {
@@ -71,6 +89,33 @@ impl DeclaredFields {
             status: self.status.or(other.status),
             pipeline: self.pipeline.or(other.pipeline),
             zone: self.zone.or(other.zone),
+            date_order: self.date_order.or(other.date_order),
+        }
+    }
+
+    /// These fields where the source isn't strict: words that say nothing are as if the field weren't there. What
+    /// conditions ask about stays what it is, since an account may call a stage so.
+    pub fn lenient(self) -> Self {
+        let text = |field: Option<Text>| field.map(|it| it.without(Nothing::Words));
+        let pointers = |field: Option<Pointers>| field.map(|it| it.without(Nothing::Words));
+        let consent = |field: Option<Pointers>| field.map(|it| it.without(Nothing::WordsButFalse));
+        let number = |field: Option<Number>| field.map(|it| it.without(Nothing::Amount));
+        Self {
+            event_id: text(self.event_id),
+            deal_id: text(self.deal_id),
+            occurred_at: pointers(self.occurred_at),
+            event_at: pointers(self.event_at),
+            currency: text(self.currency),
+            value: number(self.value),
+            probability: number(self.probability),
+            email: pointers(self.email),
+            phone: self.phone.map(|it| it.without(Nothing::Words)),
+            lead_id: pointers(self.lead_id),
+            updated_at: pointers(self.updated_at),
+            ad_user_data: consent(self.ad_user_data),
+            ad_personalization: consent(self.ad_personalization),
+            clicked_at: pointers(self.clicked_at),
+            ..self
         }
     }
 
@@ -96,77 +141,6 @@ impl DeclaredFields {
     }
 }
 
-/// A text, or a number that stands for one.
-#[derive(Debug)]
-pub(super) enum Text {
-    At(Pointers),
-    /// Parts that are concatenated; absent if one of them is.
-    Join(Vec<Part>),
-    /// The same for every item.
-    Always(String),
-}
-
-#[derive(Debug, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(super) enum Part {
-    At(Pointer),
-    Always(String),
-}
-
-impl TryFrom<String> for Part {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text.starts_with('/') { Pointer::parse(&text).map(Self::At) } else { Ok(Self::Always(text)) }
-    }
-}
-
-impl Text {
-    /// The pointer to name in an error.
-    pub fn first(&self) -> &str {
-        match self {
-            Self::At(pointers) => pointers.first(),
-            Self::Join(parts) => {
-                let mut pointers = parts.iter().filter_map(|part| match part {
-                    Part::At(pointer) => Some(pointer.as_str()),
-                    Part::Always(_) => None,
-                });
-                pointers.next().unwrap_or_default()
-            }
-            Self::Always(_) => "",
-        }
-    }
-
-    /// Where it was found, and what it is.
-    pub fn find<'a>(&'a self, item: &'a Value) -> Option<(&'a str, Cow<'a, Value>)> {
-        match self {
-            Self::At(pointers) => pointers.find(item).map(|(at, value)| (at, Cow::Borrowed(value))),
-            Self::Join(parts) => {
-                let text = |part: &Part| match part {
-                    Part::At(pointer) => pointer.find(item).and_then(scalar),
-                    Part::Always(text) => Some(text.clone()),
-                };
-                let joined: Option<String> = parts.iter().map(text).collect();
-                joined.map(|text| (self.first(), Cow::Owned(text.into())))
-            }
-            Self::Always(text) => Some(("", Cow::Owned(text.clone().into()))),
-        }
-    }
-
-    /// Could a lookup still provide it?
-    pub fn waits(&self, item: &Value) -> bool {
-        self.points_at_fetched() && !is_fetched(item) && self.find(item).is_none()
-    }
-
-    fn points_at_fetched(&self) -> bool {
-        match self {
-            Self::At(pointers) => pointers.point_at_fetched(),
-            Self::Join(parts) => parts.iter().any(|part| matches!(part, Part::At(at) if at.is_in_fetched())),
-            Self::Always(_) => false,
-        }
-    }
-}
-
 /// A text, a number or a boolean as text.
 pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
@@ -177,42 +151,6 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOr::<Self>::new(
-            "a JSON Pointer, an array of them, { text = \"…\" } or { join = [\"/pointer\", \"text\"] }",
-        ))
-    }
-}
-
-impl Shapes for Text {
-    fn one(text: &str) -> Result<Self, String> {
-        Pointers::one(text).map(Self::At)
-    }
-
-    fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error> {
-        Pointers::several(array).map(Self::At)
-    }
-
-    fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            text: Option<String>,
-            join: Option<Vec<Part>>,
-        }
-        match Table::deserialize(MapAccessDeserializer::new(table))? {
-            Table { text: Some(text), join: None } if !text.trim().is_empty() => Ok(Self::Always(text)),
-            Table { text: None, join: Some(parts) } if parts.iter().any(|part| matches!(part, Part::At(_))) => {
-                Ok(Self::Join(parts))
-            }
-            _ => {
-                Err(A::Error::custom("write { text = \"…\" }, or { join = […] } with at least one JSON Pointer in it"))
-            }
-        }
-    }
-}
-
 /// Only text that is the same for every item can be checked before there is one.
 fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
     let text = Text::deserialize(deserializer)?;
@@ -220,60 +158,4 @@ fn currency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, 
         Money::currency_from(code).map_err(D::Error::custom)?;
     }
     Ok(Some(text))
-}
-
-/// A number, or a text that is one.
-#[derive(Debug)]
-pub(super) struct Number {
-    pub at: Pointers,
-    /// How many of its units make one of ours: 100 for cents and for percent.
-    pub divide_by: Option<f64>,
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOr::<Self>::new(
-            "a JSON Pointer, an array of them, or { at = \"/pointer\", divide_by = 100 }",
-        ))
-    }
-}
-
-impl Shapes for Number {
-    fn one(text: &str) -> Result<Self, String> {
-        Ok(Self { at: Pointers::one(text)?, divide_by: None })
-    }
-
-    fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error> {
-        Ok(Self { at: Pointers::several(array)?, divide_by: None })
-    }
-
-    fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            at: Pointers,
-            divide_by: f64,
-        }
-        let Table { at, divide_by } = Table::deserialize(MapAccessDeserializer::new(table))?;
-        if divide_by.is_finite() && divide_by > 0.0 {
-            Ok(Self { at, divide_by: Some(divide_by) })
-        } else {
-            Err(A::Error::custom("divide_by is a number above 0, such as 100 where cents are sent"))
-        }
-    }
-}
-
-/// The zone of times that name none.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Zone(pub FixedOffset);
-
-impl TryFrom<String> for Zone {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let offset = if text == "UTC" { "+00:00" } else { &text };
-        let offset = Some(offset).filter(|it| it.len() == 6).and_then(|it| it.parse().ok());
-        offset.map(Self).ok_or("zone is UTC or the distance from it, such as +01:00")
-    }
 }

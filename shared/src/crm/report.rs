@@ -36,6 +36,8 @@ pub struct Circumstances {
 pub struct Reading {
     /// The sender's id of the event: the declared field, else that of the signature.
     pub event_id: Option<String>,
+    /// The JSON Pointer to the item in its body; empty if it is the body itself.
+    pub at: String,
     /// The deal it is about, if that can be read.
     pub crm_deal_id: Option<String>,
     /// The rule that matches, for people: `rule 2: status = won`.
@@ -50,7 +52,13 @@ impl Reading {
     #[must_use]
     pub fn unusable(errors: Vec<FieldError>) -> Self {
         let meaning = Meaning::Unusable(errors);
-        Self { event_id: None, crm_deal_id: None, rule: None, meaning, warnings: Vec::new() }
+        Self { event_id: None, at: String::new(), crm_deal_id: None, rule: None, meaning, warnings: Vec::new() }
+    }
+
+    /// The same, of an item that is there in its body.
+    #[must_use]
+    pub fn found_at(self, at: String) -> Self {
+        Self { at, ..self }
     }
 }
 
@@ -114,7 +122,7 @@ impl Source {
             }
             _ => reader.meaning(event_id.as_deref(), crm_deal_id.clone(), chosen.map(|(_, rule, _)| rule)),
         };
-        Reading { event_id, crm_deal_id, rule, meaning, warnings: reader.warnings }
+        Reading { event_id, at: String::new(), crm_deal_id, rule, meaning, warnings: reader.warnings }
     }
 }
 
@@ -133,11 +141,12 @@ impl Reader<'_> {
     fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
         // Google rejects future times, and a retry must have the same time: so it is limited to the time of arrival.
         let received_at = self.when.received_at;
-        let occurred_at = self.time(self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
-        let event_at = self.time(self.source.fields.event_at.as_ref());
+        let occurred_at =
+            self.time("occurred_at", self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
+        let event_at = self.time("event_at", self.source.fields.event_at.as_ref());
         // Not limited to now: even with a fast clock, the newer of two reports must have the later time.
         let errors = self.errors.len();
-        let updated_at = self.time(self.source.fields.updated_at.as_ref());
+        let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref());
         let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
         let payload_hash = match event_id {
             Some(event_id) => Hash::of(format!("{}\n{event_id}", self.source.name)),
@@ -196,6 +205,10 @@ impl Reader<'_> {
         if self.errors.is_empty() { Meaning::Fetch } else { Meaning::Unusable(std::mem::take(&mut self.errors)) }
     }
 
+    fn warn(&mut self, field: &'static str, detail: impl Into<String>) {
+        self.warnings.push(Warning { field, detail: detail.into() });
+    }
+
     fn refuse(&mut self, pointer: &str, detail: impl Into<String>) {
         self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
@@ -206,7 +219,7 @@ impl Reader<'_> {
         if self.source.strict {
             self.refuse(pointer, detail);
         } else {
-            self.warnings.push(Warning { field, detail });
+            self.warn(field, detail);
         }
     }
 
@@ -216,7 +229,7 @@ impl Reader<'_> {
             return self.when.event_id.clone();
         };
         let read = scalar(&value).ok_or_else(|| "must be a text or a number".to_owned());
-        read.and_then(|text| text_up_to(500)(&text)).map_err(|detail| self.refuse(pointer, detail)).ok()
+        read.and_then(|text| text_up_to(500)(&text)).map_err(|detail| self.refuse(&pointer, detail)).ok()
     }
 
     fn deal_id(&mut self) -> Option<String> {
@@ -236,7 +249,7 @@ impl Reader<'_> {
             (_, Some(digits)) => Ok(digits),
             _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
         };
-        read.map_err(|detail| self.refuse(pointer, detail)).ok()
+        read.map_err(|detail| self.refuse(&pointer, detail)).ok()
     }
 }
 

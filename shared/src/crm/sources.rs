@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::authentication::{Sample, Scheme, Signed};
 use super::fields::{DeclaredFields, Pointer};
 use super::lookup::Lookup;
-use super::payload::{self, BodyEncoding};
+use super::payload::{self, BodyEncoding, Items};
 use super::presets;
 use super::rules::{Conditions, DeclaredRule, Rule, RuleOutcome};
 use crate::deals::Stages;
@@ -198,6 +198,7 @@ impl Source {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let strict = declared.strict.unwrap_or_default();
         Ok(Self {
             name: name.get_ref().clone(),
             schemes,
@@ -207,19 +208,19 @@ impl Source {
             encoding: declared.body.unwrap_or_default(),
             items: declared.items.map(Spanned::into_inner),
             only: declared.only.map(Spanned::into_inner).unwrap_or_default(),
-            strict: declared.strict.unwrap_or_default(),
-            fields: declared.fields,
+            strict,
+            fields: if strict { declared.fields } else { declared.fields.lenient() },
             rules,
         })
     }
 
-    /// The items of a body: at most 100 objects.
+    /// The items of a body: at most 1,000 objects.
     ///
     /// # Errors
-    /// Where the body differs from the declaration: not JSON or not a form, another structure, a duplicate key or name,
-    /// more than 16 levels, or U+0000 in it.
-    pub fn items(&self, body: &[u8]) -> Result<Vec<serde_json::Value>, Vec<FieldError>> {
-        payload::items(body, self.encoding, self.items.as_ref()).map_err(|refusal| vec![refusal])
+    /// Where the body differs from the declaration: not JSON or not a form, another structure, a duplicate key, more
+    /// than 16 levels, or U+0000 in it.
+    pub fn items(&self, body: &[u8]) -> Result<Items, Vec<FieldError>> {
+        payload::items(body, self.encoding, self.items.as_ref(), self.strict).map_err(|refusal| vec![refusal])
     }
 
     /// What its texts come in.
@@ -234,24 +235,6 @@ impl Source {
     #[must_use]
     pub fn has_items(&self) -> bool {
         self.items.is_some()
-    }
-
-    /// A pointer into an item as a pointer into the body.
-    #[must_use]
-    pub fn pointer_to(&self, position: usize, pointer: &str) -> String {
-        match &self.items {
-            Some(items) => format!("{}/{position}{pointer}", items.as_str()),
-            None => pointer.to_owned(),
-        }
-    }
-
-    /// Errors of an item with pointers into the body. Errors of the whole body stay as they are.
-    #[must_use]
-    pub fn in_body(&self, position: usize, error: FieldError) -> FieldError {
-        if error.pointer.is_empty() {
-            return error;
-        }
-        FieldError { pointer: self.pointer_to(position, &error.pointer), ..error }
     }
 
     /// Signs a body as the CRM would, by the first scheme for which we have the secret.

@@ -28,6 +28,14 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    /// The same, where what it is about stands in something larger.
+    #[must_use]
+    pub fn within(self, at: &str) -> Self {
+        Self { pointer: format!("{at}{}", self.pointer), ..self }
+    }
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(format!("{} {}", self.pointer, self.detail).trim())

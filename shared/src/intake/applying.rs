@@ -42,6 +42,7 @@ pub(super) async fn process(
         Processed {
             outcome: applied.outcome,
             warnings: reading.warnings,
+            at: reading.at,
             rule: reading.rule,
             crm_deal_id: reading.crm_deal_id,
             inbox_id: applied.inbox_id,

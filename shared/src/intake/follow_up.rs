@@ -9,12 +9,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, locks_of, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, locks_of, mended, payload_hashes, renew_status};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::lookup::LookupError;
-use crate::crm::{Circumstances, Meaning, Reading, Report, Source};
+use crate::crm::{Circumstances, Items, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
+use crate::http::Warning;
 use crate::identity::Hash;
 use crate::inbox;
 use crate::inbox::events::{self, Kept};
@@ -90,11 +91,34 @@ pub async fn fetch_due(db: &Db, clock: &Clock, config: &Config, end: DateTime<Ut
 
 /// Reads an event again with the current declaration, and looks up what is missing.
 pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Result<Resumed, DbError> {
-    let now = clock.now();
-    let reading = match read_again(clock, config, kept).await {
-        Ok(reading) => reading,
-        Err(postponed) => return postpone(db, kept, postponed, now).await,
-    };
+    match read_again(clock, config, kept, None).await {
+        Ok(reading) => apply(db, config, kept, reading, clock.now()).await,
+        Err(postponed) => postpone(db, kept, postponed, clock.now()).await,
+    }
+}
+
+/// The same from the body as the sender should have sent it. What was received stays as it is.
+pub async fn resume_from(
+    db: &Db,
+    clock: &Clock,
+    config: &Config,
+    kept: &Kept,
+    mended: &[u8],
+) -> Result<Resumed, DbError> {
+    match read_again(clock, config, kept, Some(mended)).await {
+        Ok(reading) => apply(db, config, kept, reading, clock.now()).await,
+        // Nothing is wrong with the event: it stays as it is.
+        Err(Postponed { reason, after, is_of_source }) => Ok(Resumed::Postponed { reason, after, is_of_source }),
+    }
+}
+
+async fn apply(
+    db: &Db,
+    config: &Config,
+    kept: &Kept,
+    reading: Reading,
+    now: DateTime<Utc>,
+) -> Result<Resumed, DbError> {
     if kept.is_taken && !matches!(reading.meaning, Meaning::Report(_)) {
         let reason =
             "it was processed before, and that can't be reverted: let the CRM report the deal as lost".to_owned();
@@ -147,17 +171,35 @@ impl Postponed {
     }
 }
 
-/// An event as it is read today, with what has to be looked up.
-pub(super) async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> Result<Reading, Postponed> {
+/// An event as it is read today, from the mended body if there is one, with what has to be looked up.
+pub(super) async fn read_again(
+    clock: &Clock,
+    config: &Config,
+    kept: &Kept,
+    mended_body: Option<&[u8]>,
+) -> Result<Reading, Postponed> {
     let Some(source) = config.sources.get(&kept.source) else {
         return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
     };
-    let Some(body) = &kept.body else { return Err(Postponed::because("its body is no longer kept")) };
-    let items = match source.items(body) {
+    let Some(body) = mended_body.or(kept.body.as_deref()) else {
+        return Err(Postponed::because("its body is no longer kept"));
+    };
+    let Items { items, is_mended } = match source.items(body) {
         Ok(items) => items,
         Err(errors) => return Ok(Reading::unusable(errors)),
     };
     let position = usize::try_from(kept.position).unwrap_or_default();
+    // A body that couldn't be split is one event, whatever should have been in it.
+    let was_whole = kept.body.as_deref().is_none_or(|body| source.items(body).map_or(true, |it| it.items.len() == 1));
+    if mended_body.is_some() && was_whole && items.len() != 1 {
+        let reason = format!(
+            "the mended body has {} items, and this event is one: send it as a webhook instead, with adtrail crm sign {} \
+             FILE | sh",
+            items.len(),
+            kept.source
+        );
+        return Err(Postponed::because(reason));
+    }
     let payload_hash = payload_hashes(&Hash::of(body), &items).into_iter().nth(position);
     let (Some(item), Some(payload_hash)) = (items.into_iter().nth(position), payload_hash) else {
         return Err(Postponed::because("the declaration no longer finds it in its body: fix items"));
@@ -165,12 +207,20 @@ pub(super) async fn read_again(clock: &Clock, config: &Config, kept: &Kept) -> R
     let circumstances = Circumstances {
         received_at: kept.received_at,
         region: config.phone_region,
-        event_id: (kept.source_event_id != payload_hash.as_str()).then(|| kept.source_event_id.clone()),
+        // An event without an id goes by the hash of what was received.
+        event_id: (mended_body.is_none() && kept.source_event_id != payload_hash.as_str())
+            .then(|| kept.source_event_id.clone()),
         payload_hash,
     };
-    let mut reading = source.read(&item, &circumstances);
+    let mut reading = source.read(&item.value, &circumstances);
     if matches!(reading.meaning, Meaning::Fetch) {
-        reading = source.read(&fetched(source, item).await?, &circumstances);
+        reading = source.read(&fetched(source, item.value).await?, &circumstances);
+    }
+    reading = reading.found_at(item.at);
+    reading.warnings.extend(is_mended.then(mended));
+    if mended_body.is_some() {
+        let detail = "was given by the operator in place of the one that was received";
+        reading.warnings.push(Warning { field: "body", detail: detail.into() });
     }
     // The same content is a duplicate, unless it is read differently now: so it gets another hash.
     if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {

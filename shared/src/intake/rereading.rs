@@ -72,7 +72,7 @@ async fn report(
         if source.fetch.is_some() && unavailable.contains(&event.source) {
             return Err(event.source.clone());
         }
-        match read_again(clock, config, event).await {
+        match read_again(clock, config, event, None).await {
             Ok(reading) => match reading.meaning {
                 Meaning::Report(Report::Reached(report)) if report.crm_deal_id == deal.crm_deal_id => {
                     reports.push((report, event.received_at));

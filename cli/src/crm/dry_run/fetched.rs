@@ -19,8 +19,8 @@ pub(crate) fn add(source: &Source, body: &[u8], fetched: &[u8]) -> Result<Vec<u8
     let Ok(mut whole) = serde_json::from_slice::<Value>(body) else {
         return Err(Failure::Message("--fetched needs a JSON body: a form has no place for it.".into()));
     };
-    for position in 0..items.len() {
-        if let Some(Value::Object(item)) = whole.pointer_mut(&source.pointer_to(position, "")) {
+    for item in items.items {
+        if let Some(Value::Object(item)) = whole.pointer_mut(&item.at) {
             item.insert("fetched".into(), fetched.clone());
         }
     }

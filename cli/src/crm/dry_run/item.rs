@@ -24,10 +24,10 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn new(source: &Source, position: usize, event_id: String, mut reading: Reading) -> Self {
+    pub(super) fn new(position: usize, event_id: String, mut reading: Reading) -> Self {
         if let Meaning::Unusable(errors) = &mut reading.meaning {
             // With pointers into the whole body, as in the answer to the CRM.
-            *errors = std::mem::take(errors).into_iter().map(|error| source.in_body(position, error)).collect();
+            *errors = std::mem::take(errors).into_iter().map(|error| error.within(&reading.at)).collect();
         }
         Self { position, event_id, reading, outcome: None, stored: None }
     }

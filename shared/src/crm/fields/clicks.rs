@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
 
-use super::{DeclaredFields, Pointers};
+use super::{DeclaredFields, Nothing, Pointers};
 use crate::attribution::networks::NETWORKS;
 
 /// Where the values are, by the parameter's name.
@@ -52,7 +52,8 @@ impl<'de> Visitor<'de> for Fields {
         let mut clicks = ClickFields::default();
         let others = MapAccessDeserializer::new(Others { table, clicks: &mut clicks });
         let fields = DeclaredFields::deserialize(others)?;
-        Ok(DeclaredFields { clicks, ..fields })
+        let clicked_at = fields.clicked_at.map(|pointers| pointers.without(Nothing::Words));
+        Ok(DeclaredFields { clicked_at, clicks, ..fields })
     }
 }
 
@@ -71,7 +72,9 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Others<'_, A> {
                 None => return Ok(None),
                 Some(Field::Other(name)) => return Ok(Some(name)),
                 Some(Field::Click(name, seed)) => {
-                    self.clicks.0.insert(name, self.table.next_value()?);
+                    // A word that says nothing is no click, however strict the source is.
+                    let pointers: Pointers = self.table.next_value()?;
+                    self.clicks.0.insert(name, pointers.without(Nothing::Words));
                     other = seed;
                 }
             }

@@ -4,8 +4,8 @@ use serde::Deserialize as _;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess};
 
-use super::Pointers;
 use super::shapes::{OneOr, Shapes};
+use super::{Nothing, Pointers};
 
 /// A number.
 #[derive(Debug)]
@@ -13,6 +13,13 @@ pub(in crate::crm) struct PhoneField {
     pub at: Pointers,
     /// Is it complete but for the plus that international numbers begin with?
     pub international: bool,
+}
+
+impl PhoneField {
+    /// The same, where this is nothing.
+    pub fn without(self, nothing: Nothing) -> Self {
+        Self { at: self.at.without(nothing), ..self }
+    }
 }
 
 impl<'de> serde::Deserialize<'de> for PhoneField {

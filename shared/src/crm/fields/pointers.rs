@@ -1,75 +1,54 @@
-//! Pointers into what a CRM sends.
+//! Fields that are at one pointer or at the first of several.
+
+use std::borrow::Cow;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess};
 use serde_json::Value;
 
+use super::path::{Found, under};
 use super::shapes::{OneOr, Shapes};
-
-/// Where an item holds what was fetched from the CRM.
-const FETCHED: &str = "/fetched";
-
-/// A JSON Pointer (RFC 6901).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(try_from = "String")]
-pub(in crate::crm) struct Pointer(String);
-
-impl Pointer {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut tildes = text.split('~').skip(1);
-        if !text.is_empty() && !text.starts_with('/') {
-            Err(format!("a JSON Pointer begins with /: write \"/{text}\""))
-        } else if !tildes.all(|rest| rest.starts_with(['0', '1'])) {
-            Err("a ~ in a JSON Pointer is written ~0, and a / in a name ~1".into())
-        } else {
-            Ok(Self(text.into()))
-        }
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub fn is_in_fetched(&self) -> bool {
-        self.0.strip_prefix(FETCHED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// What it points at. Null, an empty text and an empty array count as absent: CRMs' templates send them for that.
-    pub fn find<'a>(&self, item: &'a Value) -> Option<&'a Value> {
-        item.pointer(&self.0).filter(|value| match value {
-            Value::Null => false,
-            Value::String(text) => !text.trim().is_empty(),
-            Value::Array(elements) => !elements.is_empty(),
-            _ => true,
-        })
-    }
-}
-
-impl TryFrom<String> for Pointer {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text)
-    }
-}
+use super::{Nothing, Pointer, is_fetched};
 
 /// One pointer or several; the first that points at a value counts.
 #[derive(Debug)]
-pub(in crate::crm) struct Pointers(Vec<Pointer>);
+pub(in crate::crm) struct Pointers {
+    each: Vec<Pointer>,
+    nothing: Nothing,
+}
 
 impl Pointers {
+    /// The same, where this is nothing.
+    pub fn without(self, nothing: Nothing) -> Self {
+        Self { nothing, ..self }
+    }
+
     pub fn first(&self) -> &str {
-        self.0[0].as_str()
+        self.each[0].as_str()
     }
 
-    pub fn find<'a>(&self, item: &'a Value) -> Option<(&str, &'a Value)> {
-        self.0.iter().find_map(|pointer| Some((pointer.as_str(), pointer.find(item)?)))
+    /// The values of all the pointers that have one, each with where it is.
+    pub fn each<'a>(&self, item: &'a Value) -> impl Iterator<Item = (String, Cow<'a, Value>)> {
+        self.each.iter().filter_map(move |pointer| pointer.find(item, self.nothing))
     }
 
-    /// The same where a CRM sends `false` for an empty field.
-    pub fn find_unless_false<'a>(&self, item: &'a Value) -> Option<(&str, &'a Value)> {
-        let mut values = self.0.iter().filter_map(|pointer| Some((pointer.as_str(), pointer.find(item)?)));
-        values.find(|(_, value)| **value != Value::Bool(false))
+    pub fn find<'a>(&self, item: &'a Value) -> Option<(String, Cow<'a, Value>)> {
+        self.each(item).next()
+    }
+
+    /// All the values of the first pointer that has any, and the elements of those that are arrays.
+    pub fn elements<'a>(&self, item: &'a Value) -> Vec<Found<'a>> {
+        let elements = |(at, value): Found<'a>| match value {
+            Value::Array(array) => {
+                array.iter().enumerate().map(|(place, it)| (under(&at, &place.to_string()), it)).collect()
+            }
+            _ => vec![(at, value)],
+        };
+        let of = |pointer: &Pointer| -> Vec<_> {
+            let found = pointer.all(item).into_iter().flat_map(elements);
+            found.filter(|(_, value)| !self.nothing.includes(value)).collect()
+        };
+        self.each.iter().map(of).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// Could a lookup still provide it?
@@ -78,13 +57,8 @@ impl Pointers {
     }
 
     pub fn point_at_fetched(&self) -> bool {
-        self.0.iter().any(Pointer::is_in_fetched)
+        self.each.iter().any(Pointer::is_in_fetched)
     }
-}
-
-/// Has the lookup been done?
-pub(in crate::crm) fn is_fetched(item: &Value) -> bool {
-    item.pointer(FETCHED).is_some()
 }
 
 impl<'de> Deserialize<'de> for Pointers {
@@ -95,11 +69,14 @@ impl<'de> Deserialize<'de> for Pointers {
 
 impl Shapes for Pointers {
     fn one(text: &str) -> Result<Self, String> {
-        Ok(Self(vec![Pointer::parse(text)?]))
+        Ok(Self { each: vec![Pointer::parse(text)?], nothing: Nothing::default() })
     }
 
     fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error> {
-        let pointers = Vec::<Pointer>::deserialize(SeqAccessDeserializer::new(array))?;
-        if pointers.is_empty() { Err(A::Error::custom("name at least one JSON Pointer")) } else { Ok(Self(pointers)) }
+        let each = Vec::<Pointer>::deserialize(SeqAccessDeserializer::new(array))?;
+        if each.is_empty() {
+            return Err(A::Error::custom("name at least one JSON Pointer"));
+        }
+        Ok(Self { each, nothing: Nothing::default() })
     }
 }

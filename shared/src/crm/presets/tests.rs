@@ -18,7 +18,8 @@ fn read(source: &Source, item: &Value) -> Reading {
 
 fn sample_items(name: &str) -> (Source, Vec<Value>) {
     let source = Sources::preset(name, &Stages::default(), &|_| None).unwrap();
-    let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
+    let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap().items;
+    let items = items.into_iter().map(|item| item.value).collect::<Vec<_>>();
     (source, items)
 }
 
@@ -171,6 +172,6 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let sources =
         Sources::parse(toml, &Stages::default(), &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
     let source = sources.get("hubspot").unwrap();
-    let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap();
-    assert_eq!(read(source, &items[0]).crm_deal_id.as_deref(), Some("hs-17812345678"));
+    let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap().items;
+    assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
 }

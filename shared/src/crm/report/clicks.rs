@@ -13,8 +13,8 @@ impl Reader<'_> {
     pub(super) fn clicks(&mut self) -> Clicks {
         let (fields, item) = (&self.source.fields, self.item);
         let clicks = Clicks::read(self.when.received_at, |parameter| {
-            let (_, value) = fields.clicks.get(parameter.name)?.find_unless_false(item)?;
-            let value = value_of(parameter, value);
+            let (_, value) = fields.clicks.get(parameter.name)?.find(item)?;
+            let value = value_of(parameter, &value);
             if value.is_none() {
                 let detail = "is ignored: it can't be a value that the network passes, at most 512 characters. Point \
                               it at a field that has the value unchanged";
@@ -30,14 +30,15 @@ impl Reader<'_> {
 
     /// When the clicks happened. Nobody clicks in the future, so a clock that is a little ahead means now.
     fn clicked_at(&mut self) -> Option<DateTime<Utc>> {
-        let (_, value) = self.source.fields.clicked_at.as_ref()?.find_unless_false(self.item)?;
-        match self.time_from(value) {
-            Ok(at) => Some(at.min(self.when.received_at)),
-            Err(why) => {
-                self.warnings.push(Warning { field: "clicked_at", detail: format!("is ignored: it {why}") });
-                None
-            }
-        }
+        let (_, value) = self.source.fields.clicked_at.as_ref()?.find(self.item)?;
+        let why = match self.time_from(&value) {
+            // A day began before whatever the click led to.
+            Ok(time) if !time.is_ahead => return Some(time.from.min(self.when.received_at)),
+            Ok(_) => "must not be in the future",
+            Err(why) => why,
+        };
+        self.warn("clicked_at", format!("is ignored: it {why}"));
+        None
     }
 }
 

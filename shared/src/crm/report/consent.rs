@@ -17,7 +17,7 @@ impl Reader<'_> {
         let Some((pointer, value)) = declared.and_then(|pointers| pointers.find(self.item)) else {
             return ConsentStatus::Unknown;
         };
-        let read = match (value.as_str().map(str::trim), scalar(value)) {
+        let read = match (value.as_str().map(str::trim), scalar(&value)) {
             (Some(""), _) => Ok(ConsentStatus::Unknown),
             (Some(text), _) if self.source.strict => ConsentStatus::parse(text),
             (_, Some(text)) if !self.source.strict => match text.to_lowercase().as_str() {
@@ -28,7 +28,7 @@ impl Reader<'_> {
             _ => Err("must be a text".to_owned()),
         };
         read.unwrap_or_else(|why| {
-            self.warn_or_refuse(field, pointer, why);
+            self.warn_or_refuse(field, &pointer, why);
             ConsentStatus::Unknown
         })
     }

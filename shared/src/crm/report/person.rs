@@ -93,24 +93,13 @@ impl Reader<'_> {
     }
 }
 
-/// The texts of a field, which may be an array of them, each with its pointer. A number is as good as a text; the white
-/// space around one may have been a plus.
+/// The texts of a field, which may be several, each with its pointer. A number is as good as a text; the white space
+/// around one may have been a plus.
 fn texts<'a>(pointers: Option<&Pointers>, item: &'a Value) -> Vec<(String, Result<Cow<'a, str>, String>)> {
-    let Some((pointer, value)) = pointers.and_then(|pointers| pointers.find(item)) else {
-        return Vec::new();
-    };
-    let elements: Vec<_> = match value {
-        Value::Array(array) => array.iter().enumerate().map(|(at, it)| (format!("{pointer}/{at}"), it)).collect(),
-        one => vec![(pointer.to_owned(), one)],
-    };
-    let is_there = |(_, element): &(String, &Value)| match element {
-        Value::Null => false,
-        Value::String(text) => !text.trim().is_empty(),
-        _ => true,
-    };
+    let elements = pointers.map(|pointers| pointers.elements(item)).unwrap_or_default();
     let text = |(pointer, element): (String, &'a Value)| {
         let text = element.as_str().map(Cow::Borrowed).or_else(|| number_as_text(element).map(Cow::Owned));
         (pointer, text.ok_or_else(|| "must be a text".into()))
     };
-    elements.into_iter().filter(is_there).map(text).collect()
+    elements.into_iter().map(text).collect()
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::crm::fields::{DeclaredFields, Pointer, Text, is_fetched, scalar};
+use crate::crm::fields::{DeclaredFields, Nothing, Pointer, Text, is_fetched, scalar};
 use crate::texts::fit;
 
 /// What a condition is about.
@@ -72,7 +72,7 @@ impl Subject {
 
     pub fn find<'a>(&self, fields: &'a DeclaredFields, item: &'a Value) -> Option<Cow<'a, Value>> {
         match self {
-            Self::At(pointer) => pointer.find(item).map(Cow::Borrowed),
+            Self::At(pointer) => pointer.find(item, Nothing::Empty).map(|(_, value)| value),
             _ => self.field(fields)?.find(item).map(|(_, value)| value),
         }
     }

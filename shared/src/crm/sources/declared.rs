@@ -90,8 +90,11 @@ impl DeclaredSource {
                 ),
             );
         }
-        if let (Some(items), Some(BodyEncoding::Form)) = (&self.items, self.body) {
-            find(&items.span(), "a form has no array in it: leave items out, or set body = \"json\"".into());
+        if let (Some(items), Some(BodyEncoding::Form)) = (&self.items, self.body)
+            && items.get_ref().as_str().is_empty()
+        {
+            let fix = "point items at the list that its bracketed names make, such as \"/leads/status\"";
+            find(&items.span(), format!("a form isn't an array itself: {fix}, or leave it out"));
         }
         if let Some(only) = &self.only {
             self.undeclared(only.get_ref(), name).into_iter().for_each(|what| find(&only.span(), what));

@@ -118,7 +118,7 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("[acme]", "[acme]\nstrict = \"yes\"", 2, "expected a boolean"),
         ("[acme]", "[acme]\npreset = \"pipedriv\"", 2, "close, crm-conversion, gohighlevel"),
         ("[acme]", "[acme]\nitems = \"events\"", 2, "write \"/events\""),
-        ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "leave items out"),
+        ("[acme]", "[acme]\nbody = \"form\"\nitems = \"\"", 3, "isn't an array itself"),
         ("[acme]", "[acme]\nonly = { pipeline = 1 }", 2, "add pipeline = \"/deal/pipeline\" to [acme.fields]"),
         ("deal_id = \"/id\"", "deal_id = \"id\"", 5, "write \"/id\""),
         ("deal_id = \"/id\"", "deal_id = \"/id\"\ngclick = \"/g\"", 6, "`email`, `phone`, `lead_id`"),
@@ -220,10 +220,11 @@ fn the_mistakes_of_all_sources_are_reported_at_once_by_line() {
 fn a_body_is_read_as_declared() {
     let form =
         Sources::parse(&ACME.replacen("[acme]", "[acme]\nbody = \"form\"", 1), &Stages::default(), &any).unwrap();
-    assert_eq!(form.get("acme").unwrap().items(b"id=7").unwrap(), [serde_json::json!({"id": "7"})]);
+    let items = form.get("acme").unwrap().items(b"id=7").unwrap().items;
+    assert_eq!(items[0].value, serde_json::json!({"id": "7"}));
     let array =
         Sources::parse(&ACME.replacen("[acme]", "[acme]\nitems = \"/events\"", 1), &Stages::default(), &any).unwrap();
     let array = array.get("acme").unwrap();
-    assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().len(), 2);
+    assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().items.len(), 2);
     assert_eq!(array.items(br#"{"events":[7]}"#).unwrap_err()[0].pointer, "/events/0");
 }

@@ -1,0 +1,131 @@
+//! What stands around a number: currencies, brackets, a minus.
+
+use crate::invisible::is_invisible;
+use crate::money::Money;
+
+/// Signs and short words of currencies. Those that begin like another come before it.
+const SIGNS: &[&str] = &[
+    "US$", "CA$", "AU$", "NZ$", "HK$", "NT$", "MX$", "R$", "C$", "A$", "S$", "$", "€", "£", "¥", "￥", "₹", "₽", "₴",
+    "₺", "₩", "₪", "₫", "฿", "₦", "₱", "₡", "₲", "₸", "₼", "₾", "SFr.", "SFr", "Fr.", "Fr", "kr.", "kr", "Kč", "zł",
+    "Ft", "лв.", "лв", "lei", "руб.", "руб", "грн.", "грн", "TL", "Rs.", "Rs", "S/.", "S/", "R",
+];
+
+/// A number and what stood around it.
+pub(super) struct Dressed<'a> {
+    pub number: &'a str,
+    pub is_negative: bool,
+    pub currencies: Vec<String>,
+}
+
+/// The text with one kind of space, apostrophe, minus and digit, without characters that nobody sees.
+pub(super) fn plain(text: &str) -> String {
+    let plain = |c: char| match c {
+        c if is_invisible(c) => None,
+        '’' | '‘' | 'ʼ' | '´' | '`' | '＇' => Some('\''),
+        '−' | '‐'..='―' | '﹣' | '－' => Some('-'),
+        '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')),
+        '．' => Some('.'),
+        '，' => Some(','),
+        c if c.is_whitespace() => Some(' '),
+        c => Some(c),
+    };
+    text.chars().filter_map(plain).collect()
+}
+
+/// Takes off what stands around the number: at most one minus or one pair of brackets, and two currencies.
+pub(super) fn off(text: &str) -> Option<Dressed<'_>> {
+    let mut dressed = Dressed { number: text.trim(), is_negative: false, currencies: Vec::new() };
+    loop {
+        let text = dressed.number;
+        let negative = bracketed(text).or_else(|| text.strip_prefix('-')).or_else(|| trailing_minus(text));
+        if let Some(inner) = negative {
+            if dressed.is_negative {
+                return None;
+            }
+            dressed.is_negative = true;
+            dressed.number = inner.trim();
+        } else if let Some((currency, inner)) = currency(text) {
+            if dressed.currencies.len() == 2 {
+                return None;
+            }
+            dressed.currencies.push(currency.into());
+            dressed.number = inner.trim();
+        } else {
+            return Some(dressed);
+        }
+    }
+}
+
+fn bracketed(text: &str) -> Option<&str> {
+    text.strip_prefix('(')?.strip_suffix(')')
+}
+
+/// Some accounts put the minus last. After a decimal sign it says that there are no cents.
+fn trailing_minus(text: &str) -> Option<&str> {
+    text.strip_suffix('-').filter(|rest| rest.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+}
+
+fn currency(text: &str) -> Option<(&str, &str)> {
+    let sign = |sign: &&'static str| {
+        let before = text.strip_prefix(sign).filter(|rest| !rest.starts_with(char::is_alphabetic));
+        let after = || text.strip_suffix(sign).filter(|rest| !rest.ends_with(char::is_alphabetic));
+        Some((*sign, before.or_else(after)?))
+    };
+    code(text).or_else(|| SIGNS.iter().find_map(sign))
+}
+
+/// A code of ISO 4217 before or after the number.
+fn code(text: &str) -> Option<(&str, &str)> {
+    let is_code = |code: &str| Money::currency_from(&code.to_ascii_uppercase()).is_ok();
+    let first = text.get(..3).filter(|it| is_code(it)).map(|code| (code, &text[3..]));
+    let first = first.filter(|(_, rest)| !rest.starts_with(char::is_alphabetic));
+    first.or_else(|| {
+        let at = text.len().checked_sub(3)?;
+        let code = text.get(at..).filter(|it| is_code(it))?;
+        Some((code, &text[..at])).filter(|(_, rest)| !rest.ends_with(char::is_alphabetic))
+    })
+}
+
+/// The currencies that a sign stands for. None if it is no sign that says it.
+pub(in crate::crm) fn currencies_of(sign: &str) -> Option<&'static str> {
+    Some(match sign.trim_end_matches('.') {
+        "US$" => "USD",
+        "CA$" => "CAD",
+        "AU$" | "A$" => "AUD",
+        "NZ$" => "NZD",
+        "HK$" => "HKD",
+        "NT$" => "TWD",
+        "MX$" => "MXN",
+        "R$" => "BRL",
+        "S$" => "SGD",
+        "€" => "EUR",
+        "£" => "GBP EGP FKP GIP LBP SDG SHP SSP SYP",
+        "¥" | "￥" => "JPY CNY",
+        "₹" => "INR",
+        "₽" => "RUB",
+        "₴" | "грн" => "UAH",
+        "₺" | "TL" => "TRY",
+        "₩" => "KRW KPW",
+        "₪" => "ILS",
+        "₫" => "VND",
+        "฿" => "THB",
+        "₦" => "NGN",
+        "₱" => "PHP",
+        "SFr" | "Fr" => "CHF",
+        "kr" => "SEK NOK DKK ISK",
+        "Kč" => "CZK",
+        "zł" => "PLN",
+        "Ft" => "HUF",
+        "лв" => "BGN",
+        "lei" => "RON MDL",
+        "руб" => "RUB BYN",
+        "Rs" => "INR PKR LKR NPR MUR SCR",
+        "R" => "ZAR",
+        "S/" => "PEN",
+        "$" => {
+            "USD AUD BBD BMD BND BSD BZD CAD CLP COP CVE DOP ARS FJD GYD HKD JMD KYD LRD MXN NAD NIO NZD SBD SGD SRD TTD \
+             TWD UYU XCD"
+        }
+        _ => return None,
+    })
+}

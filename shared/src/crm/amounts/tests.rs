@@ -1,0 +1,153 @@
+use super::*;
+
+const POINT: Style = Style { decimal: Some(DecimalSign::Point), has_three_decimals: false };
+const COMMA: Style = Style { decimal: Some(DecimalSign::Comma), has_three_decimals: false };
+const UNDECLARED: Style = Style { decimal: None, has_three_decimals: false };
+
+fn number_of(text: &str, style: Style) -> Result<f64, Unread> {
+    read(text, style).map(|written| written.number)
+}
+
+#[test]
+fn a_number_with_a_declared_sign_is_read_as_people_write_it() {
+    for (text, style, number) in [
+        ("1.234,56", COMMA, 1234.56),
+        ("€ 15.000,00", COMMA, 15000.0),
+        ("1.234", COMMA, 1234.0),
+        ("1,234", POINT, 1234.0),
+        ("1,234", COMMA, 1.234),
+        ("1.234", POINT, 1.234),
+        ("15 000,50 €", COMMA, 15000.5),
+        ("15\u{a0}000,50\u{202f}€", COMMA, 15000.5),
+        ("1\u{2009}234\u{2009}567", COMMA, 1_234_567.0),
+        ("CHF 1'234'567.80", POINT, 1_234_567.8),
+        ("1’234.50 Fr.", POINT, 1234.5),
+        ("1.234.567,89 EUR", COMMA, 1_234_567.89),
+        ("R$ 15.000,00", COMMA, 15000.0),
+        ("12,34,567.89", POINT, 1_234_567.89),
+        ("₹1,00,000", POINT, 100_000.0),
+        ("kr 1.234,-", COMMA, 1234.0),
+        ("1'234.–", POINT, 1234.0),
+        ("1234:-", COMMA, 1234.0),
+        ("0,5", COMMA, 0.5),
+        ("1,2e3", COMMA, 1200.0),
+        ("1.2E+3", POINT, 1200.0),
+        ("１２３４，５６", COMMA, 1234.56),
+        ("\u{200e}$7,000.50", POINT, 7000.5),
+        ("-0,00", COMMA, 0.0),
+        ("6000.5", COMMA, 6000.5),
+        ("$7,000.50", COMMA, 7000.5),
+        ("7,5", POINT, 7.5),
+        ("1.234.567", POINT, 1_234_567.0),
+        ("0.125", COMMA, 0.125),
+    ] {
+        assert_eq!(number_of(text, style), Ok(number), "{text} {style:?}");
+    }
+    assert!(read("$7,000.50", COMMA).unwrap().is_undeclared && !read("7.000,50", COMMA).unwrap().is_undeclared);
+}
+
+#[test]
+fn without_a_declaration_only_what_can_be_one_amount_is_read() {
+    for (text, number) in [
+        ("6000", 6000.0),
+        ("6000.50", 6000.5),
+        ("0", 0.0),
+        ("007.10", 7.1),
+        ("1e3", 1000.0),
+        ("1.234e3", 1234.0),
+        ("2.5E-1", 0.25),
+        ("1234.567", 1234.567),
+        ("600.000000", 600.0),
+        ("0.125", 0.125),
+        ("$7,000.50", 7000.5),
+        ("€ 15.000,00", 15000.0),
+        ("1.234,56", 1234.56),
+        ("1,5", 1.5),
+        ("1,12", 1.12),
+        ("1 234", 1234.0),
+        ("1 234,567", 1234.567),
+        ("1'234", 1234.0),
+        ("1,234,567", 1_234_567.0),
+        ("1.234.567", 1_234_567.0),
+        ("12,34,567", 1_234_567.0),
+        ("1.234,-", 1234.0),
+        ("5 EUR", 5.0),
+    ] {
+        assert_eq!(number_of(text, UNDECLARED), Ok(number), "{text}");
+    }
+    for text in ["1.234", "1,234", "€ 1.234", "12,345", "999.000", "$1,000", "1,234e3"] {
+        assert_eq!(number_of(text, UNDECLARED), Err(Unread::Ambiguous), "{text}");
+    }
+    let dinars = Style { has_three_decimals: true, ..UNDECLARED };
+    assert_eq!(number_of("1.234", dinars), Ok(1.234), "as a program writes it");
+    assert_eq!(number_of("1,234", dinars), Err(Unread::Ambiguous));
+    assert_eq!(number_of("KD 1.234", dinars), Err(Unread::NoNumber));
+}
+
+#[test]
+fn what_is_no_amount_is_none_in_any_style() {
+    for text in [
+        "",
+        ".",
+        ",",
+        "1.",
+        ".5",
+        "1..5",
+        "1,2,3",
+        "12.34.56",
+        "1.2345,6",
+        "1 23",
+        "1 2345",
+        "1.234 567",
+        "1'234.567,8",
+        "+5",
+        "0x10",
+        "NaN",
+        "inf",
+        "5k",
+        "1.5M",
+        "5 Mio",
+        "about 5",
+        "5-10",
+        "5 / 10",
+        "50%",
+        "1.234,56,78",
+        "€",
+        "€€5€",
+        "EUR USD GBP 5",
+        "5e",
+        "e5",
+        "1e400",
+        "1e3.5",
+        "(5",
+        "5)",
+        "٥٠٠",
+        "5 apples",
+        "1,23,4567",
+        "1_000",
+        "1.234,---",
+        "5 kilo",
+        "ca. 5",
+        "5;6",
+        "1:30",
+    ] {
+        for style in [POINT, COMMA, UNDECLARED] {
+            assert_eq!(number_of(text, style), Err(Unread::NoNumber), "{text} {style:?}");
+        }
+    }
+    for text in ["-1", "(1.234,56)", "1234-", "−5", "–5", "-$5", "$-5", "$(1,234.56)", "($1,234.56)", "-5 EUR"] {
+        assert_eq!(number_of(text, UNDECLARED), Err(Unread::Negative), "{text}");
+    }
+    for text in ["--5", "((5))", "-(5)", "(-5)", "-5-"] {
+        assert_eq!(number_of(text, UNDECLARED), Err(Unread::NoNumber), "{text}");
+    }
+}
+
+#[test]
+fn the_currencies_around_a_number_are_named() {
+    for (text, currencies) in
+        [("$5", &["$"][..]), ("US$ 5", &["US$"]), ("5 eur", &["eur"]), ("€ 5 EUR", &["EUR", "€"]), ("5", &[])]
+    {
+        assert_eq!(read(text, UNDECLARED).unwrap().currencies, currencies, "{text}");
+    }
+}

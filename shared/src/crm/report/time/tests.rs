@@ -1,0 +1,196 @@
+use serde_json::json;
+
+use super::super::tests::{ALWAYS, circumstances, source};
+use super::*;
+use crate::crm::Source;
+
+const AT: &str = "occurred_at = \"/at\"";
+
+/// What was read at noon of 2026-11-20, and the doubt about it.
+fn read(source: &Source, value: &Value) -> Result<(String, Option<&'static str>), &'static str> {
+    read_at(source, value, "2026-11-20T12:00:00Z")
+}
+
+fn read_at(source: &Source, value: &Value, at: &str) -> Result<(String, Option<&'static str>), &'static str> {
+    let when = crate::crm::Circumstances { received_at: at.parse().unwrap(), ..circumstances() };
+    let item = json!({});
+    let reader = Reader { source, item: &item, when: &when, errors: Vec::new(), warnings: Vec::new(), waits: false };
+    reader.time_from(value).map(|time| (time.at.to_rfc3339(), time.doubt))
+}
+
+fn with(fields: &str) -> Source {
+    source("", &format!("{AT}\n{fields}"), ALWAYS)
+}
+
+#[test]
+fn a_time_is_read_in_every_shape_that_names_its_zone() {
+    for (value, zone, at) in [
+        (json!("2026-11-20T12:03:11.25+01:00"), "", "2026-11-20T11:03:11.250+00:00"),
+        (json!("2026-11-20T11:03:11Z"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20T11:03:11.000+0000"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20T04:33:11-0630"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20 11:03:11 UTC"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20 12:03:11 +0100"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20T12:03+01:00"), "", "2026-11-20T11:03:00+00:00"),
+        (json!("1795172591"), "", "2026-11-20T11:03:11+00:00"),
+        (json!("1795172591250"), "", "2026-11-20T11:03:11.250+00:00"),
+        (json!(1_795_172_591), "", "2026-11-20T11:03:11+00:00"),
+        (json!(1_795_172_591.25), "", "2026-11-20T11:03:11.250+00:00"),
+        (json!(1_795_172_591_250_i64), "", "2026-11-20T11:03:11.250+00:00"),
+        (json!("2026-11-20 12:03:11"), "zone = \"+01:00\"", "2026-11-20T11:03:11+00:00"),
+        (json!("2026-11-20T11:03:11.395000"), "zone = \"UTC\"", "2026-11-20T11:03:11.395+00:00"),
+        (json!("2026-11-20 12:03"), "zone = \"Europe/Berlin\"", "2026-11-20T11:03:00+00:00"),
+        // Its own zone takes precedence over the declared one.
+        (json!("2026-11-20T11:03:11Z"), "zone = \"+01:00\"", "2026-11-20T11:03:11+00:00"),
+        (json!("20.11.2026 12:03"), "zone = \"+01:00\"\ndate_order = \"dmy\"", "2026-11-20T11:03:00+00:00"),
+        (json!("11/20/2026 06:03 AM"), "zone = \"-05:00\"\ndate_order = \"mdy\"", "2026-11-20T11:03:00+00:00"),
+        (json!("11/2/2026, 1:03:09 PM"), "zone = \"UTC\"\ndate_order = \"mdy\"", "2026-11-02T13:03:09+00:00"),
+    ] {
+        assert_eq!(read(&with(zone), &value), Ok((at.into(), None)), "{value}");
+    }
+}
+
+#[test]
+fn what_is_no_time_says_what_to_declare() {
+    for (value, why) in [
+        (json!("2026-11-20 13:03:11"), "zone = \"Europe/Berlin\""),
+        (json!("2026-11-20T13:03:11.5"), "zone = \"Europe/Berlin\""),
+        (json!("20.11.2026 13:03"), "date_order = \"dmy\""),
+        (json!("11/20/2026"), "date_order"),
+        (json!("05/06/2026"), "date_order"),
+        (json!("2026-02-30"), "a day that there is"),
+        (json!("20.11.26"), "RFC 3339"),
+        (json!("yesterday"), "RFC 3339"),
+        (json!("-1795176191"), "RFC 3339"),
+        (json!("1.8e9"), "RFC 3339"),
+        (json!("+262142-12-31T23:59:59.9"), "RFC 3339"),
+        (json!("9".repeat(400)), "RFC 3339"),
+        (json!(1e300), "since 1970"),
+        (json!(-1e300), "since 1970"),
+        (json!({}), "since 1970"),
+        (json!(946_684_799), "before the year 2000"),
+        (json!("0001-01-01T00:00:00Z"), "before the year 2000"),
+    ] {
+        let refused = read(&with(""), &value).unwrap_err();
+        assert!(refused.contains(why), "{value}: {refused}");
+    }
+    let other_order = with("date_order = \"dmy\"");
+    assert_eq!(read(&other_order, &json!("11/20/2026")), Err("must be a day that there is"));
+}
+
+#[test]
+fn a_day_ends_in_its_zone_or_on_arrival() {
+    let berlin = with("zone = \"Europe/Berlin\"");
+    let auckland = with("zone = \"Pacific/Auckland\"\ndate_order = \"dmy\"");
+    let nowhere = with("");
+    let noon = "2026-11-20T12:00:00+00:00";
+    for (source, value, at, doubt) in [
+        (&berlin, "2026-11-19", "2026-11-19T22:59:59.999999+00:00", None),
+        (&berlin, "2026/07/19", "2026-07-19T21:59:59.999999+00:00", None),
+        (&berlin, "20261119", "2026-11-19T22:59:59.999999+00:00", None),
+        (&berlin, "2026-11-20", noon, None),
+        (&berlin, "2026-11-21", noon, Some(DAY_AHEAD)),
+        (&berlin, "2031-01-01", noon, Some(DAY_AHEAD)),
+        (&auckland, "20.11.2026", "2026-11-20T10:59:59.999999+00:00", None),
+        // It is the 21st there already.
+        (&auckland, "21/11/2026", noon, None),
+        (&auckland, "22-11-2026", noon, Some(DAY_AHEAD)),
+        // The day of summer time's end is longer: 25 hours.
+        (&berlin, "2026-10-25", "2026-10-25T22:59:59.999999+00:00", None),
+        (&nowhere, "2026-11-18", "2026-11-19T11:59:59.999999+00:00", Some(NO_ZONE)),
+        (&nowhere, "2026-11-20", noon, Some(NO_ZONE)),
+    ] {
+        assert_eq!(read(source, &json!(value)), Ok((at.into(), doubt)), "{value}");
+    }
+}
+
+#[test]
+fn a_time_ahead_is_that_of_arrival_and_asks_for_the_zone() {
+    let noon = "2026-11-20T12:00:00+00:00";
+    let (paris, utc) = (with("zone = \"UTC\""), with(""));
+    let strict = source("strict = true", &format!("{AT}\nemail = \"/email\""), ALWAYS);
+    for (source, value) in [
+        (&paris, json!("2026-11-20 13:00:00")),
+        (&utc, json!("2026-11-20T12:10:01Z")),
+        (&utc, json!(1_795_179_600)),
+        (&utc, json!("2027-11-20T12:00:00+01:00")),
+        (&strict, json!("2026-11-20T13:00:00Z")),
+        (&utc, json!("5138-11-16T09:46:39Z")),
+    ] {
+        assert_eq!(read(source, &value), Ok((noon.into(), Some(AHEAD))), "{value}");
+    }
+    assert_eq!(read(&utc, &json!("2026-11-20T12:10:00Z")), Ok(("2026-11-20T12:10:00+00:00".into(), None)));
+    for value in [json!("2026-11-20"), json!("2026-11-20 12:00:00"), json!(1_795_176_000), json!("soon")] {
+        assert!(read(&strict, &value).is_err(), "{value}");
+    }
+}
+
+#[test]
+fn the_hour_that_comes_twice_and_the_one_that_is_left_out_are_read_one_way() {
+    for (zone, local, received_at, at, doubt) in [
+        // Put back at 03:00 on 25 October: 02:30 is at 00:30 and at 01:30 UTC.
+        ("Europe/Berlin", "2026-10-25 02:30:00", "2026-10-25T00:30:05Z", "2026-10-25T00:30:00+00:00", None),
+        ("Europe/Berlin", "2026-10-25 02:30:00", "2026-10-25T01:30:05Z", "2026-10-25T01:30:00+00:00", Some(TWICE)),
+        ("Europe/Berlin", "2026-10-25 02:30:00", "2026-10-27T12:00:00Z", "2026-10-25T01:30:00+00:00", Some(TWICE)),
+        ("Europe/Berlin", "2026-03-29 02:30:00", "2026-03-29T01:30:05Z", "2026-03-29T01:30:00+00:00", Some(SKIPPED)),
+        ("America/Los_Angeles", "2026-11-01 01:10:00", "2026-11-01T08:10:09Z", "2026-11-01T08:10:00+00:00", None),
+        (
+            "America/Los_Angeles",
+            "2026-11-01 01:10:00",
+            "2026-11-01T09:10:09Z",
+            "2026-11-01T09:10:00+00:00",
+            Some(TWICE),
+        ),
+        (
+            "America/Los_Angeles",
+            "2026-03-08 02:10:00",
+            "2026-03-08T11:00:00Z",
+            "2026-03-08T10:10:00+00:00",
+            Some(SKIPPED),
+        ),
+        ("Australia/Sydney", "2026-04-05 02:59:59", "2026-04-05T15:00:00Z", "2026-04-04T16:59:59+00:00", Some(TWICE)),
+        // Half an hour.
+        (
+            "Australia/Lord_Howe",
+            "2026-04-05 01:45:00",
+            "2026-04-05T15:00:00Z",
+            "2026-04-04T15:15:00+00:00",
+            Some(TWICE),
+        ),
+        // Samoa left out a whole day.
+        ("Pacific/Apia", "2011-12-30 12:00:00", "2012-01-05T00:00:00Z", "2011-12-30T22:00:00+00:00", Some(SKIPPED)),
+        // No summer time.
+        ("Asia/Kolkata", "2026-03-29 02:30:00", "2026-03-29T01:30:05Z", "2026-03-28T21:00:00+00:00", None),
+    ] {
+        let read = read_at(&with(&format!("zone = \"{zone}\"")), &json!(local), received_at);
+        assert_eq!(read, Ok((at.into(), doubt)), "{zone} {local} at {received_at}");
+    }
+}
+
+/// Every quarter of an hour of a year, as the clocks of a place showed it, reported four seconds later.
+#[test]
+fn a_year_is_right_to_the_minute_through_both_changes_of_the_clocks() {
+    // What the clocks are ahead of UTC by, in minutes, and when that changes.
+    for (name, first, changes) in [
+        ("Europe/Berlin", 60, [("2026-03-29T01:00:00Z", 120), ("2026-10-25T01:00:00Z", 60)]),
+        ("America/Los_Angeles", -480, [("2026-03-08T10:00:00Z", -420), ("2026-11-01T09:00:00Z", -480)]),
+        ("Australia/Sydney", 660, [("2026-04-04T16:00:00Z", 600), ("2026-10-03T16:00:00Z", 660)]),
+    ] {
+        let zone = with(&format!("zone = \"{name}\""));
+        let changes = changes.map(|(at, minutes)| (at.parse::<DateTime<Utc>>().unwrap(), minutes));
+        let mut at: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut doubts = 0;
+        while at < "2027-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() {
+            let since = changes.iter().rev().find(|(since, _)| *since <= at);
+            let local = at.naive_utc() + TimeDelta::minutes(since.map_or(first, |(_, minutes)| *minutes));
+            let received = (at + TimeDelta::seconds(4)).to_rfc3339();
+            let written = local.format("%Y-%m-%d %H:%M:%S").to_string();
+            let (read, doubt) = read_at(&zone, &json!(written), &received).unwrap();
+            assert_eq!(read, at.to_rfc3339(), "{name} {written}");
+            doubts += u32::from(doubt.is_some());
+            at += TimeDelta::minutes(15);
+        }
+        // The second time of the hour that came twice says so.
+        assert_eq!(doubts, 4, "{name}");
+    }
+}
