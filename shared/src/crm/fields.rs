@@ -1,6 +1,7 @@
 //! Where the fields of a deal are in what a CRM sends.
 
 mod clicks;
+mod pointed;
 mod pointers;
 mod shapes;
 

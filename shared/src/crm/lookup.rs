@@ -4,6 +4,8 @@
 //! adapter knows which requests find them. The result is put into the item at `/fetched`, where a declaration can
 //! point.
 
+use std::fmt::Write as _;
+
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
@@ -11,9 +13,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use self::api::CrmApi;
+use self::asked::Asked;
+use super::fields::Pointer;
 use crate::settings;
 
 mod api;
+mod asked;
 mod close;
 mod hubspot;
 mod pipedrive;
@@ -135,7 +140,10 @@ impl Crm {
 
 /// Looks records up at one CRM. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Lookup(CrmApi);
+pub struct Lookup {
+    api: CrmApi,
+    asked: Asked,
+}
 
 /// Why a lookup failed. The reasons are for operators: they contain no token, no address and no personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,11 +177,16 @@ pub enum LookupError {
 }
 
 impl Lookup {
-    /// With the token that `secret` has under the declared name.
+    /// With the token that `secret` has under the declared name. It asks for what the pointers need, too.
     ///
     /// # Errors
-    /// If that setting is missing or isn't a valid token, or TLS can't be set up.
-    pub fn new(declared: &DeclaredLookup, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    /// If that setting is missing or isn't a valid token, the pointers need more than one request can ask for, or TLS
+    /// can't be set up.
+    pub(super) fn new<'a>(
+        declared: &DeclaredLookup,
+        pointers: impl IntoIterator<Item = &'a Pointer>,
+        secret: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<Self, String> {
         let (crm, Access { token: setting, url }) = declared.parts();
         let url = url.as_deref().unwrap_or(crm.usual_url());
         let token = secret(setting).ok_or_else(|| {
@@ -183,19 +196,24 @@ impl Lookup {
                 NO_NAME.into()
             }
         })?;
-        CrmApi::new(crm, url, setting, token.expose_secret()).map(Self)
+        let asked = Asked::by(pointers);
+        if matches!(crm, Crm::Hubspot) {
+            hubspot::check(&asked)?;
+        }
+        let api = CrmApi::new(crm, url, setting, token.expose_secret())?;
+        Ok(Self { api, asked })
     }
 
     /// The names of the settings it took its secrets from.
     #[must_use]
     pub fn secrets(&self) -> [&str; 1] {
-        [&self.0.setting]
+        [&self.api.setting]
     }
 
     /// The CRM, for people: `HubSpot at https://api.hubapi.com`.
     #[must_use]
     pub fn asks(&self) -> String {
-        format!("{} at {}", self.0.crm.name(), self.0.url)
+        format!("{} at {}", self.api.crm.name(), self.api.url)
     }
 
     /// Looks up what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
@@ -207,11 +225,11 @@ impl Lookup {
     /// # Errors
     /// See [`LookupError`].
     pub async fn fetch(&self, item: &Value) -> Result<Value, LookupError> {
-        let Self(api) = self;
+        let Self { api, asked } = self;
         match api.crm {
-            Crm::Hubspot => hubspot::fetch(api, item).await,
+            Crm::Hubspot => hubspot::fetch(api, asked, item).await,
             Crm::Pipedrive => pipedrive::fetch(api, item).await,
-            Crm::Close => close::fetch(api, item).await,
+            Crm::Close => close::fetch(api, asked, item).await,
         }
     }
 }
@@ -226,6 +244,19 @@ fn id(value: &Value) -> Option<String> {
     };
     let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
     ((1..=100).contains(&text.len()) && text.bytes().all(known)).then_some(text)
+}
+
+/// A text as a part of a URL that stands for nothing but itself (RFC 3986: all but unreserved characters encoded).
+fn in_url(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// E-mails or phones in the order in which they were added: none twice, none empty, at most [`MOST`].
@@ -262,7 +293,7 @@ mod tests {
         let declared = declared("[fetch]\nhubspot = { token = \"HUBSPOT_TOKEN\" }").unwrap();
         assert_eq!(declared.secrets(), ["HUBSPOT_TOKEN"]);
         let found = |name: &str| (name == "HUBSPOT_TOKEN").then(|| SecretString::from("pat-eu1-sesame"));
-        let lookup = Lookup::new(&declared, &found).unwrap();
+        let lookup = Lookup::new(&declared, [], &found).unwrap();
         assert_eq!(lookup.secrets(), ["HUBSPOT_TOKEN"]);
         assert!(!format!("{lookup:?}").contains("sesame"));
     }
@@ -272,13 +303,13 @@ mod tests {
         for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
         {
             let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
-            let missing = Lookup::new(&declared, &|_| None).unwrap_err();
+            let missing = Lookup::new(&declared, [], &|_| None).unwrap_err();
             assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
-            let broken = Lookup::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
+            let broken = Lookup::new(&declared, [], &|_| Some("two\nlines".into())).unwrap_err();
             assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
             let pasted =
                 super::tests::declared(&format!("[fetch]\n{crm} = {{ token = \"S3CR3TSESAME0PEN\" }}")).unwrap();
-            let missing = Lookup::new(&pasted, &|_| None).unwrap_err();
+            let missing = Lookup::new(&pasted, [], &|_| None).unwrap_err();
             assert!(missing.contains("the name of a setting") && !missing.contains("S3CR3T"), "{missing}");
         }
     }
@@ -305,7 +336,7 @@ mod tests {
     fn the_url_of_the_api_may_be_declared() {
         let url = |access: &str| {
             let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
-            Lookup::new(&declared, &|_| Some("t".into())).unwrap().0.url
+            Lookup::new(&declared, [], &|_| Some("t".into())).unwrap().api.url
         };
         assert_eq!(url(""), "https://api.pipedrive.com");
         assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "https://acme.pipedrive.com");

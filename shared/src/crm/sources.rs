@@ -174,7 +174,7 @@ impl Source {
         });
         let fetch = declared.fetch.as_ref().and_then(|fetch| {
             let requested = RequestedSecrets::new(secret);
-            Lookup::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
+            Lookup::new(fetch.get_ref(), declared.pointers(), &|setting| requested.get(setting)).map_or_else(
                 |what| {
                     if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });

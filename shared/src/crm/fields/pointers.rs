@@ -58,6 +58,10 @@ impl TryFrom<String> for Pointer {
 pub(in crate::crm) struct Pointers(Vec<Pointer>);
 
 impl Pointers {
+    pub fn iter(&self) -> impl Iterator<Item = &Pointer> {
+        self.0.iter()
+    }
+
     pub fn first(&self) -> &str {
         self.0[0].as_str()
     }

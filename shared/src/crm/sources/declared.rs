@@ -117,6 +117,13 @@ impl DeclaredSource {
         problems
     }
 
+    /// All that it points at, in fields and conditions.
+    pub(super) fn pointers(&self) -> Vec<&Pointer> {
+        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
+        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref)).flat_map(Conditions::pointers);
+        self.fields.pointed().into_iter().flat_map(|(_, pointers)| pointers).chain(conditions).collect()
+    }
+
     fn undeclared(&self, conditions: &Conditions, name: &str) -> Vec<String> {
         let undeclared = conditions.subjects().filter(|subject| !subject.is_declared(&self.fields));
         undeclared
