@@ -2,6 +2,7 @@
 //! fields of a deal are in what it sends, and what its stages mean.
 
 pub mod authentication;
+mod checked;
 mod fields;
 pub mod lookup;
 mod payload;

@@ -1,5 +1,6 @@
 //! Sources: CRMs that may send webhooks, as an operator declares them.
 
+mod challenge;
 mod declared;
 mod shown;
 
@@ -69,6 +70,8 @@ pub struct Source {
     pub missing: Vec<Missing>,
     encoding: BodyEncoding,
     items: Option<Pointer>,
+    /// Where the text is that must be sent back.
+    challenge: Option<Pointer>,
     pub(super) only: Conditions,
     pub(super) strict: bool,
     pub(super) fields: DeclaredFields,
@@ -205,6 +208,7 @@ impl Source {
             missing,
             encoding: declared.body.unwrap_or_default(),
             items: declared.items.map(Spanned::into_inner),
+            challenge: declared.challenge.map(Spanned::into_inner),
             only: declared.only.map(Spanned::into_inner).unwrap_or_default(),
             strict: declared.strict.unwrap_or_default(),
             fields: declared.fields,

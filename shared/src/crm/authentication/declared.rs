@@ -1,11 +1,7 @@
 //! Schemes as they are declared. Everything that can be checked without a secret is checked here, where the parser
 //! knows the line.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::called_url::HubspotUrl;
 use super::encoding::{SecretEncoding, SignatureEncoding};
@@ -14,6 +10,7 @@ use super::key::{Algorithm, PublicKey};
 use super::names::{Header, Parameter, Prefix, Setting, User};
 use super::template::{Template, TemplatePart};
 use super::timestamp::{Timestamp, Tolerance, Unit};
+use crate::crm::checked::checked;
 
 /// A scheme: its name and its options. `secret` and `password` name settings.
 #[derive(Deserialize, Debug, Clone)]
@@ -55,32 +52,6 @@ impl DeclaredScheme {
             Self::Url(_) => "url",
         }
     }
-}
-
-/// Checks tables whose fields depend on each other within the parser's visit: errors found later have no line. Serde
-/// generates their `deserialize` with `remote = "Self"`; the errors of their `check` say the fix.
-macro_rules! checked {
-    ($($table:ident),+) => {$(
-        impl<'de> Deserialize<'de> for $table {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Table;
-                impl<'de> Visitor<'de> for Table {
-                    type Value = $table;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a table")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$table, A::Error> {
-                        let declared = $table::deserialize(MapAccessDeserializer::new(map))?;
-                        declared.check().map_err(A::Error::custom)?;
-                        Ok(declared)
-                    }
-                }
-                deserializer.deserialize_map(Table)
-            }
-        }
-    )+};
 }
 
 checked!(Hmac, Ed25519, StandardWebhooks);

@@ -21,6 +21,7 @@ pub(in crate::crm) struct DeclaredSource {
     pub preset: Option<Spanned<String>>,
     pub body: Option<BodyEncoding>,
     pub items: Option<Spanned<Pointer>>,
+    pub challenge: Option<Spanned<Pointer>>,
     pub only: Option<Spanned<Conditions>>,
     pub strict: Option<bool>,
     pub auth: Option<Vec<Spanned<DeclaredScheme>>>,
@@ -37,6 +38,7 @@ impl DeclaredSource {
             preset: self.preset,
             body: self.body.or(other.body),
             items: self.items.or(other.items),
+            challenge: self.challenge.or(other.challenge),
             only: self.only.or(other.only),
             strict: self.strict.or(other.strict),
             auth: self.auth.or(other.auth),
@@ -53,6 +55,7 @@ impl DeclaredSource {
         }
         Self {
             items: self.items.map(|items| moved(items, place)),
+            challenge: self.challenge.map(|challenge| moved(challenge, place)),
             only: self.only.map(|only| moved(only, place)),
             auth: self.auth.map(|auth| auth.into_iter().map(|it| moved(it, place)).collect()),
             rules: self.rules.map(|rules| rules.into_iter().map(|it| moved(it, place)).collect()),
@@ -92,6 +95,12 @@ impl DeclaredSource {
         }
         if let (Some(items), Some(BodyEncoding::Form)) = (&self.items, self.body) {
             find(&items.span(), "a form has no array in it: leave items out, or set body = \"json\"".into());
+        }
+        if let Some(challenge) = self.challenge.as_ref().filter(|it| it.get_ref().as_str().is_empty()) {
+            find(
+                &challenge.span(),
+                "is the whole body: name the field that must be sent back, such as /challenge".into(),
+            );
         }
         if let Some(only) = &self.only {
             self.undeclared(only.get_ref(), name).into_iter().for_each(|what| find(&only.span(), what));
