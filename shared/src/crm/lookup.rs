@@ -19,6 +19,7 @@ use self::crm::Crm;
 use super::fields::Pointer;
 use crate::settings;
 
+mod answers;
 mod any_api;
 mod api;
 mod asked;
@@ -88,7 +89,7 @@ pub struct Lookup(Api);
 
 #[derive(Clone, Debug)]
 enum Api {
-    Crm(CrmApi, Asked),
+    Crm(Box<CrmApi>, Asked),
     Any(Box<AnyApi>),
 }
 
@@ -142,6 +143,10 @@ impl Lookup {
             DeclaredLookup::Post(post) => return AnyApi::post(post, secret).map(|api| Self(Api::Any(api.into()))),
         };
         let url = url.as_deref().unwrap_or(crm.usual_url());
+        let asked = Asked::by(pointers);
+        if matches!(crm, Crm::Hubspot) {
+            hubspot::check(&asked)?;
+        }
         let token = secret(setting).ok_or_else(|| {
             if settings::is_name(setting) {
                 format!("{setting} is missing. Set it to {}", crm.token_origin())
@@ -149,11 +154,7 @@ impl Lookup {
                 NO_NAME.into()
             }
         })?;
-        let asked = Asked::by(pointers);
-        if matches!(crm, Crm::Hubspot) {
-            hubspot::check(&asked)?;
-        }
-        CrmApi::new(crm, url, setting, token.expose_secret()).map(|api| Self(Api::Crm(api, asked)))
+        CrmApi::new(crm, url, setting, token.expose_secret()).map(|api| Self(Api::Crm(api.into(), asked)))
     }
 
     /// The names of the settings it took its secrets from.

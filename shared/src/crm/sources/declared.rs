@@ -109,6 +109,7 @@ impl DeclaredSource {
             self.undeclared(&rule.get_ref().when, name).into_iter().for_each(|what| find(&rule.span(), what));
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
+        self.never_fetched(&mut find);
         let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
         let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref));
         let points = self.fields.point_at_fetched() || conditions.into_iter().any(Conditions::point_at_fetched);
@@ -124,6 +125,23 @@ impl DeclaredSource {
             _ => {}
         }
         problems
+    }
+
+    /// Pointers that find nothing in any answer of the CRM that is asked. A field with another pointer still has that.
+    fn never_fetched(&self, find: &mut impl FnMut(&Range<usize>, String)) {
+        let Some(fetch) = &self.fetch else { return };
+        let never = |pointer: &Pointer| fetch.get_ref().never_has(pointer);
+        let only = self.only.iter().map(|only| (only.span(), only.get_ref()));
+        let rules = self.rules.iter().flatten().map(|rule| (rule.span(), &rule.get_ref().when));
+        for (at, conditions) in only.chain(rules) {
+            conditions.pointers().filter_map(never).for_each(|what| find(&at, what));
+        }
+        for (field, pointers) in self.fields.pointed() {
+            let found: Vec<_> = pointers.iter().copied().filter_map(never).collect();
+            if let Some(what) = found.first().filter(|_| found.len() == pointers.len()) {
+                find(&fetch.span(), format!("field {field}: {what}"));
+            }
+        }
     }
 
     /// All that it points at, in fields and conditions.
