@@ -3,6 +3,7 @@
 
 mod amounts;
 pub mod authentication;
+mod checked;
 mod fields;
 pub mod lookup;
 mod payload;

@@ -1,10 +1,14 @@
 //! How we call others: which addresses are allowed, with which client, and what limits their answers have.
 
+mod reach;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+pub use reach::{Reach, Unreachable};
 
 /// Where a service is: https, or plain http on this machine.
 pub fn endpoint(text: &str) -> Result<String, String> {
@@ -38,20 +42,31 @@ pub fn http_client() -> Result<reqwest::Client, String> {
 /// # Errors
 /// When TLS can't be set up.
 pub fn http_client_connecting_within(time: Duration) -> Result<reqwest::Client, String> {
+    client(time)?.build().map_err(|error| error.to_string())
+}
+
+/// The same for a host that an operator declares. No proxy stands in between: it would resolve the name itself.
+///
+/// # Errors
+/// When TLS can't be set up.
+pub fn http_client_to(reach: Reach) -> Result<reqwest::Client, String> {
+    let client = client(Duration::from_secs(5))?.no_proxy().dns_resolver(std::sync::Arc::new(reach));
+    client.build().map_err(|error| error.to_string())
+}
+
+fn client(time: Duration) -> Result<reqwest::ClientBuilder, String> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(time)
         .timeout(Duration::from_secs(30))
-        .user_agent(concat!("adtrail/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| error.to_string())
+        .user_agent(concat!("adtrail/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// The longest delay that an answer may ask for: until a daily quota is reset.

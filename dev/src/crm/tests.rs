@@ -6,7 +6,9 @@ use axum::http::Uri;
 use axum::response::{Html, Redirect};
 use chrono::TimeDelta;
 use serde_json::json;
-use shared::crm::lookup::{DeclaredLookup, Lookup, LookupError};
+use shared::crm::Sources;
+use shared::crm::lookup::{Lookup, LookupError};
+use shared::deals::Stages;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -21,9 +23,20 @@ async fn serve(router: Router) -> String {
 }
 
 fn lookup(crm: Crm, url: &str, token: &str) -> Lookup {
-    let declared: DeclaredLookup =
-        serde_json::from_value(json!({ (name(crm)): { "token": "CRM_TOKEN", "url": url } })).expect("a declaration");
-    Lookup::new(&declared, &|_| Some(token.into())).expect("a token")
+    let name = name(crm);
+    let stage = match crm {
+        Crm::Hubspot => ", stage = \"/fetched/deal/properties/hs_is_closed_won\"",
+        _ => "",
+    };
+    let toml = format!(
+        "[crm]
+         auth = [{{ bearer = {{ secret = \"CRM_TOKEN\" }} }}]
+         fields = {{ deal_id = \"/id\", email = \"/fetched/emails\"{stage} }}
+         rules = [{{ when = {{}}, conversion = \"closed\" }}]
+         fetch.{name} = {{ token = \"CRM_TOKEN\", url = \"{url}\" }}"
+    );
+    let sources = Sources::parse(&toml, &Stages::default(), &|_| Some(token.into())).expect("a declaration");
+    sources.get("crm").and_then(|source| source.fetch.clone()).expect("a lookup")
 }
 
 fn name(crm: Crm) -> String {
@@ -53,7 +66,8 @@ impl Trial {
         let trial = Self { sandbox, url };
         trial.put(Kind::Deal, json!({
             "id": "1",
-            "properties": { "amount": "1500.00", "deal_currency_code": "EUR", "dealname": "A name", "hs_object_id": "1" },
+            "properties": { "amount": "1500.00", "deal_currency_code": "EUR", "dealname": "A name", "hs_object_id": "1",
+                "hs_is_closed_won": "true" },
             "associations": { "contacts": { "results": [
                 { "id": "22", "type": "deal_to_contact" },
                 { "id": "11", "type": "deal_to_contact" },
@@ -119,7 +133,9 @@ async fn hubspot_is_asked_for_the_deal_and_its_contacts() {
     let fetched = trial.fetch(Crm::Hubspot, json!(1)).await.expect("a deal");
     assert_eq!(fetched["emails"], json!(["first@example.com", "old@example.com", "second@example.com"]));
     assert_eq!(fetched["phones"], json!(["+34600000002"]));
-    let properties = json!({ "amount": "1500.00", "deal_currency_code": "EUR", "hs_object_id": "1" });
+    let properties = json!({
+        "amount": "1500.00", "deal_currency_code": "EUR", "hs_object_id": "1", "hs_is_closed_won": "true",
+    });
     assert_eq!(fetched["deal"]["properties"], properties, "what wasn't asked for isn't there");
     assert_eq!(fetched["contacts"].as_array().map(Vec::len), Some(2));
     assert_eq!(trial.sandbox.requests(Crm::Hubspot), 2);

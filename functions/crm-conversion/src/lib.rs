@@ -40,7 +40,8 @@ impl FromSettings for Config {
     }
 }
 
-/// Processes the webhook and answers with the outcome of each of its events; of a dry run, whether it is authenticated.
+/// Processes the webhook and answers with the outcome of each of its events; of a dry run, whether it is authenticated;
+/// of a challenge that the source declares, with what was sent.
 ///
 /// # Errors
 /// 404 if no source has this name, 401 if authentication fails, 400 if nothing in the body is valid, 503 if neither the
@@ -62,6 +63,9 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     };
     if is_dry_run {
         return Ok(no_content());
+    }
+    if let Some(echo) = source.challenge(request.body()) {
+        return Ok(json(StatusCode::OK, &echo));
     }
     let headers = KeptHeaders::from(request.headers());
     let webhook = Webhook { source, verified, body: request.body(), headers: &headers, received_at };

@@ -13,6 +13,7 @@ use super::*;
 
 mod at_once;
 mod bodies;
+mod challenges;
 mod clicks;
 mod consent;
 mod corrections;

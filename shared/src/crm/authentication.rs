@@ -7,6 +7,7 @@ mod called_url;
 mod credential;
 mod declared;
 mod encoding;
+mod header_part;
 mod key;
 mod names;
 mod signature;

@@ -5,6 +5,7 @@ mod nothing;
 mod number;
 mod path;
 mod phone;
+mod pointed;
 mod pointers;
 mod shapes;
 mod text;

@@ -1,8 +1,10 @@
 //! Looks up at a CRM what its webhook left out.
 //!
 //! The webhooks of HubSpot, Pipedrive and Close name a deal, a person or a lead, but no e-mail and no phone. Each
-//! adapter knows which requests find them. The result is put into the item at `/fetched`, where a declaration can
-//! point.
+//! adapter knows which requests find them; of any other API the declaration says it. The result is put into the item at
+//! `/fetched`, where a declaration can point.
+
+use std::fmt::Write as _;
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,13 +12,23 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use self::any_api::{AnyApi, Get, Post};
 use self::api::CrmApi;
+use self::asked::Asked;
+use self::crm::Crm;
+use super::fields::Pointer;
 use crate::settings;
 
+mod answers;
+mod any_api;
 mod api;
+mod asked;
+mod caller;
 mod close;
+mod crm;
 mod hubspot;
 mod pipedrive;
+mod template;
 
 /// The maximum number of e-mails, and of phones, of a lookup.
 const MOST: usize = 20;
@@ -32,6 +44,10 @@ pub enum DeclaredLookup {
     Pipedrive(Access),
     /// Close, with an API key.
     Close(Access),
+    /// Any JSON API, by GET.
+    Get(Get),
+    /// Any JSON API, by POST.
+    Post(Post),
 }
 
 /// How to access a CRM's API.
@@ -46,23 +62,8 @@ pub struct Access {
     url: Option<String>,
 }
 
-impl DeclaredLookup {
-    fn parts(&self) -> (Crm, &Access) {
-        match self {
-            Self::Hubspot(access) => (Crm::Hubspot, access),
-            Self::Pipedrive(access) => (Crm::Pipedrive, access),
-            Self::Close(access) => (Crm::Close, access),
-        }
-    }
-
-    /// The names of the settings it takes its secrets from.
-    #[must_use]
-    pub fn secrets(&self) -> [&str; 1] {
-        [&self.parts().1.token]
-    }
-}
-
-const NO_NAME: &str = "token must be the name of a setting, such as CRM_API_TOKEN, not the token itself";
+const NO_NAME: &str =
+    "a token, password or secret must be the name of a setting, such as CRM_API_TOKEN, not the secret itself";
 
 /// The name of a setting. A token that was put there instead must not appear in an error.
 fn setting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -82,60 +83,15 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     Ok(Some(host.origin().ascii_serialization()))
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Crm {
-    Hubspot,
-    Pipedrive,
-    Close,
-}
-
-impl Crm {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Hubspot => "HubSpot",
-            Self::Pipedrive => "Pipedrive",
-            Self::Close => "Close",
-        }
-    }
-
-    fn usual_url(self) -> &'static str {
-        match self {
-            Self::Hubspot => "https://api.hubapi.com",
-            Self::Pipedrive => "https://api.pipedrive.com",
-            Self::Close => "https://api.close.com",
-        }
-    }
-
-    /// Where to get a token, as the end of a sentence.
-    fn token_origin(self) -> &'static str {
-        match self {
-            Self::Hubspot => {
-                "the access token of a private app with the scopes crm.objects.deals.read and \
-                 crm.objects.contacts.read (in HubSpot: Settings, Integrations, Private Apps)"
-            }
-            Self::Pipedrive => {
-                "the API token of a user who may see every person (in Pipedrive: Personal preferences, API)"
-            }
-            Self::Close => "an API key of a user who may see every lead (in Close: Settings, Developer, API Keys)",
-        }
-    }
-
-    /// The fix if a token is valid but lacks a permission.
-    fn permission(self) -> &'static str {
-        match self {
-            Self::Hubspot => {
-                "Give its private app the scopes crm.objects.deals.read and crm.objects.contacts.read \
-                 (in HubSpot: Settings, Integrations, Private Apps)"
-            }
-            Self::Pipedrive => "Let its user see every person, or use the token of a user who does",
-            Self::Close => "Let its user see every lead, or use the API key of a user who does",
-        }
-    }
-}
-
-/// Looks records up at one CRM. Clones share its connections.
+/// Looks records up at one API. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Lookup(CrmApi);
+pub struct Lookup(Api);
+
+#[derive(Clone, Debug)]
+enum Api {
+    Crm(Box<CrmApi>, Asked),
+    Any(Box<AnyApi>),
+}
 
 /// Why a lookup failed. The reasons are for operators: they contain no token, no address and no personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,13 +125,28 @@ pub enum LookupError {
 }
 
 impl Lookup {
-    /// With the token that `secret` has under the declared name.
+    /// With the token that `secret` has under the declared name. It asks for what the pointers need, too.
     ///
     /// # Errors
-    /// If that setting is missing or isn't a valid token, or TLS can't be set up.
-    pub fn new(declared: &DeclaredLookup, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
-        let (crm, Access { token: setting, url }) = declared.parts();
+    /// If that setting is missing or isn't a valid token, the pointers need more than one request can ask for, or TLS
+    /// can't be set up.
+    pub(super) fn new<'a>(
+        declared: &DeclaredLookup,
+        pointers: impl IntoIterator<Item = &'a Pointer>,
+        secret: &dyn Fn(&str) -> Option<SecretString>,
+    ) -> Result<Self, String> {
+        let (crm, Access { token: setting, url }) = match declared {
+            DeclaredLookup::Hubspot(access) => (Crm::Hubspot, access),
+            DeclaredLookup::Pipedrive(access) => (Crm::Pipedrive, access),
+            DeclaredLookup::Close(access) => (Crm::Close, access),
+            DeclaredLookup::Get(get) => return AnyApi::get(get, secret).map(|api| Self(Api::Any(api.into()))),
+            DeclaredLookup::Post(post) => return AnyApi::post(post, secret).map(|api| Self(Api::Any(api.into()))),
+        };
         let url = url.as_deref().unwrap_or(crm.usual_url());
+        let asked = Asked::by(pointers);
+        if matches!(crm, Crm::Hubspot) {
+            hubspot::check(&asked)?;
+        }
         let token = secret(setting).ok_or_else(|| {
             if settings::is_name(setting) {
                 format!("{setting} is missing. Set it to {}", crm.token_origin())
@@ -183,35 +154,44 @@ impl Lookup {
                 NO_NAME.into()
             }
         })?;
-        CrmApi::new(crm, url, setting, token.expose_secret()).map(Self)
+        CrmApi::new(crm, url, setting, token.expose_secret()).map(|api| Self(Api::Crm(api.into(), asked)))
     }
 
     /// The names of the settings it took its secrets from.
     #[must_use]
-    pub fn secrets(&self) -> [&str; 1] {
-        [&self.0.setting]
+    pub fn secrets(&self) -> Vec<&str> {
+        match &self.0 {
+            Api::Crm(api, _) => vec![&api.setting],
+            Api::Any(api) => api.setting().into_iter().collect(),
+        }
     }
 
-    /// The CRM, for people: `HubSpot at https://api.hubapi.com`.
+    /// Whom it asks, for people: `HubSpot at https://api.hubapi.com`.
     #[must_use]
     pub fn asks(&self) -> String {
-        format!("{} at {}", self.0.crm.name(), self.0.url)
+        match &self.0 {
+            Api::Crm(api, _) => format!("{} at {}", api.crm.name(), api.url),
+            Api::Any(api) => api.asks(),
+        }
     }
 
-    /// Looks up what belongs to this item of a webhook. The answer has `emails` and `phones`, arrays of texts: the
-    /// person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM answered: `deal`
-    /// and `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close).
+    /// Looks up what belongs to this item of a webhook. A known CRM's answer has `emails` and `phones`, arrays of
+    /// texts: the person's main one first, none twice, at most 20, possibly empty. Beside them is what the CRM
+    /// answered: `deal` and `contacts` (HubSpot), `person` or null (Pipedrive), `lead` (Close). Of any other API it is
+    /// what that answers.
     ///
     /// One request, two for HubSpot, of at most 10 seconds each.
     ///
     /// # Errors
     /// See [`LookupError`].
     pub async fn fetch(&self, item: &Value) -> Result<Value, LookupError> {
-        let Self(api) = self;
-        match api.crm {
-            Crm::Hubspot => hubspot::fetch(api, item).await,
-            Crm::Pipedrive => pipedrive::fetch(api, item).await,
-            Crm::Close => close::fetch(api, item).await,
+        match &self.0 {
+            Api::Any(api) => api.fetch(item).await,
+            Api::Crm(api, asked) => match api.crm {
+                Crm::Hubspot => hubspot::fetch(api, asked, item).await,
+                Crm::Pipedrive => pipedrive::fetch(api, item).await,
+                Crm::Close => close::fetch(api, asked, item).await,
+            },
         }
     }
 }
@@ -226,6 +206,19 @@ fn id(value: &Value) -> Option<String> {
     };
     let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-');
     ((1..=100).contains(&text.len()) && text.bytes().all(known)).then_some(text)
+}
+
+/// A text as a part of a URL that stands for nothing but itself (RFC 3986: all but unreserved characters encoded).
+fn in_url(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// E-mails or phones in the order in which they were added: none twice, none empty, at most [`MOST`].
@@ -260,9 +253,8 @@ mod tests {
     #[test]
     fn a_token_comes_from_the_setting_that_is_named() {
         let declared = declared("[fetch]\nhubspot = { token = \"HUBSPOT_TOKEN\" }").unwrap();
-        assert_eq!(declared.secrets(), ["HUBSPOT_TOKEN"]);
         let found = |name: &str| (name == "HUBSPOT_TOKEN").then(|| SecretString::from("pat-eu1-sesame"));
-        let lookup = Lookup::new(&declared, &found).unwrap();
+        let lookup = Lookup::new(&declared, [], &found).unwrap();
         assert_eq!(lookup.secrets(), ["HUBSPOT_TOKEN"]);
         assert!(!format!("{lookup:?}").contains("sesame"));
     }
@@ -272,13 +264,13 @@ mod tests {
         for (crm, origin) in [("hubspot", "Private Apps"), ("pipedrive", "Personal preferences"), ("close", "API Keys")]
         {
             let declared = declared(&format!("[fetch]\n{crm} = {{ token = \"CRM_TOKEN\" }}")).unwrap();
-            let missing = Lookup::new(&declared, &|_| None).unwrap_err();
+            let missing = Lookup::new(&declared, [], &|_| None).unwrap_err();
             assert!(missing.starts_with("CRM_TOKEN is missing") && missing.contains(origin), "{missing}");
-            let broken = Lookup::new(&declared, &|_| Some("two\nlines".into())).unwrap_err();
+            let broken = Lookup::new(&declared, [], &|_| Some("two\nlines".into())).unwrap_err();
             assert!(broken.contains("CRM_TOKEN") && !broken.contains("lines"), "{broken}");
             let pasted =
                 super::tests::declared(&format!("[fetch]\n{crm} = {{ token = \"S3CR3TSESAME0PEN\" }}")).unwrap();
-            let missing = Lookup::new(&pasted, &|_| None).unwrap_err();
+            let missing = Lookup::new(&pasted, [], &|_| None).unwrap_err();
             assert!(missing.contains("the name of a setting") && !missing.contains("S3CR3T"), "{missing}");
         }
     }
@@ -305,11 +297,11 @@ mod tests {
     fn the_url_of_the_api_may_be_declared() {
         let url = |access: &str| {
             let declared = declared(&format!("[fetch]\npipedrive = {{ token = \"T\"{access} }}")).unwrap();
-            Lookup::new(&declared, &|_| Some("t".into())).unwrap().0.url
+            Lookup::new(&declared, [], &|_| Some("t".into())).unwrap().asks()
         };
-        assert_eq!(url(""), "https://api.pipedrive.com");
-        assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "https://acme.pipedrive.com");
-        assert_eq!(url(", url = \"http://127.0.0.1:8080\""), "http://127.0.0.1:8080");
+        assert_eq!(url(""), "Pipedrive at https://api.pipedrive.com");
+        assert_eq!(url(", url = \"https://acme.pipedrive.com/\""), "Pipedrive at https://acme.pipedrive.com");
+        assert_eq!(url(", url = \"http://127.0.0.1:8080\""), "Pipedrive at http://127.0.0.1:8080");
     }
 
     #[test]

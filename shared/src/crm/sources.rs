@@ -1,5 +1,6 @@
 //! Sources: CRMs that may send webhooks, as an operator declares them.
 
+mod challenge;
 mod declared;
 mod shown;
 
@@ -70,6 +71,8 @@ pub struct Source {
     pub missing: Vec<Missing>,
     encoding: BodyEncoding,
     items: Option<Pointer>,
+    /// Where the text is that must be sent back.
+    challenge: Option<Pointer>,
     pub(super) only: Conditions,
     pub(super) strict: bool,
     pub(super) fields: DeclaredFields,
@@ -175,7 +178,7 @@ impl Source {
         });
         let fetch = declared.fetch.as_ref().and_then(|fetch| {
             let requested = RequestedSecrets::new(secret);
-            Lookup::new(fetch.get_ref(), &|setting| requested.get(setting)).map_or_else(
+            Lookup::new(fetch.get_ref(), declared.pointers(), &|setting| requested.get(setting)).map_or_else(
                 |what| {
                     if lenience > Lenience::None && requested.some_missing() {
                         missing.push(Missing { part: "fetch", problem: what });
@@ -207,6 +210,7 @@ impl Source {
             missing,
             encoding: declared.body.unwrap_or_default(),
             items: declared.items.map(Spanned::into_inner),
+            challenge: declared.challenge.map(Spanned::into_inner),
             only: declared.only.map(Spanned::into_inner).unwrap_or_default(),
             strict,
             fields: if strict { declared.fields } else { declared.fields.lenient() },

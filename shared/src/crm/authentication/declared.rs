@@ -1,18 +1,16 @@
 //! Schemes as they are declared. Everything that can be checked without a secret is checked here, where the parser
 //! knows the line.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::called_url::HubspotUrl;
 use super::encoding::{SecretEncoding, SignatureEncoding};
+use super::header_part::PartName;
 use super::key::{Algorithm, PublicKey};
 use super::names::{Header, Parameter, Prefix, Setting, User};
 use super::template::{Template, TemplatePart};
 use super::timestamp::{Timestamp, Tolerance, Unit};
+use crate::crm::checked::checked;
 
 /// A scheme: its name and its options. `secret` and `password` name settings.
 #[derive(Deserialize, Debug, Clone)]
@@ -56,32 +54,6 @@ impl DeclaredScheme {
     }
 }
 
-/// Checks tables whose fields depend on each other within the parser's visit: errors found later have no line. Serde
-/// generates their `deserialize` with `remote = "Self"`; the errors of their `check` say the fix.
-macro_rules! checked {
-    ($($table:ident),+) => {$(
-        impl<'de> Deserialize<'de> for $table {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Table;
-                impl<'de> Visitor<'de> for Table {
-                    type Value = $table;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a table")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<$table, A::Error> {
-                        let declared = $table::deserialize(MapAccessDeserializer::new(map))?;
-                        declared.check().map_err(A::Error::custom)?;
-                        Ok(declared)
-                    }
-                }
-                deserializer.deserialize_map(Table)
-            }
-        }
-    )+};
-}
-
 checked!(Hmac, Ed25519, StandardWebhooks);
 
 #[derive(Deserialize, Debug, Clone)]
@@ -99,7 +71,9 @@ pub struct Hmac {
     pub(super) secret_encoding: SecretEncoding,
     #[serde(default)]
     pub(super) signed: Template,
+    pub(super) signature_part: Option<PartName>,
     pub(super) timestamp_header: Option<Header>,
+    pub(super) timestamp_part: Option<PartName>,
     pub(super) timestamp_unit: Option<Unit>,
     pub(super) tolerance_seconds: Option<Tolerance>,
     pub(super) id_header: Option<Header>,
@@ -107,7 +81,15 @@ pub struct Hmac {
 
 impl Hmac {
     pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
-        timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
+        DeclaredTime {
+            signature: (&self.header, self.signature_part.as_ref()),
+            signed: &self.signed,
+            header: self.timestamp_header.as_ref(),
+            part: self.timestamp_part.as_ref(),
+            unit: self.timestamp_unit,
+            tolerance: self.tolerance_seconds,
+        }
+        .timestamp()
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -127,7 +109,9 @@ pub struct Ed25519 {
     pub(super) prefix: Prefix,
     #[serde(default)]
     pub(super) signed: Template,
+    pub(super) signature_part: Option<PartName>,
     pub(super) timestamp_header: Option<Header>,
+    pub(super) timestamp_part: Option<PartName>,
     pub(super) timestamp_unit: Option<Unit>,
     pub(super) tolerance_seconds: Option<Tolerance>,
     pub(super) id_header: Option<Header>,
@@ -135,7 +119,15 @@ pub struct Ed25519 {
 
 impl Ed25519 {
     pub(super) fn timestamp(&self) -> Result<Option<Timestamp>, &'static str> {
-        timestamp(&self.signed, self.timestamp_header.as_ref(), self.timestamp_unit, self.tolerance_seconds)
+        DeclaredTime {
+            signature: (&self.header, self.signature_part.as_ref()),
+            signed: &self.signed,
+            header: self.timestamp_header.as_ref(),
+            part: self.timestamp_part.as_ref(),
+            unit: self.timestamp_unit,
+            tolerance: self.tolerance_seconds,
+        }
+        .timestamp()
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -144,28 +136,52 @@ impl Ed25519 {
     }
 }
 
-/// A header with a timestamp proves nothing unless it is signed, and can't be signed without a header.
-fn timestamp(
-    signed: &Template,
-    header: Option<&Header>,
+/// What is declared of the time of a signature.
+struct DeclaredTime<'a> {
+    /// Where the signature is.
+    signature: (&'a Header, Option<&'a PartName>),
+    signed: &'a Template,
+    header: Option<&'a Header>,
+    part: Option<&'a PartName>,
     unit: Option<Unit>,
     tolerance: Option<Tolerance>,
-) -> Result<Option<Timestamp>, &'static str> {
-    match (header, signed.has(&TemplatePart::Timestamp)) {
-        (Some(header), true) => Ok(Some(Timestamp {
-            header: header.clone(),
-            unit: unit.unwrap_or_default(),
-            tolerance: tolerance.unwrap_or_default(),
-        })),
-        (Some(_), false) => {
-            Err("timestamp_header is not signed, so it proves nothing: put {timestamp} into signed as the \
-                                 sender does, or leave timestamp_header out")
+}
+
+impl DeclaredTime<'_> {
+    /// A timestamp proves nothing unless it is signed, and can't be signed without a place where it comes from.
+    fn timestamp(self) -> Result<Option<Timestamp>, &'static str> {
+        let (signature_header, signature_part) = self.signature;
+        // A part without a header of its own is beside the signature.
+        let header = self.header.or(self.part.map(|_| signature_header));
+        match (header, self.signed.has(&TemplatePart::Timestamp)) {
+            (Some(header), true) => {
+                let is_beside = header.as_str().eq_ignore_ascii_case(signature_header.as_str());
+                if is_beside && (self.part.is_none() || signature_part.is_none() || self.part == signature_part) {
+                    return Err("the time and the signature are in one header: say what stands before each, such as \
+                                timestamp_part = \"t\" and signature_part = \"v1\" for t=…,v1=…");
+                }
+                Ok(Some(Timestamp {
+                    header: header.clone(),
+                    part: self.part.cloned(),
+                    unit: self.unit.unwrap_or_default(),
+                    tolerance: self.tolerance.unwrap_or_default(),
+                }))
+            }
+            (Some(_), false) if self.part.is_some() => {
+                Err("timestamp_part is not signed, so it proves nothing: put {timestamp} into signed as the sender \
+                     does, or leave timestamp_part out")
+            }
+            (Some(_), false) => {
+                Err("timestamp_header is not signed, so it proves nothing: put {timestamp} into signed as the \
+                     sender does, or leave timestamp_header out")
+            }
+            (None, true) => Err("signed has {timestamp} in it: say in timestamp_header which header it comes from, \
+                                 or in timestamp_part which part of the signature's header"),
+            (None, false) if self.unit.is_some() || self.tolerance.is_some() => {
+                Err("timestamp_unit and tolerance_seconds need timestamp_header, and {timestamp} in signed")
+            }
+            (None, false) => Ok(None),
         }
-        (None, true) => Err("signed has {timestamp} in it: say in timestamp_header which header it comes from"),
-        (None, false) if unit.is_some() || tolerance.is_some() => {
-            Err("timestamp_unit and tolerance_seconds need timestamp_header, and {timestamp} in signed")
-        }
-        (None, false) => Ok(None),
     }
 }
 

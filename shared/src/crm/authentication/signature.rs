@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::called_url::CalledUrl;
 use super::declared::{Close, Ed25519, Hmac, HubspotV3, StandardWebhooks};
 use super::encoding::{SecretEncoding, SignatureEncoding};
+use super::header_part::PartName;
 use super::key::{Algorithm, Key};
 use super::names::{Header, Lookup, Prefix};
 use super::template::{Parts, Template, TemplatePart};
@@ -21,7 +22,9 @@ const LISTED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Signature {
     header: Header,
-    /// How many signatures the header may hold, separated by spaces.
+    /// The part of the header that holds it; several of this name may.
+    part: Option<PartName>,
+    /// How many signatures a header without parts may hold, separated by spaces.
     listed: usize,
     encoding: SignatureEncoding,
     /// The current secret's first.
@@ -38,6 +41,7 @@ impl Signature {
         let keys = live.into_iter().map(|live| Key::hmac(live, declared.algorithm, &declared.prefix.0)).collect();
         Ok(Self {
             header: declared.header.clone(),
+            part: declared.signature_part.clone(),
             listed: 1,
             encoding: declared.encoding,
             keys,
@@ -63,6 +67,8 @@ impl Signature {
                 TemplatePart::Body,
                 TemplatePart::Timestamp,
             ]),
+            signature_part: None,
+            timestamp_part: None,
             timestamp_header: Some(Header::of_vendor("X-HubSpot-Request-Timestamp")),
             timestamp_unit: Some(Unit::Milliseconds),
             tolerance_seconds: None,
@@ -83,6 +89,8 @@ impl Signature {
             prefix: Prefix::default(),
             secret_encoding: SecretEncoding::Hex,
             signed: Template::of([TemplatePart::Timestamp, TemplatePart::Body]),
+            signature_part: None,
+            timestamp_part: None,
             timestamp_header: Some(Header::of_vendor("close-sig-timestamp")),
             timestamp_unit: Some(Unit::Seconds),
             tolerance_seconds: None,
@@ -94,6 +102,7 @@ impl Signature {
     pub(super) fn ed25519(declared: &Ed25519) -> Result<Self, String> {
         Ok(Self {
             header: declared.header.clone(),
+            part: declared.signature_part.clone(),
             listed: 1,
             encoding: declared.encoding,
             keys: vec![Key::ed25519(&declared.public_key, &declared.prefix.0)],
@@ -118,6 +127,7 @@ impl Signature {
         let dot = || TemplatePart::Text(".".to_owned());
         Ok(Self {
             header: Header::of_vendor("webhook-signature"),
+            part: None,
             listed: LISTED,
             encoding: SignatureEncoding::Base64,
             keys,
@@ -125,6 +135,7 @@ impl Signature {
             url: CalledUrl::AsCalled,
             timestamp: Some(Timestamp {
                 header: Header::of_vendor("webhook-timestamp"),
+                part: None,
                 unit: Unit::Seconds,
                 tolerance: Tolerance::default(),
             }),
@@ -140,7 +151,13 @@ impl Signature {
         now: DateTime<Utc>,
     ) -> Result<Option<Verified>, Refusal> {
         let Some(given) = self.header.value(request)? else { return Ok(None) };
-        let listed: Vec<_> = given.splitn(self.listed, ' ').collect();
+        let listed: Vec<_> = match &self.part {
+            Some(part) => part.values(given).take(LISTED + 1).collect(),
+            None => given.splitn(self.listed, ' ').collect(),
+        };
+        if listed.len() > LISTED {
+            return Err(Refusal::Malformed);
+        }
         let timestamp = self.timestamp.as_ref().map(|timestamp| timestamp.read(request)).transpose()?;
         let id = self.id_header.as_ref().map(|header| header.value(request)).transpose()?.flatten();
         if self.signed.has(&TemplatePart::Id) && id.is_none_or(str::is_empty) {
@@ -190,10 +207,26 @@ impl Signature {
             id: sample.id,
         });
         let signature = self.keys.first()?.sign(&message, self.encoding)?;
-        let mut headers = vec![(self.header.as_str().to_owned(), signature)];
-        headers.extend(timestamp.map(|(timestamp, text)| (timestamp.header.as_str().to_owned(), text)));
+        let mut headers = self.headers(signature, timestamp);
         headers.extend(self.id_header.as_ref().map(|header| (header.as_str().to_owned(), sample.id.to_owned())));
         Some(Signed { headers, url: sample.url.to_owned() })
+    }
+
+    /// The headers of a signature and its timestamp; one if both are parts of it.
+    fn headers(&self, signature: String, timestamp: Option<(&Timestamp, String)>) -> Vec<(String, String)> {
+        let part = |name: &Option<PartName>, value: String| match name {
+            Some(name) => format!("{}={value}", name.as_str()),
+            None => value,
+        };
+        let mut headers = vec![(self.header.as_str().to_owned(), part(&self.part, signature))];
+        if let Some((timestamp, text)) = timestamp {
+            let (name, text) = (timestamp.header.as_str(), part(&timestamp.part, text));
+            match &mut headers[0] {
+                (of_signature, value) if of_signature.eq_ignore_ascii_case(name) => *value = format!("{text},{value}"),
+                _ => headers.push((name.to_owned(), text)),
+            }
+        }
+        headers
     }
 
     pub(super) fn secrets(&self) -> Vec<&str> {
@@ -207,9 +240,10 @@ impl Signature {
         let mut kinds: Vec<_> = self.keys.iter().map(key).collect();
         // Two live secrets have the same description.
         kinds.dedup();
-        let mut parts = vec![format!("{}: {}", self.header.as_str(), kinds.join(" or "))];
-        let timestamp = |it: &Timestamp| format!("{}: <Unix time in {}>", it.header.as_str(), it.unit.as_str());
-        parts.extend(self.timestamp.as_ref().map(timestamp));
+        let timestamp = |it: &'_ Timestamp| format!("<Unix time in {}>", it.unit.as_str());
+        let timestamp = self.timestamp.as_ref().map(|it| (it, timestamp(it)));
+        let headers = self.headers(kinds.join(" or "), timestamp).into_iter();
+        let mut parts: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}")).collect();
         parts.extend(self.id_header.as_ref().map(|header| format!("{}: <the event's id>", header.as_str())));
         parts.join(", ")
     }

@@ -2,6 +2,7 @@
 
 mod declarations;
 mod flips;
+mod parts;
 mod schemes;
 mod timestamps;
 mod vectors;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::Refusal;
+use super::header_part::PartName;
 use super::names::Header;
 use crate::http::Request;
 
@@ -11,6 +12,8 @@ use crate::http::Request;
 #[derive(Debug)]
 pub(super) struct Timestamp {
     pub(super) header: Header,
+    /// Where the header has several.
+    pub(super) part: Option<PartName>,
     pub(super) unit: Unit,
     pub(super) tolerance: Tolerance,
 }
@@ -75,7 +78,18 @@ impl Timestamp {
     /// The text as it is signed, and its time.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<(&'r str, i64), Refusal> {
         let value = self.header.value(request).map_err(|_| Refusal::TimestampMalformed)?;
-        let text = value.ok_or(Refusal::TimestampMissing)?;
+        let text = match (&self.part, value.ok_or(Refusal::TimestampMissing)?) {
+            (None, whole) => whole,
+            (Some(part), whole) => {
+                let mut values = part.values(whole);
+                match (values.next(), values.next()) {
+                    (Some(text), None) => text,
+                    (None, _) => return Err(Refusal::TimestampMissing),
+                    // Its sender and we could mean different ones.
+                    (Some(_), Some(_)) => return Err(Refusal::TimestampMalformed),
+                }
+            }
+        };
         let is_number = (1..=19).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
         let at = text.parse().ok().filter(|_| is_number).ok_or(Refusal::TimestampMalformed)?;
         Ok((text, at))

@@ -18,6 +18,10 @@ impl ClickFields {
         self.0.get(parameter)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Pointers)> {
+        self.0.iter().map(|(name, pointers)| (*name, pointers))
+    }
+
     /// These; those that are absent are taken from the other.
     pub fn over(self, mut other: Self) -> Self {
         other.0.extend(self.0);

@@ -23,6 +23,10 @@ impl Pointers {
         Self { nothing, ..self }
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Pointer> {
+        self.each.iter()
+    }
+
     pub fn first(&self) -> &str {
         self.each[0].as_str()
     }

@@ -6,14 +6,23 @@
 use serde_json::{Value, json};
 
 use super::api::CrmApi;
-use super::{LookupError, Reachable, id};
+use super::asked::Asked;
+use super::{LookupError, Reachable, id, in_url};
 
-pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
+pub(super) async fn fetch(api: &CrmApi, asked: &Asked, item: &Value) -> Result<Value, LookupError> {
     let event = &item["event"];
     let lead_id = id(&event["data"]["lead_id"]).or_else(|| id(&event["lead_id"]));
     let lead_id = lead_id.ok_or_else(|| api.no_id("/event/lead_id"))?;
-    let lead = api.get(&format!("/api/v1/lead/{lead_id}/?_fields=id,contacts"), &format!("lead {lead_id}")).await?;
+    let path = format!("/api/v1/lead/{lead_id}/?_fields={}", fields(asked));
+    let lead = api.get(&path, &format!("lead {lead_id}")).await?;
     fetched(&lead).ok_or_else(|| api.unreadable())
+}
+
+/// The names of the lead's fields with commas between them.
+fn fields(asked: &Asked) -> String {
+    let further = asked.lead.iter().map(String::as_str).filter(|name| !["id", "contacts"].contains(name));
+    let names: Vec<_> = ["id", "contacts"].into_iter().chain(further).map(in_url).collect();
+    names.join(",")
 }
 
 fn fetched(lead: &Value) -> Option<Value> {

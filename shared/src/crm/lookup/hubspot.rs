@@ -6,25 +6,60 @@
 use serde_json::{Value, json};
 
 use super::api::CrmApi;
-use super::{LookupError, MOST, Reachable, id};
+use super::asked::Asked;
+use super::{LookupError, MOST, Reachable, id, in_url};
 
 /// The last one is a custom property, if the operator created it; HubSpot ignores unknown names.
-const DEAL_PROPERTIES: &str =
-    "amount,deal_currency_code,dealstage,pipeline,closedate,hs_deal_stage_probability,adtrail_lead_id";
+const DEAL_PROPERTIES: [&str; 7] = [
+    "amount",
+    "deal_currency_code",
+    "dealstage",
+    "pipeline",
+    "closedate",
+    "hs_deal_stage_probability",
+    "adtrail_lead_id",
+];
 
 const CONTACT_PROPERTIES: [&str; 6] =
     ["email", "hs_additional_emails", "phone", "mobilephone", "hs_google_click_id", "hs_facebook_click_id"];
 
-pub(super) async fn fetch(api: &CrmApi, item: &Value) -> Result<Value, LookupError> {
+/// The longest list of properties in a URL. Servers and proxies in between accept URLs of 8,000 characters.
+const LONGEST_LIST: usize = 6_000;
+
+/// # Errors
+/// If more properties are asked for than a URL can name.
+pub(super) fn check(asked: &Asked) -> Result<(), String> {
+    let length = deal_properties(asked).len();
+    if length <= LONGEST_LIST {
+        return Ok(());
+    }
+    Err(format!(
+        "the deal properties under /fetched/deal/properties take {length} characters of a URL, which may have \
+         {LONGEST_LIST} for them: point at fewer"
+    ))
+}
+
+/// The usual properties and those that are asked for, with commas between them.
+fn deal_properties(asked: &Asked) -> String {
+    let names: Vec<_> = all(&DEAL_PROPERTIES, &asked.deal).into_iter().map(in_url).collect();
+    names.join(",")
+}
+
+fn all<'a>(usual: &'a [&'a str], asked: &'a [String]) -> Vec<&'a str> {
+    let further = asked.iter().map(String::as_str).filter(|name| !usual.contains(name));
+    usual.iter().copied().chain(further).collect()
+}
+
+pub(super) async fn fetch(api: &CrmApi, asked: &Asked, item: &Value) -> Result<Value, LookupError> {
     let deal_id = id(&item["objectId"]).ok_or_else(|| api.no_id("/objectId"))?;
-    let path = format!("/crm/v3/objects/deals/{deal_id}?properties={DEAL_PROPERTIES}&associations=contacts");
+    let path = format!("/crm/v3/objects/deals/{deal_id}?properties={}&associations=contacts", deal_properties(asked));
     let deal = api.get(&path, &format!("deal {deal_id}")).await?;
     let ids = contact_ids(&deal).ok_or_else(|| api.unreadable())?;
     let contacts = if ids.is_empty() {
         Vec::new()
     } else {
         let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
-        let body = json!({ "properties": CONTACT_PROPERTIES, "inputs": inputs });
+        let body = json!({ "properties": all(&CONTACT_PROPERTIES, &asked.contact), "inputs": inputs });
         let answer = api.post("/crm/v3/objects/contacts/batch/read", &body).await?;
         in_order(&answer, &ids).ok_or_else(|| api.unreadable())?
     };
@@ -78,6 +113,26 @@ mod tests {
             "archived": false,
             "associations": associations,
         })
+    }
+
+    #[test]
+    fn what_is_asked_for_beside_the_usual_is_named_once_and_escaped() {
+        let asked =
+            |names: &[&str]| Asked { deal: names.iter().map(|&name| name.into()).collect(), ..Asked::default() };
+        let usual = DEAL_PROPERTIES.join(",");
+        for (names, list) in [
+            (&[][..], String::new()),
+            (&["hs_is_closed_won"], ",hs_is_closed_won".into()),
+            (&["amount", "hs_tcv", "pipeline"], ",hs_tcv".into()),
+            (&["a b", "ü"], ",a%20b,%C3%BC".into()),
+            (&["x&associations=y", "a,b", "#"], ",x%26associations%3Dy,a%2Cb,%23".into()),
+        ] {
+            assert_eq!(deal_properties(&asked(names)), format!("{usual}{list}"));
+        }
+        let many: Vec<_> = (0..1_000).map(|n| format!("property_{n}")).collect();
+        let asked = |count: usize| Asked { deal: many[..count].to_vec(), ..Asked::default() };
+        assert_eq!(check(&asked(400)), Ok(()));
+        assert!(check(&asked(1_000)).unwrap_err().contains("point at fewer"));
     }
 
     #[test]

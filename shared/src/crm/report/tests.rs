@@ -353,7 +353,7 @@ fn missing_fields_are_fetched_only_if_they_matter() {
         when = { status = "lost" }
         conversion = "lost"
         [acme.fetch]
-        close = { token = "CLOSE_API_KEY" }
+        get = { url = "https://api.example.com/deals/{/id}" }
     "#;
     let source = source("", fields, rules);
     let won = json!({"id": 7, "status": "won", "currency": "EUR", "value": 1, "email": "jane@example.com"});

@@ -121,6 +121,14 @@ impl Conditions {
         self.0.keys()
     }
 
+    /// The pointers that conditions name themselves.
+    pub fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        self.subjects().filter_map(|subject| match subject {
+            Subject::At(pointer) => Some(pointer),
+            _ => None,
+        })
+    }
+
     pub fn point_at_fetched(&self) -> bool {
         self.subjects().any(|subject| matches!(subject, Subject::At(pointer) if pointer.is_in_fetched()))
     }

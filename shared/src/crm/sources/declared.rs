@@ -21,6 +21,7 @@ pub(in crate::crm) struct DeclaredSource {
     pub preset: Option<Spanned<String>>,
     pub body: Option<BodyEncoding>,
     pub items: Option<Spanned<Pointer>>,
+    pub challenge: Option<Spanned<Pointer>>,
     pub only: Option<Spanned<Conditions>>,
     pub strict: Option<bool>,
     pub auth: Option<Vec<Spanned<DeclaredScheme>>>,
@@ -37,6 +38,7 @@ impl DeclaredSource {
             preset: self.preset,
             body: self.body.or(other.body),
             items: self.items.or(other.items),
+            challenge: self.challenge.or(other.challenge),
             only: self.only.or(other.only),
             strict: self.strict.or(other.strict),
             auth: self.auth.or(other.auth),
@@ -53,6 +55,7 @@ impl DeclaredSource {
         }
         Self {
             items: self.items.map(|items| moved(items, place)),
+            challenge: self.challenge.map(|challenge| moved(challenge, place)),
             only: self.only.map(|only| moved(only, place)),
             auth: self.auth.map(|auth| auth.into_iter().map(|it| moved(it, place)).collect()),
             rules: self.rules.map(|rules| rules.into_iter().map(|it| moved(it, place)).collect()),
@@ -96,6 +99,12 @@ impl DeclaredSource {
             let fix = "point items at the list that its bracketed names make, such as \"/leads/status\"";
             find(&items.span(), format!("a form isn't an array itself: {fix}, or leave it out"));
         }
+        if let Some(challenge) = self.challenge.as_ref().filter(|it| it.get_ref().as_str().is_empty()) {
+            find(
+                &challenge.span(),
+                "is the whole body: name the field that must be sent back, such as /challenge".into(),
+            );
+        }
         if let Some(only) = &self.only {
             self.undeclared(only.get_ref(), name).into_iter().for_each(|what| find(&only.span(), what));
         }
@@ -103,6 +112,7 @@ impl DeclaredSource {
             self.undeclared(&rule.get_ref().when, name).into_iter().for_each(|what| find(&rule.span(), what));
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
+        self.never_fetched(&mut find);
         let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
         let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref));
         let points = self.fields.point_at_fetched() || conditions.into_iter().any(Conditions::point_at_fetched);
@@ -118,6 +128,30 @@ impl DeclaredSource {
             _ => {}
         }
         problems
+    }
+
+    /// Pointers that find nothing in any answer of the CRM that is asked. A field with another pointer still has that.
+    fn never_fetched(&self, find: &mut impl FnMut(&Range<usize>, String)) {
+        let Some(fetch) = &self.fetch else { return };
+        let never = |pointer: &Pointer| fetch.get_ref().never_has(pointer);
+        let only = self.only.iter().map(|only| (only.span(), only.get_ref()));
+        let rules = self.rules.iter().flatten().map(|rule| (rule.span(), &rule.get_ref().when));
+        for (at, conditions) in only.chain(rules) {
+            conditions.pointers().filter_map(never).for_each(|what| find(&at, what));
+        }
+        for (field, pointers) in self.fields.pointed() {
+            let found: Vec<_> = pointers.iter().copied().filter_map(never).collect();
+            if let Some(what) = found.first().filter(|_| found.len() == pointers.len()) {
+                find(&fetch.span(), format!("field {field}: {what}"));
+            }
+        }
+    }
+
+    /// All that it points at, in fields and conditions.
+    pub(super) fn pointers(&self) -> Vec<&Pointer> {
+        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
+        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref)).flat_map(Conditions::pointers);
+        self.fields.pointed().into_iter().flat_map(|(_, pointers)| pointers).chain(conditions).collect()
     }
 
     fn undeclared(&self, conditions: &Conditions, name: &str) -> Vec<String> {

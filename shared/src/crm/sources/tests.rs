@@ -175,6 +175,29 @@ fn a_rule_names_a_declared_stage() {
 }
 
 #[test]
+fn a_pointer_that_the_answer_never_has_is_refused_where_it_is() {
+    let fetch = |toml: &str| format!("{toml}[acme.fetch]\nhubspot = {{ token = \"HUBSPOT_ACCESS_TOKEN\" }}\n");
+    let field = |field: &str| fetch(&ACME.replace("deal_id = \"/id\"", &format!("deal_id = \"/id\"\n{field}")));
+    for (toml, problem) in [
+        (field("email = \"/fetched/person/email\""), "field email: nothing is ever at /fetched/person/email"),
+        (field("email = [\"/fetched/email\", \"/fetched/mail\"]"), "field email"),
+        (field("value = \"/fetched/deal/hs_tcv\""), "/fetched/deal/properties/hs_tcv"),
+        (field("gclid = \"/fetched/contacts/0/gclid\""), "field gclid"),
+        (fetch(&ACME.replace("status = \"won\"", "\"/fetched/deal/won\" = \"1\"")), "line 7"),
+        (fetch(&ACME.replace("[acme]", "[acme]\nonly = { \"/fetched/lead/x\" = \"1\" }")), "line 2"),
+    ] {
+        let refused = refusal(&toml);
+        assert!(refused.contains(problem) && refused.contains("nothing is ever at"), "{refused}");
+    }
+    for toml in [
+        field("email = [\"/fetched/person/email\", \"/fetched/emails\"]"),
+        fetch(&ACME.replace("status = \"won\"", "\"/fetched/deal/properties/hs_is_closed_won\" = \"true\"")),
+    ] {
+        assert!(Sources::parse(&toml, &Stages::default(), &any).is_ok(), "{toml}");
+    }
+}
+
+#[test]
 fn a_missing_key_is_reported_with_an_example() {
     let refused = refusal("[empty]");
     for fix in ["[[empty.auth]]", "deal_id = \"/deal/id\"", "[[empty.rules]]"] {

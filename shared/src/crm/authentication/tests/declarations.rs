@@ -14,6 +14,18 @@ fn the_error_of_an_invalid_declaration_has_its_line_and_the_fix() {
     for (said, part) in [
         (hmac(r#", signed = "{timestamp}.{body}""#), "say in timestamp_header"),
         (hmac(r#", timestamp_header = "x-time""#), "put {timestamp} into signed"),
+        (hmac(r#", timestamp_part = "t""#), "timestamp_part is not signed"),
+        (hmac(r#", signed = "{timestamp}.{body}", timestamp_part = "t""#), "signature_part = \"v1\""),
+        (
+            hmac(r#", signed = "{timestamp}.{body}", timestamp_part = "t", signature_part = "t""#),
+            "say what stands before each",
+        ),
+        (
+            hmac(r#", signed = "{timestamp}.{body}", timestamp_header = "X-Signature""#),
+            "the time and the signature are in one header",
+        ),
+        (hmac(r#", signature_part = "v1=""#), "what stands before its ="),
+        (hmac(r#", signature_part = """#), "what stands before its ="),
         (hmac(r#", signed = "{id}.{body}""#), "say in id_header"),
         (hmac(r#", signed = "{url}""#), "must have {body} in it"),
         (hmac(r#", signed = """#), "must have {body} in it"),
