@@ -54,7 +54,7 @@ impl Parts {
         let part = |part: &'s Part| match part {
             Part::Text(text) => Ok(text.clone()),
             Part::At(pointer) => {
-                let found = pointer.find(item, Nothing::WordsButFalse);
+                let found = pointer.find(item, Nothing::Empty);
                 found.and_then(|(_, value)| write(&value)).ok_or(pointer.as_str())
             }
         };
@@ -199,7 +199,7 @@ impl Node {
             Self::Value(value) => value.clone(),
             Self::Text(parts) => match &parts.0[..] {
                 [Part::At(pointer)] => {
-                    let found = pointer.find(item, Nothing::WordsButFalse).map(|(_, value)| value.into_owned());
+                    let found = pointer.find(item, Nothing::Empty).map(|(_, value)| value.into_owned());
                     found.filter(|value| text(value).is_some()).ok_or(pointer.as_str())?
                 }
                 _ => parts.fill(item, id)?.into(),
