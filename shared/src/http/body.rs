@@ -1,6 +1,7 @@
 //! Reads a JSON body field by field and reports everything that is wrong with it at once.
 
 mod consent;
+mod form_post;
 mod json;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use super::problem::{FieldError, Problem};
 
 pub use consent::Answers;
+pub use form_post::as_json;
 pub use json::{escaped, json};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
@@ -41,6 +43,24 @@ impl Body {
         }
     }
 
+    /// As [`Body::parse`], for what a person filled in: U+0000 becomes U+FFFD, and a name may be in any case.
+    ///
+    /// # Errors
+    /// As [`Body::parse`].
+    pub fn of_form(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut body = Self::parse(&without_nul(bytes))?;
+        let names: Vec<_> = body.object.keys().filter(|name| name.contains(char::is_uppercase)).cloned().collect();
+        for name in names {
+            let ours = name.to_ascii_lowercase();
+            if body.object.get(&ours).is_none_or(Value::is_null) {
+                if let Some(value) = body.object.remove(&name) {
+                    body.object.insert(ours, value);
+                }
+            }
+        }
+        Ok(body)
+    }
+
     /// The fields of the body itself.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
@@ -53,6 +73,20 @@ impl Body {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
+}
+
+/// Postgres can't store U+0000.
+fn without_nul(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut mended = Cow::Borrowed(json);
+    let mut at = 0;
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        if json[at..].starts_with(br"\u0000") {
+            mended.to_mut()[at..at + 6].copy_from_slice(br"\ufffd");
+        }
+        at = json.len().min(at + 2);
+    }
+    mended
 }
 
 /// A script that cuts a text may leave half of an emoji at its end, an escaped surrogate without its other half, which
