@@ -127,8 +127,8 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`, however the click is
-    /// spelled there; else the click that Google's tag handed on. What can't be a click id is ignored rather than
+    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`, however the click
+    /// is spelled there; else the click that Google's tag handed on. What can't be a click id is ignored rather than
     /// rejected: the visitor didn't write it.
     #[must_use]
     pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {

@@ -1,21 +1,25 @@
 //! From a form to its lead. One path for the endpoint, and for forms that waited in the spool.
+//!
+//! A person is refused only if nothing says who it is: whatever else can't be used is left out or cut, with a warning.
 
-use std::borrow::Cow;
+mod oddities;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm, networks};
+use crate::absent::is_nothing;
+use crate::attribution::networks::{self, Parameter};
+use crate::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm};
 use crate::clock::Clock;
 use crate::config;
-use crate::consent::{Consent, ConsentStatus};
-use crate::http::body::{Body, Fields, Invalid, boolean, shared_id, text_up_to};
-use crate::http::{Problem, Request, Warning, cookies, denies_by_gpc, site};
-use crate::identity::{Addresses, Carrier, Email, Hash, Phone, Region, number_as_text};
-use crate::leads::NewLead;
+use crate::http::body::{Answers, Body, Fields, shared_id};
+use crate::http::{Problem, Request, Warning, cookies, denies_by_gpc, prefers_strict, site};
+use crate::identity::{Carrier, Email, Hash, Phone, Region};
+use crate::leads::{NewLead, refusals};
 use crate::rate_limits::{Callers, RateLimit};
 use crate::settings::{FromSettings, Settings};
+use oddities::Oddities;
 
 /// Why a form is refused whose `transaction_id` is in use.
 pub const CONFLICT: &str =
@@ -47,54 +51,23 @@ pub struct Form {
 /// Reads a form that was received at this time, from an address with this hash.
 ///
 /// # Errors
-/// 400 with every field that is invalid.
+/// 400 if it can't be read, or if nothing in it says who it is. For a caller that wants it strict, also with every field
+/// that would be left out.
 pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
-    let body = Body::parse(request.body())?;
-    let fields = body.fields();
-    let addresses = fields.required_text("email", |text| Email::all(text, Carrier::Json));
-    let phone = fields.optional("phone", |value| phone(value, config.phone_region));
-    let name = fields.optional_text("name", |text| Ok(fitted("name", text, 200)));
-    let message = fields.optional_text("message", |text| Ok(fitted("message", text, 5_000)));
-    let transaction_id = fields.optional_text("transaction_id", shared_id);
-    let consent = fields.object("consent");
-    let consent_marketing = consent.optional("marketing", boolean);
-    let consent_data_processing = consent.optional("data_processing", boolean);
-    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
-    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
-    let utm = utm(&fields);
-    let (clicks, mut warnings) = clicks(&fields, at);
-    let session_attributes = fields.optional_text("session_attributes", SessionAttributes::parse);
-    body.check()?;
-    let (email, email_warnings) = first(addresses?);
-    let (phone, phone_warning) = phone?.unwrap_or_default();
-    let (name, name_warning) = name?.unzip();
-    let (message, message_warning) = message?.unzip();
-    warnings.extend(email_warnings);
-    warnings.extend([phone_warning, name_warning.flatten(), message_warning.flatten()].into_iter().flatten());
-    warnings.extend(Warning::of_phone(phone.as_ref()));
-    let lead = NewLead {
-        transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
-        email: Some(email),
-        phone,
-        name,
-        message,
-        consent_marketing: consent_marketing?,
-        consent_data_processing: consent_data_processing?,
-        consent: Consent {
-            ad_user_data: ad_user_data?.unwrap_or_default(),
-            ad_personalization: ad_personalization?.unwrap_or_default(),
-        },
-        gpc: denies_by_gpc(request, &fields),
-        visitor_id: cookies::visitor(request),
-        cookie: cookies::attribution(request, at),
-        body: Attribution { utm: utm?, clicks: cookies::clicks(request, at).merged(clicks) },
-        site: site(request),
-        session_attributes: session_attributes?,
-        spam_signs: spam_signs(&fields),
-        warnings,
-        source: None,
-        at,
-    };
+    let is_strict = prefers_strict(request);
+    let body = if is_strict { Body::parse(request.body()) } else { Body::of_form(request.body()) };
+    let read = body.and_then(|body| {
+        let (lead, odd) = lead(config, request, &body.fields(), at);
+        let is_known = lead.email.is_some() || lead.phone.is_some() || has_click(&lead);
+        if !is_known {
+            return Err(odd.nobody());
+        }
+        if is_strict {
+            odd.check()?;
+        }
+        Ok(NewLead { warnings: odd.into_warnings(), ..lead })
+    });
+    let lead = read.map_err(|problem| if is_strict { problem.handled_strictly() } else { problem })?;
     let mut callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id);
     if let Some(email) = &lead.email {
         callers = callers.email(&email.hash());
@@ -102,35 +75,82 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     Ok(Form { lead, callers })
 }
 
-/// The first of several addresses: a form is of one person.
-fn first(mut addresses: Addresses) -> (Email, Vec<Warning>) {
-    let detail = || "has several addresses: the first one is taken".to_owned();
-    let is_one = addresses.emails.len() == 1;
-    let several = (!is_one).then(|| Warning { field: "email", detail: detail() });
-    let warnings = several.into_iter().chain(Warning::of_addresses(&addresses)).collect();
-    (addresses.emails.swap_remove(0), warnings)
+/// Why a form is refused, as it is counted.
+#[must_use]
+pub fn why_refused(request: &Request) -> &'static str {
+    if Body::of_form(request.body()).is_ok() { refusals::NOBODY } else { refusals::UNREADABLE }
 }
 
-/// A number, or why it is left out: a person isn't lost for it.
-fn phone(value: &Value, region: Option<Region>) -> Result<(Option<Phone>, Option<Warning>), String> {
-    let text = value.as_str().map(Cow::Borrowed).or_else(|| number_as_text(value).map(Cow::Owned));
-    let text = text.ok_or("must be a text")?;
-    if text.trim().is_empty() {
-        return Ok((None, None));
+/// Does a click say who it is?
+fn has_click(lead: &NewLead) -> bool {
+    lead.cookie.clicks.has_click() || lead.body.clicks.has_click()
+}
+
+fn lead(config: &Config, request: &Request, fields: &Fields<'_>, at: DateTime<Utc>) -> (NewLead, Oddities) {
+    let mut odd = Oddities::default();
+    let email = email(fields, &mut odd);
+    let phone = odd.optional(fields, "phone", |text| Phone::parse(text, config.phone_region));
+    if let Some(warning) = Warning::of_phone(phone.as_ref()) {
+        odd.note(warning);
     }
-    Ok(match Phone::parse(&text, region) {
-        Ok(phone) => (Some(phone), None),
-        Err(rule) => (None, Some(Warning { field: "phone", detail: format!("is left out: it {rule}") })),
-    })
+    let transaction_id = transaction_id(fields, &mut odd);
+    let mut said = Vec::new();
+    let answers = Answers::inside(fields, &mut said);
+    let consent = answers.to_ads(&mut said);
+    let consent_marketing = answers.boolean("marketing", "consent/marketing", &mut said);
+    let consent_data_processing = answers.boolean("data_processing", "consent/data_processing", &mut said);
+    odd.refusable(said);
+    let lead = NewLead {
+        transaction_id,
+        email,
+        phone,
+        name: odd.fitted(fields, "name", 200),
+        message: odd.fitted(fields, "message", 5_000),
+        consent_marketing,
+        consent_data_processing,
+        consent,
+        gpc: denies_by_gpc(request, fields),
+        visitor_id: cookies::visitor(request),
+        cookie: cookies::attribution(request, at),
+        body: Attribution {
+            utm: utm(fields, &mut odd),
+            clicks: cookies::clicks(request, at).merged(clicks(fields, at, &mut odd)),
+        },
+        site: site(request),
+        session_attributes: odd.parsed(fields, "session_attributes", SessionAttributes::parse),
+        spam_signs: spam_signs(fields),
+        warnings: Vec::new(),
+        source: None,
+        at,
+    };
+    (lead, odd)
 }
 
-/// A text as it is stored: without control characters, and cut. With a warning if that changes it.
-fn fitted(field: &'static str, text: &str, limit: usize) -> (String, Option<Warning>) {
-    let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
-    let kept: String = text.chars().filter(is_kept).take(limit).collect();
-    let detail = || format!("is stored without control characters, and with {limit} characters at the most");
-    let warning = (kept != text).then(|| Warning { field, detail: detail() });
-    (kept, warning)
+/// The first of several addresses: a form is of one person.
+fn email(fields: &Fields<'_>, odd: &mut Oddities) -> Option<Email> {
+    let addresses = odd.parsed(fields, "email", |text| Email::all(text, Carrier::Json))?;
+    if addresses.emails.len() > 1 {
+        odd.note(Warning { field: "email", detail: "has several addresses: the first one is taken".into() });
+    }
+    if let Some(warning) = Warning::of_addresses(&addresses) {
+        odd.note(warning);
+    }
+    addresses.emails.into_iter().next()
+}
+
+/// The form's own id; one made of it, if it can't be stored as it is, so that a repeated form is still known. A new one
+/// where there is none.
+fn transaction_id(fields: &Fields<'_>, odd: &mut Oddities) -> String {
+    let new = || format!("lead-{}", Uuid::new_v4());
+    let Some(text) = odd.text(fields, "transaction_id") else { return new() };
+    if is_nothing(&text) {
+        odd.left_out("transaction_id", "says that there is none: generate one for every submission", false);
+        return new();
+    }
+    shared_id(&text).unwrap_or_else(|rule| {
+        odd.left_out("transaction_id", &format!("{rule}. The answer has another"), true);
+        format!("lead-{}", Hash::of(&text).as_str())
+    })
 }
 
 /// A person takes longer than this to fill in a form, in milliseconds.
@@ -144,26 +164,49 @@ fn spam_signs(fields: &Fields<'_>) -> Vec<String> {
     honeypot.then(|| "honeypot".to_owned()).into_iter().chain(too_fast).collect()
 }
 
-fn utm(fields: &Fields<'_>) -> Result<Utm, Invalid> {
-    let utm = |name| fields.optional_text(name, text_up_to(UTM_LIMIT));
-    let (source, medium, campaign) = (utm("utm_source"), utm("utm_medium"), utm("utm_campaign"));
-    let (term, content) = (utm("utm_term"), utm("utm_content"));
-    Ok(Utm { source: source?, medium: medium?, campaign: campaign?, term: term?, content: content? })
+fn utm(fields: &Fields<'_>, odd: &mut Oddities) -> Utm {
+    let mut utm = |name| odd.campaign(fields, name, UTM_LIMIT);
+    Utm {
+        source: utm("utm_source"),
+        medium: utm("utm_medium"),
+        campaign: utm("utm_campaign"),
+        term: utm("utm_term"),
+        content: utm("utm_content"),
+    }
 }
 
-/// The clicks in the form's own fields, which have no time. The visitor didn't write them, so a wrong one is ignored.
-fn clicks(fields: &Fields<'_>, at: DateTime<Utc>) -> (Clicks, Vec<Warning>) {
-    for name in networks::ids_of(|network| network.refuses_wrong_ids) {
-        let _ = fields.optional_text(&name, ClickId::parse);
-    }
-    let mut warnings = Vec::new();
-    let clicks = Clicks::read(at, |parameter| match fields.text(parameter.name) {
-        Ok(value) if value.is_none_or(parameter.is_valid) => value.map(String::from),
-        _ => {
-            let detail = "is ignored: it can't be a value that the network passes, at most 512 characters".into();
-            warnings.push(Warning { field: parameter.name, detail });
-            None
+/// The clicks in the form's own fields, which have no time. The visitor didn't write them, so a wrong one is left out.
+fn clicks(fields: &Fields<'_>, at: DateTime<Utc>, odd: &mut Oddities) -> Clicks {
+    let refused_if_wrong = networks::ids_of(|network| network.refuses_wrong_ids);
+    Clicks::read(at, |parameter| {
+        let is_refused =
+            |text: &str| refused_if_wrong.iter().any(|name| name == parameter.name) && ClickId::parse(text).is_err();
+        match fields.text(parameter.name) {
+            Ok(None) => None,
+            Ok(Some(text)) => click(parameter, text, is_refused(text), odd),
+            Err(rule) => {
+                odd.left_out(parameter.name, rule, is_refused(""));
+                None
+            }
         }
-    });
-    (clicks, warnings)
+    })
 }
+
+fn click(parameter: &Parameter, text: &str, is_refused: bool, odd: &mut Oddities) -> Option<String> {
+    let found = parameter.read(text);
+    match &found {
+        Some(id) if id == text => {}
+        Some(_) => odd.change(parameter.name, "is taken without what stands around the id", is_refused),
+        None => {
+            odd.left_out(
+                parameter.name,
+                "can't be a value that the network passes, at most 512 characters",
+                is_refused,
+            );
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use lambda_http::http::{HeaderValue, Method, StatusCode, header};
+use lambda_http::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, RequestExt};
 use serde::Serialize;
@@ -131,6 +131,24 @@ fn admit(origins: &cors::Origins, endpoint: &Endpoint, request: &Request) -> Res
         return Err(Problem::body_too_large(endpoint.body_limit));
     }
     Ok(Admitted::Request)
+}
+
+/// The header that says which preference of the caller's was followed (RFC 7240).
+pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// The preference for a refusal of whatever isn't right.
+pub const STRICTLY: &str = "handling=strict";
+
+/// Does the caller prefer a refusal to warnings?
+#[must_use]
+pub fn prefers_strict(request: &Request) -> bool {
+    let preferences = request.headers().get_all("prefer").iter().filter_map(|it| it.to_str().ok());
+    let mut preferences = preferences.flat_map(|it| it.split(',')).filter_map(|it| it.split(';').next());
+    preferences.any(|preference| {
+        let mut parts = preference.splitn(2, '=').map(str::trim);
+        let is =
+            |part: Option<&str>, word: &str| part.is_some_and(|it| it.trim_matches('"').eq_ignore_ascii_case(word));
+        is(parts.next(), "handling") && is(parts.next(), "strict")
+    })
 }
 
 /// An answer without a body.

@@ -1,5 +1,7 @@
 //! Leads: people who filled in a form.
 
+pub mod refusals;
+
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;

@@ -40,7 +40,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          drop table public.uploader_runs;
          drop table public.event_queue;
          drop table public.lead_refusals;
-         alter table public.leads drop constraint leads_know_somebody, drop column warnings, drop column source;
+         alter table public.leads drop column warnings, drop column source;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
              drop column ad_personalization;

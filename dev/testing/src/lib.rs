@@ -288,7 +288,7 @@ pub async fn match_waiting(
 /// When the database can't be asked.
 pub async fn consequences(pool: &PgPool) -> BTreeMap<String, i64> {
     let mut counts = row_counts(pool).await;
-    for arrived in ["inbox_receipts", "inbox_events", "webhook_refusals"] {
+    for arrived in ["inbox_receipts", "inbox_events", "lead_refusals", "webhook_refusals"] {
         counts.remove(arrived);
     }
     counts

@@ -3,13 +3,16 @@
 //! Deals that wait for it are matched by the uploader's next run. If they were matched here, the time of the answer
 //! would tell anybody who knows an address whether the CRM has a deal of it.
 
-use lambda_http::http::{Method, StatusCode};
+use lambda_http::http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use shared::App;
 use shared::clock::Clock;
 use shared::forms;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, address, json};
-use shared::leads::{self, Created};
+use shared::http::body::as_json;
+use shared::http::{
+    Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, prefers_strict,
+};
+use shared::leads::{self, Created, refusals};
 use shared::rate_limits;
 use shared::settings::{FromSettings, Settings};
 use shared::spool::{Kept, Message, Spool};
@@ -20,7 +23,8 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/leads",
     aliases: &["/t/l", "/api/t/l"],
     caller: Caller::Browser,
-    body_limit: 32 * 1024,
+    // A message may be of any length: it is cut after reading.
+    body_limit: 256 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
 };
 
@@ -55,8 +59,15 @@ struct Answer {
 /// when neither the database nor the spool is available.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let Config { forms, spool } = &app.config;
+    let request = as_json(request);
     let address = forms.rate_limit.hashed(address(&request));
-    let form = forms::read(forms, &request, address.as_ref(), app.clock.now())?;
+    let form = match forms::read(forms, &request, address.as_ref(), app.clock.now()) {
+        Ok(form) => form,
+        Err(problem) => {
+            count_refusal(app, &request).await;
+            return Err(problem);
+        }
+    };
     let storing = app.db.tx(async |tx| leads::create(tx, &form.lead, &form.callers).await);
     let kept = spool.keep(Box::pin(storing), || Message::of_form(&request, &form, address)).await?;
     let (code, lead_id, status) = match kept {
@@ -69,7 +80,23 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         Kept::ForLater => (StatusCode::ACCEPTED, None, "stored_for_later"),
     };
     let answer = Answer { lead_id, transaction_id: form.lead.transaction_id, status, warnings: form.lead.warnings };
-    Ok(json(code, &answer))
+    let mut response = json(code, &answer);
+    if prefers_strict(&request) {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(STRICTLY));
+    }
+    Ok(response)
+}
+
+/// Counts a form that was refused, unless its sender wanted that. It is refused as well if it can't be counted.
+async fn count_refusal(app: &App<Config>, request: &Request) {
+    if prefers_strict(request) {
+        return;
+    }
+    let (reason, now) = (forms::why_refused(request), app.clock.now());
+    let counted = app.db.tx(async |tx| refusals::count(tx, "", reason, now).await).await;
+    if let Err(error) = counted {
+        tracing::warn!(%error, "a refused form isn't counted");
+    }
 }
 
 #[cfg(test)]

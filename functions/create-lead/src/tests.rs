@@ -685,8 +685,6 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         ("/consent", json!([true])),
     ];
     for email in [
-        json!(null),
-        json!(""),
         json!("jane"),
         json!("jane@"),
         json!("@example.com"),
@@ -709,13 +707,109 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
     for utm in ["/utm_source", "/utm_medium", "/utm_campaign", "/utm_term", "/utm_content"] {
         bad.push((utm, json!("x".repeat(513))));
     }
-    for answer in ["/consent/marketing", "/consent/data_processing"] {
-        bad.extend([json!("true"), json!(1), json!("granted"), json!([])].map(|value| (answer, value)));
+    for answer in ["marketing", "data_processing", "ad_user_data", "ad_personalization"] {
+        let pointer = ["/consent/", answer].concat();
+        bad.extend([json!("maybe"), json!(2), json!([])].map(|value| (&*pointer.clone().leak(), value)));
     }
-    for purpose in ["/consent/ad_user_data", "/consent/ad_personalization"] {
-        bad.extend([json!(true), json!("yes"), json!("Granted"), json!(0)].map(|value| (purpose, value)));
+    refuses_bad_input((&app, &pool), &ENDPOINT, handle, strictly, &valid, &bad).await;
+}
+
+fn strictly(request: Request) -> Request {
+    with(request, "prefer", "handling=strict")
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_odd_field_is_a_warning_that_is_stored_and_a_refusal_for_who_wants_it_strict(pool: PgPool) {
+    let app = app(&pool);
+    let body = json!({
+        "email": "jane@example.com", "transaction_id": "t-1", "gclid": "{{gclid}}", "utm_term": "x".repeat(600),
+        "consent": {"ad_user_data": "perhaps", "marketing": "on"},
+    });
+    let refused = send(&app, strictly(form(&body))).await;
+    assert_eq!((refused.status, refused.header("preference-applied")), (400, "handling=strict"));
+    assert_eq!(refused.pointers(), ["/consent/ad_user_data", "/utm_term", "/gclid"]);
+    assert!(rows(&pool, LEAD).await.is_empty());
+
+    let answer = send(&app, form(&body)).await;
+    let stored = lead(&pool, &answer).await;
+    assert_eq!(stored["warnings"], answer.body["warnings"]);
+    let pointers: Vec<_> = stored["warnings"].as_array().unwrap().iter().map(|it| it["pointer"].clone()).collect();
+    assert_eq!(pointers, ["/consent/ad_user_data", "/utm_term", "/gclid"]);
+    expect(&stored, &json!({"gclid": null, "utm_term": "x".repeat(512), "ad_user_data": "unknown"}));
+    assert_eq!(stored["consent_marketing"], json!(true));
+    let good = send(&app, strictly(form(&json!({"email": "jane@example.com"})))).await;
+    assert_eq!((good.status, good.header("preference-applied")), (201, "handling=strict"));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_form_is_taken_as_a_browser_posts_it(pool: PgPool) {
+    let app = app(&pool);
+    let multipart = "--x\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\njane+4@example.com\r\n--x--\r\n";
+    for (content_type, body, email, click) in [
+        (
+            "application/x-www-form-urlencoded",
+            "email=jane%40example.com&gclid=Click-1",
+            "jane@example.com",
+            json!("Click-1"),
+        ),
+        (
+            "application/x-www-form-urlencoded; charset=utf-8",
+            "your-email=jane+2%40example.com",
+            "jane+2@example.com",
+            json!(null),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            "fields[email][id]=email&fields[email][value]=jane3%40example.com&fields[gclid][value]=Click-3",
+            "jane3@example.com",
+            json!("Click-3"),
+        ),
+        ("multipart/form-data; boundary=x", multipart, "jane+4@example.com", json!(null)),
+        ("application/x-www-form-urlencoded", "{\"email\":\"jane5@example.com\"}", "jane5@example.com", json!(null)),
+    ] {
+        let mut request = testing::request(&ENDPOINT, body);
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        let stored = lead(&pool, &send(&app, request).await).await;
+        assert_eq!((&stored["email"], &stored["gclid"]), (&json!(email), &click), "{body}");
     }
-    refuses_bad_input((&app, &pool), &ENDPOINT, handle, |request| request, &valid, &bad).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_lead_by_phone_or_by_click_has_its_deal(pool: PgPool) {
+    let app = app(&pool);
+    let by_phone = send(&app, form(&json!({"phone": "+49 30 23125301", "gclid": "By-phone"}))).await;
+    expect(&lead(&pool, &by_phone).await, &json!({"email": null, "email_hash": null, "gclid": "By-phone"}));
+    let by_click = send(&app, form(&json!({"gclid": "By-click", "transaction_id": "chat-1"}))).await;
+    expect(&lead(&pool, &by_click).await, &json!({"email": null, "phone": null, "gclid": "By-click"}));
+    let again = send(&app, form(&json!({"gclid": "By-click", "transaction_id": "chat-1"}))).await;
+    assert_eq!((again.status, &again.body["lead_id"]), (200, &by_click.body["lead_id"]));
+    waiting_deal("1", "joan@example.com").with(&json!({"lead_id": by_click.body["lead_id"]})).store(&pool).await;
+    match_waiting(&pool).await;
+    let told = rows(&pool, "select gclid from public.conversions").await;
+    assert_eq!(json!(told), json!([{"gclid": "By-click"}]));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn refused_forms_are_counted_by_reason_and_nothing_else_of_them_is_kept(pool: PgPool) {
+    let app = app(&pool);
+    for body in ["{}", "{\"email\":\"jane\",\"phone\":\"?\"}", "{\"email\":", "<html>"] {
+        let answer = send(&app, testing::request(&ENDPOINT, body)).await;
+        assert_eq!(answer.status, 400, "{body}");
+    }
+    assert_eq!(send(&app, strictly(form(&json!({"email": "jane"})))).await.status, 400, "a developer's isn't counted");
+    app.clock.advance(TimeDelta::hours(1));
+    assert_eq!(send(&app, form(&json!({}))).await.status, 400);
+    let counted = "select source, reason, sum(refusals)::bigint as refusals, count(*) as hours
+                   from public.lead_refusals group by 1, 2 order by 3 desc";
+    let expected = json!([
+        {"source": "", "reason": refusals::NOBODY, "refusals": 3, "hours": 2},
+        {"source": "", "reason": refusals::UNREADABLE, "refusals": 2, "hours": 1},
+    ]);
+    assert_eq!(json!(rows(&pool, counted).await), expected);
+    assert!(rows(&pool, LEAD).await.is_empty());
+    app.clock.advance(TimeDelta::days(8));
+    send(&app, form(&json!({}))).await;
+    assert_eq!(rows(&pool, "select * from public.lead_refusals").await.len(), 1, "they are kept for a week");
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -8,8 +8,8 @@ const ESCAPED_AGAIN: usize = 3;
 /// More parameters than anybody's address has.
 const MOST: usize = 4_096;
 
-/// The parameters of an address, the surest ones first: of its query, of its fragment, of either where the signs between
-/// them are odd, and of the address when it was escaped too often. Their names are in small letters.
+/// The parameters of an address, the surest ones first: of its query, of its fragment, of either where the signs
+/// between them are odd, and of the address when it was escaped too often. Their names are in small letters.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     all: Vec<(String, String)>,

@@ -43,8 +43,8 @@ pub fn newest<'a>(cookies: impl Iterator<Item = (&'a str, &'a str)>) -> Option<N
     newest
 }
 
-/// The click in a `_gl`: `1*<checksum>*_gcl_aw*<base64 of the cookie>*…`. The checksum is of the browser, and not ours to
-/// check.
+/// The click in a `_gl`: `1*<checksum>*_gcl_aw*<base64 of the cookie>*…`. The checksum is of the browser, and not ours
+/// to check.
 pub(super) fn handed_on(gl: &str) -> Option<Named> {
     let parts: Vec<_> = gl.split('*').collect();
     let decoded = |text: &str| {

@@ -1,5 +1,5 @@
-//! A value of an ad's click as it was passed on: with something around it, or with nothing in it. One way for addresses,
-//! forms and deals. An id is never altered: what isn't surely one is none.
+//! A value of an ad's click as it was passed on: with something around it, or with nothing in it. One way for
+//! addresses, forms and deals. An id is never altered: what isn't surely one is none.
 
 use super::address::{Parameters, unescaped};
 use super::linker;

@@ -1,5 +1,7 @@
 //! Reads a JSON body field by field and reports everything that is wrong with it at once.
 
+mod consent;
+mod form_post;
 mod json;
 
 use std::borrow::Cow;
@@ -9,6 +11,8 @@ use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
 
+pub use consent::Answers;
+pub use form_post::as_json;
 pub use json::{escaped, json};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
@@ -39,6 +43,24 @@ impl Body {
         }
     }
 
+    /// As [`Body::parse`], for what a person filled in: U+0000 becomes U+FFFD, and a name may be in any case.
+    ///
+    /// # Errors
+    /// As [`Body::parse`].
+    pub fn of_form(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut body = Self::parse(&without_nul(bytes))?;
+        let names: Vec<_> = body.object.keys().filter(|name| name.contains(char::is_uppercase)).cloned().collect();
+        for name in names {
+            let ours = name.to_ascii_lowercase();
+            if body.object.get(&ours).is_none_or(Value::is_null) {
+                if let Some(value) = body.object.remove(&name) {
+                    body.object.insert(ours, value);
+                }
+            }
+        }
+        Ok(body)
+    }
+
     /// The fields of the body itself.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
@@ -51,6 +73,20 @@ impl Body {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
+}
+
+/// Postgres can't store U+0000.
+fn without_nul(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut mended = Cow::Borrowed(json);
+    let mut at = 0;
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        if json[at..].starts_with(br"\u0000") {
+            mended.to_mut()[at..at + 6].copy_from_slice(br"\ufffd");
+        }
+        at = json.len().min(at + 2);
+    }
+    mended
 }
 
 /// A script that cuts a text may leave half of an emoji at its end, an escaped surrogate without its other half, which
@@ -142,6 +178,13 @@ impl<'a> Fields<'a> {
     /// If it is missing, and those of [`Fields::optional_text`].
     pub fn required_text<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Invalid> {
         self.optional_text(name, parse)?.ok_or_else(|| self.refuse(name, "is required"))
+    }
+
+    /// The fields of a nested object. Without one there are none.
+    #[must_use]
+    pub fn inner(&self, name: &str) -> Self {
+        let object = self.get(name).and_then(Value::as_object);
+        Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
     }
 
     /// The fields of a nested object, which may be absent.

@@ -54,7 +54,7 @@ pub fn preflight(method: &str) -> Response {
     if let Ok(method) = HeaderValue::from_str(method) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method);
     }
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, prefer"));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
     response
 }

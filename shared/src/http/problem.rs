@@ -188,6 +188,12 @@ impl Problem {
         Self { cause: Some(cause.into()), ..problem }
     }
 
+    /// The same, said to whoever asked for it to be handled strictly (RFC 7240).
+    #[must_use]
+    pub fn handled_strictly(self) -> Self {
+        self.header(super::PREFERENCE_APPLIED, HeaderValue::from_static(super::STRICTLY))
+    }
+
     /// What went wrong, as the caller is told.
     #[must_use]
     pub fn sentence(&self) -> String {

@@ -1,0 +1,176 @@
+//! What of a form can't be used as it is: a warning each, or for a caller that wants it strict, a refusal.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::absent::is_nothing;
+use crate::http::Problem;
+use crate::http::body::Fields;
+use crate::http::problem::FieldError;
+use crate::warning::Warning;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Oddities(Vec<Odd>);
+
+#[derive(Debug)]
+struct Odd {
+    warning: Warning,
+    /// What the field must be.
+    rule: String,
+    /// Is it refused where things are handled strictly?
+    is_refusable: bool,
+}
+
+/// The fields that say who it is, as far as a form can hold them.
+const SIGNS: &[&str] = &["email", "phone", "gclid", "gbraid", "wbraid", "fbclid", "msclkid", "li_fat_id", "ttclid"];
+
+impl Oddities {
+    /// A field that can't be used.
+    pub(super) fn left_out(&mut self, field: &'static str, rule: &str, is_refusable: bool) {
+        let warning = Warning { field, detail: format!("is left out: it {rule}") };
+        self.0.push(Odd { warning, rule: rule.into(), is_refusable });
+    }
+
+    /// A field that is used otherwise than it was sent.
+    pub(super) fn change(&mut self, field: &'static str, how: &str, is_refusable: bool) {
+        let rule = "must be nothing but the id".into();
+        self.0.push(Odd { warning: Warning { field, detail: how.into() }, rule, is_refusable });
+    }
+
+    /// A warning that is no reason to refuse.
+    pub(super) fn note(&mut self, warning: Warning) {
+        self.0.push(Odd { rule: warning.detail.clone(), warning, is_refusable: false });
+    }
+
+    /// Warnings that are refusals where things are handled strictly.
+    pub(super) fn refusable(&mut self, warnings: Vec<Warning>) {
+        self.0.extend(warnings.into_iter().map(|warning| Odd {
+            rule: warning.detail.clone(),
+            warning,
+            is_refusable: true,
+        }));
+    }
+
+    /// A text, or a whole number as one. Of a list of one, as forms send it, its text.
+    pub(super) fn text(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
+        let said = fields.hint(name, Some)?;
+        if let Ok(text) = fields.text(name) {
+            return text.map(String::from);
+        }
+        let one = match said {
+            Value::Array(several) if several.len() == 1 => several.first()?,
+            said => said,
+        };
+        let text = match one {
+            Value::String(text) => Some(Cow::Borrowed(text.trim())),
+            Value::Number(number) if number.is_i64() || number.is_u64() => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        };
+        match &text {
+            Some(text) => self.change_of_type(name, text),
+            None => self.left_out(name, "must be a text", true),
+        }
+        text.filter(|text| !text.is_empty()).map(Cow::into_owned)
+    }
+
+    fn change_of_type(&mut self, field: &'static str, text: &str) {
+        if !text.is_empty() {
+            let warning = Warning { field, detail: "is taken as a text: send it as one".into() };
+            self.0.push(Odd { warning, rule: "must be a text".into(), is_refusable: true });
+        }
+    }
+
+    /// A field that must follow its rule.
+    pub(super) fn parsed<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(fields, name, parse, true)
+    }
+
+    /// The same of a field that was never a reason to refuse.
+    pub(super) fn optional<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(fields, name, parse, false)
+    }
+
+    fn read<T>(
+        &mut self,
+        fields: &Fields<'_>,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+        is_refusable: bool,
+    ) -> Option<T> {
+        let text = self.text(fields, name)?;
+        let parsed = if is_nothing(&text) { Err("says that there is none".into()) } else { parse(&text) };
+        parsed.map_err(|rule| self.left_out(name, &rule, is_refusable)).ok()
+    }
+
+    /// A text as it is stored: without control characters, and cut.
+    pub(super) fn fitted(&mut self, fields: &Fields<'_>, name: &'static str, limit: usize) -> Option<String> {
+        let text = self.text(fields, name)?;
+        Some(self.fit(name, text, limit, false))
+    }
+
+    /// The same of a campaign's parameter, which may be a gap that nobody filled in.
+    pub(super) fn campaign(&mut self, fields: &Fields<'_>, name: &'static str, limit: usize) -> Option<String> {
+        let text = self.text(fields, name)?;
+        if is_nothing(&text) {
+            self.left_out(name, "says that there is none", false);
+            return None;
+        }
+        Some(self.fit(name, text, limit, true))
+    }
+
+    fn fit(&mut self, field: &'static str, text: String, limit: usize, is_refusable: bool) -> String {
+        let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+        let kept: String = text.chars().filter(is_kept).take(limit).collect();
+        if kept != text {
+            let detail = format!("is stored without control characters, and with {limit} characters at the most");
+            let rule = format!("must be at most {limit} characters, without control characters");
+            self.0.push(Odd { warning: Warning { field, detail }, rule, is_refusable });
+        }
+        kept
+    }
+
+    /// Nothing says who it is: 400 with what was sent for it, or that nothing was.
+    pub(super) fn nobody(&self) -> Problem {
+        let mut errors = self.errors(|odd| SIGNS.contains(&odd.warning.field));
+        if !errors.iter().any(|error| error.pointer == "/email") {
+            let detail = "is required, unless a phone number or a click id says who it is".into();
+            errors.insert(0, FieldError { pointer: "/email".into(), detail });
+        }
+        Problem::invalid_body(errors)
+    }
+
+    /// # Errors
+    /// 400 with every field that wasn't as it must be.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let errors = self.errors(|odd| odd.is_refusable);
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
+    }
+
+    pub(super) fn into_warnings(self) -> Vec<Warning> {
+        self.0.into_iter().map(|odd| odd.warning).collect()
+    }
+
+    /// The first of each field.
+    fn errors(&self, is_meant: impl Fn(&Odd) -> bool) -> Vec<FieldError> {
+        let mut errors: Vec<FieldError> = Vec::new();
+        for odd in self.0.iter().filter(|odd| is_meant(odd)) {
+            let pointer = format!("/{}", odd.warning.field);
+            if errors.iter().all(|error| error.pointer != pointer) {
+                errors.push(FieldError { pointer, detail: odd.rule.clone() });
+            }
+        }
+        errors
+    }
+}

@@ -1,0 +1,194 @@
+//! A form as a browser or a form builder posts it, as the JSON that a script would have sent.
+
+use lambda_http::Body;
+use lambda_http::http::{HeaderValue, header};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use crate::consent::ConsentStatus;
+use crate::http::Request;
+
+/// More fields than any form has.
+const MOST_FIELDS: usize = 1_000;
+/// What form builders send of a field beside its value, as in `fields[email][title]`.
+const BESIDE_THE_VALUE: &[&str] = &["id", "type", "title", "raw_value", "required", "label", "name"];
+/// The purposes that are in the object `consent`.
+const PURPOSES: &[&str] = &["marketing", "data_processing", "ad_user_data", "ad_personalization"];
+/// Usual names of our fields.
+const ALIASES: &[(&str, &str)] = &[
+    ("e_mail", "email"),
+    ("mail", "email"),
+    ("email_address", "email"),
+    ("tel", "phone"),
+    ("telephone", "phone"),
+    ("phone_number", "phone"),
+    ("full_name", "name"),
+];
+
+/// The same request with a JSON body if it is a form post, urlencoded or multipart; else as it is. A JSON object stays
+/// one whatever its content type says.
+#[must_use]
+pub fn as_json(mut request: Request) -> Request {
+    // The mark that some editors put before a text.
+    if let Some(body) = request.body().strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec) {
+        *request.body_mut() = Body::Binary(body);
+    }
+    let is_json = request.body().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let fields = match kind.as_str() {
+        "application/x-www-form-urlencoded" if !is_json => urlencoded(request.body()),
+        "multipart/form-data" if !is_json => multipart(request.body(), content_type),
+        _ => return request,
+    };
+    let mut form = Map::new();
+    for (name, value) in fields.into_iter().take(MOST_FIELDS) {
+        put(&mut form, &name, value);
+    }
+    *request.body_mut() = Body::Text(Value::Object(form).to_string());
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
+    let pairs = form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned()));
+    pairs.map(|(name, value)| (name.clone(), with_plus(&name, value))).collect()
+}
+
+/// A plus that wasn't escaped reads as a space. No local part has a space, and no number starts with one.
+fn with_plus(name: &str, value: String) -> String {
+    match field(name).as_deref() {
+        Some("email") => match value.trim().split_once('@') {
+            Some((local, domain)) => format!("{}@{domain}", local.replace(' ', "+")),
+            None => value,
+        },
+        Some("phone") => match value.strip_prefix(' ') {
+            Some(number) if number.starts_with(|c: char| matches!(c, '1'..='9')) => format!("+{number}"),
+            _ => value,
+        },
+        _ => value,
+    }
+}
+
+/// The texts of a multipart body (RFC 7578). Files are left out.
+fn multipart(body: &[u8], content_type: &str) -> Vec<(String, String)> {
+    let boundary = content_type.split(';').find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
+    });
+    let Some(boundary) = boundary.filter(|it| !it.is_empty()) else { return Vec::new() };
+    let text = String::from_utf8_lossy(body);
+    let separator = format!("--{boundary}");
+    let parts = text.split(&separator).skip(1).take_while(|part| !part.starts_with("--"));
+    parts.filter_map(part).collect()
+}
+
+/// The name and the text of a part that is no file.
+fn part(part: &str) -> Option<(String, String)> {
+    let part = part.strip_prefix("\r\n").or_else(|| part.strip_prefix('\n'))?;
+    let (head, content) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n"))?;
+    let content = content.strip_suffix("\r\n").or_else(|| content.strip_suffix('\n')).unwrap_or(content);
+    let is_disposition = |line: &&str| line.to_ascii_lowercase().starts_with("content-disposition:");
+    let disposition = head.lines().find(is_disposition)?;
+    let named = |wanted: &str| {
+        disposition.split(';').skip(1).find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+        })
+    };
+    named("filename").is_none().then_some(())?;
+    Some((named("name")?.to_owned(), content.to_owned()))
+}
+
+/// Our name of the field that is called so in a form: `Your-Email`, `fields[email][value]`, `consent[marketing]`. None
+/// for what isn't the value of a field.
+fn field(written: &str) -> Option<String> {
+    let parts: Vec<_> = written.split(['[', ']', '.']).filter(|part| !part.is_empty()).collect();
+    let (last, rest) = parts.split_last()?;
+    let name = match rest {
+        [.., name] if last.eq_ignore_ascii_case("value") => name,
+        [_, _, ..] if BESIDE_THE_VALUE.iter().any(|it| last.eq_ignore_ascii_case(it)) => return None,
+        _ => last,
+    };
+    let name = name.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    let name = name.strip_prefix("your_").unwrap_or(&name);
+    let ours = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, ours)| ours);
+    Some(ours.to_owned())
+}
+
+/// Of several values, as of boxes to tick, the first that says something is kept.
+fn put(form: &mut Map<String, Value>, name: &str, value: String) {
+    let Some(name) = field(name) else { return };
+    let (object, value) = if PURPOSES.contains(&name.as_str()) {
+        let consent = form.entry("consent").or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(consent) = consent else { return };
+        (consent, Value::String(value))
+    } else if name == "gpc" {
+        let said = Value::String(value);
+        let is_on = ConsentStatus::said(&said) == Ok(ConsentStatus::Granted);
+        (form, Value::Bool(is_on))
+    } else {
+        (form, Value::String(value))
+    };
+    let kept = object.entry(name).or_insert(Value::Null);
+    if kept.is_null() || kept.as_str().is_some_and(|text| text.trim().is_empty()) {
+        *kept = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(content_type: &str, body: &str) -> Value {
+        let mut request = Request::new(Body::from(body));
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
+        serde_json::from_slice(as_json(request).body()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_form_post_is_read_whatever_its_builder_calls_the_fields() {
+        for (body, form) in [
+            ("email=jane%40example.com&gclid=Click-1", json!({"email": "jane@example.com", "gclid": "Click-1"})),
+            ("your-email=jane%40example.com&your-name=Jane", json!({"email": "jane@example.com", "name": "Jane"})),
+            ("E-Mail=jane+x%40example.com&Tel=+49+30+1", json!({"email": "jane+x@example.com", "phone": "+49 30 1"})),
+            ("Phone=+030+1&name=+Jane", json!({"phone": " 030 1", "name": " Jane"})),
+            (
+                "fields%5Bemail%5D%5Bid%5D=email&fields%5Bemail%5D%5Btitle%5D=Your+mail&fields[email][value]=j%40x.org",
+                json!({"email": "j@x.org"}),
+            ),
+            ("form_fields[GCLID]=Click-1&form[id]=7", json!({"gclid": "Click-1", "id": "7"})),
+            (
+                "consent[marketing]=on&consent.ad_user_data=no&ad_personalization=yes",
+                json!({"consent": {"marketing": "on", "ad_user_data": "no", "ad_personalization": "yes"}}),
+            ),
+            ("email=&email=a%40x.org&email=b%40x.org", json!({"email": "a@x.org"})),
+            ("gpc=1&email", json!({"gpc": true, "email": ""})),
+        ] {
+            assert_eq!(read("application/x-www-form-urlencoded; charset=UTF-8", body), form, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_multipart_form_is_read_without_its_files() {
+        let body = "preamble\r\n--x1\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\njane+x@example.com\r\n\
+                    --x1\r\ncontent-disposition: form-data; name=\"cv\"; filename=\"cv.pdf\"\r\n\
+                    Content-Type: application/pdf\r\n\r\n%PDF\r\n\
+                    --x1\r\nContent-Disposition: form-data; name=message\r\n\r\nLine one\r\n\r\nline two\r\n--x1--\r\n";
+        let form = json!({"email": "jane+x@example.com", "message": "Line one\r\n\r\nline two"});
+        assert_eq!(read("multipart/form-data; boundary=x1", body), form);
+        assert_eq!(read("Multipart/Form-Data; boundary=\"x1\"", body), form);
+        for broken in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
+            assert_eq!(read(broken, body), json!({}), "{broken}");
+        }
+    }
+
+    #[test]
+    fn json_stays_json_whatever_its_content_type_says() {
+        for content_type in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"] {
+            assert_eq!(read(content_type, r#" {"email":"a=b&c"}"#), json!({"email": "a=b&c"}), "{content_type}");
+        }
+    }
+}

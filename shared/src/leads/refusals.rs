@@ -1,0 +1,30 @@
+//! Forms that were refused: how many, and why. Nothing else of them is stored, because anybody can send one.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{DbError, Tx};
+
+/// Nothing in the form says who it is.
+pub const NOBODY: &str = "no e-mail address, phone number or click id";
+/// The body can't be read at all.
+pub const UNREADABLE: &str = "a body that can't be read";
+
+/// Counts one of this source, the website's own form if it has no name, and forgets those of more than a week ago.
+pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- leads::refusals::count
+        with forgotten as (
+            delete from public.lead_refusals where hour < $3::timestamptz - interval '7 days'
+        )
+        insert into public.lead_refusals as r (source, reason, hour, last_at)
+        values ($1, $2, date_trunc('hour', $3::timestamptz, 'UTC'), $3)
+        on conflict (source, reason, hour) do update
+        set refusals = r.refusals + 1, last_at = greatest(r.last_at, excluded.last_at)",
+        source,
+        reason,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
