@@ -1,6 +1,7 @@
 //! Where the fields of a deal are in what a CRM sends.
 
 mod clicks;
+mod ids;
 mod pointers;
 mod shapes;
 
@@ -16,6 +17,7 @@ use clicks::ClickFields;
 use shapes::{OneOr, Shapes};
 
 pub(super) use clicks::with_clicks;
+pub(super) use ids::Ids;
 pub(super) use pointers::{Pointer, Pointers, is_fetched};
 
 /// The fields that can be declared. [`with_clicks`] reads them.
@@ -156,7 +158,7 @@ impl Text {
         self.points_at_fetched() && !is_fetched(item) && self.find(item).is_none()
     }
 
-    fn points_at_fetched(&self) -> bool {
+    pub fn points_at_fetched(&self) -> bool {
         match self {
             Self::At(pointers) => pointers.point_at_fetched(),
             Self::Join(parts) => parts.iter().any(|part| matches!(part, Part::At(at) if at.is_in_fetched())),

@@ -199,6 +199,9 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
     let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
     let clicks: Vec<_> = reports.iter().map(|it| json!(it.deal.clicks)).collect();
+    let told_as_of: Vec<_> = reports.iter().map(|it| it.deal.as_of).collect();
+    let is_crms_word: Vec<_> =
+        reports.iter().map(|it| it.deal.updated_at.is_some() || it.deal.event_at.is_some()).collect();
     let standing = sqlx::query_as!(
         Standing,
         r#"-- inbox::receiving::store
@@ -226,11 +229,16 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             returning *
         ),
         noted as (
-            insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
-            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at
+            insert into public.deal_reports (
+                inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at, as_of, is_crms_word
+            )
+            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
             from stored s
-            join unnest($2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
-                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at)
+            join unnest(
+                $2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
+                $21::timestamptz[], $22::boolean[]
+            )
+                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at, as_of, is_crms_word)
                 on d.crm_deal_id = s.crm_deal_id
             on conflict do nothing
             returning inbox_id
@@ -262,6 +270,8 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &noticed_at as &[Option<DateTime<Utc>>],
         &phone_digits as &[Option<&str>],
         &clicks,
+        &told_as_of,
+        &is_crms_word,
     )
     .fetch_all(tx)
     .await?;

@@ -100,9 +100,9 @@ impl DeclaredSource {
             self.undeclared(&rule.get_ref().when, name).into_iter().for_each(|what| find(&rule.span(), what));
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
-        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
-        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref));
-        let points = self.fields.point_at_fetched() || conditions.into_iter().any(Conditions::point_at_fetched);
+        let points = self.fields.point_at_fetched()
+            || self.rules.iter().flatten().any(|rule| rule.get_ref().points_at_fetched())
+            || self.only.as_ref().is_some_and(|only| only.get_ref().point_at_fetched());
         match &self.fetch {
             Some(fetch) if !points => find(
                 &fetch.span(),
