@@ -307,7 +307,8 @@ impl Round<'_> {
                 _ => Applied::matched(received, recorded.iter().find(|it| it.inbox_id == received.inbox_id)),
             };
             let warnings = shared_id(deal, received).into_iter().collect();
-            let concerns_lead = applied.concerns_lead || deal.is_open;
+            // What was retracted may stand again, with or without another value.
+            let concerns_lead = applied.concerns_lead || deal.is_open || changed.contains(&received.inbox_id);
             (*position, Applied { warnings, concerns_lead, ..applied })
         });
         let losses = self.losses.iter().map(|(position, loss)| {
