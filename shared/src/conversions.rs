@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use corrections::{Restated, Retracted, reopen, restate, retract};
+pub use corrections::{Restated, Retracted, reopen, restate, retract, retract_replaced};
 use decision::Decision;
 pub use planning::{Backfill, enqueue_missing, rehearse_missing};
 pub use release::{Release, release};

@@ -27,6 +27,10 @@ pub struct Deal {
     pub occurred_at: Option<DateTime<Utc>>,
     /// When the CRM noticed something about it: the stage was reached then or before.
     pub event_at: Option<DateTime<Utc>>,
+    /// How new the report is: the CRM's word, else its arrival.
+    pub as_of: DateTime<Utc>,
+    /// Is the deal open? Then a win before is undone.
+    pub is_open: bool,
     /// Our id of the lead, when the CRM echoes it.
     pub lead_id: Option<Uuid>,
     pub email: Option<Email>,
@@ -60,8 +64,41 @@ pub struct Loss {
     pub crm_deal_id: String,
     /// When it was lost.
     pub lost_at: DateTime<Utc>,
+    /// How new the report is: the CRM's word, else its arrival.
+    pub as_of: DateTime<Utc>,
+    /// Is it open again, rather than lost? Then only its win is undone.
+    pub is_reopened: bool,
     /// SHA-256 of the body.
     pub payload_hash: Hash,
+}
+
+/// A deletion as the CRM reported it. It is final, until the deal is restored.
+#[derive(Debug)]
+pub struct Deletion {
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// When it was deleted.
+    pub deleted_at: DateTime<Utc>,
+}
+
+/// A deal that the CRM restored after it had deleted it.
+#[derive(Debug)]
+pub struct Restoration {
+    /// The CRM's id of the deal.
+    pub crm_deal_id: String,
+    /// When it was restored.
+    pub restored_at: DateTime<Utc>,
+}
+
+/// Deals that the CRM made one. Their ids become names of the one that is left.
+#[derive(Debug)]
+pub struct Merge {
+    /// The CRM's id of the deal that is left.
+    pub into: String,
+    /// The ids of those that are merged into it.
+    pub from: Vec<String>,
+    /// When they were merged.
+    pub merged_at: DateTime<Utc>,
 }
 
 /// What platforms identify a conversion by: the same for the same deal and type, for ever, without personal data and

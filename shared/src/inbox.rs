@@ -1,12 +1,15 @@
 //! The inbox: every deal the CRM reported, whether or not its lead is known yet.
 
 pub mod consent;
+pub mod deletions;
 pub mod entry;
 pub mod events;
 pub mod gauges;
 pub mod listing;
 pub mod losses;
 pub mod matching;
+pub mod merging;
+pub mod names;
 pub mod receipts;
 mod receiving;
 pub mod refusals;
@@ -15,6 +18,7 @@ pub mod times;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+pub use deletions::stages_of;
 pub use receiving::{Received, receive, rereading};
 
 use crate::attribution::CLICK_COUNTS;

@@ -4,6 +4,7 @@
 mod applying;
 mod follow_up;
 mod headers;
+mod merging;
 mod rereading;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use applying::{Event, process};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 pub use follow_up::{Resumed, fetch_due, rematch, resume, resume_from};
@@ -30,9 +32,10 @@ use crate::inbox;
 use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, EventState, InboxEvent};
 use crate::inbox::matching::MatchBy;
+use crate::inbox::names::{self, Names};
 use crate::inbox::receipts::{self, WebhookReceipt};
 use crate::leads;
-use crate::locks::{self, Locks};
+use crate::locks::Locks;
 use crate::platforms::{self, Destinations};
 use crate::settings::{FromSettings, Settings};
 use crate::texts::{SENTENCE, fit};
@@ -127,6 +130,13 @@ pub enum EventOutcome {
     },
     /// A loss, and nothing to retract yet.
     NothingToRetract,
+    /// Deals are one now.
+    Merged {
+        /// The one that is left.
+        crm_deal_id: String,
+        /// The lanes that will send something because of that.
+        platforms: Vec<String>,
+    },
     /// It calls for no action.
     Ignored {
         /// Why.
@@ -160,9 +170,9 @@ pub struct Processed {
     /// Where in the inbox that deal is.
     #[serde(skip)]
     pub inbox_id: Option<Uuid>,
-    /// May the status of that deal's lead be another one now?
+    /// The deal, as it is called now, if the status of its lead may be another one.
     #[serde(skip)]
-    concerns_lead: bool,
+    concerns: Option<String>,
 }
 
 impl Processed {
@@ -175,7 +185,8 @@ impl Processed {
         };
         let reason = reason.map(|reason| fit(&reason, SENTENCE));
         let (rule, crm_deal_id) = (self.rule.clone(), self.crm_deal_id.clone());
-        InboxEvent { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id }
+        let warnings = json!(self.warnings);
+        InboxEvent { position, source_event_id, state, reason, rule, crm_deal_id, inbox_id: self.inbox_id, warnings }
     }
 }
 
@@ -223,11 +234,11 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
     let payload_hash = Hash::of(webhook.body);
     let readings = read_hashed(config, webhook, &payload_hash);
     // All at once and in one order: two bodies with the same deals can't deadlock.
-    locks::take(tx, &readings.iter().map(|(_, reading)| locks_of(reading)).fold(Locks::default(), Locks::and)).await?;
+    let names = lock(tx, readings.iter().map(|(_, reading)| reading)).await?;
     let known = known_losses(tx, &webhook.source.name, &readings).await?;
     let (ids, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
     let events = readings.into_iter().zip(known).map(|(reading, is_known)| Event { reading, is_known }).collect();
-    let mut processed = process(tx, config, events, webhook.received_at, webhook.received_at).await?;
+    let mut processed = process(tx, config, events, names, webhook.received_at, webhook.received_at).await?;
     let mut kept: Vec<InboxEvent> = Vec::new();
     for (position, (source_event_id, it)) in ids.into_iter().zip(&processed).enumerate() {
         if kept.iter().all(|event| event.source_event_id != source_event_id) {
@@ -256,7 +267,11 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
 /// Which of these are losses that were processed before, in an earlier body or earlier in this one. A repeated loss
 /// doesn't count again, even if the deal closed in between.
 async fn known_losses(tx: &mut Tx, source: &str, readings: &[(String, Reading)]) -> Result<Vec<bool>, DbError> {
-    let is_loss = |reading: &Reading| matches!(reading.meaning, Meaning::Report(Report::Lost(_)));
+    let is_loss = |reading: &Reading| match &reading.meaning {
+        Meaning::Report(Report::Lost(_)) => true,
+        Meaning::Report(Report::Reached(deal)) => deal.is_open,
+        _ => false,
+    };
     let losses: Vec<_> = readings.iter().filter(|(_, reading)| is_loss(reading)).map(|(id, _)| id.as_str()).collect();
     let taken = events::taken(tx, source, &losses).await?;
     let mut seen: BTreeSet<&str> = taken.iter().map(String::as_str).collect();
@@ -271,7 +286,7 @@ async fn known_losses(tx: &mut Tx, source: &str, readings: &[(String, Reading)])
 
 /// Renews the status of the leads that events concern. Comes last in the transaction.
 async fn renew_status(tx: &mut Tx, processed: &[Processed]) -> Result<(), DbError> {
-    let deals = processed.iter().filter(|it| it.concerns_lead).filter_map(|it| it.crm_deal_id.as_deref());
+    let deals = processed.iter().filter_map(|it| it.concerns.as_deref());
     leads::renew_status(tx, &deals.collect::<Vec<_>>(), &[]).await
 }
 
@@ -295,13 +310,16 @@ pub async fn dry_run(
     .await
 }
 
-/// What to lock before a reading is applied.
-fn locks_of(reading: &Reading) -> Locks {
-    match &reading.meaning {
-        Meaning::Report(Report::Reached(deal)) => inbox::locks_of(deal),
-        Meaning::Report(Report::Lost(loss)) => Locks::of_deal(&loss.crm_deal_id),
-        _ => Locks::default(),
+/// Locks the deals and persons of these readings, before they are applied. Returns whose the deals' names are.
+async fn lock<'a>(tx: &mut Tx, readings: impl Iterator<Item = &'a Reading>) -> Result<Names, DbError> {
+    let (mut deals, mut persons) = (Vec::new(), Locks::default());
+    for reading in readings {
+        deals.extend(reading.names());
+        if let Meaning::Report(Report::Reached(deal)) = &reading.meaning {
+            persons = persons.and(inbox::locks_of(deal));
+        }
     }
+    names::lock(tx, deals, persons).await
 }
 
 /// What identifies each item if it has no id: the hash of the body, or of its own part.

@@ -301,9 +301,18 @@ pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str], former_leads: &[Uu
             select
                 c.lead_id,
                 bool_or(c.conversion_type = 'closed' and c.retracted_at is null) as is_closed,
-                bool_or(c.conversion_type = 'qualified' and (d.lost_at < c.occurred_at) is not false) as is_qualified
+                bool_or(
+                    c.conversion_type = 'qualified' and (
+                        public.undone_at(c.crm_deal_id, c.occurred_at) is null
+                        -- It is open again.
+                        or exists (
+                            select from public.lost_deals d
+                            where d.crm_deal_id = c.crm_deal_id and d.is_reopened
+                                and public.undone_at(c.crm_deal_id, 'infinity') is null
+                        )
+                    )
+                ) as is_qualified
             from public.conversions c
-            left join public.lost_deals d on d.crm_deal_id = c.crm_deal_id
             where c.lead_id = any($1)
             group by c.lead_id
         )

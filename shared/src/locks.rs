@@ -51,12 +51,26 @@ pub async fn take(tx: &mut Tx, locks: &Locks) -> Result<(), DbError> {
     if locks.keys.is_empty() {
         return Ok(());
     }
-    // Without parameters it is one round trip; the keys are numbers.
-    let keys = locks.keys.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    let statement =
-        format!("-- locks::take\nselect pg_advisory_xact_lock(key) from unnest('{{{keys}}}'::bigint[]) as key");
-    tx.execute(statement.as_str()).await?;
+    tx.execute(format!("-- locks::take\n{}", taking(locks)).as_str()).await?;
     Ok(())
+}
+
+/// The same, so that [`give_back`] gives them back before the transaction ends. Nothing may be written in between.
+pub async fn take_revocably(tx: &mut Tx, locks: &Locks) -> Result<(), DbError> {
+    tx.execute(format!("-- locks::take_revocably\nsavepoint locks; {}", taking(locks)).as_str()).await?;
+    Ok(())
+}
+
+/// Gives back what [`take_revocably`] took.
+pub async fn give_back(tx: &mut Tx) -> Result<(), DbError> {
+    tx.execute("-- locks::give_back\nrollback to savepoint locks").await?;
+    Ok(())
+}
+
+/// Without parameters it is one round trip; the keys are numbers.
+fn taking(locks: &Locks) -> String {
+    let keys = locks.keys.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    format!("select pg_advisory_xact_lock(key) from unnest('{{{keys}}}'::bigint[]) as key")
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub(crate) fn outcome(outcome: &EventOutcome) -> String {
         EventOutcome::Received => "stored, until the missing fields are fetched from the CRM".into(),
         EventOutcome::Restated { platforms, .. } => corrected("a conversion with a new value or time", platforms),
         EventOutcome::Retracted { platforms, .. } => corrected("a retracted conversion", platforms),
+        EventOutcome::Merged { crm_deal_id, platforms } => {
+            corrected(&format!("merged into deal {crm_deal_id}"), platforms)
+        }
         EventOutcome::NothingToRetract => "a lost deal without a conversion to retract".into(),
         EventOutcome::Ignored { reason } => format!("ignored: {reason}"),
         EventOutcome::Rejected { errors } => format!("rejected: {}", in_words(errors)),

@@ -41,6 +41,12 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          drop table public.event_queue;
          drop table public.lead_refusals;
          alter table public.leads drop column warnings, drop column source;
+         drop table public.deal_names, public.deleted_deals;
+         drop function public.undone_at;
+         alter table public.lost_deals drop column is_reopened, drop column as_of;
+         alter table public.deal_reports drop column as_of, drop column is_crms_word;
+         alter table public.inbox drop column key_name, drop column generation;
+         alter table public.inbox_events drop column warnings;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
              drop column ad_personalization;
@@ -57,6 +63,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "023_event_outbox",
         "024_leads_by_any_sign",
         "025_reading",
+        "026_life_of_deals",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -106,16 +113,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 25",
-            "Migration 025_reading makes what is there already (",
+            "delete from public._sqlx_migrations where version = 26",
+            "Migration 026_life_of_deals makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 25",
-            "025_reading is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 26",
+            "026_life_of_deals is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

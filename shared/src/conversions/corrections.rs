@@ -9,35 +9,62 @@ use super::SkipReason;
 use super::planning::renew_windows;
 use crate::db::{DbError, Tx};
 use crate::deals::Stages;
-use crate::platforms::Destinations;
+use crate::platforms::{Destinations, Operation};
 use queueing::{drop_unsent, lanes_of, restate_at_platforms, retract_from_platforms};
 pub(super) use queueing::{drop_unsent_retractions, possibly_received, send_withdrawn_again};
 
-/// Lets deals that reached their stage again after their loss be recorded again, if no platform may have received them
-/// before: a platform doesn't accept again what was retracted. Returns which of them now await [`super::record`].
+/// Lets deals count again whose loss or deletion no longer undoes what they reached. If no platform may have received
+/// the conversion, it is the same one. If it was or will be retracted from platforms, which don't accept it again, the
+/// deal becomes another conversion, of the next generation. If the retraction was given up, it still counts at the
+/// platform, and stands. Returns which of them now await [`super::record`].
 pub async fn reopen(tx: &mut Tx, stages: &Stages, inbox_ids: &[Uuid]) -> Result<Vec<Uuid>, DbError> {
     if inbox_ids.is_empty() {
         return Ok(Vec::new());
     }
     let reopened = sqlx::query_scalar!(
         "-- conversions::reopen
-        with reopened as (
-            update public.conversions c
-            set value = i.value, currency = i.currency, occurred_at = i.occurred_at, retracted_at = null,
-                skip_reason = case when c.ad_user_data = 'denied' then 'consent_denied' end
+        with undone as materialized (
+            select
+                i.id as inbox_id, c.id as conversion_id, c.skip_reason is distinct from 'deal_lost' as is_told,
+                c.skip_reason is distinct from 'deal_lost' and not exists (
+                    select from public.conversion_queue q
+                    where q.conversion_id = c.id and right(q.platform, length($3)) = $3
+                        and (
+                            q.status <> 'dead_letter'
+                            -- There is nothing at the platform that it could retract.
+                            or q.last_error_code in ('original_refused', 'CONVERSION_NOT_FOUND')
+                        )
+                ) as stands
             from public.inbox i
-            join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
-            where i.id = any($1) and c.id = i.conversion_id and c.conversion_type = any($2)
-                and c.skip_reason = 'deal_lost' and d.lost_at < i.occurred_at
-            returning c.id
+            join public.conversions c on c.id = i.conversion_id
+            where i.id = any($1) and c.conversion_type = any($2) and c.retracted_at is not null
+                and public.undone_at(i.crm_deal_id, i.occurred_at) is null
+            order by c.id
+            for no key update of c
+        ),
+        revived as (
+            update public.conversions c
+            set retracted_at = null,
+                value = case when u.is_told then c.value else i.value end,
+                currency = case when u.is_told then c.currency else i.currency end,
+                occurred_at = case when u.is_told then c.occurred_at else i.occurred_at end,
+                skip_reason = case
+                    when u.is_told then c.skip_reason
+                    when c.ad_user_data = 'denied' then 'consent_denied'
+                end
+            from undone u
+            join public.inbox i on i.id = u.inbox_id
+            where c.id = u.conversion_id and (u.stands or not u.is_told)
         )
         update public.inbox i
-        set state = 'awaiting_lead', conversion_id = null, matched_at = null, matched_by = null
-        from reopened
-        where i.id = any($1) and i.conversion_id = reopened.id
+        set state = 'awaiting_lead', conversion_id = null, matched_at = null, matched_by = null,
+            generation = case when u.is_told then i.generation + 1 else i.generation end
+        from undone u
+        where i.id = u.inbox_id and not u.stands
         returning i.id",
         inbox_ids,
         &stages.undone_by_loss() as &[&str],
+        Operation::Retraction.suffix(),
     )
     .fetch_all(tx)
     .await?;
@@ -162,19 +189,19 @@ pub async fn retract(
         return Ok(Vec::new());
     }
     // Locks the conversions, which blocks a claim; an earlier claim is visible to the next statement.
-    let retracted = sqlx::query!(
+    let retracted = sqlx::query_as!(
+        Undone,
         "-- conversions::retract
         update public.conversions c
-        set retracted_at = lost.lost_at
+        set retracted_at = lost.undone_at
         from (
-            select was.id, d.lost_at
-            from public.lost_deals d
-            join public.conversions was on was.crm_deal_id = d.crm_deal_id and was.conversion_type = any($2)
+            select was.id, u.undone_at
+            from public.conversions was
             left join public.inbox i on i.conversion_id = was.id
-            where d.crm_deal_id = any($1)
-                -- A platform may have received an earlier time than the one that counts now.
-                and coalesce(i.occurred_at, was.occurred_at) <= d.lost_at
-                and was.retracted_at is null
+            -- A platform may have received an earlier time than the one that counts now.
+            cross join lateral public.undone_at(was.crm_deal_id, coalesce(i.occurred_at, was.occurred_at)) as u (undone_at)
+            where was.crm_deal_id = any($1) and was.conversion_type = any($2) and was.retracted_at is null
+                and u.undone_at is not null
             order by was.id
             for no key update of was
         ) lost
@@ -185,6 +212,47 @@ pub async fn retract(
     )
     .fetch_all(&mut *tx)
     .await?;
+    take_back(tx, destinations, retracted, now).await
+}
+
+/// Retracts conversions of merged deals that another one replaces, in the same way.
+pub async fn retract_replaced(
+    tx: &mut Tx,
+    destinations: &Destinations,
+    conversion_ids: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<Vec<Retracted>, DbError> {
+    if conversion_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let retracted = sqlx::query_as!(
+        Undone,
+        "-- conversions::retract_replaced
+        update public.conversions set retracted_at = $2
+        where id = any($1) and retracted_at is null
+        returning id, crm_deal_id",
+        conversion_ids,
+        now,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    take_back(tx, destinations, retracted, now).await
+}
+
+/// A conversion that counts no more.
+struct Undone {
+    id: Uuid,
+    crm_deal_id: String,
+}
+
+/// Queues retractions for the platforms that may have received these, and drops what was never sent. The caller has
+/// locked the conversions.
+async fn take_back(
+    tx: &mut Tx,
+    destinations: &Destinations,
+    retracted: Vec<Undone>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Retracted>, DbError> {
     if retracted.is_empty() {
         return Ok(Vec::new());
     }

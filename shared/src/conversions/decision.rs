@@ -61,7 +61,6 @@ pub(super) struct Decision {
 impl Decision {
     pub(super) fn on(destinations: &Destinations, found: &Match, consent: Consent) -> Self {
         let candidate = candidate(found);
-        let idempotency_key = format!("{}:{}", found.crm_deal_id, found.conversion_type.as_str());
         Self {
             inbox_id: found.inbox_id,
             crm_deal_id: found.crm_deal_id.clone(),
@@ -69,8 +68,8 @@ impl Decision {
             matched_by: found.matched_by,
             is_certain: found.is_certain,
             several_candidates: found.several_candidates,
-            transaction_id: transaction_id(&idempotency_key),
-            idempotency_key,
+            transaction_id: transaction_id(&found.idempotency_key),
+            idempotency_key: found.idempotency_key.clone(),
             consent,
             eligibility: Eligibility::of(destinations, &candidate, consent.ad_user_data, found.is_of_bot),
             clicks: candidate.clicks,

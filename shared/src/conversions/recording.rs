@@ -61,7 +61,7 @@ pub(super) async fn insert_conversions(
             coalesce(l.phone_hash, i.phone_hash),
             l.utm_source, l.utm_medium, l.utm_campaign, l.utm_term, l.utm_content,
             d.ad_user_data, d.ad_personalization, d.matched_by,
-            case when lost.lost_at is null then d.skip_reason else 'deal_lost' end, lost.lost_at, $7, $13,
+            case when u.undone_at is null then d.skip_reason else 'deal_lost' end, u.undone_at, $7, $13,
             d.clicks,
             case when l.site ~ $14 and length(l.site) <= $15 then l.site end,
             coalesce(
@@ -77,8 +77,11 @@ pub(super) async fn insert_conversions(
             )
         join public.inbox i on i.id = d.inbox_id
         join public.leads l on l.id = d.lead_id
-        left join public.lost_deals lost
-            on lost.crm_deal_id = i.crm_deal_id and lost.lost_at >= i.occurred_at and i.conversion_type = any($12)
+        cross join lateral (
+            select case
+                when i.conversion_type = any($12) then public.undone_at(i.crm_deal_id, i.occurred_at)
+            end as undone_at
+        ) u
         on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
         returning
             id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,

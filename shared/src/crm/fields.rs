@@ -1,6 +1,7 @@
 //! Where the fields of a deal are in what a CRM sends.
 
 mod clicks;
+mod ids;
 mod nothing;
 mod number;
 mod path;
@@ -19,6 +20,7 @@ use clicks::ClickFields;
 use phone::PhoneField;
 
 pub(super) use clicks::with_clicks;
+pub(super) use ids::Ids;
 pub(super) use nothing::Nothing;
 pub(super) use number::{DecimalSign, Number};
 pub(super) use path::{Pointer, is_fetched};

@@ -9,10 +9,10 @@ mod time;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::fields::{Text, scalar};
+use super::fields::{Ids, Text, scalar};
 use super::rules::{self, Held, Rule, RuleOutcome};
 use super::sources::Source;
-use crate::deals::{Deal, Loss, Stage};
+use crate::deals::{Deal, Deletion, Loss, Merge, Restoration, Stage};
 use crate::http::Warning;
 use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
@@ -62,6 +62,27 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// The deal that a report is about.
+    #[must_use]
+    pub fn deal(&self) -> Option<&str> {
+        match &self.meaning {
+            Meaning::Report(report) => Some(report.crm_deal_id()),
+            _ => None,
+        }
+    }
+
+    /// The ids of all deals that a report names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let merged = match &self.meaning {
+            Meaning::Report(Report::Merged(merge)) => merge.from.as_slice(),
+            _ => &[],
+        };
+        self.deal().into_iter().chain(merged.iter().map(String::as_str)).collect()
+    }
+}
+
 /// What an item means.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are reports, and none lives long")]
@@ -81,17 +102,26 @@ pub enum Meaning {
 pub enum Report {
     /// A deal reached a stage.
     Reached(Deal),
-    /// It was lost or refunded.
+    /// It was lost or refunded, or is open again.
     Lost(Loss),
+    /// It was deleted.
+    Deleted(Deletion),
+    /// Its deletion was taken back.
+    Restored(Restoration),
+    /// Several deals are one now.
+    Merged(Merge),
 }
 
 impl Report {
-    /// The deal it is about.
+    /// The deal it is about; of a merge, the one that is left.
     #[must_use]
     pub fn crm_deal_id(&self) -> &str {
         match self {
             Self::Reached(deal) => &deal.crm_deal_id,
             Self::Lost(loss) => &loss.crm_deal_id,
+            Self::Deleted(deletion) => &deletion.crm_deal_id,
+            Self::Restored(restoration) => &restoration.crm_deal_id,
+            Self::Merged(merge) => &merge.into,
         }
     }
 }
@@ -106,8 +136,9 @@ impl Source {
     pub fn read(&self, item: &Value, when: &Circumstances) -> Reading {
         let mut reader = Reader { source: self, item, when, errors: Vec::new(), warnings: Vec::new(), waits: false };
         let event_id = reader.event_id();
-        let crm_deal_id = reader.deal_id();
         let chosen = rules::choose(&self.rules, &self.fields, item);
+        let into = chosen.and_then(|(_, rule, _)| rule.merge.as_ref()).map(|(into, _)| into);
+        let crm_deal_id = reader.deal_id(into.or(self.fields.deal_id.as_ref()));
         let rule = chosen.map(|(at, rule, _)| format!("rule {}: {}", at + 1, rule.when));
         let only = self.only.hold(&self.fields, item);
         let is_open = only == Held::OnceFetched || chosen.is_some_and(|(_, _, held)| held == Held::OnceFetched);
@@ -147,6 +178,7 @@ impl Reader<'_> {
         // Not limited to now: even with a fast clock, the newer of two reports must have the later time.
         let errors = self.errors.len();
         let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref());
+        let as_of = updated_at.or(event_at).unwrap_or(received_at);
         let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
         let payload_hash = match event_id {
             Some(event_id) => Hash::of(format!("{}\n{event_id}", self.source.name)),
@@ -154,11 +186,32 @@ impl Reader<'_> {
         };
         let conversion_type = match rule.map(|rule| &rule.conversion) {
             // A loss has no stage: other invalid fields don't matter, a CRM's template sends them with every deal.
-            Some(RuleOutcome::Lost | RuleOutcome::Refunded) => {
+            Some(RuleOutcome::Lost | RuleOutcome::Refunded | RuleOutcome::Reopened) => {
                 self.errors.truncate(errors);
                 let lost_at = occurred_at.or(event_at).unwrap_or(received_at);
+                let is_reopened = rule.is_some_and(|rule| rule.conversion == RuleOutcome::Reopened);
+                return self.finish(crm_deal_id, |crm_deal_id| {
+                    Report::Lost(Loss { crm_deal_id, lost_at, as_of, is_reopened, payload_hash })
+                });
+            }
+            Some(RuleOutcome::Deleted) => {
+                self.errors.truncate(errors);
                 return self
-                    .finish(crm_deal_id, |crm_deal_id| Report::Lost(Loss { crm_deal_id, lost_at, payload_hash }));
+                    .finish(crm_deal_id, |crm_deal_id| Report::Deleted(Deletion { crm_deal_id, deleted_at: as_of }));
+            }
+            Some(RuleOutcome::Restored) => {
+                self.errors.truncate(errors);
+                return self.finish(crm_deal_id, |crm_deal_id| {
+                    Report::Restored(Restoration { crm_deal_id, restored_at: as_of })
+                });
+            }
+            Some(RuleOutcome::Merged) => {
+                self.errors.truncate(errors);
+                let from = rule.and_then(|rule| rule.merge.as_ref()).map(|(_, from)| self.ids(from));
+                return self.finish(crm_deal_id, |into| {
+                    let from = from.unwrap_or_default().into_iter().filter(|id| *id != into).collect();
+                    Report::Merged(Merge { into, from, merged_at: as_of })
+                });
             }
             Some(RuleOutcome::Ignore) => return self.finish_waiting(),
             Some(RuleOutcome::Reached(stage)) => stage.clone(),
@@ -182,6 +235,8 @@ impl Reader<'_> {
                 money,
                 occurred_at,
                 event_at,
+                as_of,
+                is_open: rule.is_some_and(|rule| rule.reopens),
                 lead_id: person.lead_id,
                 email: person.email,
                 other_emails: person.other_emails,
@@ -232,8 +287,7 @@ impl Reader<'_> {
         read.and_then(|text| text_up_to(500)(&text)).map_err(|detail| self.refuse(&pointer, detail)).ok()
     }
 
-    fn deal_id(&mut self) -> Option<String> {
-        let field = self.source.fields.deal_id.as_ref();
+    fn deal_id(&mut self, field: Option<&Text>) -> Option<String> {
         let Some((pointer, value)) = field.and_then(|field| field.find(self.item)) else {
             if field.is_some_and(|field| field.waits(self.item)) {
                 self.waits = true;
@@ -242,14 +296,30 @@ impl Reader<'_> {
             }
             return None;
         };
-        // CRMs number their deals and send the number as one.
-        let read = match (value.as_str().map(str::trim), whole(&value)) {
-            (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
-            (Some(text), _) => text_up_to(200)(text),
-            (_, Some(digits)) => Ok(digits),
-            _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
-        };
-        read.map_err(|detail| self.refuse(&pointer, detail)).ok()
+        id_of(&value).map_err(|detail| self.refuse(&pointer, detail)).ok()
+    }
+
+    /// The ids of deals that are merged into another.
+    fn ids(&mut self, field: &Ids) -> Vec<String> {
+        let found = field.find(self.item);
+        if found.is_empty() {
+            if field.wait(self.item) {
+                self.waits = true;
+            } else {
+                self.refuse(field.first(), "is required");
+            }
+        }
+        found.iter().filter_map(|id| id_of(id).map_err(|detail| self.refuse(field.first(), detail)).ok()).collect()
+    }
+}
+
+/// The id of a deal. CRMs number their deals and send the number as one.
+fn id_of(value: &Value) -> Result<String, String> {
+    match (value.as_str().map(str::trim), whole(value)) {
+        (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
+        (Some(text), _) => text_up_to(200)(text),
+        (_, Some(digits)) => Ok(digits),
+        _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::fields::DeclaredFields;
+use super::fields::{DeclaredFields, Ids, Pointer, Text};
 use crate::deals::{NO_STAGE, Stage, Stages};
 use crate::money::Money;
 use conditions::either;
@@ -24,16 +24,61 @@ pub(super) struct DeclaredRule {
     /// It matches if all of these do. `when = {}` always matches, but must be written: a forgotten line would make
     /// every webhook a conversion.
     pub when: Conditions,
-    /// A stage, or `lost`, `refunded`, `ignore`.
+    /// A stage, or one of `NO_STAGE`.
     pub conversion: Spanned<String>,
     #[serde(default)]
     pub value: Amount,
+    /// Of a stage: the deal is open, so a win before is undone.
+    #[serde(default)]
+    pub reopens: bool,
+    /// Of `merged`: the id of the deal that is left.
+    pub into: Option<Text>,
+    /// And those of the deals that are merged into it.
+    pub from: Option<Ids>,
 }
 
 impl DeclaredRule {
     /// Does it say that a deal reached a stage?
     pub fn is_of_stage(&self) -> bool {
         !NO_STAGE.contains(&self.conversion.get_ref().as_str())
+    }
+
+    /// Does it point into the result of a lookup?
+    pub fn points_at_fetched(&self) -> bool {
+        self.when.point_at_fetched()
+            || self.into.as_ref().is_some_and(Text::points_at_fetched)
+            || self.from.as_ref().is_some_and(Ids::point_at_fetched)
+    }
+
+    /// All that it points at.
+    pub fn pointers(&self) -> Vec<&Pointer> {
+        let into = self.into.iter().flat_map(Text::pointers);
+        let from = self.from.iter().flat_map(Ids::pointers);
+        self.when.pointers().chain(into).chain(from).collect()
+    }
+
+    /// # Errors
+    /// What is missing in it or doesn't belong there.
+    pub fn checked(self, stages: &Stages) -> Result<Rule, String> {
+        let Self { when, conversion, value, reopens, into, from } = self;
+        let outcome = RuleOutcome::parse(conversion.get_ref(), stages)?;
+        let is_stage = matches!(outcome, RuleOutcome::Reached(_));
+        if reopens && !is_stage {
+            return Err("reopens = true belongs to a stage: a deal that reached none is `reopened`".into());
+        }
+        let conversion = match (outcome, into, from) {
+            (RuleOutcome::Merged, Some(into), Some(from)) => {
+                return Ok(Rule { when, conversion: RuleOutcome::Merged, value, reopens, merge: Some((into, from)) });
+            }
+            (RuleOutcome::Merged, ..) => {
+                return Err("says which deals are merged: add into = \"/id/of/the/one/that/is/left\" and from = [\"/ids/of/the/others\"]".into());
+            }
+            (_, Some(_), _) | (_, _, Some(_)) => {
+                return Err("into and from belong to conversion = \"merged\": leave them out".into());
+            }
+            (outcome, None, None) => outcome,
+        };
+        Ok(Rule { when, conversion, value, reopens, merge: None })
     }
 }
 
@@ -43,6 +88,9 @@ pub(super) struct Rule {
     pub when: Conditions,
     pub conversion: RuleOutcome,
     pub value: Amount,
+    pub reopens: bool,
+    /// Where the ids of merged deals are: of the one that is left, and of the others.
+    pub merge: Option<(Text, Ids)>,
 }
 
 /// What an item means.
@@ -51,6 +99,10 @@ pub(super) enum RuleOutcome {
     Reached(Stage),
     Lost,
     Refunded,
+    Reopened,
+    Deleted,
+    Restored,
+    Merged,
     Ignore,
 }
 
@@ -62,16 +114,23 @@ impl RuleOutcome {
             "lost" => Ok(Self::Lost),
             "refunded" => Ok(Self::Refunded),
             "ignore" => Ok(Self::Ignore),
-            _ => stages.find(text).cloned().map(Self::Reached).ok_or_else(|| {
-                let mut known: Vec<_> = stages.iter().map(Stage::as_str).collect();
-                known.sort_unstable();
-                let known: Vec<_> = known.into_iter().chain(NO_STAGE).map(|word| format!("`{word}`")).collect();
-                format!(
-                    "unknown stage `{text}`, expected one of {}: declare further stages in STAGES",
-                    known.join(", ")
-                )
-            }),
+            // Stages may have been declared by these names before the words were there.
+            _ => match (stages.find(text), text) {
+                (Some(stage), _) => Ok(Self::Reached(stage.clone())),
+                (None, "reopened") => Ok(Self::Reopened),
+                (None, "deleted") => Ok(Self::Deleted),
+                (None, "restored") => Ok(Self::Restored),
+                (None, "merged") => Ok(Self::Merged),
+                (None, _) => Err(Self::unknown(text, stages)),
+            },
         }
+    }
+
+    fn unknown(text: &str, stages: &Stages) -> String {
+        let mut known: Vec<_> = stages.iter().map(Stage::as_str).collect();
+        known.sort_unstable();
+        let known: Vec<_> = known.into_iter().chain(NO_STAGE).map(|word| format!("`{word}`")).collect();
+        format!("unknown stage `{text}`, expected one of {}: declare further stages in STAGES", known.join(", "))
     }
 }
 
@@ -81,6 +140,10 @@ impl fmt::Display for RuleOutcome {
             Self::Reached(stage) => stage.as_str(),
             Self::Lost => "lost",
             Self::Refunded => "refunded",
+            Self::Reopened => "reopened",
+            Self::Deleted => "deleted",
+            Self::Restored => "restored",
+            Self::Merged => "merged",
             Self::Ignore => "ignore",
         })
     }

@@ -15,7 +15,7 @@ use super::fields::{DeclaredFields, Pointer};
 use super::lookup::Lookup;
 use super::payload::{self, BodyEncoding, Items};
 use super::presets;
-use super::rules::{Conditions, DeclaredRule, Rule, RuleOutcome};
+use super::rules::{Conditions, Rule};
 use crate::deals::Stages;
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::http::problem::FieldError;
@@ -192,10 +192,11 @@ impl Source {
         });
         let mut rules = Vec::new();
         for rule in declared.rules.into_iter().flatten() {
-            let DeclaredRule { when, conversion, value } = rule.into_inner();
-            match RuleOutcome::parse(conversion.get_ref(), stages) {
-                Ok(conversion) => rules.push(Rule { when, conversion, value }),
-                Err(what) => problems.push(DeclarationProblem::at(conversion.span(), what)),
+            let rule = rule.into_inner();
+            let place = rule.conversion.span();
+            match rule.checked(stages) {
+                Ok(rule) => rules.push(rule),
+                Err(what) => problems.push(DeclarationProblem::at(place, what)),
             }
         }
         if !problems.is_empty() {

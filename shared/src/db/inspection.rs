@@ -5,13 +5,15 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 21] = [
+pub const RELATIONS: [&str; 23] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
     "conversion_queue",
     "conversions",
+    "deal_names",
     "deal_reports",
+    "deleted_deals",
     "event_queue",
     "inbox",
     "inbox_events",
@@ -30,7 +32,7 @@ pub const RELATIONS: [&str; 21] = [
 ];
 
 /// Our functions there.
-pub const FUNCTIONS: [&str; 11] = [
+pub const FUNCTIONS: [&str; 12] = [
     "consent_statements_skip_repeated",
     "consent_statements_stay",
     "count_call",
@@ -42,6 +44,7 @@ pub const FUNCTIONS: [&str; 11] = [
     "leads_state_consent",
     "merge_clicks",
     "mirror_google_click",
+    "undone_at",
 ];
 
 /// Something that Supabase's Data API could reach.

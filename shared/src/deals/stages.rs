@@ -14,7 +14,10 @@ use crate::settings::Settings;
 pub struct Stage(String);
 
 /// What a rule may say of a deal that reached no stage.
-pub(crate) const NO_STAGE: [&str; 3] = ["lost", "refunded", "ignore"];
+pub(crate) const NO_STAGE: [&str; 7] = ["lost", "refunded", "reopened", "deleted", "restored", "merged", "ignore"];
+
+/// Those that were always there. Stages may have been declared by the names of the others, and keep them.
+const NEVER_A_STAGE: [&str; 3] = ["lost", "refunded", "ignore"];
 
 impl Stage {
     /// # Errors
@@ -25,7 +28,7 @@ impl Stage {
         if !is_name {
             return Err("must be 1 to 40 lower-case letters, digits and underscores, the first of them a letter".into());
         }
-        if NO_STAGE.contains(&text) {
+        if NEVER_A_STAGE.contains(&text) {
             return Err("can't be a stage: rules say so of deals that reached none".into());
         }
         Ok(Self(text.into()))

@@ -1,6 +1,7 @@
 //! The events of a webhook's body, and the outcome of each.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
@@ -44,6 +45,8 @@ pub struct InboxEvent {
     pub crm_deal_id: Option<String>,
     /// The deal's id in the inbox.
     pub inbox_id: Option<Uuid>,
+    /// What was ignored or guessed.
+    pub warnings: Value,
 }
 
 /// Those of these events that were `taken` before.
@@ -142,7 +145,7 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc
         "-- inbox::events::settle
         update public.inbox_events
         set state = $2, reason = $3, rule = $4, crm_deal_id = coalesce($5, crm_deal_id), inbox_id = $6,
-            fetch_due_at = case when $2 = 'received' then $7::timestamptz end
+            fetch_due_at = case when $2 = 'received' then $7::timestamptz end, warnings = $8
         where id = $1",
         id,
         event.state as EventState,
@@ -151,6 +154,7 @@ pub async fn settle(tx: &mut Tx, id: Uuid, event: &InboxEvent, now: DateTime<Utc
         event.crm_deal_id,
         event.inbox_id,
         now,
+        event.warnings,
     )
     .execute(tx)
     .await?;

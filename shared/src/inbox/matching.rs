@@ -101,6 +101,8 @@ pub struct Match {
     pub crm_deal_id: String,
     /// The stage it reached.
     pub conversion_type: Stage,
+    /// The key of its conversion: `{name}:{stage}`, from the second generation on with `:{generation}` after it.
+    pub idempotency_key: String,
     /// When it reached the stage.
     pub occurred_at: DateTime<Utc>,
     /// Its lead.
@@ -181,7 +183,8 @@ pub async fn find_leads(
         Match,
         r#"-- inbox::matching::find_leads
         select
-            i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage", i.occurred_at,
+            i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage",
+            key.text as "idempotency_key!", i.occurred_at,
             l.id as lead_id, l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
             l.several_candidates as "several_candidates!",
             case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end
@@ -198,6 +201,10 @@ pub async fn find_leads(
             l.ad_personalization as "ad_personalization: ConsentStatus",
             public.is_of_bot(l.visitor_id) as "is_of_bot!"
         from public.inbox i
+        cross join lateral (
+            select coalesce(i.key_name, i.crm_deal_id) || ':' || i.conversion_type
+                || case when i.generation > 1 then ':' || i.generation else '' end as text
+        ) key
         cross join lateral (
             select *
             from (
@@ -219,7 +226,7 @@ pub async fn find_leads(
                     select lead_id, coalesce(matched_by, 'deal') as matched_by, 0 as rank, false as is_certain,
                         i.several_candidates
                     from public.conversions
-                    where idempotency_key = i.crm_deal_id || ':' || i.conversion_type
+                    where idempotency_key = key.text
                     union all
                     select id, case when i.attached_at is null then 'lead_id' else 'manual' end, 1, true, false
                     from public.leads

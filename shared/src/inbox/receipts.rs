@@ -41,6 +41,7 @@ pub async fn keep(
     let rules: Vec<Option<&str>> = events.iter().map(|event| event.rule.as_deref()).collect();
     let deals: Vec<Option<&str>> = events.iter().map(|event| event.crm_deal_id.as_deref()).collect();
     let inbox_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.inbox_id).collect();
+    let warnings: Vec<Value> = events.iter().map(|event| event.warnings.clone()).collect();
     let taken = sqlx::query_scalar!(
         r#"-- inbox::receipts::keep
         with receipt as (
@@ -55,18 +56,22 @@ pub async fn keep(
         )
         insert into public.inbox_events as e (
             receipt_id, position, source, source_event_id, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at,
-            received_at
+            received_at, warnings
         )
         select
             receipt.id, d.position, $1, d.source_event_id, d.state, d.reason, d.rule, d.crm_deal_id, d.inbox_id,
-            case when d.state = 'received' then $7::timestamptz end, $7
+            case when d.state = 'received' then $7::timestamptz end, $7, d.warnings
         from receipt
-        cross join unnest($8::integer[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[])
-            as d (position, source_event_id, state, reason, rule, crm_deal_id, inbox_id)
+        cross join unnest(
+            $8::integer[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::uuid[], $15::jsonb[]
+        )
+            as d (position, source_event_id, state, reason, rule, crm_deal_id, inbox_id, warnings)
         -- Two bodies may hold the same events in another order, and would deadlock.
         order by d.source_event_id
         on conflict (source, source_event_id) do update
         set deliveries = e.deliveries + 1,
+            -- What was processed before warns of nothing any more.
+            warnings = case when excluded.warnings = '[]' and e.state = 'taken' then e.warnings else excluded.warnings end,
             (receipt_id, position, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at) = (
                 select
                     excluded.receipt_id, excluded.position, excluded.state, excluded.reason, excluded.rule,
@@ -92,6 +97,7 @@ pub async fn keep(
         &rules as &[Option<&str>],
         &deals as &[Option<&str>],
         &inbox_ids as &[Option<Uuid>],
+        &warnings,
     )
     .fetch_all(tx)
     .await?;

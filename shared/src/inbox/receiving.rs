@@ -200,6 +200,9 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
     let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
     let clicks: Vec<_> = reports.iter().map(|it| json!(it.deal.clicks)).collect();
+    let told_as_of: Vec<_> = reports.iter().map(|it| it.deal.as_of).collect();
+    let is_crms_word: Vec<_> =
+        reports.iter().map(|it| it.deal.updated_at.is_some() || it.deal.event_at.is_some()).collect();
     let standing = sqlx::query_as!(
         Standing,
         r#"-- inbox::receiving::store
@@ -213,7 +216,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
                 d.source, d.crm_deal_id, d.conversion_type, d.value, d.currency, d.occurred_at, d.lead_id,
                 d.email_hash, d.email_hash_google, string_to_array(d.other_email_hashes, ','), d.phone_hash,
                 d.payload_hash, $15, d.reported_at, d.person_reported_at, d.phone_hash_digits, d.clicks,
-                case when d.clicks <> '{}' then d.reported_at end, $21
+                case when d.clicks <> '{}' then d.reported_at end, $23
             from unnest(
                 $1::text[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::timestamptz[], $7::uuid[],
                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::timestamptz[],
@@ -227,11 +230,16 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             returning *
         ),
         noted as (
-            insert into public.deal_reports (inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at)
-            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at
+            insert into public.deal_reports (
+                inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at, as_of, is_crms_word
+            )
+            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
             from stored s
-            join unnest($2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[])
-                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at)
+            join unnest(
+                $2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
+                $21::timestamptz[], $22::boolean[]
+            )
+                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at, as_of, is_crms_word)
                 on d.crm_deal_id = s.crm_deal_id
             on conflict do nothing
             returning inbox_id
@@ -263,6 +271,8 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &noticed_at as &[Option<DateTime<Utc>>],
         &phone_digits as &[Option<&str>],
         &clicks,
+        &told_as_of,
+        &is_crms_word,
         READING,
     )
     .fetch_all(tx)

@@ -7,28 +7,51 @@ use crate::db::{DbError, Tx};
 /// Computes the times of the stages of deals from all their reports, independently of their order, and returns the
 /// stages that changed. The newest report that states a time counts; if none does, the first event since the deal was
 /// lost, else the first event.
+///
+/// A deal that is won again may keep the time of its first closing. If its CRM says that such a report is newer than the
+/// loss, the deal reached the stage again then. Not within two seconds of the loss: CRMs report one change by several
+/// events, of which one may still name the status from before.
 pub async fn settle(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<Vec<Uuid>, DbError> {
     if crm_deal_ids.is_empty() {
         return Ok(Vec::new());
     }
     let changed = sqlx::query_scalar!(
         "-- inbox::times::settle
-        with settled as (
+        with reported as (
             select
-                i.id,
-                coalesce(
-                    (
-                        array_agg(r.stated_at order by r.stated_as_of desc, r.stated_at desc)
-                            filter (where r.stated_at is not null)
-                    )[1],
-                    min(r.noticed_at) filter (where r.noticed_at > d.lost_at),
-                    min(r.noticed_at)
-                ) as at
+                i.id, d.lost_at,
+                (
+                    array_agg(r.stated_at order by r.stated_as_of desc, r.stated_at desc)
+                        filter (where r.stated_at is not null)
+                )[1] as stated_at,
+                min(r.noticed_at) as noticed_at,
+                min(r.noticed_at) filter (
+                    where r.noticed_at > d.lost_at + case when r.is_crms_word then trail.ends else interval '0' end
+                ) as noticed_since,
+                min(least(r.as_of, r.received_at)) filter (
+                    where r.is_crms_word and r.as_of > coalesce(d.as_of, d.lost_at) + trail.ends
+                ) as told_since
             from public.inbox i
             join public.deal_reports r on r.inbox_id = i.id
             left join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
+            cross join lateral (
+                -- A deal that is open again may well be won the next moment.
+                select case when d.is_reopened then interval '0' else interval '2 seconds' end as ends
+            ) trail
             where i.crm_deal_id = any($1)
-            group by i.id
+            group by i.id, d.lost_at
+        ),
+        settled as (
+            select
+                id,
+                case
+                    when stated_at <= lost_at then case
+                        when told_since is null then stated_at
+                        else greatest(told_since, lost_at + interval '1 second')
+                    end
+                    else coalesce(stated_at, noticed_since, noticed_at)
+                end as at
+            from reported
         )
         update public.inbox i set occurred_at = s.at
         from settled s

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, locks_of, mended, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, lock, mended, payload_hashes, renew_status};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::lookup::LookupError;
@@ -20,7 +20,6 @@ use crate::identity::Hash;
 use crate::inbox;
 use crate::inbox::events::{self, Kept};
 use crate::inbox::matching::{self, Waiting};
-use crate::locks;
 
 /// Concurrent lookups; CRMs allow some ten requests a second.
 const TOGETHER: u16 = 5;
@@ -125,9 +124,9 @@ async fn apply(
         return Ok(Resumed::Postponed { reason, after: None, is_of_source: false });
     }
     let processed = db.tx(async |tx| -> Result<_, DbError> {
-        locks::take(tx, &locks_of(&reading)).await?;
+        let names = lock(tx, std::iter::once(&reading)).await?;
         let event = Event { reading, is_known: kept.is_taken };
-        let processed = process(tx, config, vec![event], kept.received_at, now).await?;
+        let processed = process(tx, config, vec![event], names, kept.received_at, now).await?;
         let position = usize::try_from(kept.position).unwrap_or_default();
         for it in &processed {
             events::settle(tx, kept.id, &it.as_event(position, kept.source_event_id.clone()), now).await?;

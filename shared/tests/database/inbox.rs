@@ -123,6 +123,8 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         money: None,
         occurred_at: Some(start()),
         event_at: None,
+        as_of: start(),
+        is_open: false,
         lead_id: None,
         email: Some(email),
         other_emails: Vec::new(),

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::conversions::{self, Recorded, SkipReason, record_matches};
@@ -16,7 +18,8 @@ use tokio::sync::oneshot;
 use crate::inbox::lead_and_deal;
 
 fn loss(id: &str, lost_at: DateTime<Utc>) -> Loss {
-    Loss { crm_deal_id: id.into(), lost_at, payload_hash: Hash::of(lost_at.to_string()) }
+    let payload_hash = Hash::of(lost_at.to_string());
+    Loss { crm_deal_id: id.into(), lost_at, as_of: lost_at, is_reopened: false, payload_hash }
 }
 
 /// Reports a loss as the webhook does.
@@ -25,7 +28,7 @@ async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
         .tx(async |tx| {
             locks::take(tx, &Locks::of_deal(id)).await?;
             losses::hold_back_matches(tx, &[id]).await?;
-            losses::keep(tx, &[&loss(id, start())], &[], start()).await?;
+            losses::keep(tx, &[&loss(id, start())], &[], &BTreeMap::new(), start()).await?;
             let retracted = conversions::retract(tx, &app.config.destinations, &[id], start()).await?;
             leads::renew_status(tx, &[id], &[]).await?;
             Ok(!retracted.is_empty())
@@ -152,7 +155,10 @@ async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
     let app = app::<intake::Config>(&pool);
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
-        app.db.tx(async |tx| losses::keep(tx, &[&loss("D-1", lost_at)], &[], start()).await).await.unwrap();
+        app.db
+            .tx(async |tx| losses::keep(tx, &[&loss("D-1", lost_at)], &[], &BTreeMap::new(), start()).await)
+            .await
+            .unwrap();
         let stored: DateTime<Utc> =
             sqlx::query_scalar("select lost_at from public.lost_deals").fetch_one(&pool).await.unwrap();
         assert_eq!(stored, kept);

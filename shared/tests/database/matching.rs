@@ -23,6 +23,8 @@ fn report(crm_deal_id: &str) -> Deal {
         money: None,
         occurred_at: Some(start()),
         event_at: None,
+        as_of: start(),
+        is_open: false,
         lead_id: None,
         email: None,
         other_emails: Vec::new(),

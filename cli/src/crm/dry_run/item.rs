@@ -61,7 +61,11 @@ impl Item {
     pub(super) fn document(&self) -> Value {
         let (meaning, reason) = match &self.reading.meaning {
             Meaning::Report(Report::Reached(_)) => ("reached", None),
+            Meaning::Report(Report::Lost(loss)) if loss.is_reopened => ("reopened", None),
             Meaning::Report(Report::Lost(_)) => ("lost", None),
+            Meaning::Report(Report::Deleted(_)) => ("deleted", None),
+            Meaning::Report(Report::Restored(_)) => ("restored", None),
+            Meaning::Report(Report::Merged(_)) => ("merged", None),
             Meaning::Fetch => ("fetch", None),
             Meaning::Ignored(reason) => ("ignored", Some(reason)),
             Meaning::Unusable(_) => ("unusable", None),
@@ -112,7 +116,17 @@ impl Item {
         ];
         match &reading.meaning {
             Meaning::Report(Report::Reached(deal)) => rows.extend(deal_rows(deal)),
-            Meaning::Report(Report::Lost(loss)) => rows.push(("means", format!("lost at {}", time(loss.lost_at)))),
+            Meaning::Report(Report::Lost(loss)) => {
+                let what = if loss.is_reopened { "open again" } else { "lost" };
+                rows.push(("means", format!("{what} at {}", time(loss.lost_at))));
+            }
+            Meaning::Report(Report::Deleted(it)) => rows.push(("means", format!("deleted at {}", time(it.deleted_at)))),
+            Meaning::Report(Report::Restored(it)) => {
+                rows.push(("means", format!("restored at {}", time(it.restored_at))));
+            }
+            Meaning::Report(Report::Merged(merge)) => {
+                rows.push(("means", format!("merged into it: {}", merge.from.join(", "))));
+            }
             Meaning::Fetch => rows.push(("means", lookup(source))),
             Meaning::Ignored(reason) => rows.push(("means", format!("ignored: {reason}"))),
             Meaning::Unusable(_) => rows.push(("means", "invalid".into())),

@@ -154,10 +154,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 25",
-            undone: "insert into public._sqlx_migrations values (25, 'reading', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 26",
+            undone: "insert into public._sqlx_migrations values (26, 'life_of_deals', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 025_reading")],
+        found: &[(ERROR, "database.schema", "it lacks 026_life_of_deals")],
     },
     Planted {
         name: "the schema is newer",

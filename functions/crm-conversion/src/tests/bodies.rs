@@ -156,7 +156,7 @@ async fn left_behind(pool: &PgPool, history: &str) -> Value {
                     from public.conversion_queue q left join public.conversion_queue o on o.id = q.adjusts
                     where q.conversion_id = c.id
                 ) as queue
-             from public.conversions c where crm_deal_id like '{history}-%' order by crm_deal_id, conversion_type"
+             from public.conversions c where crm_deal_id like '{history}-%' order by crm_deal_id, idempotency_key"
         ),
         format!(
             "select crm_deal_id, lost_at, deliveries from public.lost_deals

@@ -165,11 +165,12 @@ async fn a_loss_applies_to_earlier_closings_in_any_order_of_arrival(pool: PgPool
     for (reports, statuses, in_the_end) in [
         (vec![&b, &a], vec!["nothing_to_retract", "skipped"], nothing()),
         (vec![&b, &c], vec!["nothing_to_retract", "queued"], upload()),
-        (vec![&c, &b], vec!["queued", "nothing_to_retract"], upload()),
+        // Reported after the closing, it counts although it is dated before.
+        (vec![&c, &b], vec!["queued", "retracted"], nothing()),
         (vec![&b, &a, &c], vec!["nothing_to_retract", "skipped", "queued"], upload()),
         (vec![&a, &b, &c], vec!["queued", "retracted", "queued"], upload()),
         (vec![&b, &c, &a], vec!["nothing_to_retract", "queued", "duplicate"], upload()),
-        (vec![&c, &b, &a], vec!["queued", "nothing_to_retract", "duplicate"], upload()),
+        (vec![&c, &b, &a], vec!["queued", "retracted", "duplicate"], nothing()),
         // What was received before isn't closed again.
         (vec![&a, &b, &c, &later, &c], vec!["queued", "retracted", "queued", "retracted", "duplicate"], nothing()),
         (vec![&a, &b, &a], vec!["queued", "retracted", "duplicate"], nothing()),
@@ -212,17 +213,73 @@ async fn a_deal_that_closes_again_is_sent_with_its_current_value(pool: PgPool) {
     assert_eq!(send(&app, &again).await.body["status"], "duplicate");
 }
 
-/// Platforms never accept a conversion again that was retracted.
+/// Platforms never accept a conversion again that was retracted, so the deal becomes another one.
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_retracted_conversion_stays_retracted(pool: PgPool) {
+async fn a_deal_that_closes_again_after_its_retraction_is_another_conversion(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
-    send(&app, &closed(&json!({}))).await;
+    let first = send(&app, &closed(&json!({}))).await.body["conversion_id"].clone();
     upload(&pool, "D-1").await;
     send(&app, &lost(&json!({}))).await;
-    assert_eq!(said(&app, &closed(&json!({"occurred_at": CLOSED_AGAIN_AT}))).await, says("duplicate", json!(null)));
-    let expected = json!([["google_ads", "uploaded"], ["google_ads_retractions", "pending"]]);
-    assert_eq!(queued(&pool).await, expected);
+    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT, "value": 7, "currency": "EUR"}));
+    let second = send(&app, &again).await.body;
+    assert_eq!(json!([second["status"], second["platforms"]]), json!(["queued", ["google_ads"]]));
+    assert_ne!(second["conversion_id"], first);
+    let expected =
+        json!([["google_ads", "uploaded"], ["google_ads", "pending"], ["google_ads_retractions", "pending"]]);
+    let mut rows_now = queued(&pool).await;
+    rows_now.as_array_mut().unwrap()[..2].sort_by_key(|row| row[1] != "uploaded");
+    assert_eq!(rows_now, expected, "what was told first is retracted");
+    let stored = rows(&pool, &format!("{CONVERSION} order by idempotency_key")).await;
+    expect(&stored[0], &json!({"id": first, "idempotency_key": "D-1:closed", "value": null}));
+    let expected = json!({
+        "id": second["conversion_id"], "idempotency_key": "D-1:closed:2", "crm_deal_id": "D-1", "value": 7.0,
+        "transaction_id": shared::deals::transaction_id("D-1:closed:2"), "lead_id": stored[0]["lead_id"],
+        "occurred_at": "2026-11-20T10:00:00+00:00", "retracted_at": null, "skip_reason": null,
+    });
+    expect(&stored[1], &expected);
+    assert_eq!(lead_status(&pool).await, "closed");
+    // Lost before the second was sent, and closed once more: it is the second still.
+    let (eleven, later) = ("2026-11-20T11:00:00Z", "2026-11-20T11:30:00Z");
+    assert_eq!(said(&app, &lost(&json!({"occurred_at": eleven}))).await, says("retracted", json!([])));
+    let once_more = send(&app, &closed(&json!({"occurred_at": later}))).await.body;
+    assert_eq!(once_more["conversion_id"], second["conversion_id"]);
+    upload(&pool, "D-1").await;
+    // And sent, lost and closed a fourth time.
+    assert_eq!(
+        said(&app, &lost(&json!({"occurred_at": later}))).await,
+        says("retracted", json!(["google_ads_retractions"]))
+    );
+    app.clock.advance(TimeDelta::hours(1));
+    assert_eq!(said(&app, &closed(&json!({"occurred_at": "2026-11-20T12:30:00Z"}))).await.0, "queued");
+    let keys = "select idempotency_key, retracted_at is not null as is_retracted from public.conversions order by 1";
+    let expected = [("D-1:closed", true), ("D-1:closed:2", true), ("D-1:closed:3", false)]
+        .map(|(key, is_retracted)| json!({"idempotency_key": key, "is_retracted": is_retracted}));
+    assert_eq!(rows(&pool, keys).await, expected);
+}
+
+/// What can't be retracted any more still counts at the platform: it isn't told a second time.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deal_that_closes_again_after_its_retraction_was_given_up_still_counts(pool: PgPool) {
+    let app = app(&pool);
+    lead(&pool, &json!({})).await;
+    let first = send(&app, &closed(&json!({"value": 5, "currency": "EUR"}))).await.body["conversion_id"].clone();
+    upload(&pool, "D-1").await;
+    send(&app, &lost(&json!({}))).await;
+    execute(
+        &pool,
+        "update public.conversion_queue
+         set status = 'dead_letter', last_error = 'too late', last_error_code = 'adjustment_window_is_over'
+         where adjusts is not null",
+    )
+    .await;
+    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT, "value": 7, "currency": "EUR"}));
+    let answer = send(&app, &again).await.body;
+    assert_eq!(json!([answer["status"], answer["conversion_id"]]), json!(["restated", first]));
+    assert_eq!(answer["platforms"], json!(["google_ads_restatements"]));
+    let conversion = row(&pool, CONVERSION).await;
+    expect(&conversion, &json!({"id": first, "retracted_at": null, "value": 7.0}));
+    assert_eq!(lead_status(&pool).await, "closed");
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -485,7 +542,8 @@ async fn the_order_of_reports_does_not_change_the_result(pool: PgPool) {
 async fn the_order_of_reports_does_not_change_a_corrected_time(pool: PgPool) {
     let mut changed = worth(200, "2026-11-20T08:30:00Z");
     changed["occurred_at"] = json!("2026-11-20T08:20:00Z");
-    let ends = in_every_order(&pool, changed, lost(&json!({"occurred_at": "2026-11-20T07:30:00Z"})), false).await;
+    let overtaken = json!({"occurred_at": "2026-11-20T07:30:00Z", "updated_at": "2026-11-20T07:30:00Z"});
+    let ends = in_every_order(&pool, changed, lost(&overtaken), false).await;
     let expected = json!({
         "conversion_type": "closed", "value": 200.0, "currency": "EUR", "occurred_at": "2026-11-20T08:20:00+00:00",
         "retracted_at": null, "skip_reason": null, "conversion_status": "closed",
@@ -537,17 +595,67 @@ async fn a_deal_won_lost_and_won_again_is_won_in_any_order_of_reports(pool: PgPo
     assert_eq!(ends, [expected]);
 }
 
+/// Of a CRM that says when it changed the deal.
 #[sqlx::test(migrations = "../../migrations")]
-async fn a_late_loss_does_not_retract_a_deal_that_was_won_since(pool: PgPool) {
+async fn an_overtaken_loss_does_not_retract_a_deal_that_was_won_since(pool: PgPool) {
     let app = app(&pool);
     lead(&pool, &json!({})).await;
-    send(&app, &closed(&json!({}))).await;
+    send(&app, &closed(&json!({"updated_at": CLOSED_AT}))).await;
     upload(&pool, "D-1").await;
-    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT}));
+    let again = closed(&json!({"occurred_at": CLOSED_AGAIN_AT, "updated_at": CLOSED_AGAIN_AT}));
     assert_eq!(said(&app, &again).await, says("duplicate", json!(null)), "the platform goes by the time it knows");
-    assert_eq!(said(&app, &lost(&json!({}))).await, says("nothing_to_retract", json!(null)));
+    let overtaken = lost(&json!({"updated_at": LOST_AT}));
+    assert_eq!(said(&app, &overtaken).await, says("nothing_to_retract", json!(null)));
     assert_eq!(queued(&pool).await, json!([["google_ads", "uploaded"]]));
     assert_eq!(lead_status(&pool).await, "closed");
+}
+
+/// Such as a refund with the date of the order, or a loss whose date is a day.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_loss_dated_before_the_win_but_reported_after_it_counts_with_a_warning(pool: PgPool) {
+    let win = |mut fields: Value| {
+        fields["occurred_at"] = json!(CLOSED_AGAIN_AT);
+        closed(&fields)
+    };
+    for (won, loss, counts) in [
+        (win(json!({})), json!({}), true),
+        (win(json!({})), json!({"occurred_at": "2026-11-20T00:00:00Z"}), true),
+        (win(json!({})), json!({"occurred_at": "2025-01-01T00:00:00Z", "conversion_type": "refunded"}), true),
+        (win(json!({"updated_at": CLOSED_AGAIN_AT})), json!({"updated_at": "2026-11-20T11:00:00Z"}), true),
+        (win(json!({"updated_at": CLOSED_AGAIN_AT})), json!({}), true),
+        (win(json!({"updated_at": CLOSED_AGAIN_AT})), json!({"updated_at": LOST_AT}), false),
+        // The CRM's word is older than the win's arrival, and the win has no other.
+        (win(json!({})), json!({"updated_at": LOST_AT}), false),
+    ] {
+        for is_uploaded in [true, false] {
+            execute(&pool, "truncate public.leads, public.lost_deals, public.inbox, public.inbox_receipts cascade")
+                .await;
+            let app = app(&pool);
+            lead(&pool, &json!({})).await;
+            send(&app, &won).await;
+            if is_uploaded {
+                upload(&pool, "D-1").await;
+            }
+            app.clock.advance(TimeDelta::minutes(1));
+            let loss = lost(&loss);
+            let answer = send(&app, &loss).await.body;
+            let status = if counts { "retracted" } else { "nothing_to_retract" };
+            assert_eq!(answer["status"], status, "{won} {loss}");
+            assert_eq!(answer["warnings"][0]["field"] == "occurred_at", counts, "{answer}");
+            let kept = "select warnings from public.inbox_events where crm_deal_id = 'D-1' and inbox_id is null";
+            let kept = row(&pool, kept).await["warnings"].clone();
+            assert_eq!(kept, answer.get("warnings").cloned().unwrap_or_else(|| json!([])), "the event keeps it");
+            assert_eq!(lead_status(&pool).await, if counts { "lost" } else { "closed" });
+            // The same event again, after the deal was won again, has no effect.
+            app.clock.advance(TimeDelta::minutes(1));
+            let again = closed(&json!({"occurred_at": "2026-11-20T12:01:30Z", "updated_at": "2026-11-20T12:01:30Z"}));
+            send(&app, &again).await;
+            let before = row(&pool, "select count(*) from public.conversions where retracted_at is null").await;
+            assert_eq!(before["count"], 1);
+            assert_eq!(said(&app, &loss).await.0, "nothing_to_retract");
+            assert_eq!(row(&pool, "select count(*) from public.conversions where retracted_at is null").await, before);
+        }
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

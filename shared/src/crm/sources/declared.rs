@@ -113,9 +113,9 @@ impl DeclaredSource {
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
         self.never_fetched(&mut find);
-        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
-        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref));
-        let points = self.fields.point_at_fetched() || conditions.into_iter().any(Conditions::point_at_fetched);
+        let points = self.fields.point_at_fetched()
+            || self.rules.iter().flatten().any(|rule| rule.get_ref().points_at_fetched())
+            || self.only.as_ref().is_some_and(|only| only.get_ref().point_at_fetched());
         match &self.fetch {
             Some(fetch) if !points => find(
                 &fetch.span(),
@@ -135,9 +135,10 @@ impl DeclaredSource {
         let Some(fetch) = &self.fetch else { return };
         let never = |pointer: &Pointer| fetch.get_ref().never_has(pointer);
         let only = self.only.iter().map(|only| (only.span(), only.get_ref()));
-        let rules = self.rules.iter().flatten().map(|rule| (rule.span(), &rule.get_ref().when));
-        for (at, conditions) in only.chain(rules) {
-            conditions.pointers().filter_map(never).for_each(|what| find(&at, what));
+        let rules = self.rules.iter().flatten().map(|rule| (rule.span(), rule.get_ref().pointers()));
+        let only = only.map(|(at, only)| (at, only.pointers().collect()));
+        for (at, pointers) in only.chain(rules) {
+            pointers.into_iter().filter_map(never).for_each(|what| find(&at, what));
         }
         for (field, pointers) in self.fields.pointed() {
             let found: Vec<_> = pointers.iter().copied().filter_map(never).collect();
@@ -149,9 +150,9 @@ impl DeclaredSource {
 
     /// All that it points at, in fields and conditions.
     pub(super) fn pointers(&self) -> Vec<&Pointer> {
-        let conditions = self.rules.iter().flatten().map(|rule| &rule.get_ref().when);
-        let conditions = conditions.chain(self.only.iter().map(Spanned::get_ref)).flat_map(Conditions::pointers);
-        self.fields.pointed().into_iter().flat_map(|(_, pointers)| pointers).chain(conditions).collect()
+        let rules = self.rules.iter().flatten().flat_map(|rule| rule.get_ref().pointers());
+        let only = self.only.iter().flat_map(|only| only.get_ref().pointers());
+        self.fields.pointed().into_iter().flat_map(|(_, pointers)| pointers).chain(rules).chain(only).collect()
     }
 
     fn undeclared(&self, conditions: &Conditions, name: &str) -> Vec<String> {
