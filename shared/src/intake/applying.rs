@@ -170,7 +170,8 @@ impl<'a> Round<'a> {
 
         let is_changed = |it: &&Received| it.is_new && it.conversion_id.is_some();
         let changed: Vec<_> = received.iter().filter(is_changed).map(|it| it.inbox_id).collect();
-        let reopened = conversions::reopen(tx, &config.destinations.stages, &changed).await?;
+        let mut reopened = conversions::reopen(tx, &config.destinations.stages, &changed).await?;
+        reopened.extend(conversions::release_told_by_click(tx, &changed).await?);
         // Reports with a time after the loss count now.
         let mut to_restate = times::settle(tx, &lost).await?;
         to_restate.extend(changed.into_iter().filter(|id| !reopened.contains(id)));
