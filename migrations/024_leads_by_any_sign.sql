@@ -33,11 +33,7 @@ alter table public.leads
   -- What was left out, cut or not understood, as [{"pointer": "/phone", "detail": "…"}].
   add column if not exists warnings jsonb not null default '[]',
   -- The source of leads that it came through. Null: the website's own form.
-  add column if not exists source text,
-  -- A lead of ours has something to recognise a person by. The site's own rows go in as they are.
-  add constraint leads_know_somebody check (
-    payload_hash is null or coalesce(email_hash, phone_hash, phone::text) is not null or clicks::text <> '{}'
-  ) not valid;
+  add column if not exists source text;
 
 create index if not exists leads_warned_at_idx on public.leads (created_at) where warnings <> '[]';
 

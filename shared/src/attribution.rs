@@ -1,17 +1,22 @@
 //! Where a visitor came from: first-touch UTMs and the newest click on an ad of each network.
 
+mod address;
 mod clicks;
 mod cookie;
+pub mod linker;
 pub mod networks;
 mod session;
 mod site;
-
-use std::borrow::Cow;
+mod spelling;
+#[cfg(test)]
+mod spellings;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use url::{Url, form_urlencoded};
+use url::Url;
 
+use crate::absent::is_nothing;
+use address::Parameters;
 pub use clicks::{Click, Clicks};
 use networks::{Kind, Parameter};
 pub use session::{Landing, SessionAttributes};
@@ -64,13 +69,6 @@ fn is_one_of_up_to(text: &str, limit: i32, known: impl Fn(u8) -> bool) -> bool {
     !text.is_empty() && i32::try_from(text.len()).is_ok_and(|length| length <= limit) && text.bytes().all(known)
 }
 
-/// The parameters of a URL: of its query, then of its fragment, as in `#/lp?utm_source=…` or `#utm_source=…`.
-fn parameters(url: &Url) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    let fragment = url.fragment().unwrap_or_default();
-    let routed = fragment.split_once('?').map_or(fragment, |(_, query)| query);
-    url.query_pairs().chain(form_urlencoded::parse(routed.as_bytes()))
-}
-
 /// The five UTMs of one touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -95,6 +93,31 @@ impl Utm {
     }
 }
 
+/// A text of an address as it is kept: without control characters, and cut. None if it says nothing.
+fn text(written: &str) -> Option<String> {
+    let clean: String = written.chars().filter(|c| !c.is_control()).take(UTM_LIMIT).collect();
+    (!is_nothing(&clean)).then_some(clean)
+}
+
+/// What Google adds to the address of an ad besides the click: it stays where a redirect or a browser takes the click.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdMarks {
+    /// `gad_source`
+    pub source: Option<String>,
+    /// `gad_campaignid`
+    pub campaign_id: Option<String>,
+}
+
+impl AdMarks {
+    /// Of a landing page's URL.
+    #[must_use]
+    pub fn from_url(url: &Url) -> Self {
+        let parameters = Parameters::of(url.as_str());
+        let first = |name: &str| parameters.own_values(name).find_map(text);
+        Self { source: first("gad_source"), campaign_id: first("gad_campaignid") }
+    }
+}
+
 /// What is known about where a visitor came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attribution {
@@ -104,21 +127,17 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`. An invalid click id
-    /// is ignored rather than rejected: the visitor didn't write it.
+    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`, however the click is
+    /// spelled there; else the click that Google's tag handed on. What can't be a click id is ignored rather than
+    /// rejected: the visitor didn't write it.
     #[must_use]
     pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {
-        let first = |name: &str| {
-            let found = parameters(url).find(|(key, value)| key == name && !value.is_empty())?.1;
-            let clean: String = found.chars().filter(|c| !c.is_control()).take(UTM_LIMIT).collect();
-            (!clean.is_empty()).then_some(clean)
-        };
-        // Not decoded: a click id has no character that a query string would encode.
-        let exact = |name: &str| {
-            let value = parameters(url).find(|(key, value)| key == name && !value.is_empty())?.1;
-            Some(value.into_owned())
-        };
-        let value = |it: &Parameter| if it.kind == Kind::Detail { first(it.name) } else { exact(it.name) };
+        let parameters = Parameters::of(url.as_str());
+        let first = |name: &str| parameters.own_values(name).find_map(text);
+        let exact = |it: &Parameter| parameters.values(it.name).find_map(|value| it.read(value));
+        let value = |it: &Parameter| if it.kind == Kind::Detail { first(it.name) } else { exact(it) };
+        let clicks = Clicks::read(now, |it| it.is_in_url.then(|| value(it)).flatten());
+        let handed_on = || parameters.values("_gl").find_map(linker::handed_on);
         Self {
             utm: Utm {
                 source: first("utm_source"),
@@ -127,7 +146,7 @@ impl Attribution {
                 term: first("utm_term"),
                 content: first("utm_content"),
             },
-            clicks: Clicks::read(now, |it| it.is_in_url.then(|| value(it)).flatten()).dated(now),
+            clicks: clicks.or_google(handed_on, now).dated(now),
         }
     }
 

@@ -144,6 +144,9 @@ const CLIENTS: [&str; 20] = [
     "wget/",
 ];
 
+/// What the programs of Google and Microsoft that check ads say they are.
+const AD_CHECKERS: [&str; 5] = ["adsbot-google", "mediapartners-google", "google-adwords-", "google-ads-", "adidxbot"];
+
 /// A developer's own test.
 const ON_THIS_MACHINE: &str = "on_this_machine";
 
@@ -153,14 +156,7 @@ const PURPOSES: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 /// Judges a call by its headers, and by the address that it came from.
 #[must_use]
 pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
-    let headers = request.headers();
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-            .unwrap_or_default()
-    };
-    let (agent, brands) = (text(header::USER_AGENT.as_str()), text("sec-ch-ua"));
+    let (agent, brands) = (said(request, header::USER_AGENT.as_str()), said(request, "sec-ch-ua"));
     let mut found = BotScore::default();
     for (reason, marks) in DECLARED {
         if marks.iter().any(|mark| agent.contains(mark) || brands.contains(mark)) {
@@ -174,7 +170,7 @@ pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
     if agent.is_empty() {
         found.add(50, "no_user_agent");
     }
-    if PURPOSES.iter().any(|name| ["prefetch", "preview"].iter().any(|purpose| text(name).contains(purpose))) {
+    if loads_ahead(request) {
         found.add(BOT, "prefetch");
     }
     // It isn't counted either, but sees what becomes of its leads.
@@ -182,6 +178,24 @@ pub fn judge(request: &Request, from: Option<IpAddr>) -> BotScore {
         found.reasons.push(ON_THIS_MACHINE);
     }
     found
+}
+
+/// Is it a program of an ad network that looks whether its ads lead somewhere? It is no visitor, and its click is none.
+#[must_use]
+pub fn checks_ads(request: &Request) -> bool {
+    let agent = said(request, header::USER_AGENT.as_str());
+    AD_CHECKERS.iter().any(|checker| agent.contains(checker))
+}
+
+/// Does a browser load the page before anybody has asked for it? The same browser may show it later.
+#[must_use]
+pub fn loads_ahead(request: &Request) -> bool {
+    PURPOSES.iter().any(|name| ["prefetch", "preview"].iter().any(|purpose| said(request, name).contains(purpose)))
+}
+
+fn said(request: &Request, header: &str) -> String {
+    let value = request.headers().get(header);
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase()).unwrap_or_default()
 }
 
 #[cfg(test)]

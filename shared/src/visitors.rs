@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, Click, Clicks, SessionAttributes, Site, Utm, networks};
+use crate::attribution::{AdMarks, Attribution, Click, Clicks, SessionAttributes, Site, Utm, networks};
 use crate::bots::BotScore;
 use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
@@ -74,6 +74,8 @@ pub struct Visit {
     pub consent: Consent,
     /// Which of them.
     pub consent_source: ConsentSource,
+    /// What Google added to the address besides its click.
+    pub ad_marks: AdMarks,
     /// Google's click that led to this page.
     pub google_click: Option<Click>,
     /// What Google wants to know of a visit from its ads.
@@ -123,11 +125,11 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
             visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content,
             ip_hash, user_agent, landing_page, referrer,
             ad_user_data, ad_personalization, consent_recorded_at, first_seen_at, last_seen_at, site,
-            session_attributes, bot_score, bot_reasons
+            session_attributes, bot_score, bot_reasons, gad_source, gad_campaignid
         )
         select
             id, public.merge_clicks('{}', $2, $3, $4, $5), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $5,
-            $5, $18, $24, $26, $27
+            $5, $18, $24, $26, $27, $28, $29
         from visitor
         where used <= 1
         on conflict (visitor_id) do update set
@@ -158,6 +160,16 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
             end,
             bot_score = least(v.bot_score, excluded.bot_score),
             bot_reasons = case when v.bot_score <= excluded.bot_score then v.bot_reasons else excluded.bot_reasons end,
+            -- A click has its own, which the trigger keeps beside it. Without one, they are the newest.
+            (gad_source, gad_campaignid) = (
+                select
+                    case when is_kept then v.gad_source else excluded.gad_source end,
+                    case when is_kept then v.gad_campaignid else excluded.gad_campaignid end
+                from (
+                    select coalesce(v.gclid, v.gbraid, v.wbraid) is not null
+                        or coalesce(excluded.gad_source, excluded.gad_campaignid) is null as is_kept
+                ) as known
+            ),
             last_seen_at = greatest(v.last_seen_at, excluded.last_seen_at)
         returning
             visitor_id, (xmax <> 0) as "returning!", clicks as "clicks: Json<Clicks>",
@@ -189,6 +201,8 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
         visit.google_click.as_ref().map(|click| json!(click.ids())),
         visit.bot.score,
         &visit.bot.reasons as &[&str],
+        visit.ad_marks.source.as_deref(),
+        visit.ad_marks.campaign_id.as_deref(),
     )
     .fetch_optional(tx)
     .await?;

@@ -42,7 +42,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          drop table public.lead_refusals;
          alter table public.conversions drop constraint conversions_without_lead_have_a_click;
          drop index public.conversions_without_lead_idx;
-         alter table public.leads drop constraint leads_know_somebody, drop column warnings, drop column source;
+         alter table public.leads drop column warnings, drop column source;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
              drop column ad_personalization;

@@ -2,12 +2,11 @@
 
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
-use serde_json::Value;
 use shared::App;
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource, ConsentStatus};
-use shared::http::body::Body;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json};
+use shared::http::body::{Answers, Body};
+use shared::http::{Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json};
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
 use shared::visitors::{self, Answered};
@@ -40,6 +39,8 @@ struct Answer {
     #[serde(flatten)]
     consent: Consent,
     source: ConsentSource,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Keeps the visitor's answer; the same answer again changes nothing.
@@ -65,22 +66,21 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
 fn parse(request: &Request) -> Result<Answer, Problem> {
     let body = Body::parse(request.body())?;
     let fields = body.fields();
-    let ad_user_data = fields.optional_text("ad_user_data", ConsentStatus::parse);
-    let ad_personalization = fields.optional_text("ad_personalization", ConsentStatus::parse);
-    body.check()?;
+    let (answers, mut warnings) = (Answers::of(body.fields()), Vec::new());
     let consent = Consent {
-        ad_user_data: ad_user_data?.unwrap_or_default(),
-        ad_personalization: ad_personalization?.unwrap_or_default(),
+        ad_user_data: answers.status("ad_user_data", "ad_user_data", &mut warnings),
+        ad_personalization: answers.status("ad_personalization", "ad_personalization", &mut warnings),
     };
     // On analytics alone there is nothing to keep for ads.
-    let of_analytics = fields.hint("analytics_storage", Value::as_str).filter(|it| ["granted", "denied"].contains(it));
-    if !consent.is_known() && of_analytics.is_none() {
+    let of_analytics = fields
+        .hint("analytics_storage", |said| ConsentStatus::said(said).ok().filter(|it| *it != ConsentStatus::Unknown));
+    if !consent.is_known() && of_analytics.is_none() && warnings.is_empty() {
         return Err(Problem::unreadable_body("must answer ad_user_data or ad_personalization: granted or denied."));
     }
     Ok(if denies_by_gpc(request, &fields) {
-        Answer { consent: Consent::DENIED, source: ConsentSource::Gpc }
+        Answer { consent: Consent::DENIED, source: ConsentSource::Gpc, warnings }
     } else {
-        Answer { consent, source: ConsentSource::Banner }
+        Answer { consent, source: ConsentSource::Banner, warnings }
     })
 }
 

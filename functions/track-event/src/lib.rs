@@ -11,12 +11,12 @@ use shared::analytics::EventFacts;
 use shared::attribution::Site;
 use shared::bots;
 use shared::clock::Clock;
-use shared::consent::{Consent, ConsentStatus};
+use shared::consent::Consent;
 use shared::event_delivery::EventDelivery;
 use shared::events::{self, Event, Outgoing, SentBy};
-use shared::http::body::{Body, shared_id, text_up_to};
+use shared::http::body::{Answers, Body, shared_id};
 use shared::http::{
-    Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, site, user_agent,
+    Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json, site, user_agent,
 };
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
@@ -50,10 +50,15 @@ impl FromSettings for Config {
     }
 }
 
+/// The longest address of a page that is kept, in characters. A longer one is cut.
+const PAGE_URL_LIMIT: usize = 8_192;
+
 #[derive(Serialize)]
 struct Answer {
     event_id: String,
     status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Stores the event; the same event id again changes nothing and is answered the same way.
@@ -61,7 +66,7 @@ struct Answer {
 /// # Errors
 /// 400 when the body is wrong, 429 when the caller is above its limit, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let event = parse(app, &request)?;
+    let (event, warnings) = parse(app, &request)?;
     let callers = app.config.rate_limit.callers(address(&request)).visitor(event.visitor_id);
     let recorded = app.db.tx(async |tx| events::record(tx, &event, &callers).await).await?;
     let recorded = recorded.ok_or_else(|| Problem::too_many_requests(rate_limits::resets_in(event.at)))?;
@@ -69,7 +74,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         app.config.has_queued.store(true, Ordering::Relaxed);
     }
     let status = if recorded.is_new { "stored" } else { "duplicate" };
-    Ok(json(StatusCode::ACCEPTED, &Answer { event_id: event.event_id, status }))
+    Ok(json(StatusCode::ACCEPTED, &Answer { event_id: event.event_id, status, warnings }))
 }
 
 /// Is there anything to do after a response?
@@ -85,37 +90,36 @@ pub async fn after_response(app: &App<Config>) {
     }
 }
 
-fn parse(app: &App<Config>, request: &Request) -> Result<Event, Problem> {
+fn parse(app: &App<Config>, request: &Request) -> Result<(Event, Vec<Warning>), Problem> {
+    let mut warnings = Vec::new();
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let event_name = fields.required_text("event_name", events::name);
     let event_id = fields.optional_text("event_id", shared_id);
     let params = fields.optional("params", events::params);
-    let page_url = fields.optional_text("page_url", text_up_to(8_192));
+    let page_url = fields.text("page_url").unwrap_or_else(|rule| {
+        warnings.push(Warning { field: "page_url", detail: format!("is left out: it {rule}") });
+        None
+    });
     let sent_by = fields.optional_text("sent_by", SentBy::parse);
-    let consent = fields.object("consent");
-    let analytics_storage = consent.optional_text("analytics_storage", ConsentStatus::parse);
-    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
-    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
+    let answers = Answers::inside(&fields, &mut warnings);
+    let analytics_storage = answers.status("analytics_storage", "consent/analytics_storage", &mut warnings);
+    let consent = answers.to_ads(&mut warnings);
     body.check()?;
-    let consent = Consent {
-        ad_user_data: ad_user_data?.unwrap_or_default(),
-        ad_personalization: ad_personalization?.unwrap_or_default(),
-    };
     let denies_by_gpc = denies_by_gpc(request, &fields);
     let event = Event {
         event_id: event_id?.unwrap_or_else(|| Uuid::new_v4().to_string()),
         event_name: event_name?,
         visitor_id: cookies::visitor(request),
         params: params?.unwrap_or_else(|| json!({})),
-        page_url: page_url?,
+        page_url: page_url.map(|url| url.chars().filter(|c| !c.is_control()).take(PAGE_URL_LIMIT).collect()),
         at: app.clock.now(),
         sent_by: sent_by?,
-        analytics_storage: analytics_storage?.unwrap_or_default(),
+        analytics_storage,
         consent: if denies_by_gpc { Consent::DENIED } else { consent },
         outgoing: Outgoing::default(),
     };
-    Ok(Event { outgoing: outgoing(app, request, &event), ..event })
+    Ok((Event { outgoing: outgoing(app, request, &event), ..event }, warnings))
 }
 
 /// What is to be sent with an event, and where to: nothing if somebody else sends it, or nobody may.

@@ -4,12 +4,14 @@ use lambda_http::http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{Attribution, Landing, SessionAttributes, Site};
+use shared::attribution::{AdMarks, Attribution, Landing, SessionAttributes, Site};
 use shared::bots;
 use shared::clock::Clock;
-use shared::consent::{Consent, ConsentSource, ConsentStatus};
-use shared::http::body::Body;
-use shared::http::{Caller, Endpoint, Problem, Request, Response, address, cookies, denies_by_gpc, json, user_agent};
+use shared::consent::{Consent, ConsentSource};
+use shared::http::body::{Answers, Body};
+use shared::http::{
+    Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json, user_agent,
+};
 use shared::identity::ip_hash;
 use shared::rate_limits::{self, RateLimit};
 use shared::settings::{FromSettings, Settings};
@@ -21,7 +23,8 @@ pub const ENDPOINT: Endpoint = Endpoint {
     path: "/api/track/visit",
     aliases: &["/t/v", "/api/t/v"],
     caller: Caller::Browser,
-    body_limit: 16 * 1024,
+    // An address may be of any length.
+    body_limit: 256 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
 };
 
@@ -45,13 +48,14 @@ impl FromSettings for Config {
     }
 }
 
-const URL_LIMIT: usize = 8_192;
 /// The maximum length of texts that are stored for people to read, in characters. Longer ones are cut.
 const STORED_LIMIT: usize = 2_048;
 
 #[derive(Serialize)]
 struct Answer {
     returning: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 /// Stores the visit and renews both cookies, also when the database is unavailable or the caller is above its limit:
@@ -60,11 +64,19 @@ struct Answer {
 /// # Errors
 /// 400 when the body is wrong.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let visit = parse(app, &request)?;
+    let (visit, warnings) = parse(app, &request)?;
+    if bots::checks_ads(&request) {
+        return Ok(json(StatusCode::OK, &Answer { returning: false, warnings }));
+    }
+    if bots::loads_ahead(&request) {
+        return Ok(loaded_ahead(app, &request, visit, warnings));
+    }
     let callers = app.config.rate_limit.callers(address(&request)).visitor(visit.cookie);
     let recorded = app.db.tx(async |tx| visitors::record(tx, &visit, &callers).await).await;
     let (mut response, recorded) = match recorded {
-        Ok(Some(recorded)) => (json(StatusCode::OK, &Answer { returning: recorded.returning }), Some(recorded)),
+        Ok(Some(recorded)) => {
+            (json(StatusCode::OK, &Answer { returning: recorded.returning, warnings }), Some(recorded))
+        }
         Ok(None) => (Problem::too_many_requests(rate_limits::resets_in(visit.at)).into_response(), None),
         Err(error) => (Problem::from(error).into_response(), None),
     };
@@ -77,31 +89,39 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     Ok(response)
 }
 
-fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
+/// The page may never be looked at, so there is no visit yet. If it is, its forms come with the cookies.
+fn loaded_ahead(app: &App<Config>, request: &Request, visit: Visit, warnings: Vec<Warning>) -> Response {
+    let mut response = json(StatusCode::OK, &Answer { returning: visit.cookie.is_some(), warnings });
+    let visitor_id = visit.cookie.unwrap_or(visit.minted);
+    let (attribution, domain) = (visit.attribution.dated(visit.at), app.config.cookie_domain.as_deref());
+    cookies::renew(&mut response, request, domain, visitor_id, &attribution, visit.at);
+    response
+}
+
+fn parse(app: &App<Config>, request: &Request) -> Result<(Visit, Vec<Warning>), Problem> {
+    let mut warnings = Vec::new();
     let body = Body::parse(request.body())?;
     let fields = body.fields();
     let url = fields.required_text("url", page_url);
-    let referrer = fields.optional_text("referrer", |text| Ok(cut(text, STORED_LIMIT)));
-    let consent = fields.object("consent");
-    let ad_user_data = consent.optional_text("ad_user_data", ConsentStatus::parse);
-    let ad_personalization = consent.optional_text("ad_personalization", ConsentStatus::parse);
+    let referrer = fields.text("referrer").unwrap_or_else(|rule| {
+        warnings.push(Warning { field: "referrer", detail: format!("is left out: it {rule}") });
+        None
+    });
+    let consent = Answers::inside(&fields, &mut warnings).to_ads(&mut warnings);
     body.check()?;
 
     let (url, at) = (url?, app.clock.now());
-    let consent = Consent {
-        ad_user_data: ad_user_data?.unwrap_or_default(),
-        ad_personalization: ad_personalization?.unwrap_or_default(),
-    };
     let denies_by_gpc = denies_by_gpc(request, &fields);
     let touch = Attribution::from_url(&url, at);
     let user_agent = user_agent(request);
-    let referrer = referrer?;
+    let referrer = referrer.map(|text| cut(text, STORED_LIMIT));
     let landing = Landing { url: &url, referrer: referrer.as_deref(), user_agent: user_agent.as_deref(), at };
-    Ok(Visit {
+    let visit = Visit {
         cookie: cookies::visitor(request),
         minted: VisitorId::mint(),
         site: Site::of(&url),
         session_attributes: SessionAttributes::of(landing),
+        ad_marks: AdMarks::from_url(&url),
         google_click: touch.clicks.get("google").cloned(),
         bot: bots::judge(request, address(request)),
         is_landing: touch.clicks.has_click(),
@@ -113,7 +133,8 @@ fn parse(app: &App<Config>, request: &Request) -> Result<Visit, Problem> {
         consent: if denies_by_gpc { Consent::DENIED } else { consent },
         consent_source: if denies_by_gpc { ConsentSource::Gpc } else { ConsentSource::Visit },
         at,
-    })
+    };
+    Ok((visit, warnings))
 }
 
 fn page_url(text: &str) -> Result<Url, String> {
@@ -121,9 +142,7 @@ fn page_url(text: &str) -> Result<Url, String> {
     // The parser takes more than a host's name can have.
     let is_name = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
     let url = url.filter(|url| url.domain().is_none_or(is_name));
-    url.filter(|_| text.chars().count() <= URL_LIMIT).ok_or_else(|| {
-        format!("must be the whole address of the page, https:// and all, at most {URL_LIMIT} characters")
-    })
+    url.ok_or_else(|| "must be the whole address of the page, https:// and all".into())
 }
 
 fn cut(text: &str, limit: usize) -> String {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::networks::{self, Kind, NETWORKS, Network, Parameter};
+use super::networks::{self, GOOGLE, Kind, NETWORKS, Named, Network, Parameter};
 
 /// The clicks, by the network's id. As JSON: `{"microsoft": {"msclkid": "…", "at": "…"}, "meta": {"fbp": "…"}}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +51,18 @@ impl Clicks {
         for (network, seen) in seen.0 {
             let known = self.0.remove(network).unwrap_or_default();
             self.0.insert(network, known.merged(seen));
+        }
+        self
+    }
+
+    /// These, and if there is no click of Google's among them, the one that is found elsewhere, not later than now.
+    #[must_use]
+    pub fn or_google(mut self, find: impl FnOnce() -> Option<Named>, now: DateTime<Utc>) -> Self {
+        if !self.get(GOOGLE).is_some_and(Click::is_one) {
+            if let Some(Named { parameter, id, at }) = find() {
+                let found = Click { values: [(parameter, id)].into(), at: Some(at.min(now)) };
+                self.0.insert(GOOGLE, found);
+            }
         }
         self
     }

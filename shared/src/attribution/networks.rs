@@ -49,10 +49,13 @@ pub struct Named {
     pub at: DateTime<Utc>,
 }
 
+/// Google's id.
+pub const GOOGLE: &str = "google";
+
 /// Every network, the one whose click matters most first.
 pub const NETWORKS: &[Network] = &[
     Network {
-        id: "google",
+        id: GOOGLE,
         refuses_wrong_ids: true,
         parameters: &[
             Parameter { is_valid: is_google_id, ..click("gclid") },

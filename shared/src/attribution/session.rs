@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::address::Parameters;
+use super::is_one_of_up_to;
 use super::networks::NETWORKS;
-use super::{is_one_of_up_to, parameters};
 
 /// At most 4,096 characters of base64, base64url, `.` and `=`: as Google's tag encodes them, or as a visit gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ impl SessionAttributes {
         let Landing { url, referrer, user_agent, at } = landing;
         let of_google =
             |name: &str| name.starts_with("gad_") || NETWORKS[0].parameters.iter().any(|it| it.name == name);
-        if !parameters(url).any(|(name, value)| of_google(&name) && !value.is_empty()) {
+        let parameters = Parameters::of(url.as_str());
+        if !parameters.own().any(|(name, value)| of_google(name) && !value.is_empty()) {
             return None;
         }
         let mut attributes = Map::new();
@@ -63,8 +65,9 @@ impl SessionAttributes {
                 attributes.insert(name.to_owned(), clean.into());
             }
         };
-        for (name, value) in parameters(url).filter(|(name, _)| name.starts_with("gad_") && name.len() <= 40).take(16) {
-            add(&name, &value, 512);
+        for (name, value) in parameters.own().filter(|(name, _)| name.starts_with("gad_") && name.len() <= 40).take(16)
+        {
+            add(name, value, 512);
         }
         add("session_start_time_usec", &at.timestamp_micros().to_string(), 32);
         add("landing_page_user_agent", user_agent.unwrap_or_default(), 512);

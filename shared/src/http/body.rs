@@ -1,5 +1,6 @@
 //! Reads a JSON body field by field and reports everything that is wrong with it at once.
 
+mod consent;
 mod json;
 
 use std::borrow::Cow;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
 
+pub use consent::Answers;
 pub use json::{escaped, json};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
@@ -142,6 +144,13 @@ impl<'a> Fields<'a> {
     /// If it is missing, and those of [`Fields::optional_text`].
     pub fn required_text<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Invalid> {
         self.optional_text(name, parse)?.ok_or_else(|| self.refuse(name, "is required"))
+    }
+
+    /// The fields of a nested object. Without one there are none.
+    #[must_use]
+    pub fn inner(&self, name: &str) -> Self {
+        let object = self.get(name).and_then(Value::as_object);
+        Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
     }
 
     /// The fields of a nested object, which may be absent.

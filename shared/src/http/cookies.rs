@@ -9,7 +9,7 @@ use lambda_http::Request;
 use lambda_http::http::{HeaderValue, header};
 
 use super::Response;
-use crate::attribution::{Attribution, CLICK_COUNTS, Clicks, networks};
+use crate::attribution::{Attribution, CLICK_COUNTS, Clicks, linker, networks};
 use crate::identity::ClientId;
 use crate::identity::client_id::{session_cookie, session_id};
 use crate::visitors::VisitorId;
@@ -62,7 +62,11 @@ pub fn attribution(request: &Request, now: DateTime<Utc>) -> Attribution {
 /// What the networks' own tags keep in cookies of the site. A click has a time only if the cookie tells it.
 #[must_use]
 pub fn clicks(request: &Request, now: DateTime<Utc>) -> Clicks {
-    Clicks::read(now, |parameter| find(request, parameter.cookie?).find(|value| !value.is_empty()).map(String::from))
+    let clicks = Clicks::read(now, |parameter| {
+        find(request, parameter.cookie?).find(|value| !value.is_empty()).map(String::from)
+    });
+    let of_google = linker::COOKIES.iter().flat_map(|(name, _)| find(request, name).map(move |value| (*name, value)));
+    clicks.or_google(|| linker::newest(of_google), now)
 }
 
 /// What Google's tag calls the browser. There may be several such cookies, of the site and of its domain.
@@ -83,7 +87,7 @@ pub fn ga_session(request: &Request, measurement_id: &str) -> Option<i64> {
 pub fn read(request: &Request) -> String {
     let of_networks = networks::NETWORKS.iter().flat_map(|network| network.parameters).filter_map(|it| it.cookie);
     let ours = [VISITOR, ATTRIBUTION].into_iter().flat_map(|name| [name.host, name.domain]);
-    let names = ours.chain(of_networks);
+    let names = ours.chain(of_networks).chain(linker::COOKIES.map(|(name, _)| name));
     let pairs = names.flat_map(|name| find(request, name).map(move |value| (name, value)));
     let pairs = pairs.filter(|(_, value)| value.is_ascii()).map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join("; ")

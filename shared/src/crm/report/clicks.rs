@@ -52,7 +52,7 @@ impl Reader<'_> {
 /// The value, if it can be one. Campaigns are numbers, and CRMs may keep them as such.
 fn value_of(parameter: &Parameter, value: &Value) -> Option<String> {
     let text = match value {
-        Value::String(text) => Some(text.trim().to_owned()),
+        Value::String(text) => return parameter.read(text),
         number if parameter.kind == Kind::Detail => whole(number),
         _ => None,
     };

@@ -1,8 +1,9 @@
 //! What the CRM says about the consent of a deal's person.
 
 use super::Reader;
-use crate::consent::{Consent, ConsentStatus};
-use crate::crm::fields::{Pointers, scalar};
+use crate::consent::{Consent, ConsentStatus, UnknownWord};
+use crate::crm::fields::Pointers;
+use crate::http::Warning;
 
 impl Reader<'_> {
     pub(super) fn consent(&mut self) -> Consent {
@@ -14,21 +15,11 @@ impl Reader<'_> {
     }
 
     fn answer(&mut self, field: &'static str, declared: Option<&Pointers>) -> ConsentStatus {
-        let Some((pointer, value)) = declared.and_then(|pointers| pointers.find(self.item)) else {
+        let Some((_, value)) = declared.and_then(|pointers| pointers.find(self.item)) else {
             return ConsentStatus::Unknown;
         };
-        let read = match (value.as_str().map(str::trim), scalar(value)) {
-            (Some(""), _) => Ok(ConsentStatus::Unknown),
-            (Some(text), _) if self.source.strict => ConsentStatus::parse(text),
-            (_, Some(text)) if !self.source.strict => match text.to_lowercase().as_str() {
-                "true" | "yes" => Ok(ConsentStatus::Granted),
-                "false" | "no" => Ok(ConsentStatus::Denied),
-                text => ConsentStatus::parse(text),
-            },
-            _ => Err("must be a text".to_owned()),
-        };
-        read.unwrap_or_else(|why| {
-            self.warn_or_refuse(field, pointer, why);
+        ConsentStatus::said(value).unwrap_or_else(|UnknownWord| {
+            self.warnings.push(Warning { field, detail: UnknownWord.to_string() });
             ConsentStatus::Unknown
         })
     }

@@ -1,0 +1,74 @@
+//! Consent in a body, as it is written: what can't be understood is unknown, never a yes and never a reason to refuse.
+
+use serde_json::Value;
+
+use super::Fields;
+use crate::consent::{Consent, ConsentStatus, UnknownWord};
+use crate::warning::Warning;
+
+/// The answers in an object, or in the body itself.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    fields: Fields<'a>,
+    /// What is said instead of an object.
+    flat: ConsentStatus,
+}
+
+impl<'a> Answers<'a> {
+    /// Those of the body itself.
+    #[must_use]
+    pub fn of(fields: Fields<'a>) -> Self {
+        Self { fields, flat: ConsentStatus::Unknown }
+    }
+
+    /// Those of the object `consent`. A no that stands there instead is one to everything; a yes doesn't say to what.
+    #[must_use]
+    pub fn inside(body: &Fields<'a>, warnings: &mut Vec<Warning>) -> Self {
+        let said = body.hint("consent", Some);
+        let flat = match said.filter(|said| !said.is_object()) {
+            None => ConsentStatus::Unknown,
+            Some(said) => {
+                let no = ConsentStatus::said(said).ok().filter(|status| *status == ConsentStatus::Denied);
+                let detail = if no.is_some() {
+                    "is taken as a no to everything: it must be an object that says it of each purpose"
+                } else {
+                    "is left out: it must be an object that says it of each purpose, such as ad_user_data"
+                };
+                warnings.push(Warning { field: "consent", detail: detail.into() });
+                no.unwrap_or_default()
+            }
+        };
+        Self { fields: body.inner("consent"), flat }
+    }
+
+    /// The answer for this purpose; `field` is the purpose as a warning names it.
+    #[must_use]
+    pub fn status(&self, purpose: &str, field: &'static str, warnings: &mut Vec<Warning>) -> ConsentStatus {
+        let Some(said) = self.fields.hint(purpose, Some) else { return self.flat };
+        ConsentStatus::said(said).unwrap_or_else(|UnknownWord| {
+            warnings.push(Warning { field, detail: UnknownWord.to_string() });
+            ConsentStatus::Unknown
+        })
+    }
+
+    /// Both of Google's purposes, of the object `consent`.
+    #[must_use]
+    pub fn to_ads(&self, warnings: &mut Vec<Warning>) -> Consent {
+        Consent {
+            ad_user_data: self.status("ad_user_data", "consent/ad_user_data", warnings),
+            ad_personalization: self.status("ad_personalization", "consent/ad_personalization", warnings),
+        }
+    }
+
+    /// Yes or no, of the object `consent`.
+    #[must_use]
+    pub fn boolean(&self, name: &str, field: &'static str, warnings: &mut Vec<Warning>) -> Option<bool> {
+        // What is said of everything is said of ads.
+        self.fields.hint(name, Some::<&Value>)?;
+        match self.status(name, field, warnings) {
+            ConsentStatus::Granted => Some(true),
+            ConsentStatus::Denied => Some(false),
+            ConsentStatus::Unknown => None,
+        }
+    }
+}
