@@ -323,9 +323,9 @@ impl Source {
 
     /// The same for the same lead: of the sender's id, else of the whole body.
     fn transaction_id(&self, id: Option<&str>, bytes: &[u8]) -> String {
-        let id = id.map(|id| format!("{}:{id}", self.name)).filter(|id| crate::http::body::shared_id(id).is_ok());
-        id.unwrap_or_else(|| {
-            let hash = Hash::of(bytes);
+        let named = id.map(|id| format!("{}:{id}", self.name));
+        named.filter(|id| crate::http::body::shared_id(id).is_ok()).unwrap_or_else(|| {
+            let hash = id.map_or_else(|| Hash::of(bytes), Hash::of);
             format!("{}:{}", self.name, &hash.as_str()[..32])
         })
     }

@@ -195,7 +195,7 @@ fn collect(value: &Value, titles: &BTreeMap<String, String>, depth: usize, found
 /// An answer with its question beside it.
 fn answer(name: Option<&str>, it: &Map<String, Value>, titles: &BTreeMap<String, String>) -> Option<Answer> {
     let field = it.get("field").and_then(Value::as_object);
-    let get = |key: &str| it.get(key).or(field?.get(key)).and_then(text);
+    let get = |key: &str| it.get(key).or_else(|| field?.get(key)).and_then(text);
     let kind = it.get("type").and_then(text).unwrap_or_default();
     let value = ["string_value", "value", "answer", "raw_value", kind.as_str()].into_iter().find_map(|key| it.get(key));
     // A choice has a label of its own.

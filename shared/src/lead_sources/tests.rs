@@ -10,7 +10,8 @@ fn at() -> DateTime<Utc> {
 }
 
 fn config() -> forms::Config {
-    let mut settings = Settings::new(&BTreeMap::new());
+    let none = BTreeMap::new();
+    let mut settings = Settings::new(&none);
     forms::Config::from_settings(&mut settings, &Clock::fixed(at()))
 }
 
