@@ -199,8 +199,8 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     Ok(item)
 }
 
-/// Matches every waiting deal again, and those that were told without their lead, page by page until `end`: matching when a deal or its lead arrives is for speed,
-/// this is the guarantee. Returns how many were matched.
+/// Matches every waiting deal again, and those that were told without their lead, page by page until `end`: matching
+/// when a deal or its lead arrives is for speed, this is the guarantee. Returns how many were matched.
 pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let click_ids = config.destinations.click_ids();
     let (mut matched, mut after) = (0, None);
