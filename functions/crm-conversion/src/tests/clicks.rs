@@ -129,7 +129,7 @@ async fn a_deal_without_a_lead_is_told_by_its_click(pool: PgPool) {
             Some("2026-11-19T00:00:00Z"),
         ),
         (json!({"gclid": "six", "ad_user_data": "denied"}), "skipped", Some(noon)),
-        (json!({"gclid": "no id at all"}), "awaiting_lead", None),
+        (json!({"gclid": "[object Object]"}), "awaiting_lead", None),
         (json!({"fbclid": "no destination has use for it"}), "awaiting_lead", None),
         (json!({"gad_source": "1"}), "awaiting_lead", None),
         (json!({}), "awaiting_lead", None),
