@@ -283,7 +283,7 @@ impl Source {
         if let Some(page) = &page {
             let seen = Attribution::from_url(page, at);
             let clicks = crate::attribution::networks::NETWORKS.iter().filter_map(|it| seen.clicks.get(it.id));
-            for (name, id) in clicks.flat_map(|click| click.ids()) {
+            for (name, id) in clicks.flat_map(crate::attribution::Click::ids) {
                 fields.entry(name.into()).or_insert(id);
             }
             let utm = seen.utm;

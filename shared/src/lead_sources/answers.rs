@@ -202,8 +202,8 @@ fn answer(name: Option<&str>, it: &Map<String, Value>, titles: &BTreeMap<String,
     let value = value?;
     let value = text(value.get("label").unwrap_or(value))?;
     let names = ["column_id", "column_name", "key", "ref", "label", "title", "question", "name", "id"];
-    let titled = get("id").and_then(|id| titles.get(&id).cloned());
-    let names = names.into_iter().filter_map(get).chain(titled).chain(name.map(String::from));
+    let asked = get("id").and_then(|id| titles.get(&id).cloned());
+    let names = names.into_iter().filter_map(get).chain(asked).chain(name.map(String::from));
     let names: Vec<_> = names.map(|name| plain(&name)).collect();
     (!names.is_empty()).then(|| Answer { names, kind: plain(&kind), value })
 }

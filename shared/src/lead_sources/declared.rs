@@ -13,8 +13,7 @@ use crate::crm::authentication::DeclaredScheme;
 #[serde(deny_unknown_fields, expecting = "a table such as [landing]")]
 pub(super) struct DeclaredSource {
     /// It is known when this is read.
-    #[serde(rename = "kind")]
-    _kind: String,
+    kind: String,
     pub preset: Option<String>,
     pub auth: Option<Vec<DeclaredScheme>>,
     pub key: Option<DeclaredKey>,
@@ -65,7 +64,7 @@ impl DeclaredSource {
         let mut fields = other.fields;
         fields.extend(self.fields);
         Self {
-            _kind: self._kind,
+            kind: self.kind,
             preset: self.preset,
             auth: if is_proven { self.auth } else { other.auth },
             key: if is_proven { self.key } else { other.key },
