@@ -1,4 +1,4 @@
-//! Conversions: deals that reached a stage, matched to their leads.
+//! Conversions: deals that reached a stage, matched to their leads or told by their clicks.
 
 pub mod consent;
 mod corrections;
@@ -17,13 +17,13 @@ use uuid::Uuid;
 pub use corrections::{Restated, Retracted, reopen, restate, retract, retract_replaced};
 use decision::Decision;
 pub use planning::{Backfill, enqueue_missing, rehearse_missing};
-pub use release::{Release, release};
+pub use release::{Release, release, release_told_by_click};
 pub use routing::pass_on;
 
 use crate::consent::Consent;
 use crate::consent::statements::{self, Subject};
 use crate::db::{DbError, Tx};
-use crate::inbox::matching::{Match, MatchBy, Waiting, find_leads};
+use crate::inbox::matching::{self, Match, MatchBy, Waiting};
 use crate::leads;
 use crate::platforms::{Candidate, Destinations};
 
@@ -82,8 +82,8 @@ pub async fn record_matches(
     Ok(recorded)
 }
 
-/// Matches waiting deals to leads and records a conversion for each, with a queue row for every platform that accepts
-/// it. The status of their leads is left to the caller, who may have more to do before.
+/// Matches waiting deals to leads, else to their own clicks, and records a conversion for each, with a queue row for
+/// every platform that accepts it. The status of their leads is left to the caller, who may have more to do before.
 pub async fn record(
     tx: &mut Tx,
     destinations: &Destinations,
@@ -91,7 +91,7 @@ pub async fn record(
     waiting: &[Uuid],
     now: DateTime<Utc>,
 ) -> Result<Vec<Recorded>, DbError> {
-    let matches = find_leads(tx, match_by, &destinations.click_ids(), Waiting::Deals(waiting)).await?;
+    let matches = matching::find(tx, match_by, &destinations.click_ids(), Waiting::Deals(waiting)).await?;
     if matches.is_empty() {
         return Ok(Vec::new());
     }

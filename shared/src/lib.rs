@@ -48,6 +48,7 @@ pub mod event_delivery; // sends them
 pub mod health; // is everything on its way?
 pub mod intake; // from a webhook to its outcome
 pub mod forms; // from a form to its lead
+pub mod lead_sources; // forms of others, and Google's lead forms
 pub mod spool; // what waits in SQS while Postgres is away
 pub mod app; // what a function has at hand
 pub mod lambda; // from the Lambda runtime into a handler

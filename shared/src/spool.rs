@@ -62,6 +62,9 @@ pub struct SpooledForm {
     site: Option<String>,
     /// The hash of the caller's address.
     pub address: Option<Hash>,
+    /// The source of leads that it came through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_source: Option<String>,
 }
 
 /// A webhook whose sender is authenticated, without what authenticated it.
@@ -104,6 +107,7 @@ impl Message {
             gpc: form.lead.gpc,
             site: form.lead.site.as_ref().map(|site| Site::as_str(site).to_owned()),
             address,
+            lead_source: form.lead.source.clone(),
         });
         Self { received_at: form.lead.at, content }
     }

@@ -207,8 +207,7 @@ fn blocks(tested: &Tested) -> Vec<String> {
         return vec![section(&title, rows)];
     };
     if let Some(conversion) = &entry.conversion {
-        let rule = conversion.matched_by.map(|rule| format!(", {}", words::matched_by(rule)));
-        rows.push(("lead", format!("{}{}", conversion.lead_id, rule.unwrap_or_default())));
+        rows.push(("lead", words::lead(conversion)));
     }
     rows.extend(rehearsal.skip_reason.map(|reason| ("not sent", words::skip_reason(reason).into())));
     if rehearsal.is_held {

@@ -30,8 +30,8 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
         let now = app.clock.now();
         let former = match conversions::release(tx, inbox_id).await? {
             Release::NotMatched => None,
-            Release::Released(lead_id) => Some(lead_id),
-            Release::Refused { lead_id: of, .. } if of == lead_id => {
+            Release::Released(lead_id) => lead_id,
+            Release::Refused { lead_id: of, .. } if of == Some(lead_id) => {
                 matching::confirm(tx, inbox_id, now).await?;
                 return Ok(None);
             }
@@ -62,11 +62,15 @@ pub(crate) async fn attach(values: &Values, name: &str, lead_id: Uuid) -> Result
     Ok(Answer::new(document, &format!("Deal {crm_deal_id} is assigned to lead {lead_id}{instead}. {text}.")))
 }
 
-fn refused(lead_id: Uuid, platforms: &[String]) -> Failure {
+fn refused(lead_id: Option<Uuid>, platforms: &[String]) -> Failure {
+    let (is, keeps) = match lead_id {
+        Some(lead_id) => (format!("matched to lead {lead_id}"), "It keeps this lead"),
+        None => ("told by the click that the CRM kept".into(), "It stays so"),
+    };
     Failure::Message(format!(
-        "The deal is already matched to lead {lead_id}, and {} may have received its conversion. It keeps this lead: a \
-         platform doesn't accept the same conversion again with another click. If it must not count, report the deal \
-         as lost from the CRM, which retracts it.",
+        "The deal is already {is}, and {} may have received its conversion. {keeps}: a platform doesn't accept the same \
+         conversion again with another click. If it must not count, report the deal as lost from the CRM, which retracts \
+         it.",
         platforms.join(", ")
     ))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use shared::conversions::{Recorded, SkipReason};
 use shared::http::problem::in_words;
+use shared::inbox::entry::StoredConversion;
 use shared::inbox::matching::MatchedBy;
 use shared::intake::EventOutcome;
 
@@ -15,14 +16,22 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
+/// A conversion's lead, and how it was found.
+pub(crate) fn lead(conversion: &StoredConversion) -> String {
+    let rule = conversion.matched_by.map(|rule| matched_by(rule).to_owned());
+    let lead = conversion.lead_id.map(|id| id.to_string());
+    lead.into_iter().chain(rule).collect::<Vec<_>>().join(", ")
+}
+
 /// How the lead of a deal was found.
-pub(crate) fn matched_by(rule: MatchedBy) -> &'static str {
+fn matched_by(rule: MatchedBy) -> &'static str {
     match rule {
         MatchedBy::Manual => "assigned by the operator",
         MatchedBy::LeadId => "found by lead_id",
         MatchedBy::Email => "found by email",
         MatchedBy::Phone => "found by phone",
         MatchedBy::Deal => "found by another stage of the deal",
+        MatchedBy::Click => "none is known: told by the click that the CRM kept",
     }
 }
 

@@ -40,6 +40,8 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          drop table public.uploader_runs;
          drop table public.event_queue;
          drop table public.lead_refusals;
+         alter table public.conversions drop constraint conversions_without_lead_have_a_click;
+         drop index public.conversions_without_lead_idx;
          alter table public.leads drop column warnings, drop column source;
          drop table public.deal_names, public.deleted_deals;
          drop function public.undone_at;
@@ -64,6 +66,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "024_leads_by_any_sign",
         "025_reading",
         "026_life_of_deals",
+        "027_told_by_click",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -113,16 +116,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 26",
-            "Migration 026_life_of_deals makes what is there already (",
+            "delete from public._sqlx_migrations where version = 27",
+            "Migration 027_told_by_click makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 26",
-            "026_life_of_deals is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 27",
+            "027_told_by_click is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

@@ -277,7 +277,7 @@ pub async fn match_waiting(
     let intake::Config { destinations, match_by, .. } = config;
     let Some(until) = matching::end_of_page(tx, None, limit).await? else { return Ok(Vec::new()) };
     let click_ids = destinations.click_ids();
-    let found = matching::find_leads(tx, *match_by, &click_ids, Waiting::Page(None, until)).await?;
+    let found = matching::find(tx, *match_by, &click_ids, Waiting::Page(None, until)).await?;
     let found: Vec<_> = found.iter().map(|it| it.inbox_id).collect();
     record_matches(tx, destinations, *match_by, &found, clock.now()).await
 }

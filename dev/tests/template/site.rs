@@ -19,7 +19,10 @@ pub fn faults(template: &Template) -> Vec<String> {
         let behaviours: Vec<_> = config["CacheBehaviors"].as_array().into_iter().flatten().collect();
         for endpoint in ENDPOINTS {
             // At the site's own host the tag's paths need no /api in front.
-            for path in endpoint.paths().filter(|it| !it.starts_with("/api/t/") && *it != "/api/t.js") {
+            // And whoever has a source calls the API itself.
+            let is_passed =
+                |it: &&str| !it.starts_with("/api/t/") && *it != "/api/t.js" && *it != "/api/leads/{source}";
+            for path in endpoint.paths().filter(is_passed) {
                 let behaviour = behaviours.iter().find(|it| fits(&it["PathPattern"], path));
                 match (behaviour, endpoint.caller) {
                     (None, Caller::Browser | Caller::Anyone) => faults.push(format!("the site doesn't pass on {path}")),

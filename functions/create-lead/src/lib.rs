@@ -5,13 +5,16 @@
 
 use lambda_http::http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 use shared::App;
 use shared::clock::Clock;
-use shared::forms;
+use shared::forms::{self, Form};
 use shared::http::body::as_json;
 use shared::http::{
     Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, prefers_strict,
 };
+use shared::identity::Hash;
+use shared::lead_sources::{self, Reading, Sources};
 use shared::leads::{self, Created, refusals};
 use shared::rate_limits;
 use shared::settings::{FromSettings, Settings};
@@ -21,7 +24,7 @@ use uuid::Uuid;
 pub const ENDPOINT: Endpoint = Endpoint {
     method: Method::POST,
     path: "/api/leads",
-    aliases: &["/t/l", "/api/t/l"],
+    aliases: &["/t/l", "/api/t/l", "/api/leads/{source}"],
     caller: Caller::Browser,
     // A message may be of any length: it is cut after reading.
     body_limit: 256 * 1024,
@@ -32,13 +35,19 @@ pub const ENDPOINT: Endpoint = Endpoint {
 pub struct Config {
     /// How forms are read.
     pub forms: forms::Config,
+    /// Who else may send leads.
+    pub sources: Sources,
     /// Where they wait while Postgres can't be reached.
     pub spool: Spool,
 }
 
 impl FromSettings for Config {
     fn from_settings(settings: &mut Settings, clock: &Clock) -> Self {
-        Self { forms: forms::Config::from_settings(settings, clock), spool: Spool::from_settings(settings, clock) }
+        Self {
+            forms: forms::Config::from_settings(settings, clock),
+            sources: Sources::from_settings(settings),
+            spool: Spool::from_settings(settings, clock),
+        }
     }
 }
 
@@ -58,9 +67,24 @@ struct Answer {
 /// 400 when the body is wrong, 409 when the transaction id is in use, 429 when the caller is far above its limit, 503
 /// when neither the database nor the spool is available.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let Config { forms, spool } = &app.config;
-    let request = as_json(request);
+    let forms = &app.config.forms;
     let address = forms.rate_limit.hashed(address(&request));
+    if let Some(name) = request.uri().path().strip_prefix("/api/leads/") {
+        let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
+        if let Err(refusal) = source.verify(&request, app.clock.now()) {
+            return Err(Problem::unauthorized(format!("{refusal} Send {}.", source.expects())));
+        }
+        return store_reading(app, source.read(forms, request.body(), app.clock.now())?, address).await;
+    }
+    if let Some(lead) = lead_sources::google_lead(request.body()) {
+        let (body, now) = (request.body(), app.clock.now());
+        let reading = match app.config.sources.google(&lead)? {
+            Some(source) => source.read(forms, body, now)?,
+            None => lead_sources::read_google(forms, body, address.as_ref(), now)?,
+        };
+        return store_reading(app, reading, address).await;
+    }
+    let request = as_json(request);
     let form = match forms::read(forms, &request, address.as_ref(), app.clock.now()) {
         Ok(form) => form,
         Err(problem) => {
@@ -68,11 +92,26 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
             return Err(problem);
         }
     };
+    store(app, &request, form, address).await
+}
+
+/// Stores what another sender than the website's form brought. A sender that repeats a lead is told that it is known,
+/// also where it changed something: it would go on repeating it.
+async fn store_reading(app: &App<Config>, reading: Reading, address: Option<Hash>) -> Result<Response, Problem> {
+    match reading {
+        Reading::Ignored => Ok(json(StatusCode::OK, &json!({ "status": "ignored" }))),
+        Reading::Lead(form, request) => store(app, &request, *form, address).await,
+    }
+}
+
+async fn store(app: &App<Config>, request: &Request, form: Form, address: Option<Hash>) -> Result<Response, Problem> {
     let storing = app.db.tx(async |tx| leads::create(tx, &form.lead, &form.callers).await);
-    let kept = spool.keep(Box::pin(storing), || Message::of_form(&request, &form, address)).await?;
+    let keeping = app.config.spool.keep(Box::pin(storing), || Message::of_form(request, &form, address));
+    let kept = keeping.await?;
     let (code, lead_id, status) = match kept {
         Kept::InPostgres(Created::New(id)) => (StatusCode::CREATED, Some(id), "created"),
         Kept::InPostgres(Created::Duplicate(id)) => (StatusCode::OK, Some(id), "duplicate"),
+        Kept::InPostgres(Created::Conflict) if form.lead.source.is_some() => (StatusCode::OK, None, "duplicate"),
         Kept::InPostgres(Created::Conflict) => return Err(Problem::conflict(forms::CONFLICT)),
         Kept::InPostgres(Created::Refused) => {
             return Err(Problem::too_many_requests(rate_limits::resets_in(form.lead.at)));
@@ -81,7 +120,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     };
     let answer = Answer { lead_id, transaction_id: form.lead.transaction_id, status, warnings: form.lead.warnings };
     let mut response = json(code, &answer);
-    if prefers_strict(&request) {
+    if prefers_strict(request) {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(STRICTLY));
     }
     Ok(response)

@@ -918,3 +918,44 @@ async fn far_above_its_limit_a_lead_is_refused(pool: PgPool) {
     assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
     assert_eq!(rows(&pool, LEAD).await.len(), 100);
 }
+
+const ELSEWHERE: [(&str, &str); 2] = [
+    ("CRM_SOURCES", "[google]\nkind = \"lead\"\npreset = \"google-lead-form\""),
+    ("GOOGLE_LEAD_FORM_KEY", "a-key-of-google-0123456789-0123456789"),
+];
+
+fn google_lead(path: &str, from: &str, to: &str) -> Request {
+    let sample = shared::lead_sources::sample("google-lead-form").unwrap();
+    let body = sample.replace("the-key", ELSEWHERE[1].1).replace(from, to);
+    let mut request = testing::request(&ENDPOINT, body);
+    *request.uri_mut() = path.parse().unwrap();
+    request
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_source_of_leads_sends_each_once(pool: PgPool) {
+    let app = app_with::<Config>(&pool, &ELSEWHERE);
+    for (nth, path) in ["/api/leads/google", "/api/leads"].into_iter().enumerate() {
+        let id = format!("lead-of-google-{nth}");
+        let sent = |from: &str, to: &str| {
+            let it = google_lead(path, from, to);
+            let body = String::from_utf8_lossy(it.body()).replace("TeSter-123", &id);
+            let (parts, _) = it.into_parts();
+            Request::from_parts(parts, lambda_http::Body::from(body))
+        };
+        let answer = send(&app, sent("", "")).await;
+        let stored = lead(&pool, &answer).await;
+        expect(&stored, &json!({"email": "jane@example.com", "gclid": "EAIaIQobChMI-sample-1", "source": "google"}));
+        expect(&stored, &json!({"ad_user_data": "unknown", "visitor_id": null, "is_suspicious": false}));
+        let again = send(&app, sent("", "")).await;
+        assert_eq!((again.status, &again.body["status"]), (200, &json!("duplicate")));
+        let changed = send(&app, sent("Jane Doe", "Jane Roe")).await;
+        assert_eq!((changed.status, &changed.body["status"]), (200, &json!("duplicate")));
+        let test = send(&app, sent("\"is_test\": false", "\"is_test\": true")).await;
+        assert_eq!((test.status, &test.body["status"]), (200, &json!("ignored")));
+        let forged = send(&app, sent("a-key-of-google", "another-key")).await;
+        assert_eq!(forged.status, 401);
+    }
+    assert_eq!(send(&app, google_lead("/api/leads/typo", "", "")).await.status, 404);
+    assert_eq!(rows(&pool, LEAD).await.len(), 2);
+}

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use shared::App;
 use shared::clock::Clock;
 use shared::db::{Db, DbError};
-use shared::leads::{self, Created};
+use shared::leads::{self, Created, NewLead};
 use shared::settings::{FromSettings, Settings};
 use shared::spool::{self, Content, Message};
 use shared::{forms, intake};
@@ -150,7 +150,7 @@ async fn store(db: &Db, config: &Config, message: &Message) -> Result<Outcome, D
         Content::Lead(spooled) => {
             let address = spooled.address.as_ref();
             let form = match forms::read(&config.forms, &spooled.request(), address, message.received_at) {
-                Ok(form) => form,
+                Ok(form) => forms::Form { lead: NewLead { source: spooled.lead_source.clone(), ..form.lead }, ..form },
                 Err(problem) => return Ok(Outcome::Refused(problem.sentence())),
             };
             Ok(match db.tx(async |tx| leads::create(tx, &form.lead, &form.callers).await).await? {

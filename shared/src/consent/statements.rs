@@ -7,10 +7,10 @@ use uuid::Uuid;
 use super::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 
-/// The person of a conversion: its lead, and the deal whose addresses the person is known by.
+/// The person of a conversion: its lead, if one is known, and the deal whose addresses the person is known by.
 #[derive(Clone, Debug)]
 pub struct Subject {
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     pub crm_deal_id: String,
 }
 
@@ -151,7 +151,7 @@ pub async fn decide(tx: &mut Tx, subjects: &[Subject]) -> Result<Vec<Consent>, D
         from decision
         group by position
         order by position"#,
-        &leads,
+        &leads as &[Option<Uuid>],
         &deals as &[&str],
         LEADS_OF_AN_ADDRESS,
     )

@@ -44,7 +44,7 @@ impl Eligibility {
 pub(super) struct Decision {
     pub inbox_id: Uuid,
     pub crm_deal_id: String,
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     pub matched_by: MatchedBy,
     /// Are the deal's addresses certainly the lead's?
     pub is_certain: bool,

@@ -20,7 +20,7 @@ pub(super) struct Written {
 }
 
 /// Inserts the conversions, with the attribution of their leads and the clicks of the deals in them. A conversion that
-/// exists doesn't change.
+/// exists doesn't change, but for a lead where it had none.
 ///
 /// Losses are looked up here and not with the leads: `find_leads` holds the deals' row locks, so a loss that arrives
 /// now waits and then sees the conversion.
@@ -76,17 +76,20 @@ pub(super) async fn insert_conversions(
                 ad_personalization, clicks
             )
         join public.inbox i on i.id = d.inbox_id
-        join public.leads l on l.id = d.lead_id
+        left join public.leads l on l.id = d.lead_id
         cross join lateral (
             select case
                 when i.conversion_type = any($12) then public.undone_at(i.crm_deal_id, i.occurred_at)
             end as undone_at
         ) u
-        on conflict (idempotency_key) do update set skip_reason = coalesce(c.skip_reason, excluded.skip_reason)
+        on conflict (idempotency_key) do update
+        set skip_reason = coalesce(c.skip_reason, excluded.skip_reason),
+            lead_id = coalesce(c.lead_id, excluded.lead_id),
+            matched_by = case when c.lead_id is null then excluded.matched_by else c.matched_by end
         returning
             id as conversion_id, idempotency_key, skip_reason is not distinct from 'deal_lost' as "is_undone!""#,
         &inbox_ids,
-        &lead_ids,
+        &lead_ids as &[Option<Uuid>],
         &matched_by as &[MatchedBy],
         &keys,
         &transaction_ids,
@@ -153,7 +156,7 @@ pub(super) async fn enqueue(
 /// and a phone may be a whole company's.
 pub(super) async fn learn_addresses(tx: &mut Tx, decisions: &[Decision]) -> Result<(), DbError> {
     let (inbox_ids, lead_ids): (Vec<_>, Vec<_>) =
-        decisions.iter().filter(|it| it.is_certain).map(|it| (it.inbox_id, it.lead_id)).unzip();
+        decisions.iter().filter(|it| it.is_certain).filter_map(|it| Some((it.inbox_id, it.lead_id?))).unzip();
     if inbox_ids.is_empty() {
         return Ok(());
     }

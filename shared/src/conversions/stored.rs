@@ -14,7 +14,7 @@ use crate::platforms::{Candidate, Hashes, SkipReason};
 #[expect(clippy::struct_excessive_bools, reason = "a row, column by column")]
 pub(super) struct Stored {
     pub id: Uuid,
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     pub crm_deal_id: String,
     pub conversion_type: Stage,
     pub occurred_at: DateTime<Utc>,
@@ -93,7 +93,7 @@ pub(super) async fn read(tx: &mut Tx, conversions: &[Uuid]) -> Result<Vec<Stored
             c.retracted_at is not null as "is_retracted!", c.consent_withdrawn_at is not null as "is_withdrawn!",
             public.is_of_bot(l.visitor_id) as "is_of_bot!"
         from public.conversions c
-        join public.leads l on l.id = c.lead_id
+        left join public.leads l on l.id = c.lead_id
         left join public.inbox i on i.conversion_id = c.id
         where c.id = any($1)
         order by c.id"#,

@@ -222,9 +222,9 @@ impl Reader<'_> {
                 Stage::closed()
             }
         };
-        let person = self.person();
+        let clicks = self.clicks(occurred_at.or(event_at).unwrap_or(received_at));
+        let person = self.person(&clicks);
         let consent = self.consent();
-        let clicks = self.clicks();
         let money = self.money(rule.map(|rule| rule.value).unwrap_or_default());
         let source = self.source.name.clone();
         self.finish(crm_deal_id, |crm_deal_id| {

@@ -43,6 +43,14 @@ const KIND: Kind = Kind {
 /// Looks up the secret that a setting holds.
 type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 
+/// What a source sends, where it says so. Those of leads are read elsewhere.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SourceKind {
+    Deal,
+    Lead,
+}
+
 /// Which secrets may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lenience {
@@ -110,8 +118,16 @@ impl Sources {
     fn read(toml: &str, stages: &Stages, secret: &Secrets<'_>, lenience: Lenience) -> Result<Self, String> {
         let mut problems = Problems::of(toml, KIND);
         let mut sources = BTreeMap::new();
-        for table in problems.tables() {
+        // Sources of leads are declared beside them (`lead_sources`).
+        for mut table in problems.tables().into_iter().filter(|table| table.text("kind") != Some("lead")) {
             let name = table.name.clone();
+            match table.take::<SourceKind>("kind") {
+                Ok(_) => {}
+                Err(found) => {
+                    problems.add(name.get_ref(), found);
+                    continue;
+                }
+            }
             let lenience = if name.get_ref() == DEFAULT { lenience.max(Lenience::OfPreset) } else { lenience };
             let source = table.read().and_then(|declared| Source::new(&name, declared, stages, secret, lenience));
             match source {

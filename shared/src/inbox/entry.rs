@@ -67,7 +67,7 @@ pub async fn of_deal(tx: &mut Tx, inbox_id: Uuid) -> Result<Option<Entry>, DbErr
         Some(id) => (conversion(tx, id).await?, queue(tx, id).await?),
         None => (None, Vec::new()),
     };
-    let lead_id = conversion.as_ref().map(|it| it.lead_id).or(deal.lead_id);
+    let lead_id = conversion.as_ref().and_then(|it| it.lead_id).or(deal.lead_id);
     let lead = leads(tx, lead_id.as_slice()).await?.pop();
     let candidates = candidates(tx, &deal).await?;
     let consent = match &conversion {
@@ -86,7 +86,7 @@ async fn candidates(tx: &mut Tx, deal: &StoredDeal) -> Result<Vec<StoredLead>, D
         Some(MatchedBy::Manual | MatchedBy::LeadId) => return Ok(Vec::new()),
         Some(MatchedBy::Email) => (true, false),
         Some(MatchedBy::Phone) => (false, true),
-        Some(MatchedBy::Deal) | None => (true, true),
+        Some(MatchedBy::Deal | MatchedBy::Click) | None => (true, true),
     };
     let emails: Vec<_> = deal.email_hash.iter().chain(&deal.other_email_hashes).filter(|_| by_email).cloned().collect();
     let ids = sqlx::query_scalar!(

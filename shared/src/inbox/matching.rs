@@ -1,5 +1,7 @@
 //! The search for the leads of waiting deals.
 
+mod by_click;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
@@ -9,6 +11,8 @@ use crate::attribution::Clicks;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::deals::Stage;
+
+pub use by_click::with_lead_now;
 
 /// The rule that found a deal's lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Encode, sqlx::Decode)]
@@ -25,6 +29,8 @@ pub enum MatchedBy {
     Phone,
     /// Another stage of the deal was matched to it.
     Deal,
+    /// None is known: the CRM kept the id of the click.
+    Click,
 }
 
 crate::db::text_in_sql!(MatchedBy);
@@ -60,6 +66,15 @@ pub enum Waiting<'a> {
     Page(Option<Place>, Place),
 }
 
+impl<'a> Waiting<'a> {
+    fn bounds(self) -> (Option<&'a [Uuid]>, Option<Place>, Option<Place>) {
+        match self {
+            Self::Deals(ids) => (Some(ids), None, None),
+            Self::Page(after, until) => (None, after, Some(until)),
+        }
+    }
+}
+
 /// A position among the waiting deals, the longest waiting first.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -91,7 +106,7 @@ pub async fn end_of_page(tx: &mut Tx, after: Option<Place>, limit: u16) -> Resul
     Ok(place)
 }
 
-/// A waiting deal and the lead it belongs to.
+/// A waiting deal and the lead it belongs to, or none where it is told by its click.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "a row, column by column")]
 pub struct Match {
@@ -106,7 +121,7 @@ pub struct Match {
     /// When it reached the stage.
     pub occurred_at: DateTime<Utc>,
     /// Its lead.
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     /// The rule that found the lead.
     pub matched_by: MatchedBy,
     /// Did the operator or the CRM say whose the deal is?
@@ -144,9 +159,12 @@ pub struct Match {
 
 impl Match {
     /// The newest click of each network: of the lead, and of those that the CRM reported. One without a time was before
-    /// the form and the deal.
+    /// the form and the deal. Without a lead there is no form, and the click that the deal came from wasn't after it.
     #[must_use]
     pub fn clicks(&self) -> Clicks {
+        if self.lead_id.is_none() {
+            return self.deal_clicks.0.clone().dated(self.occurred_at);
+        }
         let deal_at = self.lead_at.min(self.occurred_at);
         self.lead_clicks.0.clone().merged(self.deal_clicks.0.clone()).clicked(deal_at)
     }
@@ -161,6 +179,20 @@ impl Match {
 /// The leads of one address that are looked at: so many of the oldest and so many of the newest.
 const SAMPLE: i64 = 25;
 
+/// Finds the leads of waiting deals, as [`find_leads`] does; and of the others those that are told by one of
+/// `click_ids` of their own.
+pub async fn find(
+    tx: &mut Tx,
+    match_by: MatchBy,
+    click_ids: &[String],
+    waiting: Waiting<'_>,
+) -> Result<Vec<Match>, DbError> {
+    let mut matches = find_leads(tx, match_by, click_ids, waiting).await?;
+    let found: Vec<_> = matches.iter().map(|it| it.inbox_id).collect();
+    matches.extend(by_click::find(tx, click_ids, waiting, &found).await?);
+    Ok(matches)
+}
+
 /// Finds the leads of waiting deals and locks those deals, except deals that another transaction has locked.
 ///
 /// A lead is found by our own id (assigned by the operator, or sent by the CRM), else by what another stage of the same
@@ -169,23 +201,20 @@ const SAMPLE: i64 = 25;
 /// the newest; else the first from after the deal. A lead without a visitor is a browser of its own, and comes first
 /// only if it has a click id.
 #[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
-pub async fn find_leads(
+async fn find_leads(
     tx: &mut Tx,
     match_by: MatchBy,
     click_ids: &[String],
     waiting: Waiting<'_>,
 ) -> Result<Vec<Match>, DbError> {
-    let (deals, after, until) = match waiting {
-        Waiting::Deals(ids) => (Some(ids), None, None),
-        Waiting::Page(after, until) => (None, after, Some(until)),
-    };
+    let (deals, after, until) = waiting.bounds();
     let matches = sqlx::query_as!(
         Match,
         r#"-- inbox::matching::find_leads
         select
             i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage",
             key.text as "idempotency_key!", i.occurred_at,
-            l.id as lead_id, l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
+            l.id as "lead_id?", l.matched_by as "matched_by!: MatchedBy", l.is_certain as "is_certain!",
             l.several_candidates as "several_candidates!",
             case when jsonb_typeof(l.clicks) = 'object' then l.clicks else '{}' end
                 as "lead_clicks!: Json<Clicks>",

@@ -36,7 +36,8 @@ pub struct Received {
 ///
 /// If a deal is reported again, the newest report counts: by the CRM's `updated_at`, else by arrival. A body that was
 /// received before changes nothing, and what a report leaves out (value, time, person, a network's click) stays as it
-/// is. Once the deal is matched, its lead doesn't change, nor do its clicks.
+/// is. Once the deal is matched, its lead doesn't change, nor do its clicks; but a deal without a lead that was told by
+/// its click takes both, as long as nothing of it was sent.
 pub async fn receive(
     tx: &mut Tx,
     deals: &[&Deal],
@@ -129,6 +130,7 @@ impl Person {
 }
 
 /// What is stored about a deal before a report on it is applied.
+#[expect(clippy::struct_excessive_bools, reason = "a row, column by column")]
 struct Standing {
     crm_deal_id: String,
     id: Uuid,
@@ -138,6 +140,8 @@ struct Standing {
     is_new: bool,
     is_again: bool,
     state: String,
+    /// Is it a conversion that may have been sent, or whose lead is known?
+    is_settled: bool,
     /// When its value was reported; none if no report has one.
     value_as_of: Option<DateTime<Utc>>,
     /// When its person was reported; none if no report named one.
@@ -155,17 +159,17 @@ impl Standing {
         report.deal.money.is_some() && self.value_as_of.is_none_or(|known| report.as_of >= known)
     }
 
-    /// The person doesn't change once the deal is matched, or once the operator assigned it to a lead.
+    /// The person doesn't change once the deal is settled, or once the operator assigned it to a lead.
     fn takes_person(&self, report: &Report<'_>) -> bool {
         report.names_person()
-            && self.state != "matched"
+            && !self.is_settled
             && !self.is_attached
             && self.person_as_of.is_none_or(|known| report.as_of >= known)
     }
 
-    /// The clicks don't change once the deal is matched: they are the conversion's.
+    /// The clicks don't change once the deal is settled: they are the conversion's.
     fn takes_clicks(&self, report: &Report<'_>) -> bool {
-        !report.deal.clicks.is_empty() && self.state != "matched"
+        !report.deal.clicks.is_empty() && !self.is_settled
     }
 
     /// The clicks with those of the report, and as of when they are. Of each network the newest report with one counts.
@@ -247,6 +251,11 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         select
             id as "id!", crm_deal_id as "crm_deal_id!", conversion_id, source as "source!",
             id in (select inbox_id from noted) as "is_new!", deliveries > 1 as "is_again!", state as "state!",
+            state = 'matched' and (
+                matched_by is distinct from 'click' or exists (
+                    select from public.conversion_queue q where q.conversion_id = stored.conversion_id and q.claims > 0
+                )
+            ) as "is_settled!",
             case when value is not null then coalesce(reported_at, received_at) end as value_as_of,
             person_reported_at as person_as_of, attached_at is not null as "is_attached!",
             clicks as "clicks!: Json<Clicks>", clicks_reported_at as clicks_as_of

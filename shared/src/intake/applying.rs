@@ -278,7 +278,8 @@ impl Round<'_> {
         let changed: Vec<_> = received.iter().filter(is_changed).map(|it| it.inbox_id).collect();
         let mut may_count_again = inbox::stages_of(tx, &restored).await?;
         may_count_again.extend(&changed);
-        let reopened = conversions::reopen(tx, stages, &may_count_again).await?;
+        let mut reopened = conversions::reopen(tx, stages, &may_count_again).await?;
+        reopened.extend(conversions::release_told_by_click(tx, &changed).await?);
         // Reports with a time after the loss count now.
         let mut to_restate = times::settle(tx, &lost).await?;
         to_restate.extend(may_count_again.into_iter().filter(|id| !reopened.contains(id)));

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::applying::{Event, process};
 use super::{Config, EventOutcome, Processed, lock, mended, payload_hashes, renew_status};
+use crate::attribution::CLICK_COUNTS;
 use crate::clock::Clock;
-use crate::conversions::record_matches;
+use crate::conversions::{record_matches, release_told_by_click};
 use crate::crm::lookup::LookupError;
 use crate::crm::{Circumstances, Items, Meaning, Reading, Report, Source};
 use crate::db::{Db, DbError};
@@ -249,15 +250,15 @@ async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
     Ok(item)
 }
 
-/// Matches every waiting deal again, page by page until `end`: matching when a deal or its lead arrives is for speed,
-/// this is the guarantee. Returns how many were matched.
+/// Matches every waiting deal again, and those that were told without their lead, page by page until `end`: matching
+/// when a deal or its lead arrives is for speed, this is the guarantee. Returns how many were matched.
 pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<u64, DbError> {
     let click_ids = config.destinations.click_ids();
     let (mut matched, mut after) = (0, None);
     while clock.now() < end {
         let page = db.tx(async |tx| -> Result<_, DbError> {
             let Some(until) = matching::end_of_page(tx, after, PAGE).await? else { return Ok(None) };
-            Ok(Some((until, matching::find_leads(tx, config.match_by, &click_ids, Waiting::Page(after, until)).await?)))
+            Ok(Some((until, matching::find(tx, config.match_by, &click_ids, Waiting::Page(after, until)).await?)))
         });
         let Some((until, found)) = page.await? else { break };
         after = Some(until);
@@ -272,5 +273,26 @@ pub async fn rematch(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>
         });
         matched += recorded.await?.len() as u64;
     }
+    give_late_leads(db, clock, config, end).await?;
     Ok(matched)
+}
+
+/// Records deals anew that were told by their clicks, and whose leads came before anything was sent.
+async fn give_late_leads(db: &Db, clock: &Clock, config: &Config, end: DateTime<Utc>) -> Result<(), DbError> {
+    let mut seen = Vec::new();
+    while clock.now() < end {
+        let since = clock.now() - CLICK_COUNTS;
+        let found = db.tx(async |tx| matching::with_lead_now(tx, config.match_by, since, &seen, PAGE).await).await?;
+        if found.is_empty() {
+            break;
+        }
+        let recorded = db.tx(async |tx| {
+            inbox::lock_persons(tx, &found).await?;
+            let released = release_told_by_click(tx, &found).await?;
+            record_matches(tx, &config.destinations, config.match_by, &released, clock.now()).await
+        });
+        recorded.await?;
+        seen.extend(found);
+    }
+    Ok(())
 }

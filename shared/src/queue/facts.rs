@@ -17,7 +17,7 @@ use crate::platforms::{Conversion, Facts};
 #[derive(Clone)]
 pub(super) struct Stored {
     pub id: Uuid,
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     pub crm_deal_id: String,
     pub ad_user_data: ConsentStatus,
     pub ad_personalization: ConsentStatus,
@@ -42,7 +42,7 @@ impl Stored {
     pub(super) fn into_conversion(self, row: &Leased) -> Conversion {
         let facts = Facts {
             click_at: self.clicks.0.newest_at(),
-            // A site's own table may have leads without a time.
+            // There may be no lead, and a site's own table may have leads without a time.
             lead_at: self.lead_at.unwrap_or(self.occurred_at),
             restated_at: self.restated_at,
             retracted_at: self.retracted_at,

@@ -303,13 +303,13 @@ async fn a_match_is_taken_back_only_while_no_platform_may_have_the_conversion(po
     let release = async || app.db.tx(async |tx| conversions::release(tx, deal).await).await.unwrap();
     assert_eq!(release().await, Release::NotMatched);
     assert_eq!(rematch(&app).await, 1);
-    assert_eq!(release().await, Release::Released(jane));
+    assert_eq!(release().await, Release::Released(Some(jane)));
     let left = "select i.state, i.matched_by, (select count(*) from public.conversions) as conversions
         from public.inbox i";
     assert_eq!(row(&pool, left).await, json!({"state": "awaiting_lead", "matched_by": null, "conversions": 0}));
     assert_eq!(rematch(&app).await, 1);
     execute(&pool, "update public.conversion_queue set claims = 1").await;
-    assert_eq!(release().await, Release::Refused { lead_id: jane, platforms: vec!["google_ads".into()] });
+    assert_eq!(release().await, Release::Refused { lead_id: Some(jane), platforms: vec!["google_ads".into()] });
     assert_eq!(row(&pool, left).await, json!({"state": "matched", "matched_by": "email", "conversions": 1}));
 }
 

@@ -151,8 +151,10 @@ async fn every_pair_and_triple_of_statements_is_decided_by_the_rule(pool: PgPool
     );
     sqlx::query(&insert).bind(kept.collect::<Value>()).execute(&pool).await.unwrap();
 
-    let subjects: Vec<_> =
-        people.iter().map(|person| Subject { lead_id: person.leads[0], crm_deal_id: person.deal.clone() }).collect();
+    let subjects: Vec<_> = people
+        .iter()
+        .map(|person| Subject { lead_id: Some(person.leads[0]), crm_deal_id: person.deal.clone() })
+        .collect();
     let decided: Result<Vec<Consent>, DbError> = app.db.tx(async |tx| decide(tx, &subjects).await).await;
     for (history, decided) in histories.iter().zip(decided.unwrap()) {
         assert_eq!(decided.ad_user_data, expected(history), "{history:?}");

@@ -83,7 +83,7 @@ async fn a_matched_deal_is_found_with_all_that_belongs_to_it_by_each_of_its_name
         let headers: BTreeMap<_, _> = headers.map(|(name, value)| (name.to_owned(), value.map(String::from))).into();
         assert_eq!(event.headers.0, headers);
         let conversion = entry.conversion.as_ref().unwrap();
-        assert_eq!((conversion.id, conversion.lead_id), (conversion_id, lead_id));
+        assert_eq!((conversion.id, conversion.lead_id), (conversion_id, Some(lead_id)));
         assert_eq!((gclid(&conversion.clicks.0), conversion.value), (Some("click"), Some(6000.5)));
         let mut both = clicks.clone();
         both["microsoft"] = json!({"msclkid": "click", "at": "2026-11-18T12:00:00Z"});

@@ -138,8 +138,7 @@ impl Item {
         let outcome = self.outcome.as_ref().filter(|_| !self.is_invalid());
         rows.extend(outcome.map(|outcome| ("becomes", words::outcome(outcome))));
         if let Some(conversion) = self.conversion() {
-            let rule = conversion.matched_by.map(|rule| format!(", {}", words::matched_by(rule)));
-            rows.push(("lead", format!("{}{}", conversion.lead_id, rule.unwrap_or_default())));
+            rows.push(("lead", words::lead(conversion)));
         }
         rows.extend(self.queue().iter().map(|row| ("queue", queued(row))));
         rows

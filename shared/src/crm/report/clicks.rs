@@ -9,8 +9,9 @@ use crate::attribution::networks::{Kind, Parameter};
 use crate::http::Warning;
 
 impl Reader<'_> {
-    /// What can't be used is ignored with a warning, also in a strict source: the deal counts without it.
-    pub(super) fn clicks(&mut self) -> Clicks {
+    /// What can't be used is ignored with a warning, also in a strict source: the deal counts without it. The deal
+    /// reached its stage at `reached_at`.
+    pub(super) fn clicks(&mut self, reached_at: DateTime<Utc>) -> Clicks {
         let (fields, item) = (&self.source.fields, self.item);
         let clicks = Clicks::read(self.when.received_at, |parameter| {
             let (_, value) = fields.clicks.get(parameter.name)?.find(item)?;
@@ -23,7 +24,14 @@ impl Reader<'_> {
             value
         });
         match self.clicked_at() {
-            Some(at) => clicks.clicked(at),
+            Some(at) => {
+                if at > reached_at && clicks.has_click() {
+                    let detail = "is later than the deal, which can't have come from such a click: check what the CRM \
+                                  writes there, and its zone";
+                    self.warnings.push(Warning { field: "clicked_at", detail: detail.into() });
+                }
+                clicks.clicked(at)
+            }
             None => clicks,
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Reader;
+use crate::attribution::Clicks;
 use crate::crm::fields::Pointers;
 use crate::http::Warning;
 use crate::identity::{Email, Phone, PhoneReading, number_as_text};
@@ -23,7 +24,8 @@ pub(super) struct Person {
 }
 
 impl Reader<'_> {
-    pub(super) fn person(&mut self) -> Person {
+    /// A click says whose a deal is, too.
+    pub(super) fn person(&mut self, clicks: &Clicks) -> Person {
         let fields = &self.source.fields;
         let errors = self.errors.len();
         let mut emails: Vec<Email> = Vec::new();
@@ -61,15 +63,15 @@ impl Reader<'_> {
             }
         }
         if emails.is_empty() && lead_id.is_none() && errors == self.errors.len() {
-            self.unnamed(phone.as_ref());
+            self.unnamed(phone.as_ref(), clicks.has_click());
         }
         self.warnings.extend(Warning::of_phone(phone.as_ref().map(|(_, phone)| phone)));
         let mut emails = emails.into_iter();
         Person { lead_id, email: emails.next(), other_emails: emails.collect(), phone: phone.map(|(_, phone)| phone) }
     }
 
-    /// There is no person, except possibly a phone.
-    fn unnamed(&mut self, phone: Option<&(String, Phone)>) {
+    /// There is no person, except possibly a phone or a click.
+    fn unnamed(&mut self, phone: Option<&(String, Phone)>, has_click: bool) {
         let fields = &self.source.fields;
         if phone.is_some_and(|(_, phone)| phone.hash().is_ok()) {
             return;
@@ -78,8 +80,13 @@ impl Reader<'_> {
         let declared = [fields.email.as_ref(), phone_at, fields.lead_id.as_ref()].into_iter().flatten();
         if declared.clone().any(|field| field.wait(self.item)) {
             self.waits = true;
-        } else if !self.source.strict {
-            let detail = "identifies no one: without a valid e-mail, phone or lead_id no lead can be found".into();
+            return;
+        }
+        if has_click {
+            return;
+        }
+        if !self.source.strict {
+            let detail = "identifies no one: it has no valid e-mail, phone, lead_id or click id".into();
             self.warnings.push(Warning { field: "email", detail });
         } else if let Some((pointer, phone)) = phone
             && let Err(why) = phone.hash()
@@ -88,7 +95,7 @@ impl Reader<'_> {
             self.refuse(pointer, why.to_string());
         } else {
             let pointer = declared.map(Pointers::first).next().unwrap_or_default();
-            self.refuse(pointer, "is required, unless there is a phone or a lead_id");
+            self.refuse(pointer, "is required, unless there is a phone, a lead_id or a click id");
         }
     }
 }

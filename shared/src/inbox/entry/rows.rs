@@ -74,7 +74,7 @@ pub struct StoredEvent {
 #[derive(Debug, Serialize)]
 pub struct StoredConversion {
     pub id: Uuid,
-    pub lead_id: Uuid,
+    pub lead_id: Option<Uuid>,
     pub crm_deal_id: String,
     pub conversion_type: Stage,
     pub idempotency_key: String,

@@ -1,0 +1,135 @@
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clock::Clock;
+use crate::settings::FromSettings;
+
+fn at() -> DateTime<Utc> {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn config() -> forms::Config {
+    let none = BTreeMap::new();
+    let mut settings = Settings::new(&none);
+    forms::Config::from_settings(&mut settings, &Clock::fixed(at()))
+}
+
+fn sources(toml: &str) -> Result<Sources, String> {
+    Sources::parse(toml, &|_| Some(SecretString::from("the-key")))
+}
+
+fn source(toml: &str) -> Source {
+    sources(toml).unwrap().0.into_values().next().unwrap()
+}
+
+/// What becomes of a body: the form that the website would have sent.
+fn read(source: &Source, body: &str) -> Value {
+    match source.read(&config(), body.as_bytes(), at()) {
+        Ok(Reading::Ignored) => json!("ignored"),
+        Ok(Reading::Lead(_, request)) => serde_json::from_slice(request.body()).unwrap(),
+        Err(problem) => serde_json::from_slice(problem.into_response().body()).unwrap(),
+    }
+}
+
+#[test]
+fn every_preset_reads_what_its_sender_sends() {
+    for name in names() {
+        let source = source(&format!("[landing]\nkind = \"lead\"\npreset = \"{name}\""));
+        let form = read(&source, sample(name).unwrap());
+        assert_eq!(form["email"], "jane@example.com", "{name}: {form}");
+        assert_eq!(form["phone"], "+4930901820", "{name}: {form}");
+        assert_eq!(form["name"], "Jane Doe", "{name}: {form}");
+        let click = form["gclid"].as_str().unwrap_or_else(|| panic!("{name}: {form}"));
+        assert!(click.contains("sample-1"), "{name}: {form}");
+        assert_eq!(form, read(&source, sample(name).unwrap()), "{name}: the same again is another");
+        let id = form["transaction_id"].as_str().unwrap();
+        assert!(id.starts_with("landing:"), "{name}: {id}");
+    }
+}
+
+#[test]
+fn forms_of_any_builder_are_read_by_what_their_fields_are_called() {
+    let source = source("[site]\nkind = \"lead\"\nauth = [{ bearer = { secret = \"SITE_SECRET\" } }]");
+    for (body, expected) in [
+        (r#"{"Email":"a@example.com","GCLID":"Ab1"}"#, json!({"email": "a@example.com", "gclid": "Ab1"})),
+        (r#"{"E-mail address":"a@example.com","Telefon":"+4930901820"}"#, json!({"phone": "+4930901820"})),
+        (r#"{"workEmail":"a@example.com","firstName":"Jane","lastName":"Doe"}"#, json!({"name": "Jane Doe"})),
+        (r#"[{"data":{"Ihre Mail":"a@example.com","hidden_gclid":"Ab1"}}]"#, json!({"gclid": "Ab1"})),
+        ("your-email=a%40example.com&your-message=Hello&wbraid=W1", json!({"message": "Hello", "wbraid": "W1"})),
+        ("form_fields[email]=a%40example.com&form_fields[tel]=%2B4930901820", json!({"phone": "+4930901820"})),
+        (
+            r#"{"email":"a@example.com","pageUrl":"https://www.example.com/x#/offer?gclid=Ab1&utm_source=google"}"#,
+            json!({"gclid": "Ab1", "utm_source": "google"}),
+        ),
+        (r#"{"Wie erreichen wir dich?":"a@example.com"}"#, json!({"email": "a@example.com"})),
+        (r#"{"email":"undefined","contact_email":"a@example.com","gclid":"{{gclid}}"}"#, json!({"gclid": null})),
+        (
+            r#"{"email":"a@example.com","ad_user_data":"denied","ad_personalization":"granted"}"#,
+            json!({"consent": {"ad_user_data": "denied", "ad_personalization": "granted"}}),
+        ),
+        (r#"{"email":"a@example.com","transaction_id":"own-7"}"#, json!({"transaction_id": "own-7"})),
+        ("\u{feff} {\"email\":\"a@example.com\"}", json!({"email": "a@example.com"})),
+    ] {
+        let form = read(&source, body);
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&form[field], value, "{body}: {form}");
+        }
+        assert_eq!(form["email"], "a@example.com", "{body}: {form}");
+    }
+}
+
+#[test]
+fn tests_and_other_events_make_no_lead() {
+    for (preset, from, to) in [
+        ("google-lead-form", r#""is_test": false"#, r#""is_test": true"#),
+        ("google-lead-form", r#""is_test": false"#, r#""is_test": "true""#),
+        ("calendly", "invitee.created", "invitee.canceled"),
+        ("typeform", r#""event_type": "form_response""#, r#""event_type": "form_response_partial""#),
+        ("webflow", "form_submission", "site_publish"),
+        ("tally", "FORM_RESPONSE", "FORM_VIEW"),
+    ] {
+        let source = source(&format!("[it]\nkind = \"lead\"\npreset = \"{preset}\""));
+        let body = sample(preset).unwrap().replace(from, to);
+        assert_ne!(body, sample(preset).unwrap());
+        assert_eq!(read(&source, &body), json!("ignored"), "{preset}");
+    }
+}
+
+#[test]
+fn googles_key_is_checked() {
+    let google = source("[google]\nkind = \"lead\"\npreset = \"google-lead-form\"");
+    let request = |key: &str| {
+        let body = sample(GOOGLE).unwrap().replace("the-key", key);
+        http::Request::new(Body::Text(body))
+    };
+    assert_eq!(google.verify(&request("the-key"), at()), Ok(()));
+    for key in ["", "the-keY", "the-key ", "the-ke", "another"] {
+        assert_eq!(google.verify(&request(key), at()), Err(Refusal::Wrong), "{key}");
+    }
+    let sources = sources("[google]\nkind = \"lead\"\npreset = \"google-lead-form\"").unwrap();
+    let lead = |key: &str| google_lead(request(key).body()).unwrap();
+    assert_eq!(sources.google(&lead("the-key")).unwrap().map(|it| &*it.name), Some("google"));
+    assert!(sources.google(&lead("another")).is_err());
+    assert!(Sources::default().google(&lead("another")).unwrap().is_none());
+}
+
+#[test]
+fn a_wrong_declaration_says_the_fix() {
+    for (toml, said) in [
+        ("[a]\nkind = \"lead\"", "says nowhere how it authenticates"),
+        ("[a]\nkind = \"lead\"\npreset = \"typo\"", "it is one of calendly"),
+        ("[A]\nkind = \"lead\"\npreset = \"tally\"", "lower-case"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nid = \"data\"", "begins with /"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nfields = { mail = \"/x\" }", "has a field mail"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nrules = []", "unknown field"),
+    ] {
+        let refusal = sources(toml).unwrap_err();
+        assert!(refusal.contains(said), "{toml}: {refusal}");
+        assert!(!refusal.contains("the-key"), "{refusal}");
+    }
+    let unset = Sources::parse("[a]\nkind = \"lead\"\npreset = \"google-lead-form\"", &|_| None).unwrap_err();
+    assert!(unset.contains("GOOGLE_LEAD_FORM_KEY is not set"), "{unset}");
+    let others = sources("[crm]\npreset = \"make\"\n[a]\nkind = \"lead\"\npreset = \"tally\"").unwrap();
+    assert!(others.get("crm").is_none() && others.get("a").is_some());
+}
