@@ -62,11 +62,13 @@ pub struct Queue {
     pub held: i64,
     /// Of the uploaded: processed by the platform.
     pub confirmed: i64,
-    /// Of the uploaded: without a verdict for seven days; it is no longer asked for.
+    /// Of the uploaded: without a verdict for seven days, so that it is no longer asked for; or the platform had it
+    /// before anything was sent.
     pub unconfirmed: i64,
     /// How long the longest waiting row has been due.
     pub oldest_due_seconds: Option<i64>,
-    /// Why rows wait or became dead letters in the last day, the most frequent first, five at most.
+    /// Why rows wait, became dead letters in the last day or were left unconfirmed in the last eight, the most frequent
+    /// first, five at most.
     pub reasons: Vec<HealthReason>,
 }
 
@@ -151,8 +153,9 @@ pub async fn check(
                 q.adjusts is null as is_upload,
                 -- Given up, but not because somebody refused it.
                 coalesce(q.last_error_code in ('deal_lost', 'original_refused', 'consent_withdrawn'), false) as is_moot,
-                q.status = 'uploaded' and q.confirmed_at is null and q.request_id is not null
-                    and q.next_status_check_at is null as unconfirmed,
+                q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is null
+                    -- With a reason: the platform had it before anything was sent.
+                    and coalesce(q.request_id, q.last_error_code) is not null as unconfirmed,
                 q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
                 c.ad_user_data <> all($1::text[]) and q.platform <> all($4::text[]) as awaits_consent,
@@ -170,6 +173,7 @@ pub async fn check(
             where (
                     (open and not awaits_consent)
                     or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
+                    or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
                 )
                 and last_error_code is not null
             group by last_error_code
