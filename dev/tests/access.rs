@@ -33,6 +33,7 @@ const OUT_OF_REACH: &[&str] = &[
     "table inbox_events",
     "table inbox_receipts",
     "table lead_emails",
+    "table lead_refusals",
     "table leads",
     "table lost_deals",
     "table platform_state",

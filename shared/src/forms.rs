@@ -40,8 +40,6 @@ pub struct Form {
     pub lead: NewLead,
     /// For whom it counts.
     pub callers: Callers,
-    /// What could be improved.
-    pub warnings: Vec<Warning>,
 }
 
 /// Reads a form that was received at this time, from an address with this hash.
@@ -69,9 +67,10 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let (name, name_warning) = name?.unzip();
     let (message, message_warning) = message?.unzip();
     warnings.extend([phone_warning, name_warning.flatten(), message_warning.flatten()].into_iter().flatten());
+    warnings.extend(Warning::of_phone(phone.as_ref()));
     let lead = NewLead {
         transaction_id: transaction_id?.unwrap_or_else(|| format!("lead-{}", Uuid::new_v4())),
-        email: email?,
+        email: Some(email?),
         phone,
         name,
         message,
@@ -88,11 +87,15 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
         site: site(request),
         session_attributes: session_attributes?,
         spam_signs: spam_signs(&fields),
+        warnings,
+        source: None,
         at,
     };
-    let callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id).email(&lead.email.hash());
-    warnings.extend(Warning::of_phone(lead.phone.as_ref()));
-    Ok(Form { lead, callers, warnings })
+    let mut callers = config.rate_limit.callers_at(address).visitor(lead.visitor_id);
+    if let Some(email) = &lead.email {
+        callers = callers.email(&email.hash());
+    }
+    Ok(Form { lead, callers })
 }
 
 /// A number, or why it is left out: a person isn't lost for it.

@@ -6,7 +6,6 @@ pub mod cookies;
 pub mod cors;
 pub mod entrance;
 pub mod problem;
-pub mod warning;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -21,11 +20,11 @@ use serde_json::Value;
 use url::Url;
 
 use crate::attribution::Site;
+pub use crate::warning::Warning;
 use body::Fields;
 use entrance::Entrance;
 pub use lambda_http::Request;
 pub use problem::Problem;
-pub use warning::Warning;
 
 /// What every handler answers with.
 pub type Response = lambda_http::Response<Body>;

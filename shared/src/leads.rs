@@ -11,14 +11,15 @@ use crate::identity::{Email, Hash, Phone};
 use crate::locks::{self, Locks};
 use crate::rate_limits::{Callers, LEADS_REFUSED_ABOVE};
 use crate::visitors::{self, VisitorId};
+use crate::warning::Warning;
 
 /// A lead as the form sent it.
 #[derive(Debug)]
 pub struct NewLead {
     /// Idempotency key; the browser's tag reports the same one to Google.
     pub transaction_id: String,
-    /// The person's address.
-    pub email: Email,
+    /// The person's address. A phone number or a click says as well who it is.
+    pub email: Option<Email>,
     /// The person's number.
     pub phone: Option<Phone>,
     /// The person's name.
@@ -45,6 +46,10 @@ pub struct NewLead {
     pub session_attributes: Option<SessionAttributes>,
     /// What speaks against a person. It is kept, and changes nothing.
     pub spam_signs: Vec<String>,
+    /// What of the form couldn't be used.
+    pub warnings: Vec<Warning>,
+    /// The source of leads that it came through; none for the website's own form.
+    pub source: Option<String>,
     /// When.
     pub at: DateTime<Utc>,
 }
@@ -53,7 +58,7 @@ impl NewLead {
     /// Distinguishes a repeated submission from another one with the same transaction id.
     fn payload_hash(&self) -> Hash {
         let content = json!([
-            self.email.as_str(),
+            self.email.as_ref().map(Email::as_str),
             self.phone.as_ref().map(Phone::as_str),
             self.name,
             self.message,
@@ -88,7 +93,8 @@ pub enum Created {
 /// its e-mail address counts only for a lead without a visitor, because a stranger can use it up.
 pub async fn create(tx: &mut Tx, lead: &NewLead, callers: &Callers) -> Result<Created, DbError> {
     let phone_hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
-    locks::take(tx, &Locks::of_person([&lead.email.hash()].into_iter().chain(phone_hash))).await?;
+    let email_hash = lead.email.as_ref().map(Email::hash);
+    locks::take(tx, &Locks::of_person(email_hash.iter().chain(phone_hash))).await?;
     let mut stored = insert(tx, lead, &lead.transaction_id, callers, false).await?;
     if let (Created::Conflict, true, Some(visitor)) = (stored.created, stored.is_apart, lead.visitor_id) {
         let key = visitors::own_key(&lead.transaction_id, visitor);
@@ -120,8 +126,9 @@ async fn insert(
     is_suspicious: bool,
 ) -> Result<Stored, DbError> {
     let payload_hash = lead.payload_hash();
-    let (email_hash, phone_hash) = (lead.email.hash(), lead.phone.as_ref().and_then(|phone| phone.hash().ok()));
-    let email_hash_google = lead.email.google_hash();
+    let email_hash = lead.email.as_ref().map(Email::hash);
+    let phone_hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
+    let email_hash_google = lead.email.as_ref().and_then(Email::google_hash);
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
     let consent_source =
@@ -142,7 +149,7 @@ async fn insert(
             consent_marketing, consent_data_processing, consent_recorded_at,
             ad_user_data, ad_personalization, consent_source,
             visitor_id, clicks, utm_source, utm_medium, utm_campaign, utm_term, utm_content, session_attributes,
-            created_at, is_suspicious, site, phone_hash_digits, spam_signs
+            created_at, is_suspicious, site, phone_hash_digits, spam_signs, warnings, source
         )
         select
             $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12, v.consent_recorded_at),
@@ -163,7 +170,7 @@ async fn insert(
             case when utm then v.utm_content else $24 end,
             coalesce($25, v.session_attributes),
             $26, $35 or call.used > 1 or (call.used_of_email > 1 and v.visitor_id is null),
-            coalesce(v.site, $31), $32, $36
+            coalesce(v.site, $31), $32, $36, $37, $38
         from call
         left join public.visitors v on v.visitor_id = $27
         cross join lateral (
@@ -179,8 +186,8 @@ async fn insert(
             (select used > 1 from call) as "is_suspicious!""#,
         key,
         payload_hash.as_str(),
-        lead.email.as_str(),
-        email_hash.as_str(),
+        lead.email.as_ref().map(Email::as_str),
+        email_hash.as_ref().map(Hash::as_str),
         email_hash_google.as_ref().map(Hash::as_str),
         lead.phone.as_ref().map(Phone::as_str),
         phone_hash.map(Hash::as_str),
@@ -213,6 +220,8 @@ async fn insert(
         &callers.email.limits,
         is_suspicious,
         &lead.spam_signs,
+        json!(lead.warnings),
+        lead.source.as_deref(),
     )
     .fetch_optional(tx)
     .await?;

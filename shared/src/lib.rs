@@ -5,6 +5,7 @@
 // Ground: what knows nothing of deals.
 pub mod clock; // the time, injected
 pub mod invisible; // characters that nobody sees
+pub mod absent; // words that stand for nothing
 pub mod money; // a value and its currency
 pub mod identity; // e-mail, phone and their hashes
 pub mod db; // the only way to a statement
@@ -16,6 +17,7 @@ pub mod attribution; // clicks and UTMs
 
 // Vocabulary: the words that everything below uses.
 pub mod consent; // in three values
+pub mod warning; // what was accepted and can't be used fully
 pub mod settings; // by name, from the environment and the secret
 pub mod declarations; // what operators declare in TOML
 pub mod deals; // what a CRM reports

@@ -39,6 +39,8 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          alter table public.inbox drop column clicks, drop column clicks_reported_at;
          drop table public.uploader_runs;
          drop table public.event_queue;
+         drop table public.lead_refusals;
+         alter table public.leads drop constraint leads_know_somebody, drop column warnings, drop column source;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
              drop column ad_personalization;
@@ -53,6 +55,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "021_gauges",
         "022_browser",
         "023_event_outbox",
+        "024_leads_by_any_sign",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -102,16 +105,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 23",
-            "Migration 023_event_outbox makes what is there already (",
+            "delete from public._sqlx_migrations where version = 24",
+            "Migration 024_leads_by_any_sign makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 23",
-            "023_event_outbox is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 24",
+            "024_leads_by_any_sign is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

@@ -68,7 +68,7 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
         }
         Kept::ForLater => (StatusCode::ACCEPTED, None, "stored_for_later"),
     };
-    let answer = Answer { lead_id, transaction_id: form.lead.transaction_id, status, warnings: form.warnings };
+    let answer = Answer { lead_id, transaction_id: form.lead.transaction_id, status, warnings: form.lead.warnings };
     Ok(json(code, &answer))
 }
 

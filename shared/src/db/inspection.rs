@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 20] = [
+pub const RELATIONS: [&str; 21] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
@@ -17,6 +17,7 @@ pub const RELATIONS: [&str; 20] = [
     "inbox_events",
     "inbox_receipts",
     "lead_emails",
+    "lead_refusals",
     "leads",
     "lost_deals",
     "platform_state",

@@ -98,7 +98,7 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
     let email = Email::parse(email).unwrap();
     let lead = NewLead {
         transaction_id: format!("t-{crm_deal_id}"),
-        email: email.clone(),
+        email: Some(email.clone()),
         phone: None,
         name: None,
         message: None,
@@ -112,6 +112,8 @@ pub fn lead_and_deal(email: &str, crm_deal_id: &str) -> (NewLead, Deal) {
         site: None,
         session_attributes: None,
         spam_signs: Vec::new(),
+        warnings: Vec::new(),
+        source: None,
         at: start(),
     };
     let deal = Deal {

@@ -154,10 +154,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 23",
-            undone: "insert into public._sqlx_migrations values (23, 'event_outbox', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 24",
+            undone: "insert into public._sqlx_migrations values (24, 'leads_by_any_sign', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 023_event_outbox")],
+        found: &[(ERROR, "database.schema", "it lacks 024_leads_by_any_sign")],
     },
     Planted {
         name: "the schema is newer",
