@@ -29,6 +29,7 @@ const OUT_OF_REACH: &[&str] = &[
     "table conversions",
     "table deal_reports",
     "table event_queue",
+    "table ignored_values",
     "table inbox",
     "table inbox_events",
     "table inbox_receipts",

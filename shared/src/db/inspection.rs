@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 21] = [
+pub const RELATIONS: [&str; 22] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
@@ -13,6 +13,7 @@ pub const RELATIONS: [&str; 21] = [
     "conversions",
     "deal_reports",
     "event_queue",
+    "ignored_values",
     "inbox",
     "inbox_events",
     "inbox_receipts",

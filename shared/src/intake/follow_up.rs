@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, locks_of, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, ignored_of, locks_of, payload_hashes, renew_status};
 use crate::clock::Clock;
 use crate::conversions::record_matches;
 use crate::crm::lookup::LookupError;
@@ -18,6 +18,7 @@ use crate::db::{Db, DbError};
 use crate::identity::Hash;
 use crate::inbox;
 use crate::inbox::events::{self, Kept};
+use crate::inbox::ignored;
 use crate::inbox::matching::{self, Waiting};
 use crate::locks;
 
@@ -109,6 +110,7 @@ pub async fn resume(db: &Db, clock: &Clock, config: &Config, kept: &Kept) -> Res
             events::settle(tx, kept.id, &it.as_event(position, kept.source_event_id.clone()), now).await?;
         }
         renew_status(tx, &processed).await?;
+        ignored::count(tx, &kept.source, ignored_of(&processed), now).await?;
         Ok(processed)
     });
     let mut processed = match processed.await {
