@@ -39,7 +39,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) command: std::process::Command,
     /// Receives what the server prints; emptied first.
     pub(crate) log: PathBuf,
-    /// The signal that stops it: `INT`, `KILL`.
+    /// The signal that stops it: `INT`, `QUIT`, `KILL`.
     pub(crate) stop_signal: &'static str,
     /// A folder that goes when the server is gone.
     pub(crate) remove: Option<&'a Path>,
