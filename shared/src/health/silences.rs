@@ -64,7 +64,8 @@ impl Counted {
         let Forms { accepted_last_day: accepted, refused_last_day: refused, refusals, .. } = &self.forms;
         let all = accepted + refused;
         (*refused >= FEWEST && refused * 4 >= all).then(|| {
-            let most = refusals.first().map_or_else(String::new, |it| format!(", mostly for {}", it.reason));
+            let most = refusals.iter().max_by_key(|it| it.forms_last_day);
+            let most = most.map_or_else(String::new, |it| format!(", mostly for {}", it.reason));
             let message = format!(
                 "Of {all} forms of the last day {refused} were refused{most}: these people are not known. Look at \
                  forms.refusals, and send one of the website's forms by hand: POST /api/leads says which field is wrong."

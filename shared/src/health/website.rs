@@ -32,6 +32,8 @@ pub struct FormRefusals {
     pub source: String,
     pub reason: String,
     pub forms: i64,
+    /// Of them: of the last day.
+    pub forms_last_day: i64,
     /// The last of them.
     pub last_at: DateTime<Utc>,
 }
@@ -101,7 +103,11 @@ pub(super) async fn forms(tx: &mut Tx, now: DateTime<Utc>) -> Result<Forms, DbEr
             (
                 select jsonb_agg(by_reason)
                 from (
-                    select source, reason, sum(refusals)::bigint as forms, max(last_at) as last_at
+                    select
+                        source, reason, sum(refusals)::bigint as forms, max(last_at) as last_at,
+                        coalesce(
+                            sum(refusals) filter (where hour > $1::timestamptz - interval '1 day'), 0
+                        )::bigint as forms_last_day
                     from refused
                     group by source, reason
                     order by 3 desc, source, reason
