@@ -18,7 +18,7 @@ use silences::Counted;
 
 pub use events::{EventsHealth, of_events};
 pub use silences::Silence;
-pub use website::{Deals, FormRefusals, Forms, LeadWarnings, PaidVisits};
+pub use website::{Deals, FormRefusals, Forms, LeadWarnings, PaidVisits, Website};
 
 /// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -368,9 +368,9 @@ pub async fn check(
         },
         platforms,
         silences,
-        forms: counted.forms,
-        paid_visits: counted.paid_visits,
-        deals: counted.deals,
+        forms: counted.website.forms,
+        paid_visits: counted.website.paid_visits,
+        deals: counted.website.deals,
         events: Vec::new(),
         last: Last {
             visit: row.last_visit,

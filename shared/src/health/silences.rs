@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::habits::{self, Habit};
-use super::website::{self, Deals, Forms, PaidVisits};
+use super::website::{Deals, Forms, PaidVisits, Website};
 use crate::db::{DbError, Tx};
 use crate::deals::Stage;
 
@@ -29,9 +29,7 @@ impl Silence {
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
-    pub forms: Forms,
-    pub paid_visits: PaidVisits,
-    pub deals: Deals,
+    pub website: Website,
     pub habits: Vec<Habit>,
 }
 
@@ -43,12 +41,7 @@ impl Counted {
         stages: &[Stage],
         now: DateTime<Utc>,
     ) -> Result<Self, DbError> {
-        Ok(Self {
-            forms: website::forms(tx, now).await?,
-            paid_visits: website::paid_visits(tx, now).await?,
-            deals: website::deals(tx, now).await?,
-            habits: habits::read(tx, sources, stages, now).await?,
-        })
+        Ok(Self { website: Website::read(tx, now).await?, habits: habits::read(tx, sources, stages, now).await? })
     }
 
     /// What to tell, worst first.
@@ -61,7 +54,7 @@ impl Counted {
 
     /// A quarter of the forms.
     fn refused_forms(&self) -> Option<Silence> {
-        let Forms { accepted_last_day: accepted, refused_last_day: refused, refusals, .. } = &self.forms;
+        let Forms { accepted_last_day: accepted, refused_last_day: refused, refusals, .. } = &self.website.forms;
         let all = accepted + refused;
         (*refused >= FEWEST && refused * 4 >= all).then(|| {
             let most = refusals.iter().max_by_key(|it| it.forms_last_day);
@@ -76,7 +69,7 @@ impl Counted {
 
     /// Half of the visits.
     fn lost_click_ids(&self) -> Option<Silence> {
-        let PaidVisits { visits, without_click_id } = self.paid_visits;
+        let PaidVisits { visits, without_click_id } = self.website.paid_visits;
         (without_click_id >= FEWEST && without_click_id * 2 >= visits).then(|| {
             let message = format!(
                 "Of {visits} visits of the last day that an ad was paid for {without_click_id} came without a click id. \
@@ -89,7 +82,7 @@ impl Counted {
 
     /// Most of the deals, where most found one before.
     fn deals_without_lead(&self) -> Option<Silence> {
-        let Deals { reported, awaiting_lead, before, awaiting_before } = self.deals;
+        let Deals { reported, awaiting_lead, before, awaiting_before } = self.website.deals;
         let found = reported - awaiting_lead;
         let found_before = before - awaiting_before;
         let is_usual = before >= FEWEST && found_before > 0 && found * before * 4 >= found_before * reported * 3;
@@ -119,6 +112,10 @@ mod tests {
         "2026-11-21T10:00:00Z".parse().unwrap()
     }
 
+    fn of_website(website: Website) -> Counted {
+        Counted { website, ..Counted::default() }
+    }
+
     fn codes(counted: &Counted) -> Vec<&'static str> {
         counted.silences(now()).iter().map(|it| it.code).collect()
     }
@@ -135,7 +132,7 @@ mod tests {
             (900, 299, false),
         ] {
             let forms = Forms { accepted_last_day: accepted, refused_last_day: refused, ..Forms::default() };
-            let told = codes(&Counted { forms, ..Counted::default() });
+            let told = codes(&of_website(Website { forms, ..Website::default() }));
             assert_eq!(told == ["forms_are_refused"], is_told, "{accepted} {refused}: {told:?}");
         }
     }
@@ -146,7 +143,7 @@ mod tests {
             [(20, 10, true), (21, 10, false), (18, 9, false), (20, 20, true), (1_000, 499, false), (1_000, 500, true)]
         {
             let paid_visits = PaidVisits { visits, without_click_id };
-            let told = codes(&Counted { paid_visits, ..Counted::default() });
+            let told = codes(&of_website(Website { paid_visits, ..Website::default() }));
             assert_eq!(told == ["click_ids_are_lost"], is_told, "{visits} {without_click_id}: {told:?}");
         }
     }
@@ -168,7 +165,7 @@ mod tests {
         ] {
             let [reported, awaiting_lead, before, awaiting_before] = deals;
             let deals = Deals { reported, awaiting_lead, before, awaiting_before };
-            let told = codes(&Counted { deals, ..Counted::default() });
+            let told = codes(&of_website(Website { deals, ..Website::default() }));
             assert_eq!(told == ["deals_find_no_lead"], is_told, "{deals:?}: {told:?}");
         }
     }

@@ -8,6 +8,28 @@ use crate::db::{DbError, Tx};
 /// Of more than this the newest are counted, so that the numbers cost the same on a busy day.
 const COUNTED: i64 = 10_000;
 
+/// What the website sent, and whether it can be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Website {
+    /// Forms, in numbers.
+    pub forms: Forms,
+    /// Visits that an ad was paid for, in numbers.
+    pub paid_visits: PaidVisits,
+    /// Deals of the last days, in numbers.
+    pub deals: Deals,
+}
+
+impl Website {
+    /// As of now.
+    pub async fn read(tx: &mut Tx, now: DateTime<Utc>) -> Result<Self, DbError> {
+        Ok(Self {
+            forms: forms(tx, now).await?,
+            paid_visits: paid_visits(tx, now).await?,
+            deals: deals(tx, now).await?,
+        })
+    }
+}
+
 /// Forms, of the last seven days and of the last day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Forms {
@@ -69,7 +91,7 @@ pub struct Deals {
     pub awaiting_before: i64,
 }
 
-pub(super) async fn forms(tx: &mut Tx, now: DateTime<Utc>) -> Result<Forms, DbError> {
+async fn forms(tx: &mut Tx, now: DateTime<Utc>) -> Result<Forms, DbError> {
     let row = sqlx::query!(
         r#"-- health::website::forms
         with lead as (
@@ -143,7 +165,7 @@ pub(super) async fn forms(tx: &mut Tx, now: DateTime<Utc>) -> Result<Forms, DbEr
     })
 }
 
-pub(super) async fn paid_visits(tx: &mut Tx, now: DateTime<Utc>) -> Result<PaidVisits, DbError> {
+async fn paid_visits(tx: &mut Tx, now: DateTime<Utc>) -> Result<PaidVisits, DbError> {
     // The condition is that of the index visitors_paid_idx.
     let visits = sqlx::query_as!(
         PaidVisits,
@@ -172,7 +194,7 @@ pub(super) async fn paid_visits(tx: &mut Tx, now: DateTime<Utc>) -> Result<PaidV
     Ok(visits)
 }
 
-pub(super) async fn deals(tx: &mut Tx, now: DateTime<Utc>) -> Result<Deals, DbError> {
+async fn deals(tx: &mut Tx, now: DateTime<Utc>) -> Result<Deals, DbError> {
     let deals = sqlx::query_as!(
         Deals,
         r#"-- health::website::deals
