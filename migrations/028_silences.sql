@@ -43,5 +43,6 @@ create index visitors_paid_idx on public.visitors (first_seen_at)
     and (
       coalesce(gclid, gbraid, wbraid, gad_source, gad_campaignid) is not null
       or (lower(utm_source) = 'google' and lower(utm_medium) in ('cpc', 'ppc', 'paid', 'paidsearch'))
-      or referrer ~* '^https?://([a-z0-9.-]+\.)?(google\.[a-z.]+/aclk|googleadservices\.com|doubleclick\.net|syndicatedsearch\.goog)'
+      or referrer ~* '^https?://([a-z0-9.-]+\.)?(google\.[a-z.]+/aclk|googleadservices\.com'
+        '|doubleclick\.net|syndicatedsearch\.goog)'
     );

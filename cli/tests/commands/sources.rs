@@ -43,7 +43,7 @@ async fn every_source_is_listed_with_what_it_sent(pool: PgPool) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn what_nobody_would_see_is_counted(pool: PgPool) {
-    deliver(&pool, r#"{"deal": {"id": "7", "stage": "won\u200b\u00a0"}}"#).await;
+    deliver(&pool, r#"{"deal": {"id": "7", "stage": "won\u00a0\u200b"}}"#).await;
     execute(
         &pool,
         "update public.inbox_events set received_at = now();
@@ -63,7 +63,7 @@ async fn what_nobody_would_see_is_counted(pool: PgPool) {
     let text = printed(&values, &["crm", "sources"]).await;
     for part in [
         "events 1, rejected 0, ignored 1, refused 0",
-        "stage = won<U+200B><U+00A0>: 1 since ",
+        "stage = won<U+00A0><U+200B>: 1 since ",
         "accepted 1, refused 3 (3 email), warned 1 (1 /phone)",
         "1, without click id 1",
         "0, awaiting a lead 0",

@@ -71,8 +71,8 @@ pub struct LeadWarnings {
 /// First visits of the last day that an ad was paid for, up to ten thousand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PaidVisits {
-    /// With a click id, or with `gad_source`, `gad_campaignid`, Google as the paid UTM source, or a referrer of Google's
-    /// ads.
+    /// With a click id, or with `gad_source`, `gad_campaignid`, Google as the paid UTM source, or a referrer of
+    /// Google's ads.
     pub visits: i64,
     /// Of them: without a click id of Google's.
     pub without_click_id: i64,
@@ -181,7 +181,8 @@ async fn paid_visits(tx: &mut Tx, now: DateTime<Utc>) -> Result<PaidVisits, DbEr
                 and (
                     coalesce(gclid, gbraid, wbraid, gad_source, gad_campaignid) is not null
                     or (lower(utm_source) = 'google' and lower(utm_medium) in ('cpc', 'ppc', 'paid', 'paidsearch'))
-                    or referrer ~* '^https?://([a-z0-9.-]+\.)?(google\.[a-z.]+/aclk|googleadservices\.com|doubleclick\.net|syndicatedsearch\.goog)'
+                    or referrer ~* '^https?://([a-z0-9.-]+\.)?(google\.[a-z.]+/aclk|googleadservices\.com'
+                        '|doubleclick\.net|syndicatedsearch\.goog)'
                 )
             order by first_seen_at desc
             limit $2

@@ -59,7 +59,8 @@ impl Site {
         let hours = "with hours as (
                 select at, extract(hour from at)::int as hour, row_number() over (order by at) as n
                 from generate_series(
-                    timestamptz 'START' - interval '42 days', timestamptz 'START' + interval '42 days', interval '1 hour'
+                    timestamptz 'START' - interval '42 days', timestamptz 'START' + interval '42 days',
+                    interval '1 hour'
                 ) as at
             )";
         let hours = hours.replace("START", &start().to_rfc3339());
