@@ -270,6 +270,7 @@ impl Conversion {
 }
 
 /// What a verdict on a conversion depends on.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a row")]
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// When the click of the platform's network was seen.

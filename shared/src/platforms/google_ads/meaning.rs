@@ -116,12 +116,12 @@ pub(super) fn outcome(
             Outcome::AlreadyDone(reason)
         }
         ReasonMeaning::Exists if conversion.is_some_and(|it| it.sent_before) => Outcome::AlreadyDone(reason),
-        ReasonMeaning::Exists => Outcome::AlreadyThere(with_advice(reason, NEVER_SENT)),
+        ReasonMeaning::Exists => Outcome::AlreadyThere(with_advice(&reason, NEVER_SENT)),
         // Whether it was this one is asked by sending it again: Google then knows its id.
         ReasonMeaning::Collision if conversion.is_some_and(|it| it.seconds_later < MOST_SECONDS_LATER) => {
             Outcome::SecondLater(reason)
         }
-        ReasonMeaning::Collision => Outcome::Rejected(with_advice(reason, NO_SECOND_LEFT)),
+        ReasonMeaning::Collision => Outcome::Rejected(with_advice(&reason, NO_SECOND_LEFT)),
         ReasonMeaning::Twice if conversion.is_none_or(|it| !it.send_alone) => Outcome::SendAlone(reason),
         ReasonMeaning::Wait(hours) => Outcome::Later(in_hours(hours), reason),
         ReasonMeaning::WaitForClick => {
@@ -170,7 +170,7 @@ fn without_click_id(reason: Reason, conversion: Option<&Facts>) -> Outcome {
     }
 }
 
-fn with_advice(reason: Reason, advice: &str) -> Reason {
+fn with_advice(reason: &Reason, advice: &str) -> Reason {
     Reason::new(&reason.code, format!("{} {advice}", reason.message))
 }
 
