@@ -126,13 +126,13 @@ mod tests {
 
     #[test]
     fn a_delay_is_read_as_google_writes_it() {
-        for (text, seconds) in [
-            ("40591s", Some(40_591.0)),
-            ("1.5s", Some(1.5)),
-            ("0s", Some(0.0)),
-            (" 30s ", Some(30.0)),
-            ("3600.000000001s", Some(3_600.0)),
-            ("86400s", Some(86_400.0)),
+        for (text, milliseconds) in [
+            ("40591s", Some(40_591_000)),
+            ("1.5s", Some(1_500)),
+            ("0s", Some(0)),
+            (" 30s ", Some(30_000)),
+            ("3600.000000001s", Some(3_600_000)),
+            ("86400s", Some(86_400_000)),
             ("86401s", None),
             ("-1s", None),
             ("40591", None),
@@ -141,7 +141,7 @@ mod tests {
             ("s", None),
             ("", None),
         ] {
-            let expected = seconds.map(|it| TimeDelta::milliseconds((it * 1000.0) as i64));
+            let expected = milliseconds.map(TimeDelta::milliseconds);
             assert_eq!(duration(text), expected, "{text}");
         }
     }
