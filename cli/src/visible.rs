@@ -8,9 +8,9 @@ use shared::invisible::is_invisible;
 /// The most characters of a value that an error repeats.
 const LONGEST: usize = 100;
 
-/// Must it be escaped? Line breaks stay.
+/// Must it be escaped? Line breaks stay. A blank that isn't the usual one looks like it, but no rule takes it for it.
 pub(crate) fn is_hidden(c: char) -> bool {
-    c != '\n' && (c.is_control() || is_invisible(c))
+    !matches!(c, '\n' | ' ') && (c.is_control() || c.is_whitespace() || is_invisible(c))
 }
 
 /// A text, with what is hidden in it as `\u{202E}`.

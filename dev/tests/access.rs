@@ -32,6 +32,7 @@ const OUT_OF_REACH: &[&str] = &[
     "table deal_reports",
     "table deleted_deals",
     "table event_queue",
+    "table ignored_values",
     "table inbox",
     "table inbox_events",
     "table inbox_receipts",

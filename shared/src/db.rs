@@ -9,6 +9,7 @@ pub(crate) mod authority;
 pub mod inspection;
 mod login;
 pub mod migrations;
+mod unreachable;
 
 use std::convert::Infallible;
 use std::fmt::Display;

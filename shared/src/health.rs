@@ -1,6 +1,9 @@
 //! The state of deliveries, for people and for monitors.
 
 mod events;
+mod habits;
+mod silences;
+mod website;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
@@ -8,9 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::{ConsentStatus, UnknownConsent};
 use crate::db::{DbError, Tx};
+use crate::inbox::ignored::{self, IgnoredValue};
 use crate::platforms::{Destinations, Operation, UNDECLARED};
 
+use silences::Counted;
+
 pub use events::{EventsHealth, of_events};
+pub use silences::Silence;
+pub use website::{Deals, FormRefusals, Forms, LeadWarnings, PaidVisits, Website};
 
 /// A bit more than two runs of the schedule: a row that has been due for longer was skipped.
 const WAITS_TOO_LONG: TimeDelta = TimeDelta::minutes(45);
@@ -28,6 +36,14 @@ pub struct Health {
     pub inbox: Inbox,
     /// Every lane that is configured, has a state or has open rows.
     pub platforms: Vec<PlatformHealth>,
+    /// What stopped arriving, or arrives in part, without an error anywhere.
+    pub silences: Vec<Silence>,
+    /// Forms, in numbers.
+    pub forms: Forms,
+    /// Visits that an ad was paid for, in numbers.
+    pub paid_visits: PaidVisits,
+    /// Deals of the last days, in numbers.
+    pub deals: Deals,
     /// Every destination of the website's events.
     pub events: Vec<EventsHealth>,
     /// When something last happened.
@@ -41,8 +57,8 @@ pub enum Status {
     /// Nothing to do.
     Healthy,
     /// Needs attention: a row has been due for too long or keeps failing, became a dead letter in the last day or has
-    /// no verdict, a lane is paused or undeclared, a CRM is unavailable, events of the last day were rejected, or a
-    /// destination of the website's events is in trouble.
+    /// no verdict, a lane is paused or undeclared, a CRM is unavailable, events of the last day were rejected, a
+    /// destination of the website's events is in trouble, or something stopped arriving.
     Degraded,
     /// Nothing can be delivered: rows are due, and their platforms are paused.
     Critical,
@@ -62,11 +78,13 @@ pub struct Queue {
     pub held: i64,
     /// Of the uploaded: processed by the platform.
     pub confirmed: i64,
-    /// Of the uploaded: without a verdict for seven days; it is no longer asked for.
+    /// Of the uploaded: without a verdict for seven days, so that it is no longer asked for; or the platform had it
+    /// before anything was sent.
     pub unconfirmed: i64,
     /// How long the longest waiting row has been due.
     pub oldest_due_seconds: Option<i64>,
-    /// Why rows wait or became dead letters in the last day, the most frequent first, five at most.
+    /// Why rows wait, became dead letters in the last day or were left unconfirmed in the last eight, the most frequent
+    /// first, five at most.
     pub reasons: Vec<HealthReason>,
 }
 
@@ -99,6 +117,10 @@ pub struct Inbox {
     pub received: i64,
     /// Invalid events of the last seven days.
     pub rejected: i64,
+    /// Events of the last seven days that no rule knew.
+    pub ignored: i64,
+    /// Which values of theirs no rule knew, the most frequent of each source first, ten at most of each.
+    pub ignored_values: Vec<IgnoredValue>,
     /// Webhooks of the last seven days that failed authentication.
     pub refused: i64,
     /// Deals and events that expired after 90 days.
@@ -137,6 +159,7 @@ pub struct Last {
 pub async fn check(
     tx: &mut Tx,
     destinations: &Destinations,
+    sources: &[String],
     unknown_consent: UnknownConsent,
     now: DateTime<Utc>,
 ) -> Result<Health, DbError> {
@@ -151,8 +174,9 @@ pub async fn check(
                 q.adjusts is null as is_upload,
                 -- Given up, but not because somebody refused it.
                 coalesce(q.last_error_code in ('deal_lost', 'original_refused', 'consent_withdrawn'), false) as is_moot,
-                q.status = 'uploaded' and q.confirmed_at is null and q.request_id is not null
-                    and q.next_status_check_at is null as unconfirmed,
+                q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at is null
+                    -- With a reason: the platform had it before anything was sent.
+                    and coalesce(q.request_id, q.last_error_code) is not null as unconfirmed,
                 q.uploaded_at,
                 greatest(q.next_retry_at, q.created_at) as due_at,
                 c.ad_user_data <> all($1::text[]) and q.platform <> all($4::text[]) as awaits_consent,
@@ -170,6 +194,7 @@ pub async fn check(
             where (
                     (open and not awaits_consent)
                     or (dead_lettered_at > $2::timestamptz - interval '1 day' and not is_moot)
+                    or (unconfirmed and uploaded_at > $2::timestamptz - interval '8 days')
                 )
                 and last_error_code is not null
             group by last_error_code
@@ -256,6 +281,10 @@ pub async fn check(
                 select coalesce(sum(refusals), 0)::bigint from public.webhook_refusals
                 where hour > $1::timestamptz - interval '7 days'
             ) as "refused!",
+            (
+                select coalesce(sum(events), 0)::bigint from public.ignored_values
+                where day > ($1::timestamptz at time zone 'utc')::date - 7
+            ) as "ignored!",
             (select count(*) from public.inbox where state = 'expired')
                 + (select count(*) from public.inbox_events where state = 'expired') as "expired!",
             (
@@ -281,8 +310,12 @@ pub async fn check(
             ) as last_webhook"#,
         now,
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    let ignored_values = ignored::of_last_week(tx, now).await?;
+    let stages: Vec<_> = destinations.stages.iter().cloned().collect();
+    let counted = Counted::read(tx, sources, &stages, now).await?;
+    let silences = counted.silences(now);
     let mut platforms: Vec<PlatformHealth> = listed(row.platforms);
     for lane in platforms.iter_mut().filter(|lane| lane.state == "undeclared") {
         lane.reason = Some(UNDECLARED.into());
@@ -296,6 +329,7 @@ pub async fn check(
         || is_undeclared
         || row.is_troubled
         || inbox.is_troubled
+        || !silences.is_empty()
         || waited.is_some_and(|waited| waited > WAITS_TOO_LONG)
     {
         Status::Degraded
@@ -324,6 +358,8 @@ pub async fn check(
             awaiting_lead: inbox.awaiting_lead,
             received: inbox.received,
             rejected: inbox.rejected,
+            ignored: inbox.ignored,
+            ignored_values,
             refused: inbox.refused,
             expired: inbox.expired,
             suspicious_leads: inbox.suspicious_leads,
@@ -331,6 +367,10 @@ pub async fn check(
             several_candidates: inbox.several_candidates,
         },
         platforms,
+        silences,
+        forms: counted.website.forms,
+        paid_visits: counted.website.paid_visits,
+        deals: counted.website.deals,
         events: Vec::new(),
         last: Last {
             visit: row.last_visit,

@@ -5,6 +5,7 @@ pub mod deletions;
 pub mod entry;
 pub mod events;
 pub mod gauges;
+pub mod ignored;
 pub mod listing;
 pub mod losses;
 pub mod matching;
@@ -88,6 +89,9 @@ pub async fn expire(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64, DbError> {
         ),
         forgotten as (
             delete from public.webhook_refusals where hour < $3::timestamptz - interval '7 days 1 hour'
+        ),
+        unlearned as (
+            delete from public.ignored_values where last_at < $3::timestamptz - interval '42 days'
         )
         select (select count(*) from deals) + (select count(*) from events) as "expired!""#,
         received_before,

@@ -31,6 +31,7 @@ use crate::identity::{Hash, Region};
 use crate::inbox;
 use crate::inbox::entry::{self, Entry};
 use crate::inbox::events::{self, EventState, InboxEvent};
+use crate::inbox::ignored;
 use crate::inbox::matching::MatchBy;
 use crate::inbox::names::{self, Names};
 use crate::inbox::receipts::{self, WebhookReceipt};
@@ -261,7 +262,16 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         }
     }
     renew_status(tx, &processed).await?;
+    ignored::count(tx, &webhook.source.name, ignored_of(&processed), webhook.received_at).await?;
     Ok(processed)
+}
+
+/// Why events were ignored.
+fn ignored_of(processed: &[Processed]) -> impl Iterator<Item = &str> {
+    processed.iter().filter_map(|it| match &it.outcome {
+        EventOutcome::Ignored { reason } => Some(reason.as_str()),
+        _ => None,
+    })
 }
 
 /// Which of these are losses that were processed before, in an earlier body or earlier in this one. A repeated loss
@@ -284,7 +294,7 @@ async fn known_losses(tx: &mut Tx, source: &str, readings: &[(String, Reading)])
     Ok(known)
 }
 
-/// Renews the status of the leads that events concern. Comes last in the transaction.
+/// Renews the status of the leads that events concern. Comes last in the transaction, but for what is counted.
 async fn renew_status(tx: &mut Tx, processed: &[Processed]) -> Result<(), DbError> {
     let deals = processed.iter().filter_map(|it| it.concerns.as_deref());
     leads::renew_status(tx, &deals.collect::<Vec<_>>(), &[]).await

@@ -79,6 +79,16 @@ pub fn retry_after(headers: &HeaderMap) -> Option<TimeDelta> {
     Some(TimeDelta::seconds(seconds.into())).filter(|wait| *wait <= LONGEST_WAIT)
 }
 
+/// The delay that an answer asks for as a `google.protobuf.Duration`, such as `40591s` or `1.5s`. One above
+/// [`LONGEST_WAIT`] is ignored.
+#[must_use]
+pub fn duration(text: &str) -> Option<TimeDelta> {
+    let seconds: f64 = text.trim().strip_suffix('s')?.parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is small")]
+    let wait = (0.0..=1e6).contains(&seconds).then(|| TimeDelta::milliseconds((seconds * 1000.0) as i64));
+    wait.filter(|wait| *wait <= LONGEST_WAIT)
+}
+
 /// How much of an answer is read. Its JSON values are counted too: parsed, small ones take a hundred times the memory
 /// of their text.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +138,28 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_delay_is_read_as_google_writes_it() {
+        for (text, milliseconds) in [
+            ("40591s", Some(40_591_000)),
+            ("1.5s", Some(1_500)),
+            ("0s", Some(0)),
+            (" 30s ", Some(30_000)),
+            ("3600.000000001s", Some(3_600_000)),
+            ("86400s", Some(86_400_000)),
+            ("86401s", None),
+            ("-1s", None),
+            ("40591", None),
+            ("1e300s", None),
+            ("NaNs", None),
+            ("s", None),
+            ("", None),
+        ] {
+            let expected = milliseconds.map(TimeDelta::milliseconds);
+            assert_eq!(duration(text), expected, "{text}");
+        }
+    }
 
     /// Reads an answer with this head and these pieces as its body.
     async fn read<I>(head: &str, pieces: I, limit: Limit) -> Result<Vec<u8>, reqwest::Error>

@@ -270,6 +270,7 @@ impl Conversion {
 }
 
 /// What a verdict on a conversion depends on.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a row")]
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// When the click of the platform's network was seen.
@@ -282,6 +283,14 @@ pub struct Facts {
     pub retracted_at: Option<DateTime<Utc>>,
     /// Was it sent with a click id that isn't needed, because there is an e-mail or a phone?
     pub can_omit_click_id: bool,
+    /// Did the platform refuse its click id, so that it is sent without?
+    pub click_id_omitted: bool,
+    /// May the platform have it from an earlier attempt?
+    pub sent_before: bool,
+    /// Is it a correction of what was sent?
+    pub is_correction: bool,
+    /// How many seconds later than it was it is said to be, because the click had another conversion at its time.
+    pub seconds_later: i32,
     /// Is it sent in a separate request, because the verdict on a request of several named none?
     pub send_alone: bool,
 }

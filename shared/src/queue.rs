@@ -90,8 +90,12 @@ struct Leased {
     retry_count: i32,
     max_retries: i32,
     transport_failures: i32,
+    /// With this one.
+    claims: i32,
     send_alone: bool,
     omit_click_id: bool,
+    is_correction: bool,
+    seconds_later: i32,
     conversion_id: Uuid,
     sent_to: Option<String>,
 }
@@ -140,10 +144,10 @@ async fn lease_rows(
         Leased,
         r#"-- queue::lease_rows
         with due as materialized (
-            select q.id, o.sent_to
+            select q.id, o.sent_to, coalesce(o.seconds_later, q.seconds_later) as seconds_later
             from public.conversion_queue q
             left join lateral (
-                select status, sent_to from public.conversion_queue where id = q.adjusts
+                select status, sent_to, seconds_later from public.conversion_queue where id = q.adjusts
             ) o on q.adjusts is not null
             -- Not a join: a plan that sorts all that is due would do so for every claim of a long queue.
             cross join lateral (
@@ -170,7 +174,8 @@ async fn lease_rows(
         from due
         where q.id = due.id
         returning
-            q.id, q.retry_count, q.max_retries, q.transport_failures, q.send_alone, q.omit_click_id, q.conversion_id,
+            q.id, q.retry_count, q.max_retries, q.transport_failures, q.claims, q.send_alone, q.omit_click_id,
+            q.adjusts is not null as "is_correction!", due.seconds_later as "seconds_later!", q.conversion_id,
             due.sent_to as "sent_to?""#,
         route.lane,
         now,

@@ -1,5 +1,9 @@
 //! Makes texts of other systems safe to store: limited in length, and without characters that Postgres refuses.
 
+use std::fmt::Write;
+
+use crate::invisible::is_invisible;
+
 /// The limit of a stored sentence, in characters. Google's longest, after our own, have some 700.
 pub const SENTENCE: usize = 1_000;
 /// The limit of a code, in characters. Google's longest have some 70.
@@ -24,7 +28,30 @@ pub fn fit(text: &str, limit: usize) -> String {
     }
 }
 
-/// The same without SHA-256 hashes: those of addresses are personal data, and a platform may quote what it was sent.
+/// The text cut to at most `limit` characters, before what nobody sees is made visible: a zero-width space is
+/// `<U+200B>`. Two values that look alike can then be told apart. A blank at the end is shown as well.
+#[must_use]
+pub fn fit_visibly(text: &str, limit: usize) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let cut = text.char_indices().nth(limit).map_or(text, |(at, _)| &text[..at]);
+    for c in cut.chars() {
+        let is_odd_blank = c.is_whitespace() && c != ' ';
+        if c.is_control() || is_invisible(c) || is_odd_blank {
+            let _ = write!(shown, "<U+{:04X}>", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    if let Some(trimmed) = shown.strip_suffix(' ') {
+        shown = format!("{trimmed}<U+0020>");
+    }
+    if cut.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// As [`fit`] without SHA-256 hashes: those of addresses are personal data, and a platform may quote what it was sent.
 #[must_use]
 pub fn fit_without_hashes(text: &str, limit: usize) -> String {
     // An answer may have megabytes, and what is cut isn't copied. Where it is cut may be within a hash.
@@ -63,6 +90,22 @@ pub fn id(text: String) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_shown() {
+        for (text, shown) in [
+            ("stage = Won", "stage = Won"),
+            ("Won\u{200b}", "Won<U+200B>"),
+            ("Won\u{a0}- signed", "Won<U+00A0>- signed"),
+            ("Won ", "Won<U+0020>"),
+            ("\u{feff}Won\n", "<U+FEFF>Won<U+000A>"),
+            ("W\u{202e}on\0", "W<U+202E>on<U+0000>"),
+            ("Đặng Ł 李 😀", "Đặng Ł 李 😀"),
+            ("1234567890ab", "1234567890a…"),
+        ] {
+            assert_eq!(fit_visibly(text, 11 + usize::from(text.len() != 12) * 9), shown);
+        }
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters_and_ends_in_an_ellipsis() {

@@ -7,6 +7,8 @@ use shared::clock::Clock;
 use shared::crm::lookup::Lookup;
 use shared::crm::{Missing, Source, Sources, presets};
 use shared::deals::Stages;
+use shared::health::Website;
+use shared::inbox::ignored::{self, IgnoredValue};
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, RefusalCount};
 use shared::settings::Values;
@@ -24,6 +26,7 @@ const FETCH: &str = "fetch";
 struct LastWeek {
     traffic: BTreeMap<String, Traffic>,
     refused: BTreeMap<String, Vec<RefusalCount>>,
+    unknown: Vec<IgnoredValue>,
 }
 
 /// `base` is where the API is, if that is known.
@@ -47,17 +50,17 @@ fn presets_document(values: &Values) -> Result<Answer, Failure> {
 
 async fn declared(values: &Values, base: Option<&str>) -> Result<Answer, Failure> {
     let (app, has_database) = app::for_declarations(values, Clock::system())?;
-    let week = if has_database {
+    let (week, website) = if has_database {
         let now = app.clock.now();
-        let (traffic, refused) = app
-            .db
-            .tx(async |tx| -> Result<_, Failure> {
-                Ok((traffic(tx, now).await?, refusals::of_last_week(tx, now).await?))
-            })
-            .await?;
-        Some(LastWeek::of(traffic, refused))
+        let counted = app.db.tx(async |tx| -> Result<_, Failure> {
+            let (traffic, refused) = (traffic(tx, now).await?, refusals::of_last_week(tx, now).await?);
+            let week = LastWeek::of(traffic, refused, ignored::of_last_week(tx, now).await?);
+            Ok((week, Website::read(tx, now).await?))
+        });
+        let (week, website) = counted.await?;
+        (Some(week), Some(website))
     } else {
-        None
+        (None, None)
     };
     let (mut documents, mut blocks) = (Vec::new(), Vec::new());
     for source in app.config.intake.sources.iter() {
@@ -66,14 +69,36 @@ async fn declared(values: &Values, base: Option<&str>) -> Result<Answer, Failure
         it["url"] = url.clone().into();
         it["last_seven_days"] = week.as_ref().map(|week| week.document(&source.name)).into();
         documents.push(it);
-        let week = week.as_ref().map(|week| ("last 7 days", week.text(&source.name)));
+        let traffic = week.as_ref().map(|week| ("last 7 days", week.text(&source.name)));
+        let unknown = week.iter().flat_map(|week| week.unknown_rows(&source.name));
         let url = url.map(|url| ("url", url));
-        blocks.push(section(&source.name, url.into_iter().chain(rows(source)).chain(week)));
+        blocks.push(section(&source.name, url.into_iter().chain(rows(source)).chain(traffic).chain(unknown)));
     }
+    blocks.extend(website.as_ref().map(|website| section("website", website_rows(website))));
     if !has_database {
         blocks.push("The last seven days are not shown: DATABASE_URL isn't set.".into());
     }
-    Ok(Answer::new(json!({ "sources": documents }), &blocks.join("\n")))
+    Ok(Answer::new(json!({ "sources": documents, "website": website }), &blocks.join("\n")))
+}
+
+/// What deals are matched to. Nothing of it is an error elsewhere.
+fn website_rows(Website { forms, paid_visits, deals }: &Website) -> Vec<(&'static str, String)> {
+    let refusals = forms.refusals.iter().map(|it| {
+        let source = if it.source.is_empty() { String::new() } else { format!(" from {}", it.source) };
+        format!("{} {}{source}", it.forms, it.reason)
+    });
+    let (accepted, refused) = (forms.accepted, with_reasons(forms.refused, refusals));
+    let warned = with_reasons(forms.warned, forms.warnings.iter().map(|it| format!("{} {}", it.leads, it.pointer)));
+    vec![
+        ("forms, last 7 days", format!("accepted {accepted}, refused {refused}, warned {warned}")),
+        ("paid visits, last day", format!("{}, without click id {}", paid_visits.visits, paid_visits.without_click_id)),
+        ("deals, last 3 days", format!("{}, awaiting a lead {}", deals.reported, deals.awaiting_lead)),
+    ]
+}
+
+fn with_reasons(all: i64, reasons: impl Iterator<Item = String>) -> String {
+    let reasons: Vec<_> = reasons.collect();
+    if reasons.is_empty() { all.to_string() } else { format!("{all} ({})", reasons.join(", ")) }
 }
 
 fn document(source: &Source) -> Value {
@@ -112,8 +137,8 @@ fn rows(source: &Source) -> Vec<(&'static str, String)> {
 }
 
 impl LastWeek {
-    fn of(traffic: Vec<Traffic>, refused: Vec<RefusalCount>) -> Self {
-        let mut week = Self::default();
+    fn of(traffic: Vec<Traffic>, refused: Vec<RefusalCount>, unknown: Vec<IgnoredValue>) -> Self {
+        let mut week = Self { unknown, ..Self::default() };
         week.traffic.extend(traffic.into_iter().map(|traffic| (traffic.source.clone(), traffic)));
         for it in refused {
             week.refused.entry(it.source.clone()).or_default().push(it);
@@ -125,6 +150,18 @@ impl LastWeek {
         self.refused.get(source).map_or(&[], Vec::as_slice)
     }
 
+    fn unknown<'a>(&'a self, source: &'a str) -> impl Iterator<Item = &'a IgnoredValue> {
+        self.unknown.iter().filter(move |it| it.source == source)
+    }
+
+    /// The values that no rule knew.
+    fn unknown_rows<'a>(&'a self, source: &'a str) -> impl Iterator<Item = (&'static str, String)> {
+        self.unknown(source).enumerate().map(|(at, it)| {
+            let value = if it.value.is_empty() { "other values" } else { &it.value };
+            (if at == 0 { "no rule knew" } else { "" }, format!("{value}: {} since {}", it.events, time(it.since)))
+        })
+    }
+
     fn document(&self, source: &str) -> Value {
         let traffic = self.traffic.get(source);
         let refused = self
@@ -134,6 +171,8 @@ impl LastWeek {
         json!({
             "events": traffic.map_or(0, |it| it.events),
             "rejected": traffic.map_or(0, |it| it.rejected),
+            "ignored": traffic.map_or(0, |it| it.ignored),
+            "no_rule_knew": self.unknown(source).collect::<Vec<_>>(),
             "refused": refused.collect::<Vec<_>>(),
             "last_event_at": traffic.and_then(|it| it.last_at),
         })
@@ -141,12 +180,12 @@ impl LastWeek {
 
     fn text(&self, source: &str) -> String {
         let traffic = self.traffic.get(source);
-        let (events, rejected) = traffic.map_or((0, 0), |it| (it.events, it.rejected));
+        let (events, rejected, ignored) = traffic.map_or((0, 0, 0), |it| (it.events, it.rejected, it.ignored));
         let refused = self.refused(source);
-        let all: i64 = refused.iter().map(|it| it.refusals).sum();
-        let reasons: Vec<_> = refused.iter().map(|it| format!("{} {}", it.refusals, it.reason)).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let all = refused.iter().map(|it| it.refusals).sum();
+        let refused = with_reasons(all, refused.iter().map(|it| format!("{} {}", it.refusals, it.reason)));
         let last = traffic.and_then(|it| it.last_at).map(|at| format!("; last event {}", time(at)));
-        format!("events {events}, rejected {rejected}, refused {all}{reasons}{}", last.unwrap_or_default())
+        let last = last.unwrap_or_default();
+        format!("events {events}, rejected {rejected}, ignored {ignored}, refused {refused}{last}")
     }
 }

@@ -32,12 +32,43 @@ async fn every_source_is_listed_with_what_it_sent(pool: PgPool) {
     assert_eq!(default["last_seven_days"]["events"], 0);
 
     let text = printed(&values, &["crm", "sources"]).await;
-    let said = "events 2, rejected 1, refused 4 (3 signature_wrong, 1 signature_missing); last event ";
+    let said = "events 2, rejected 1, ignored 0, refused 4 (3 signature_wrong, 1 signature_missing); last event ";
     for part in ["acme\n", "/api/webhooks/acme", "hmac (ACME_SECRET, ACME_SECRET_PREVIOUS)", said] {
         assert!(text.contains(part), "{part} in {text}");
     }
     for secret in [ACME_SECRET, "the secret of yesterday", WEBHOOK_SECRET, "@"] {
         assert!(!text.contains(secret) && !listed.to_string().contains(secret), "{secret} in {text}");
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_nobody_would_see_is_counted(pool: PgPool) {
+    deliver(&pool, r#"{"deal": {"id": "7", "stage": "won\u00a0\u200b"}}"#).await;
+    execute(
+        &pool,
+        "update public.inbox_events set received_at = now();
+         update public.ignored_values set day = (now() at time zone 'utc')::date, first_at = now(), last_at = now();
+         insert into public.lead_refusals (reason, hour, refusals, last_at) values ('email', now(), 3, now());
+         insert into public.leads (email_hash, warnings)
+         values (repeat('a', 64), '[{\"pointer\": \"/phone\", \"detail\": \"left out\"}]');
+         insert into public.visitors (visitor_id, gad_source, first_seen_at, last_seen_at)
+         values (gen_random_uuid(), '1', now(), now())",
+    )
+    .await;
+    let values = values(Some(&pool), &[]);
+    let listed = document(&values, &["crm", "sources"]).await;
+    let week = &listed["sources"][0]["last_seven_days"];
+    assert_eq!((&week["ignored"], &week["no_rule_knew"][0]["events"]), (&json!(1), &json!(1)), "{listed}");
+    assert!(week["no_rule_knew"][0]["since"].is_string(), "{week}");
+    let text = printed(&values, &["crm", "sources"]).await;
+    for part in [
+        "events 1, rejected 0, ignored 1, refused 0",
+        "stage = won<U+00A0><U+200B>: 1 since ",
+        "accepted 1, refused 3 (3 email), warned 1 (1 /phone)",
+        "1, without click id 1",
+        "0, awaiting a lead 0",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
     }
 }
 

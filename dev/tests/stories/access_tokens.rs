@@ -99,6 +99,10 @@ async fn upload(platform: Arc<dyn Lane>, clock: Clock) -> Outcome {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: false,
+            click_id_omitted: false,
+            sent_before: false,
+            is_correction: false,
+            seconds_later: 0,
             send_alone: false,
         },
     };

@@ -28,6 +28,8 @@ pub struct Config {
     destinations: Destinations,
     event_destinations: EventDestinations,
     unknown_consent: UnknownConsent,
+    /// The CRMs that are declared.
+    sources: Vec<String>,
 }
 
 impl FromSettings for Config {
@@ -37,8 +39,16 @@ impl FromSettings for Config {
             destinations: platforms::destinations(settings),
             event_destinations: analytics::destinations(settings),
             unknown_consent: config::unknown_consent(settings),
+            sources: sources(settings),
         }
     }
+}
+
+/// Their names. If the declarations can't be read, the functions that need them say so.
+fn sources(settings: &mut Settings) -> Vec<String> {
+    let mut apart = settings.apart();
+    let sources = config::crm_sources_draft(&mut apart);
+    apart.finish(Some(sources)).map_or_else(|_| Vec::new(), |all| all.iter().map(|it| it.name.clone()).collect())
 }
 
 /// Answers with the state of deliveries. Always `200`: only an unavailable database is an error.
@@ -46,16 +56,17 @@ impl FromSettings for Config {
 /// # Errors
 /// 401 without the health key, 503 when the database is unavailable.
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
-    let Config { health_key, destinations, event_destinations, unknown_consent } = &app.config;
+    let Config { health_key, destinations, event_destinations, unknown_consent, sources } = &app.config;
     if !health_key.as_ref().is_some_and(|key| authorization::has_bearer(&request, key)) {
         return Err(Problem::unauthorized("Send the health key as Authorization: Bearer."));
     }
     let now = app.clock.now();
     let health = app.db.tx(async |tx| -> Result<_, DbError> {
-        let health = health::check(tx, destinations, *unknown_consent, now).await?;
+        let health = health::check(tx, destinations, sources, *unknown_consent, now).await?;
         Ok(health.with(health::of_events(tx, event_destinations, now).await?))
     });
-    let health = health.await?;
+    // Whoever has the key is the operator.
+    let health = health.await.map_err(|error| Problem::from(error).with_cause_as_detail())?;
     Ok(json(StatusCode::OK, &health))
 }
 

@@ -1,3 +1,5 @@
+mod silences;
+
 use std::fmt::Display;
 
 use chrono::TimeDelta;
@@ -51,8 +53,12 @@ async fn a_new_deployment_is_healthy(pool: PgPool) {
         "status": "healthy",
         "queue": {"pending": 0, "uploaded": 0, "failed": 0, "dead_letter": 0, "held": 0, "confirmed": 0, "unconfirmed": 0, "oldest_due_seconds": null, "reasons": []},
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
-        "inbox": {"awaiting_lead": 0, "received": 0, "rejected": 0, "refused": 0, "expired": 0, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 0},
+        "inbox": {"awaiting_lead": 0, "received": 0, "rejected": 0, "ignored": 0, "ignored_values": [], "refused": 0, "expired": 0, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 0},
         "platforms": platforms(&json!(null)),
+        "silences": [],
+        "forms": {"accepted": 0, "refused": 0, "warned": 0, "accepted_last_day": 0, "refused_last_day": 0, "refusals": [], "warnings": []},
+        "paid_visits": {"visits": 0, "without_click_id": 0},
+        "deals": {"reported": 0, "awaiting_lead": 0},
         "events": [],
         "last": {"visit": null, "lead": null, "event": null, "webhook": null, "upload": null},
     });
@@ -113,8 +119,12 @@ async fn everything_is_counted(pool: PgPool) {
         "status": "healthy",
         "queue": {"pending": 4, "uploaded": 3, "failed": 1, "dead_letter": 1, "held": 2, "confirmed": 1, "unconfirmed": 0, "oldest_due_seconds": 1800, "reasons": []},
         "corrections": {"open": 0, "uploaded": 0, "dead_letter": 0},
-        "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "refused": 0, "expired": 1, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 1},
+        "inbox": {"awaiting_lead": 1, "received": 0, "rejected": 0, "ignored": 0, "ignored_values": [], "refused": 0, "expired": 1, "suspicious_leads": 0, "leads_with_spam_signs": 0, "several_candidates": 1},
         "platforms": platforms(&json!(null)),
+        "silences": [],
+        "forms": {"accepted": 9, "refused": 0, "warned": 0, "accepted_last_day": 9, "refused_last_day": 0, "refusals": [], "warnings": []},
+        "paid_visits": {"visits": 0, "without_click_id": 0},
+        "deals": {"reported": 2, "awaiting_lead": 1},
         "events": [],
         "last": {
             "visit": "2026-11-20T07:30:00Z", "lead": "2026-11-20T08:00:00Z", "event": "2026-11-20T09:00:00Z",
@@ -341,7 +351,9 @@ async fn only_a_caller_with_the_key_is_answered(pool: PgPool) {
 async fn an_unavailable_database_is_the_only_503() {
     let answer = check(&app_without_database(&[])).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "5"));
-    assert_eq!(answer.body, json!({"type": "/problems/unavailable", "title": answer.body["title"], "status": 503}));
+    assert_eq!(answer.body["type"], "/problems/unavailable");
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.contains("nothing listens there") && detail.contains("DATABASE_URL"), "the operator asks: {detail}");
 }
 
 const DESTINATIONS: &str = r#"

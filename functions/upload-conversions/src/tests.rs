@@ -1,4 +1,5 @@
 mod bad_answers;
+mod duplicates;
 mod other_account;
 mod several;
 
@@ -204,6 +205,54 @@ async fn google_is_left_alone_for_as_long_as_it_asks(pool: PgPool) {
     assert_eq!(uploader.ingest_calls(), calls);
     let all = Summary { claimed: 5, accepted: 5, ..Summary::default() };
     assert_eq!(uploader.run_after(TimeDelta::minutes(1)).await, all);
+}
+
+/// What Google says when a quota is used up, with this delay in the body.
+fn used_up(delay: &str) -> FaultKind {
+    let details = [
+        json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"}),
+        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}),
+    ];
+    let error = json!({"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": details});
+    FaultKind::Http { status: 429, retry_after: Some(60), reason: None, body: Some(json!({ "error": error })) }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn google_is_left_alone_for_as_long_as_it_asks_in_the_body(pool: PgPool) {
+    for (delay, seconds) in [("40591s", 40_591), ("7200s", 7_200), ("86400s", 86_400), ("90.5s", 91), ("30s", 60)] {
+        execute(&pool, "delete from public.leads; delete from public.platform_state").await;
+        let uploader = Uploader::with_due(pool.clone(), 3).await;
+        uploader.google.script(Fault::once(Endpoint::Ingest, used_up(delay)).times(u32::MAX)).unwrap();
+        assert_eq!(uploader.run().await.paused, ["google_ads"]);
+        let calls = uploader.ingest_calls();
+        uploader.google.clear_faults();
+        assert_eq!(uploader.run_after(TimeDelta::seconds(seconds - 1)).await, paused(), "{delay}");
+        assert_eq!(uploader.ingest_calls(), calls, "{delay}");
+        let all = uploader.run_after(TimeDelta::seconds(1)).await;
+        assert_eq!((all.claimed, all.accepted, all.paused.len()), (3, 3, 0), "{delay}");
+        assert_eq!(uploader.value("sum(retry_count)").await, 0, "{delay}: none of them was to blame");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_receipt_that_google_no_longer_knows_pauses_nothing_and_is_unconfirmed_after_seven_days(pool: PgPool) {
+    let uploader = Uploader::with_due(pool, 3).await;
+    assert_eq!(uploader.run().await.accepted, 3);
+    let error = json!({"code": 404, "message": "Requested entity was not found.", "status": "NOT_FOUND"});
+    let kind = FaultKind::Http { status: 404, retry_after: None, reason: None, body: Some(json!({ "error": error })) };
+    // The first receipt of each run.
+    uploader.google.script(Fault::once(Endpoint::Status, kind.clone())).unwrap();
+    let run = uploader.run_after(TimeDelta::minutes(30)).await;
+    assert_eq!((run.verdicts, run.paused.len()), (3, 0), "the others are asked about all the same");
+    assert_eq!(uploader.value("count(confirmed_at)").await, 2);
+    uploader.google.script(Fault::once(Endpoint::Status, kind).times(u32::MAX)).unwrap();
+    for _ in 0..16 {
+        assert_eq!(uploader.run_after(TimeDelta::hours(12)).await.paused, [""; 0]);
+    }
+    let left = "jsonb_agg(jsonb_build_array(status, last_error_code, retry_count, next_status_check_at))
+        filter (where confirmed_at is null)";
+    assert_eq!(uploader.value(left).await, json!([["uploaded", "NOT_FOUND", 0, null]]));
+    assert_eq!(uploader.ingest_calls(), 3, "it is not sent again");
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -104,7 +104,7 @@ fn requests(events: &[EventToSend], written: &[Result<Value, EventOutcome>]) -> 
 fn outcome_of(event: &EventToSend, outcome: Outcome) -> EventOutcome {
     match outcome {
         Outcome::Accepted { request_id } => EventOutcome::Accepted { request_id },
-        Outcome::Recorded | Outcome::AlreadyDone(_) => EventOutcome::Recorded,
+        Outcome::Recorded | Outcome::AlreadyDone(_) | Outcome::AlreadyThere(_) => EventOutcome::Recorded,
         Outcome::Unavailable(reason, _) if reason.code == answers::NO_ANSWER_CODE && !is_recognised_again(event) => {
             EventOutcome::Unverifiable(reason)
         }
@@ -117,6 +117,7 @@ fn outcome_of(event: &EventToSend, outcome: Outcome) -> EventOutcome {
         | Outcome::Later(_, reason)
         | Outcome::OtherAccount(reason)
         | Outcome::SendAlone(reason)
+        | Outcome::SecondLater(reason)
         | Outcome::OmitClickId(reason) => EventOutcome::Rejected(reason),
     }
 }

@@ -7,8 +7,16 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::stored::{self, Stored};
+use crate::attribution::Clicks;
 use crate::db::{DbError, Tx};
-use crate::platforms::{Destinations, Operation};
+use crate::platforms::{Candidate, Destination, Destinations, Operation, Plan};
+
+/// So often a declined row is tried again, every hour or two, before it goes without its click id to an account that
+/// has confirmed few or none: two or three days to correct the settings.
+const TRIES: i32 = 36;
+
+/// So many more declined clicks than confirmed ones are no sign of a wrong account.
+const FEW: i64 = 3;
 
 /// An upload whose click isn't of its destination's account.
 struct Misrouted {
@@ -33,7 +41,8 @@ struct Move {
 }
 
 /// Passes on those of these rows that were declined, with their corrections. When all destinations have declined one,
-/// it waits and begins with the first again: an account may have been corrected.
+/// it goes without its click id where that may do; else it waits and begins with the first again, because an account
+/// may have been corrected.
 pub async fn pass_on(
     tx: &mut Tx,
     destinations: &Destinations,
@@ -48,11 +57,72 @@ pub async fn pass_on(
     let declined = declined(tx, queue_ids).await?;
     let moves = declined.iter().filter_map(|it| next(destinations, it, stored.get(&it.conversion_id)?, now));
     let moves: Vec<_> = moves.collect();
-    if moves.is_empty() {
+    if !moves.is_empty() {
+        move_uploads(tx, &moves, now).await?;
+        move_corrections(tx, destinations, &moves).await?;
+    }
+    let waiting = declined.iter().filter(|it| moves.iter().all(|moved| moved.id != it.id || !moved.is_due_now));
+    let waiting = waiting.filter(|it| {
+        let to = moves.iter().find(|moved| moved.id == it.id).map_or(&it.destination, |moved| &moved.to);
+        let conversion = stored.get(&it.conversion_id);
+        conversion.zip(destinations.get(to)).is_some_and(|(conversion, to)| counts_without_click(conversion, to))
+    });
+    let waiting: Vec<_> = waiting.map(|it| it.id).collect();
+    omit_click_id(tx, &waiting, now).await
+}
+
+/// Does this destination take it by the person's e-mail or phone?
+fn counts_without_click(conversion: &Stored, to: &Destination) -> bool {
+    let candidate = Candidate { clicks: Clicks::default(), ..conversion.candidate() };
+    matches!(to.plan(&candidate), Plan::Send(_))
+}
+
+/// Makes those of these rows due without their click id whose account is the right one for most: it confirmed about as
+/// many clicks lately as it declined. Of an account that may be the wrong one they wait for a while, because a
+/// conversion counts for more with its click, and then go as well.
+async fn omit_click_id(tx: &mut Tx, queue_ids: &[Uuid], now: DateTime<Utc>) -> Result<(), DbError> {
+    if queue_ids.is_empty() {
         return Ok(());
     }
-    move_uploads(tx, &moves, now).await?;
-    move_corrections(tx, destinations, &moves).await
+    sqlx::query!(
+        "-- conversions::routing::omit_click_id
+        update public.conversion_queue q
+        set omit_click_id = true, send_alone = false, next_retry_at = $2
+        where q.id = any($1) and not q.omit_click_id
+            and (
+                q.transport_failures > $3
+                or (
+                    select count(*)
+                    from (
+                        select
+                        from public.conversion_queue o
+                        where o.platform = q.platform and o.adjusts is null and not o.omit_click_id
+                            and o.confirmed_at > $2::timestamptz - interval '30 days'
+                        limit 100
+                    ) confirmed
+                ) + $4 >= (
+                    select count(*)
+                    from (
+                        select
+                        from public.conversion_queue o
+                        where o.platform = q.platform and o.status in ('pending', 'failed') and o.adjusts is null
+                            and not o.omit_click_id and o.last_error_code = q.last_error_code
+                        union all
+                        select
+                        from public.conversion_queue o
+                        where o.platform = q.platform and o.omit_click_id and o.adjusts is null
+                        limit 200
+                    ) declined
+                )
+            )",
+        queue_ids,
+        now,
+        TRIES,
+        FEW,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 fn next(destinations: &Destinations, it: &Misrouted, stored: &Stored, now: DateTime<Utc>) -> Option<Move> {

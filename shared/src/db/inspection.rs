@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 23] = [
+pub const RELATIONS: [&str; 24] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
@@ -15,6 +15,7 @@ pub const RELATIONS: [&str; 23] = [
     "deal_reports",
     "deleted_deals",
     "event_queue",
+    "ignored_values",
     "inbox",
     "inbox_events",
     "inbox_receipts",

@@ -15,11 +15,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{DbError, prepared};
+use super::{DbError, prepared, unreachable};
 use crate::clock::Clock;
 
 /// For a connection attempt, and for reading the settings again.
 const TIMEOUT: Duration = Duration::from_secs(5);
+const NO_ANSWER: &str = "no answer to the connection attempt";
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// How poolers report a refused login without SQLSTATE class 28: PgBouncer (08P01) and Supabase's (XX000).
@@ -109,20 +110,27 @@ pub enum LoginProblem {
 /// What is wrong.
 pub async fn try_login(options: PgConnectOptions) -> Result<(), LoginProblem> {
     let options = prepared(options);
-    let attempt = timeout(TIMEOUT, PgConnection::connect_with(&options)).await;
-    let error = match attempt.map_err(|_| LoginProblem::Other("no answer to the connection attempt".into()))? {
-        Ok(connection) => {
+    let error = match timeout(TIMEOUT, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => {
             // The server notices a connection that is merely dropped, too.
             let _ = connection.close().await;
             return Ok(());
         }
-        Err(error) => error,
+        Ok(Err(error)) => error,
+        Err(_) => {
+            let sentence = unreachable::explain(&unreachable::Failure::NoAnswer, &options);
+            return Err(LoginProblem::Other(sentence.unwrap_or_else(|| NO_ANSWER.into())));
+        }
     };
     if let Some(said) = refusal(&error) {
         return Err(LoginProblem::Refused(said));
     }
     let certificate = certificate_problem(&error, options.get_host());
-    let said = || error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    let said = || {
+        let sentence = unreachable::explain(&unreachable::Failure::Error(&error), &options);
+        let said = || error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        sentence.unwrap_or_else(said)
+    };
     Err(certificate.map_or_else(|| LoginProblem::Other(said()), LoginProblem::Certificate))
 }
 
@@ -148,12 +156,18 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
     let error = match timeout(TIMEOUT, PgConnection::connect_with(options)).await {
         Ok(Ok(connection)) => return Ok(connection),
         Ok(Err(error)) => error,
-        Err(_) => return Err(Failure::Other(no_answer())),
+        Err(_) => {
+            let sentence = unreachable::explain(&unreachable::Failure::NoAnswer, options);
+            return Err(Failure::Other(sentence.map_or_else(no_answer, DbError::Unavailable)));
+        }
     };
     if let Some(said) = refusal(&error) {
         return Err(Failure::Refused(said));
     }
     if let Some(sentence) = certificate_problem(&error, options.get_host()) {
+        return Err(Failure::Other(DbError::Unavailable(sentence)));
+    }
+    if let Some(sentence) = unreachable::explain(&unreachable::Failure::Error(&error), options) {
         return Err(Failure::Other(DbError::Unavailable(sentence)));
     }
     Err(Failure::Other(match DbError::from(error) {
@@ -164,7 +178,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Failure> {
 }
 
 fn no_answer() -> DbError {
-    DbError::Unavailable("no answer to the connection attempt".into())
+    DbError::Unavailable(NO_ANSWER.into())
 }
 
 /// The server's error, if it refused the login.

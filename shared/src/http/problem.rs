@@ -194,6 +194,12 @@ impl Problem {
         self.header(super::PREFERENCE_APPLIED, HeaderValue::from_static(super::STRICTLY))
     }
 
+    /// The same for the operator, who is told the cause as well.
+    #[must_use]
+    pub fn with_cause_as_detail(self) -> Self {
+        Self { detail: self.cause.clone().or(self.detail), ..self }
+    }
+
     /// What went wrong, as the caller is told.
     #[must_use]
     pub fn sentence(&self) -> String {

@@ -136,6 +136,8 @@ pub struct Traffic {
     pub events: i64,
     /// How many of them were rejected.
     pub rejected: i64,
+    /// How many of them no rule knew, or one ignores.
+    pub ignored: i64,
     /// When the last one arrived.
     pub last_at: Option<DateTime<Utc>>,
 }
@@ -147,7 +149,7 @@ pub async fn traffic(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Traffic>, Db
         r#"-- inbox::listing::traffic
         select
             source, count(*) as "events!", count(*) filter (where state = 'rejected') as "rejected!",
-            max(received_at) as last_at
+            count(*) filter (where state = 'ignored') as "ignored!", max(received_at) as last_at
         from public.inbox_events
         where received_at > $1::timestamptz - interval '7 days'
         group by source"#,

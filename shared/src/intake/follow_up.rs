@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, lock, mended, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, ignored_of, lock, mended, payload_hashes, renew_status};
 use crate::attribution::CLICK_COUNTS;
 use crate::clock::Clock;
 use crate::conversions::{record_matches, release_told_by_click};
@@ -20,6 +20,7 @@ use crate::http::Warning;
 use crate::identity::Hash;
 use crate::inbox;
 use crate::inbox::events::{self, Kept};
+use crate::inbox::ignored;
 use crate::inbox::matching::{self, Waiting};
 
 /// Concurrent lookups; CRMs allow some ten requests a second.
@@ -133,6 +134,7 @@ async fn apply(
             events::settle(tx, kept.id, &it.as_event(position, kept.source_event_id.clone()), now).await?;
         }
         renew_status(tx, &processed).await?;
+        ignored::count(tx, &kept.source, ignored_of(&processed), now).await?;
         Ok(processed)
     });
     let mut processed = match processed.await {

@@ -25,6 +25,8 @@ impl From<Outcome> for Check {
             Outcome::Accepted { .. }
             | Outcome::Recorded
             | Outcome::AlreadyDone(_)
+            | Outcome::AlreadyThere(_)
+            | Outcome::SecondLater(_)
             | Outcome::Later(..)
             | Outcome::Rejected(_)
             | Outcome::OtherAccount(_)

@@ -33,6 +33,12 @@ pub enum Outcome {
     Recorded,
     /// The platform accepted it in an earlier attempt.
     AlreadyDone(Reason),
+    /// The platform has one with this id, although none was sent to it before: another system may have sent it. Sending
+    /// it again wouldn't help, so it counts as accepted, but not as confirmed.
+    AlreadyThere(Reason),
+    /// The platform counts one conversion of a click at a time, and has another one at this time: retry as if it was a
+    /// second later. Costs no attempt.
+    SecondLater(Reason),
     /// Retry at this time; costs no attempt.
     Later(DateTime<Utc>, Reason),
     /// Rejected permanently, because of the conversion.
@@ -66,6 +72,8 @@ impl Outcome {
             Self::Accepted { .. } => "accepted",
             Self::Recorded => "recorded",
             Self::AlreadyDone(_) => "already_done",
+            Self::AlreadyThere(_) => "already_there",
+            Self::SecondLater(_) => "second_later",
             Self::Later(..) => "later",
             Self::Rejected(_) => "rejected",
             Self::Retry(_) => "retry",
@@ -82,7 +90,7 @@ impl Outcome {
     /// Has the platform accepted it, now or before?
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Accepted { .. } | Self::Recorded | Self::AlreadyDone(_))
+        matches!(self, Self::Accepted { .. } | Self::Recorded | Self::AlreadyDone(_) | Self::AlreadyThere(_))
     }
 
     /// The reason, if there is one.
@@ -91,6 +99,8 @@ impl Outcome {
         match self {
             Self::Accepted { .. } | Self::Recorded | Self::Unsent => None,
             Self::AlreadyDone(reason)
+            | Self::AlreadyThere(reason)
+            | Self::SecondLater(reason)
             | Self::Later(_, reason)
             | Self::Rejected(reason)
             | Self::Retry(reason)
@@ -160,6 +170,8 @@ pub enum Verdict {
     Refused(Outcome),
     /// The status request failed; ask again later.
     Unanswered(Reason),
+    /// The platform answered that it doesn't know the receipt. Ask again later: it may be a fault of one machine.
+    Forgotten(Reason),
     /// The platform refuses every request until someone changes a setting; ask again then.
     Paused(Reason),
     /// The verdict is no longer available.

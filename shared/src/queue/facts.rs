@@ -1,6 +1,6 @@
 //! Conversions as a platform needs them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -51,13 +51,17 @@ impl Stored {
                 self.email_hash_google.is_some() || self.phone_hash.is_some(),
                 row.omit_click_id,
             ),
+            click_id_omitted: row.omit_click_id,
+            sent_before: row.claims > 1,
+            is_correction: row.is_correction,
+            seconds_later: row.seconds_later,
             send_alone: row.send_alone,
         };
         Conversion {
             queue_id: row.id,
             transaction_id: self.transaction_id,
             conversion_type: self.conversion_type,
-            occurred_at: self.occurred_at,
+            occurred_at: self.occurred_at + TimeDelta::seconds(row.seconds_later.into()),
             money: self.value.zip(self.currency).map(|(value, currency)| Money::new(value, currency)),
             clicks: if row.omit_click_id { Clicks::default() } else { self.clicks.0 },
             session_attributes: self.session_attributes.filter(|_| !row.omit_click_id),

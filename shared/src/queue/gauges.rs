@@ -160,7 +160,7 @@ pub async fn delivered(tx: &mut Tx, routes: &[&Route], now: DateTime<Utc>) -> Re
         r#"-- queue::gauges::delivered
         select
             coalesce(sum(cardinality(queue_ids)) filter (
-                where outcome in ('accepted', 'recorded', 'already_done')
+                where outcome in ('accepted', 'recorded', 'already_done', 'already_there')
             ), 0) as "accepted!",
             coalesce(sum(cardinality(queue_ids)) filter (
                 where outcome in ('confirmed', 'recorded', 'already_done')

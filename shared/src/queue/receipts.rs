@@ -72,6 +72,7 @@ pub async fn unconfirmed(
             q.id, q.request_id as "request_id!", q.retry_count, q.max_retries, q.transport_failures, q.status_checks,
             q.uploaded_at as "uploaded_at!", c.occurred_at, c.restated_at,
             coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at, q.send_alone, q.omit_click_id,
+            q.claims, q.adjusts is not null as "is_correction!", q.seconds_later,
             jsonb_build_object($4::text, c.clicks -> $4) as "clicks!: Json<Clicks>",
             coalesce(c.email_hash_google, c.phone_hash) is not null as "has_user_data!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
@@ -100,6 +101,10 @@ pub async fn unconfirmed(
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
             can_omit_click_id: can_omit_click_id(&row.clicks.0, row.has_user_data, row.omit_click_id),
+            click_id_omitted: row.omit_click_id,
+            sent_before: row.claims > 1,
+            is_correction: row.is_correction,
+            seconds_later: row.seconds_later,
             send_alone: row.send_alone,
         });
         receipt.rows.push(Row {
@@ -147,8 +152,12 @@ impl<'a> Conclusion<'a> {
                 ),
                 ..stays("unconfirmed", None, None)
             },
-            Verdict::Unanswered(reason) if next_question.is_some() => stays("unanswered", Some(reason), next_question),
-            Verdict::Unanswered(reason) | Verdict::Unknowable(reason) => stays("unconfirmed", Some(reason), None),
+            Verdict::Unanswered(reason) | Verdict::Forgotten(reason) if next_question.is_some() => {
+                stays("unanswered", Some(reason), next_question)
+            }
+            Verdict::Unanswered(reason) | Verdict::Forgotten(reason) | Verdict::Unknowable(reason) => {
+                stays("unconfirmed", Some(reason), None)
+            }
             Verdict::Paused(reason) => stays("paused", Some(reason), Some(next_at)),
         };
         Self { settlement, receipt }
@@ -214,6 +223,7 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
             next_status_check_at = s.next_status_check_at,
             send_alone = q.send_alone or s.send_alone,
             omit_click_id = q.omit_click_id or s.omit_click_id,
+            seconds_later = q.seconds_later + s.second_later::integer,
             dead_lettered_at = case when s.status = 'dead_letter' then $13 end,
             last_error = case
                 when s.outcome in ('confirmed', 'processing') then null
@@ -225,10 +235,10 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
             end
         from unnest(
             $1::uuid[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::timestamptz[], $7::timestamptz[],
-            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[]
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::boolean[]
         ) as s (
             id, receipt, status, retry_count, transport_failures, next_retry_at, next_status_check_at, send_alone,
-            omit_click_id, reason_code, reason, outcome
+            omit_click_id, reason_code, reason, outcome, second_later
         )
         where q.id = s.id and q.request_id = s.receipt and q.status = 'uploaded' and q.confirmed_at is null
         returning s.outcome as "outcome!""#,
@@ -245,6 +255,7 @@ async fn write(tx: &mut Tx, conclusions: &[Conclusion<'_>], now: DateTime<Utc>) 
         &rows.reasons as &[Option<String>],
         &rows.outcomes,
         now,
+        &rows.second_later,
     )
     .fetch_all(tx)
     .await?;

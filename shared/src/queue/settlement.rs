@@ -40,6 +40,7 @@ pub(super) struct Settlement<'a> {
     pub next_status_check_at: Option<DateTime<Utc>>,
     pub send_alone: bool,
     pub omit_click_id: bool,
+    pub second_later: bool,
     pub reason_code: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub outcome: &'static str,
@@ -65,7 +66,9 @@ impl<'a> Settlement<'a> {
                 next_status_check_at: Some(now + policy.confirm_after),
                 ..this
             },
-            Outcome::Recorded | Outcome::AlreadyDone(_) => Self { status: "uploaded", ..this },
+            Outcome::Recorded | Outcome::AlreadyDone(_) | Outcome::AlreadyThere(_) => {
+                Self { status: "uploaded", ..this }
+            }
             Outcome::Later(at, _) => Self { next_retry_at: Some(*at), ..this },
             Outcome::Rejected(_) => Self { status: "dead_letter", ..this },
             Outcome::Retry(_) => {
@@ -92,6 +95,7 @@ impl<'a> Settlement<'a> {
             }
             Outcome::SendAlone(_) => Self { send_alone: true, ..this },
             Outcome::OmitClickId(_) => Self { omit_click_id: true, ..this },
+            Outcome::SecondLater(_) => Self { second_later: true, ..this },
             // The platform is paused. The next probe uses a different row, in case this one caused the error.
             Outcome::Paused(_) => Self {
                 transport_failures: before.transport_failures + 1,
@@ -123,6 +127,7 @@ pub(super) struct Columns {
     pub next_status_check_at: Vec<Option<DateTime<Utc>>>,
     pub send_alone: Vec<bool>,
     pub omit_click_id: Vec<bool>,
+    pub second_later: Vec<bool>,
     pub reason_codes: Vec<Option<String>>,
     pub reasons: Vec<Option<String>>,
     pub outcomes: Vec<String>,
@@ -142,6 +147,7 @@ impl Columns {
             columns.next_status_check_at.push(it.next_status_check_at);
             columns.send_alone.push(it.send_alone);
             columns.omit_click_id.push(it.omit_click_id);
+            columns.second_later.push(it.second_later);
             columns.reason_codes.push(it.reason_code.map(Into::into));
             columns.reasons.push(it.reason.map(Into::into));
             columns.outcomes.push(it.outcome.into());
@@ -180,14 +186,17 @@ pub(super) async fn write(
             status_checks = 0,
             send_alone = q.send_alone or s.send_alone,
             omit_click_id = q.omit_click_id or s.omit_click_id,
+            seconds_later = q.seconds_later + s.second_later::integer,
             (last_error, last_error_code) = (
                 select
                     case
                         when keeps then q.last_error
+                        when s.outcome = 'already_there' then s.reason
                         when s.status <> 'uploaded' then coalesce(s.reason, q.last_error)
                     end,
                     case
                         when keeps then q.last_error_code
+                        when s.outcome = 'already_there' then s.reason_code
                         when s.status <> 'uploaded' then coalesce(s.reason_code, q.last_error_code)
                     end
                 -- Without its click id nothing is left: the reason is why it had to go without.
@@ -198,10 +207,10 @@ pub(super) async fn write(
             lock_token = null
         from unnest(
             $1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[]
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[], $15::boolean[]
         ) as s (
             id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
-            omit_click_id, reason_code, reason, outcome, sent_to
+            omit_click_id, reason_code, reason, outcome, sent_to, second_later
         )
         where q.id = s.id"#,
         &rows.ids,
@@ -218,6 +227,7 @@ pub(super) async fn write(
         &rows.outcomes,
         now,
         &rows.sent_to as &[Option<String>],
+        &rows.second_later,
     )
     .execute(tx)
     .await?;

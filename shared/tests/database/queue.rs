@@ -190,6 +190,8 @@ async fn a_settled_row_has_the_state_of_its_outcome(pool: PgPool) {
     let cases = [
         (Outcome::Accepted { request_id: "r".into() }, json!(["uploaded", "r", false, null, "accepted"]), false),
         (Outcome::AlreadyDone(reason()), json!(["uploaded", null, true, null, "already_done"]), false),
+        (Outcome::AlreadyThere(reason()), json!(["uploaded", null, false, "CODE", "already_there"]), false),
+        (Outcome::SecondLater(reason()), json!(["pending", null, false, "CODE", "second_later"]), true),
         (Outcome::Rejected(reason()), json!(["dead_letter", null, false, "CODE", "rejected"]), false),
         (Outcome::Recorded, json!(["uploaded", null, true, null, "recorded"]), false),
         (Outcome::Paused(reason()), json!(["pending", null, false, "CODE", "paused"]), false),

@@ -154,10 +154,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 27",
-            undone: "insert into public._sqlx_migrations values (27, 'told_by_click', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 28",
+            undone: "insert into public._sqlx_migrations values (28, 'silences', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 027_told_by_click")],
+        found: &[(ERROR, "database.schema", "it lacks 028_silences")],
     },
     Planted {
         name: "the schema is newer",

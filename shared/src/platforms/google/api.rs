@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::{Scope, TokenSource};
+use super::status::RpcStatus;
 use crate::outgoing::{self, Limit, retry_after};
 use crate::platforms::{Allowance, Exchange, Outcome, Reason};
 use crate::texts;
@@ -16,7 +17,7 @@ pub(crate) struct Answer {
     /// What was called, without the query.
     pub url: String,
     pub status: u16,
-    /// How long the platform asks us to wait.
+    /// How long the platform asks us to wait, by its header or in its body.
     pub retry_after: Option<TimeDelta>,
     /// What time it is at Google, as the answer says.
     pub date: Option<DateTime<Utc>>,
@@ -100,5 +101,9 @@ async fn send(
             return Err(failed(error));
         }
     };
-    Ok(Answer { url, status, retry_after, date, body })
+    let mut answer = Answer { url, status, retry_after, date, body };
+    if status != 200 {
+        answer.retry_after = retry_after.max(RpcStatus::of(&answer).retry_delay());
+    }
+    Ok(answer)
 }

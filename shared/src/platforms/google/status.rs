@@ -1,9 +1,11 @@
 //! `google.rpc.Status` in JSON (AIP-193), and what a response means that carries no reason specific to its API.
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::api::Answer;
+use crate::outgoing;
 use crate::platforms::{Exchange, Outcome, Reason};
 use crate::texts;
 
@@ -70,6 +72,16 @@ impl RpcStatus {
             reason: String,
         }
         self.details("google.rpc.ErrorInfo").map(|it: ErrorInfo| it.reason).find(|reason| !reason.is_empty())
+    }
+
+    /// The delay of `google.rpc.RetryInfo`, which is obeyed like the header Retry-After.
+    pub(crate) fn retry_delay(&self) -> Option<TimeDelta> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct RetryInfo {
+            retry_delay: String,
+        }
+        self.details("google.rpc.RetryInfo").find_map(|it: RetryInfo| outgoing::duration(&it.retry_delay))
     }
 
     /// Records the request id, to quote to Google's support.

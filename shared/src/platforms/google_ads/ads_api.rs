@@ -12,6 +12,9 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+#[cfg(test)]
+pub(super) use reasons::of_upload;
+
 use super::identifiers::{self, usable};
 use super::settings::Shared;
 use super::{GoogleAds, Target, probe};

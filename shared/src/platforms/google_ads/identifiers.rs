@@ -195,6 +195,10 @@ pub(super) mod tests {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: true,
+            click_id_omitted: false,
+            sent_before: false,
+            is_correction: false,
+            seconds_later: 0,
             send_alone: false,
         }
     }

@@ -37,6 +37,10 @@ pub(super) fn conversion(stage: &Stage, now: DateTime<Utc>) -> Conversion {
             restated_at: None,
             retracted_at: None,
             can_omit_click_id: true,
+            click_id_omitted: false,
+            sent_before: false,
+            is_correction: false,
+            seconds_later: 0,
             send_alone: true,
         },
     }

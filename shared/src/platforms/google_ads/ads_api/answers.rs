@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::reasons;
-use crate::outgoing::LONGEST_WAIT;
+use crate::outgoing::duration;
 use crate::platforms::google::api::Answer;
 use crate::platforms::google::batch::Answered;
 use crate::platforms::google::status::{RpcStatus, of_transport, too_large, unreadable};
@@ -69,6 +69,9 @@ impl GoogleAdsError {
         let (error, value) = code.unwrap_or_default();
         let unknown = (ReasonMeaning::Odd, "Google rejected it for a reason unknown to Adtrail");
         let meaning = reasons::of(&error, &value).unwrap_or(unknown);
+        let field = self.location.field_path_elements.last().map_or("", |it| it.field_name.as_str());
+        let is_about_the_click = matches!(field, "gclid" | "gbraid" | "wbraid");
+        let meaning = if is_about_the_click { meaning.0.about_a_click(meaning.1) } else { meaning };
         let code = match &self.details.unpublished_error_code {
             Some(unpublished) if matches!(value.as_str(), "UNKNOWN" | "ERROR_CODE_NOT_PUBLISHED") => unpublished,
             _ => &value,
@@ -91,12 +94,7 @@ impl GoogleAdsError {
     }
 
     fn retry_delay(&self) -> Option<TimeDelta> {
-        let seconds = self.details.quota_error_details.retry_delay.as_ref()?.strip_suffix('s')?;
-        let wait = seconds.parse::<f64>().ok().filter(|it| (0.0..=1e6).contains(it)).map(|it| {
-            #[expect(clippy::cast_possible_truncation, reason = "it is small")]
-            TimeDelta::milliseconds((it * 1000.0) as i64)
-        });
-        wait.filter(|wait| *wait <= LONGEST_WAIT)
+        duration(self.details.quota_error_details.retry_delay.as_ref()?)
     }
 }
 
@@ -228,10 +226,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::platforms::Facts;
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
 
+    /// What becomes of conversions that were sent before.
     fn read_as(status: u16, body: &Value, rows: usize) -> Answered {
-        let conversion = conversion();
+        let facts = Facts { sent_before: true, ..conversion().facts };
+        let conversion = Conversion { facts, ..conversion() };
         let answer =
             Answer { url: String::new(), status, retry_after: None, date: None, body: body.to_string().into() };
         read(&answer, &vec![&conversion; rows], "1234567890", &mut Exchange::default(), now())
@@ -287,6 +288,23 @@ mod tests {
     fn without_its_click_id_a_conversion_goes_again() {
         let error = error("conversionUploadError", "UNPARSEABLE_GCLID", Some(0));
         assert_eq!(each(read_as(200, &partial(1, &[error]), 1)), ["omit_click_id"]);
+    }
+
+    #[test]
+    fn whatever_is_wrong_with_the_field_of_a_click_id_the_conversion_goes_without_it() {
+        for (key, value, field) in [
+            ("fieldError", "INVALID_VALUE", "gclid"),
+            ("stringLengthError", "TOO_LONG", "wbraid"),
+            ("stringFormatError", "ILLEGAL_CHARS", "gbraid"),
+            ("inventedError", "NEW", "gclid"),
+            ("conversionUploadError", "GBRAID_WBRAID_BOTH_SET", "gbraid"),
+        ] {
+            let mut error = error(key, value, Some(0));
+            error["location"]["fieldPathElements"][1]["fieldName"] = json!(field);
+            assert_eq!(each(read_as(200, &partial(1, &[error.clone()]), 1)), ["omit_click_id"], "{error}");
+            error["location"]["fieldPathElements"][1]["fieldName"] = json!("order_id");
+            assert_ne!(each(read_as(200, &partial(1, &[error.clone()]), 1)), ["omit_click_id"], "{error}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@
 
 use crate::platforms::google_ads::meaning::OTHER_ACCOUNT;
 use crate::platforms::google_ads::meaning::ReasonMeaning::{
-    self, Account, Action, ClickId, Conversion, Defect, Done, Odd, OtherAccount, Quota, Search, Transient, Trouble,
-    Wait, WaitForClick,
+    self, Account, Action, ClickId, Collision, Conversion, Defect, Done, Exists, Odd, OtherAccount, Quota, Search,
+    SearchClick, Transient, Trouble, Twice, Wait, WaitForClick,
 };
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
@@ -45,13 +45,20 @@ pub(super) fn is_of_a_row(value: &str) -> bool {
 }
 
 /// `ConversionUploadError`
-fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
+pub(in super::super) fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match value {
-        "ORDER_ID_ALREADY_IN_USE" | "CLICK_CONVERSION_ALREADY_EXISTS" => (Done, "Google already has it"),
+        "ORDER_ID_ALREADY_IN_USE" => (Exists, "Google already has a conversion with this order id"),
+        "CLICK_CONVERSION_ALREADY_EXISTS" => (
+            Collision,
+            "The click already has a conversion at this time; Adtrail sends this one as if it was a second later",
+        ),
+        "DUPLICATE_ORDER_ID" | "DUPLICATE_CLICK_CONVERSION_IN_REQUEST" => {
+            (Twice, "Two conversions of the request are the same for Google; each is sent again in its own request")
+        }
         "TOO_RECENT_EVENT" => (WaitForClick, "Google accepts it once the click is six hours old; Adtrail retries then"),
-        "EVENT_NOT_FOUND" => (Search(6), "Google can't find the click in this account"),
+        "EVENT_NOT_FOUND" => (SearchClick(6), "Google can't find the click in this account"),
         "CLICK_NOT_FOUND" => (
-            Search(12),
+            SearchClick(12),
             "Google can't find a click by this person. This is normal for leads that did not come from an ad",
         ),
         "TOO_RECENT_CONVERSION_ACTION" => (Wait(6), NEW_ACTION),
@@ -80,7 +87,7 @@ fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
         }
         "EXPIRED_EVENT" => (ClickId, "The click is older than the conversion action's window"),
         "CONVERSION_TRACKING_NOT_ENABLED_AT_IMPRESSION_TIME" => {
-            (Conversion, "The click happened before conversion tracking was set up in the account")
+            (ClickId, "The click happened before conversion tracking was set up in the account")
         }
         "CUSTOM_VARIABLE_VALUE_CONTAINS_PII" | "CONVERSION_NOT_COMPLIANT_WITH_ATT_POLICY" => (Conversion, CONVERSION),
         // Of calls.
@@ -95,8 +102,6 @@ fn of_upload(value: &str) -> Option<(ReasonMeaning, &'static str)> {
         | "INVALID_CUSTOMER_FOR_CALL" => (Conversion, CONVERSION),
         "TOO_MANY_CONVERSIONS_IN_REQUEST"
         | "EXTERNAL_ATTRIBUTION_DATA_SET_FOR_NON_EXTERNALLY_ATTRIBUTED_CONVERSION_ACTION"
-        | "DUPLICATE_ORDER_ID"
-        | "DUPLICATE_CLICK_CONVERSION_IN_REQUEST"
         | "INVALID_USER_IDENTIFIER"
         | "UNSUPPORTED_USER_IDENTIFIER"
         | "GBRAID_WBRAID_BOTH_SET"
@@ -334,7 +339,8 @@ mod tests {
             ("conversionAdjustmentUploadError", "CONVERSION_NOT_FOUND"),
             ("conversionAdjustmentUploadError", "TOO_RECENT_CONVERSION"),
         ] {
-            assert!(matches!(of(error, value), Some((Wait(_) | WaitForClick | Search(_), _))), "{error}: {value}");
+            let later = matches!(of(error, value), Some((Wait(_) | WaitForClick | Search(_) | SearchClick(_), _)));
+            assert!(later, "{error}: {value}");
         }
         // Without a cause that can be told from the conversion's only the request as a whole is free.
         for value in ["INTERNAL_ERROR", "UNKNOWN", "ERROR_CODE_NOT_PUBLISHED"] {

@@ -50,6 +50,8 @@ pub(super) fn of_ingest(
     for violation in &violations {
         let code = if violation.reason.is_empty() { &named } else { &violation.reason };
         let meaning = reasons::of_request(code).unwrap_or(UNKNOWN);
+        let is_about_the_click = ["ad_identifiers", "adIdentifiers"].iter().any(|name| violation.field.contains(name));
+        let meaning = if is_about_the_click { meaning.0.about_a_click(meaning.1) } else { meaning };
         let said = format!("{}: {}", violation.field, violation.description);
         let found = explained(code, meaning, &said, customer_id);
         match event_index(&violation.field).filter(|index| *index < conversions.len()) {

@@ -4,8 +4,8 @@
 
 use crate::platforms::google_ads::meaning::OTHER_ACCOUNT;
 use crate::platforms::google_ads::meaning::ReasonMeaning::{
-    self, Account, Action, ClickId, Conversion, Defect, Done, OtherAccount, Quota, Search, Transient, Trouble, Wait,
-    WaitForClick,
+    self, Account, Action, ClickId, Collision, Conversion, Defect, Exists, OtherAccount, Quota, Search, SearchClick,
+    Transient, Trouble, Wait, WaitForClick,
 };
 
 const TERMS: &str = "Accept the customer data terms in Google Ads: Goals, Settings, Customer data terms";
@@ -28,7 +28,7 @@ const ELSEWHERE: &str = "Google rejected this conversion for a reason that belon
 /// `ErrorReason`: why a request was refused.
 pub(crate) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
-        "ALREADY_EXISTS" => (Done, "Google already has it"),
+        "ALREADY_EXISTS" => (Exists, "Google already has it"),
         "RESOURCE_EXHAUSTED" => (Quota, "Quota exceeded; Adtrail resumes automatically"),
         "CONVERSION_ACTION_TOO_RECENTLY_CREATED" => {
             (Wait(6), "A new conversion action accepts conversions after six hours")
@@ -176,8 +176,12 @@ pub(crate) fn of_request(reason: &str) -> Option<(ReasonMeaning, &'static str)> 
 /// `ProcessingErrorReason`: why an accepted conversion was rejected later.
 pub(crate) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str)> {
     Some(match reason {
-        "PROCESSING_ERROR_REASON_DUPLICATE_GCLID" | "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID" => {
-            (Done, "Google already has it")
+        "PROCESSING_ERROR_REASON_DUPLICATE_GCLID" => (
+            Collision,
+            "The click already has a conversion at this time; Adtrail sends this one as if it was a second later",
+        ),
+        "PROCESSING_ERROR_REASON_DUPLICATE_TRANSACTION_ID" => {
+            (Exists, "Google already has a conversion with this transaction id")
         }
         "PROCESSING_ERROR_REASON_TOO_RECENT_CLICK" => {
             (WaitForClick, "Google accepts it once the click is six hours old; Adtrail retries then")
@@ -186,7 +190,7 @@ pub(crate) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str
             (Search(6), "Google can't find the conversion that this one corrects")
         }
         "PROCESSING_ERROR_REASON_CLICK_NOT_FOUND" => (
-            Search(12),
+            SearchClick(12),
             "Google can't find a click by this person. This is normal for leads that did not come from an ad",
         ),
         "PROCESSING_ERROR_REASON_UNSPECIFIED" | "PROCESSING_ERROR_REASON_INTERNAL_ERROR" => {
@@ -223,7 +227,7 @@ pub(crate) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str
         "PROCESSING_ERROR_REASON_CONVERSION_PRECEDES_CLICK" => {
             (ClickId, "The conversion is earlier than the click: check the time the CRM reports")
         }
-        "PROCESSING_ERROR_REASON_INVALID_CLICK" => (Conversion, "The click is not a click on a Google Ads ad"),
+        "PROCESSING_ERROR_REASON_INVALID_CLICK" => (ClickId, "The click is not a click on a Google Ads ad"),
         "PROCESSING_ERROR_REASON_INVALID_GCLID"
         | "PROCESSING_ERROR_REASON_INVALID_GBRAID"
         | "PROCESSING_ERROR_REASON_INVALID_WBRAID"
@@ -232,8 +236,8 @@ pub(crate) fn of_processing(reason: &str) -> Option<(ReasonMeaning, &'static str
         }
         "PROCESSING_ERROR_REASON_INVALID_CUSTOM_VARIABLE"
         | "PROCESSING_ERROR_REASON_INVALID_EVENT"
-        | "PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND_FOR_GCLID"
         | "PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND" => (Conversion, CONVERSION),
+        "PROCESSING_ERROR_REASON_USER_ID_NOT_FOUND_FOR_GCLID" => (ClickId, "Google knows nobody by this click id"),
         "PROCESSING_ERROR_REASON_INVALID_FORMAT" => (Defect, DEFECT),
         "PROCESSING_ERROR_REASON_INSUFFICIENT_MATCHED_TRANSACTIONS"
         | "PROCESSING_ERROR_REASON_INSUFFICIENT_TRANSACTIONS"

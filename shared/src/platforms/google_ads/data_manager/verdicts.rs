@@ -55,16 +55,22 @@ impl RequestStatus {
     fn refusals(&self, conversions: &[Facts], customer_id: &str, now: DateTime<Utc>) -> Vec<Verdict> {
         let meaning = |code: &str| reasons::of_processing(code).unwrap_or(UNKNOWN);
         let counts = self.refused();
-        if !counts.is_empty() && counts.iter().all(|it| meaning(&it.reason).0 == ReasonMeaning::Done) {
-            return vec![Verdict::Confirmed; conversions.len()];
-        }
         let refused = |code: &str, facts: &Facts| {
             let (meaning, reason) = explained(code, meaning(code), "", customer_id);
             match outcome(meaning, reason, Some(facts), None, now) {
                 Outcome::AlreadyDone(_) => Verdict::Confirmed,
+                Outcome::AlreadyThere(reason) => Verdict::Unknowable(reason),
                 outcome => Verdict::Refused(outcome),
             }
         };
+        // Whichever it was: Google has them all.
+        let was_sent = |facts: &Facts| facts.sent_before || facts.is_correction;
+        if !counts.is_empty()
+            && counts.iter().all(|it| meaning(&it.reason).0 == ReasonMeaning::Exists)
+            && conversions.iter().all(was_sent)
+        {
+            return vec![Verdict::Confirmed; conversions.len()];
+        }
         let code = counts.iter().map(|it| it.reason.as_str()).max_by_key(|code| meaning(code).0.weight());
         let code = code.unwrap_or("PROCESSING_ERROR_REASON_UNSPECIFIED");
         // One row may be what is left of a request of many: others were deleted since, or went another way.
@@ -128,6 +134,12 @@ fn of_failed_question(answer: &Answer) -> Verdict {
                 "Google does not recognize its own receipt; Adtrail sends the conversion again; it is counted once.";
             Verdict::Refused(Outcome::Retry(Reason::new("INVALID_REQUEST_ID", message)))
         }
+        // Credentials and account are fine, or it would say so.
+        _ if answer.status == 404 && !status.canonical_code.is_empty() => {
+            let message = "Google does not know this receipt, though it accepted the conversion. Adtrail asks again for \
+                 seven days; then the conversion stays unconfirmed. Others are not affected";
+            Verdict::Forgotten(reason(&status.canonical_code, message, &status.message))
+        }
         _ => match of_transport(answer, &status) {
             Some(Outcome::Paused(reason)) => Verdict::Paused(reason),
             Some(Outcome::Unavailable(reason, _)) => Verdict::Unanswered(reason),
@@ -144,8 +156,9 @@ mod tests {
     use crate::platforms::google_ads::data_manager::answers::tests::{ACCOUNT, answer, error};
     use crate::platforms::google_ads::identifiers::tests::{conversion, now};
 
+    /// The verdicts on conversions that were sent before.
     fn status(code: u16, body: &str, conversions: usize) -> Vec<Verdict> {
-        let facts = Facts { send_alone: conversions == 1, ..conversion().facts };
+        let facts = Facts { send_alone: conversions == 1, sent_before: true, ..conversion().facts };
         of_status(&answer(code, body), &vec![facts; conversions], ACCOUNT, now()).each
     }
 
@@ -312,5 +325,45 @@ mod tests {
         assert!(code.chars().count() <= 100 && message.chars().count() <= 1_000, "{refused:?}");
         assert!(!code.contains(char::is_control) && !message.contains(char::is_control), "{refused:?}");
         assert!(matches!(status(404, "<!DOCTYPE html>", 1)[0], Verdict::Paused(_)));
+    }
+
+    #[test]
+    fn a_receipt_that_google_no_longer_knows_pauses_nothing() {
+        let plain =
+            json!({"error": {"code": 404, "message": "Requested entity was not found.", "status": "NOT_FOUND"}});
+        for body in [
+            plain.to_string(),
+            error(404, "NOT_FOUND", &[]),
+            error(404, "NOT_FOUND", &[("request_id", "NOT_FOUND")]),
+            error(404, "RESOURCE_NOT_FOUND", &[("request_id", "")]),
+            error(404, "", &[]),
+        ] {
+            let verdict = status(404, &body, 1).remove(0);
+            assert!(
+                matches!(&verdict, Verdict::Forgotten(it) if it.message.contains("receipt")),
+                "{body}: {verdict:?}"
+            );
+        }
+        // Of these it isn't Google that says so.
+        for (code, body) in [(404, ""), (404, "{}"), (410, ""), (404, "not found"), (502, "NOT_FOUND")] {
+            assert!(matches!(status(code, body, 1)[0], Verdict::Unanswered(_)), "{code} {body}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_of_what_was_never_sent_before_is_not_confirmed() {
+        let first = |reason: &str, facts: Facts| {
+            let answer = answer(200, &said("FAILED", &[(reason, 1)]));
+            of_status(&answer, &[Facts { send_alone: true, ..facts }], ACCOUNT, now()).each.remove(0)
+        };
+        let gclid = "PROCESSING_ERROR_REASON_DUPLICATE_GCLID";
+        let facts = conversion().facts;
+        assert!(matches!(first(DUPLICATE, facts), Verdict::Unknowable(it) if it.message.contains("never sent")));
+        assert!(matches!(first(gclid, facts), Verdict::Refused(Outcome::SecondLater(_))));
+        let again = Facts { sent_before: true, ..facts };
+        assert_eq!(first(DUPLICATE, again), Verdict::Confirmed);
+        assert!(matches!(first(gclid, again), Verdict::Refused(Outcome::SecondLater(_))), "asked by its id");
+        let correction = Facts { is_correction: true, ..facts };
+        assert_eq!((first(DUPLICATE, correction), first(gclid, correction)), (Verdict::Confirmed, Verdict::Confirmed));
     }
 }
