@@ -60,6 +60,8 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
         let (lead, odd) = lead(config, request, &body.fields(), at);
         let is_known = lead.email.is_some() || lead.phone.is_some() || has_click(&lead);
         if !is_known {
+            // What was mended is told rather than that nobody is left.
+            Body::parse(request.body())?;
             return Err(odd.nobody());
         }
         if is_strict {
