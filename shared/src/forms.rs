@@ -51,8 +51,8 @@ pub struct Form {
 /// Reads a form that was received at this time, from an address with this hash.
 ///
 /// # Errors
-/// 400 if it can't be read, or if nothing in it says who it is. For a caller that wants it strict, also with every field
-/// that would be left out.
+/// 400 if it can't be read, or if nothing in it says who it is. For a caller that wants it strict, also with every
+/// field that would be left out.
 pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
     let is_strict = prefers_strict(request);
     let body = if is_strict { Body::parse(request.body()) } else { Body::of_form(request.body()) };
