@@ -51,8 +51,8 @@ pub struct Form {
 /// Reads a form that was received at this time, from an address with this hash.
 ///
 /// # Errors
-/// 400 if it can't be read, or if nothing in it says who it is. For a caller that wants it strict, also with every field
-/// that would be left out.
+/// 400 if it can't be read, or if nothing in it says who it is. For a caller that wants it strict, also with every
+/// field that would be left out.
 pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
     let is_strict = prefers_strict(request);
     let body = if is_strict { Body::parse(request.body()) } else { Body::of_form(request.body()) };
@@ -60,6 +60,8 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
         let (lead, odd) = lead(config, request, &body.fields(), at);
         let is_known = lead.email.is_some() || lead.phone.is_some() || has_click(&lead);
         if !is_known {
+            // What was mended is told rather than that nobody is left.
+            Body::parse(request.body())?;
             return Err(odd.nobody());
         }
         if is_strict {

@@ -81,7 +81,7 @@ mod tests {
             ("/x-aliases", json!(["/t/x"]), "only in the document: /t/x for /api/leads"),
             ("/x-aliases", Value::Null, "only in the code: /t/l for /api/leads"),
             ("/options", Value::Null, "only in the code: OPTIONS /api/leads for browsers, no body"),
-            ("/post", Value::Null, "only in the code: POST /api/leads for browsers, at most 32768 bytes"),
+            ("/post", Value::Null, "only in the code: POST /api/leads for browsers, at most 262144 bytes"),
         ];
         for (at, mistake, expected) in mistakes {
             let mut document = Document::read();

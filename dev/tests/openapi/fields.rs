@@ -105,13 +105,12 @@ fn visits() -> Vec<Call> {
         visit(400, &json!({"url": 7})),
         visit(400, &json!({"url": "/lp"})),
         visit(400, &json!({"url": "ftp://www.example.com/"})),
-        visit(400, &json!({"url": format!("{page}{}", "x".repeat(8_192))})),
-        visit(400, &json!({"url": page, "referrer": []})),
-        visit(400, &json!({"url": page, "consent": "granted"})).says("/errors/0/pointer", "/consent"),
-        visit(400, &json!({"url": page, "consent": {"ad_user_data": "yes"}}))
-            .says("/errors/0/pointer", "/consent/ad_user_data"),
-        visit(400, &json!({"consent": {"ad_personalization": true}}))
-            .says("/errors/1/pointer", "/consent/ad_personalization"),
+        visit(200, &json!({"url": format!("{page}{}", "x".repeat(100_000))})),
+        visit(200, &json!({"url": page, "referrer": []})).says("/warnings/0/pointer", "/referrer"),
+        visit(200, &json!({"url": page, "consent": "granted"})).says("/warnings/0/pointer", "/consent"),
+        visit(200, &json!({"url": page, "consent": {"ad_user_data": "perhaps"}}))
+            .says("/warnings/0/pointer", "/consent/ad_user_data"),
+        visit(200, &json!({"url": page, "consent": {"ad_personalization": true}})),
     ]
 }
 
@@ -142,9 +141,10 @@ fn events() -> Vec<Call> {
         event(400, &with("params", params(26))),
         event(400, &with("params", json!([]))),
         event(400, &with("params", json!({"a b": 1}))).says("/errors/0/pointer", "/params"),
-        event(400, &with("page_url", json!("x".repeat(8_193)))),
-        event(400, &with("page_url", json!("a\u{7}"))),
-        event(400, &with("page_url", json!("\u{b}"))),
+        event(202, &with("page_url", json!("x".repeat(8_193)))),
+        event(202, &with("page_url", json!("a\u{7}"))),
+        event(202, &with("page_url", json!(7))).says("/warnings/0/pointer", "/page_url"),
+        event(202, &with("consent", json!({"ad_user_data": "?"}))).says("/warnings/0/field", "consent/ad_user_data"),
         event(400, &with("params", json!({"p": {"q": "\u{0}"}}))),
     ]
 }
@@ -163,8 +163,9 @@ fn consents() -> Vec<Call> {
         answer(409, json!({"ad_user_data": "denied"})).with("cookie", "adtrail_visitor=7"),
         answer(400, json!({})).says("/errors/0/pointer", ""),
         answer(400, json!({"ad_user_data": "unknown"})).says("/errors/0/pointer", ""),
-        answer(400, json!({"ad_user_data": "yes"})).says("/errors/0/pointer", "/ad_user_data"),
-        answer(400, json!({"ad_user_data": "granted", "ad_personalization": true})),
+        answer(200, json!({"ad_user_data": "yes"})).says("/ad_user_data", "granted"),
+        answer(200, json!({"ad_user_data": "granted", "ad_personalization": "?"}))
+            .says("/warnings/0/pointer", "/ad_personalization"),
     ]
 }
 
@@ -212,19 +213,28 @@ fn leads() -> Vec<Call> {
         lead(201, &with("consent", json!({"ad_personalization": "unknown"}))),
         lead(201, &json!({"email": "jane.doe@example.com", "phone": null, "name": "", "consent": {"marketing": null}})),
         lead(400, &json!({})).says("/errors/0/pointer", "/email"),
-        lead(400, &consent("marketing", json!("yes"))).says("/errors/0/pointer", "/consent/marketing"),
-        lead(400, &consent("data_processing", json!(1))),
-        lead(400, &consent("ad_user_data", json!("yes"))),
+        lead(201, &json!({"phone": "+49 30 901820"})).says("/status", "created"),
+        lead(201, &json!({"gclid": "click-3"})).says("/status", "created"),
+        lead(201, &json!({"email": "jane", "msclkid": "click-4"})).says("/warnings/0/pointer", "/email"),
+        lead(400, &json!({"email": "jane", "phone": "?"})).says("/errors/1/pointer", "/phone"),
+        lead(400, &json!({"gclid": "a b", "utm_source": "google"})).says("/errors/1/pointer", "/gclid"),
+        lead(201, &consent("marketing", json!("yes"))).says("/status", "created"),
+        lead(201, &consent("data_processing", json!(2))).says("/warnings/0/pointer", "/consent/data_processing"),
+        lead(201, &consent("ad_user_data", json!("perhaps"))).says("/warnings/0/pointer", "/consent/ad_user_data"),
+        lead(201, &with("consent", json!("granted"))).says("/warnings/0/pointer", "/consent"),
     ];
     let wrong = [
         ("email", json!("jane")),
         ("email", json!("jane@localhost")),
         ("email", json!("jane@example..com")),
         ("email", json!(format!("{}@example.com", "x".repeat(65)))),
-        ("email", json!(["jane@example.com"])),
+        ("email", json!({"value": "jane@example.com"})),
         ("email", json!("a;b@example.com")),
         ("email", json!("jane@[192.0.2.1]")),
         ("email", json!("ja\u{200b}ne@example.com")),
+    ];
+    calls.extend(wrong.map(|(name, value)| lead(400, &with(name, value))));
+    let odd = [
         ("phone", json!(4_930_901_820_u64)),
         ("name", json!(7)),
         ("message", json!({})),
@@ -242,7 +252,7 @@ fn leads() -> Vec<Call> {
         ("utm_term", json!("a\u{7}")),
         ("utm_content", json!(true)),
     ];
-    calls.extend(wrong.map(|(name, value)| lead(400, &with(name, value))));
+    calls.extend(odd.map(|(name, value)| lead(201, &with(name, value)).says("/warnings/0/field", name)));
     calls
 }
 
@@ -274,6 +284,8 @@ fn deals() -> Vec<Call> {
         deal(202, &with("currency", json!("EUR"))),
         deal(202, &with("occurred_at", json!("2000-01-01T00:00:00Z"))),
         deal(202, &with("ad_user_data", json!("granted"))),
+        deal(202, &with("ad_personalization", json!(true))),
+        deal(202, &with("ad_user_data", json!("perhaps"))).says("/warnings/0/pointer", "/ad_user_data"),
         deal(202, &with("gclid", json!("EAIaIQ-example_1"))),
         deal(202, &with("clicked_at", json!("2026-11-19T12:03:11+01:00"))),
         deal(202, &with("gclid", json!("a b"))).says("/warnings/0/field", "gclid"),
@@ -321,8 +333,6 @@ fn deals() -> Vec<Call> {
         ("occurred_at", json!("2026-11-20")),
         ("updated_at", json!("2026-11-20T14:03:11")),
         ("updated_at", json!(1_795_176_000)),
-        ("ad_user_data", json!("yes")),
-        ("ad_personalization", json!(true)),
         ("conversion_type", json!("LOST")),
     ];
     calls.extend(wrong.map(|(name, value)| deal(400, &with(name, value))));

@@ -58,11 +58,11 @@ impl Clicks {
     /// These, and if there is no click of Google's among them, the one that is found elsewhere, not later than now.
     #[must_use]
     pub fn or_google(mut self, find: impl FnOnce() -> Option<Named>, now: DateTime<Utc>) -> Self {
-        if !self.get(GOOGLE).is_some_and(Click::is_one) {
-            if let Some(Named { parameter, id, at }) = find() {
-                let found = Click { values: [(parameter, id)].into(), at: Some(at.min(now)) };
-                self.0.insert(GOOGLE, found);
-            }
+        if !self.get(GOOGLE).is_some_and(Click::is_one)
+            && let Some(Named { parameter, id, at }) = find()
+        {
+            let found = Click { values: [(parameter, id)].into(), at: Some(at.min(now)) };
+            self.0.insert(GOOGLE, found);
         }
         self
     }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn gl(parts: &[(&str, &str)]) -> Option<(&'static str, String, i64)> {
-        let parts = parts.iter().map(|(name, value)| format!("*{name}*{value}")).collect::<String>();
+        let parts = parts.iter().map(|(name, value)| ["*", name, "*", value].concat()).collect::<Vec<_>>().concat();
         handed_on(&format!("1*1abcdef{parts}")).map(|it| (it.parameter, it.id, it.at.timestamp()))
     }
 

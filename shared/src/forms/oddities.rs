@@ -117,7 +117,7 @@ impl Oddities {
     /// A text as it is stored: without control characters, and cut.
     pub(super) fn fitted(&mut self, fields: &Fields<'_>, name: &'static str, limit: usize) -> Option<String> {
         let text = self.text(fields, name)?;
-        Some(self.fit(name, text, limit, false))
+        Some(self.fit(name, &text, limit, false))
     }
 
     /// The same of a campaign's parameter, which may be a gap that nobody filled in.
@@ -127,10 +127,10 @@ impl Oddities {
             self.left_out(name, "says that there is none", false);
             return None;
         }
-        Some(self.fit(name, text, limit, true))
+        Some(self.fit(name, &text, limit, true))
     }
 
-    fn fit(&mut self, field: &'static str, text: String, limit: usize, is_refusable: bool) -> String {
+    fn fit(&mut self, field: &'static str, text: &str, limit: usize, is_refusable: bool) -> String {
         let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
         let kept: String = text.chars().filter(is_kept).take(limit).collect();
         if kept != text {

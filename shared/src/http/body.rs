@@ -52,10 +52,10 @@ impl Body {
         let names: Vec<_> = body.object.keys().filter(|name| name.contains(char::is_uppercase)).cloned().collect();
         for name in names {
             let ours = name.to_ascii_lowercase();
-            if body.object.get(&ours).is_none_or(Value::is_null) {
-                if let Some(value) = body.object.remove(&name) {
-                    body.object.insert(ours, value);
-                }
+            if body.object.get(&ours).is_none_or(Value::is_null)
+                && let Some(value) = body.object.remove(&name)
+            {
+                body.object.insert(ours, value);
             }
         }
         Ok(body)
