@@ -199,7 +199,8 @@ pub async fn retract(
             from public.conversions was
             left join public.inbox i on i.conversion_id = was.id
             -- A platform may have received an earlier time than the one that counts now.
-            cross join lateral public.undone_at(was.crm_deal_id, coalesce(i.occurred_at, was.occurred_at)) as u (undone_at)
+            cross join lateral
+                public.undone_at(was.crm_deal_id, coalesce(i.occurred_at, was.occurred_at)) as u (undone_at)
             where was.crm_deal_id = any($1) and was.conversion_type = any($2) and was.retracted_at is null
                 and u.undone_at is not null
             order by was.id

@@ -1,5 +1,5 @@
-//! Deletions. One is stored even if its deal is unknown, and is final: whatever is reported of the deal, before or after,
-//! doesn't count, until the deal is restored.
+//! Deletions. One is stored even if its deal is unknown, and is final: whatever is reported of the deal, before or
+//! after, doesn't count, until the deal is restored.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -24,9 +24,9 @@ pub async fn hold_back_matches(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<(),
     Ok(())
 }
 
-/// Which of these losses are dated before a win that was reported before them, and when that was: they count as of then,
-/// because the CRM said last that the deal is lost. Not those whose CRM says that they are older than the win: these
-/// were overtaken.
+/// Which of these losses are dated before a win that was reported before them, and when that was: they count as of
+/// then, because the CRM said last that the deal is lost. Not those whose CRM says that they are older than the win:
+/// these were overtaken.
 pub async fn dated_before_wins(
     tx: &mut Tx,
     stages: &Stages,

@@ -1,5 +1,5 @@
-//! Makes deals one that the CRM merged. Of a stage that both had reached one conversion stays: one that counts before one
-//! that was undone, one that a platform may have before one that none has, and else that of the deal that is left.
+//! Makes deals one that the CRM merged. Of a stage that both had reached one conversion stays: one that counts before
+//! one that was undone, one that a platform may have before one that none has, and else that of the deal that is left.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -18,8 +18,8 @@ struct Row {
     is_told: bool,
 }
 
-/// Makes `from` a name of `into`, and its stages those of `into`. Returns the conversions that another one replaces; the
-/// caller retracts them. The caller holds the locks of both, and holds back their matches.
+/// Makes `from` a name of `into`, and its stages those of `into`. Returns the conversions that another one replaces;
+/// the caller retracts them. The caller holds the locks of both, and holds back their matches.
 pub async fn merge(
     tx: &mut Tx,
     stages: &Stages,
@@ -143,7 +143,9 @@ async fn absorb(tx: &mut Tx, stays: Uuid, goes: Uuid) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::merging::move_events
         update public.inbox_events set inbox_id = $1
-        where id in (select id from public.inbox_events where inbox_id = $2 order by source, source_event_id for update)",
+        where id in (
+            select id from public.inbox_events where inbox_id = $2 order by source, source_event_id for update
+        )",
         stays,
         goes,
     )
@@ -204,7 +206,9 @@ async fn take_over(tx: &mut Tx, into: &str, from: &str, takes_loss: bool) -> Res
     .await?;
     sqlx::query!(
         "-- inbox::merging::take_over_loss
-        insert into public.lost_deals as d (crm_deal_id, lost_at, payload_hash, deliveries, received_at, is_reopened, as_of)
+        insert into public.lost_deals as d (
+            crm_deal_id, lost_at, payload_hash, deliveries, received_at, is_reopened, as_of
+        )
         select $1, lost_at, payload_hash, deliveries, received_at, is_reopened, as_of
         from public.lost_deals
         where crm_deal_id = $2 and $3

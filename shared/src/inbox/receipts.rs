@@ -71,7 +71,10 @@ pub async fn keep(
         on conflict (source, source_event_id) do update
         set deliveries = e.deliveries + 1,
             -- What was processed before warns of nothing any more.
-            warnings = case when excluded.warnings = '[]' and e.state = 'taken' then e.warnings else excluded.warnings end,
+            warnings = case
+                when excluded.warnings = '[]' and e.state = 'taken' then e.warnings
+                else excluded.warnings
+            end,
             (receipt_id, position, state, reason, rule, crm_deal_id, inbox_id, fetch_due_at) = (
                 select
                     excluded.receipt_id, excluded.position, excluded.state, excluded.reason, excluded.rule,

@@ -8,9 +8,9 @@ use crate::db::{DbError, Tx};
 /// stages that changed. The newest report that states a time counts; if none does, the first event since the deal was
 /// lost, else the first event.
 ///
-/// A deal that is won again may keep the time of its first closing. If its CRM says that such a report is newer than the
-/// loss, the deal reached the stage again then. Not within two seconds of the loss: CRMs report one change by several
-/// events, of which one may still name the status from before.
+/// A deal that is won again may keep the time of its first closing. If its CRM says that such a report is newer than
+/// the loss, the deal reached the stage again then. Not within two seconds of the loss: CRMs report one change by
+/// several events, of which one may still name the status from before.
 pub async fn settle(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<Vec<Uuid>, DbError> {
     if crm_deal_ids.is_empty() {
         return Ok(Vec::new());

@@ -41,7 +41,9 @@ pub(super) async fn process(
         let end = start + events[start..].iter().take_while(|event| event.merge().is_none()).count();
         let until_merge = &mut events[start..end];
         applied.extend(trailing_merges(until_merge, start, &names));
-        until_merge.iter_mut().for_each(|event| event.rename(&names));
+        for event in &mut *until_merge {
+            event.rename(&names);
+        }
         for round in &rounds(until_merge, start, &applied) {
             applied.extend(round.apply(tx, config, arrived_at, now).await?);
         }
@@ -154,8 +156,9 @@ fn rounds<'a>(events: &'a [Event], start: usize, applied: &BTreeMap<usize, Appli
     rounds
 }
 
-/// The deals that no other transaction may match meanwhile: those that something else than a stage is said of; and those
-/// with a second event, because a transaction that matches their other stage waits for rows that the first round wrote.
+/// The deals that no other transaction may match meanwhile: those that something else than a stage is said of; and
+/// those with a second event, because a transaction that matches their other stage waits for rows that the first round
+/// wrote.
 fn to_hold_back(events: &[Event], names: &Names) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut held_back = BTreeSet::new();

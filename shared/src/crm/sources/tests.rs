@@ -143,7 +143,12 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("when = { status = \"won\" }", "when = { stage = \"won\" }", 7, "add stage = \"/deal/stage\""),
         ("when = { status = \"won\" }", "when = { state = \"won\" }", 8, "stage, status, pipeline or a JSON Pointer"),
         ("when = { status = \"won\" }", "when = { status = [] }", 8, "at least one value"),
-        ("conversion = \"closed\"", "conversion = \"won\"", 9, "`closed`, `qualified`, `lost`, `refunded`, `ignore`"),
+        (
+            "conversion = \"closed\"",
+            "conversion = \"won\"",
+            9,
+            "`refunded`, `reopened`, `deleted`, `restored`, `merged`, `ignore`",
+        ),
         ("conversion = \"closed\"", "conversion = \"closed\"\nvalue = \"half\"", 10, "\"expected\", \"none\""),
         ("conversion = \"closed\"", "conversion = \"closed\"\nvalue = \"expected\"", 7, "divide_by = 100"),
     ];
