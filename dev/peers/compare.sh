@@ -1,6 +1,6 @@
 #!/bin/sh
 # Reads the vectors of docs/hashes.json with other people's packages, and counts what each makes of them.
-# Needs Node with npm, or Python, or both; what can't be had is skipped with a line. It changes nothing but target/peers.
+# Needs Node with npm, or Python, or both; what can't be had is skipped with a line. It writes only to target/peers.
 cd "$(dirname "$0")/../.." || exit 1
 mkdir -p target/peers
 if npm install --prefix target/peers --no-audit --no-fund --ignore-scripts --silent \
