@@ -14,7 +14,7 @@ pub fn is_nothing(text: &str) -> bool {
     text.is_empty() || NOTHINGS.iter().any(|nothing| text.eq_ignore_ascii_case(nothing)) || is_unfilled(text)
 }
 
-/// Is it nothing but a gap of a template, such as `{{gclid}}`?
+/// Is it nothing but a gap of a template, such as `{{x}}`?
 fn is_unfilled(text: &str) -> bool {
     let inside = |(opening, closing): &(&str, &str)| text.strip_prefix(opening)?.strip_suffix(closing);
     // A gap has one name: two values in braces aren't one.

@@ -8,8 +8,6 @@ pub mod networks;
 mod session;
 mod site;
 mod spelling;
-#[cfg(test)]
-mod spellings;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -166,7 +166,7 @@ pub async fn record(tx: &mut Tx, visit: &Visit, callers: &Callers) -> Result<Opt
                     case when is_kept then v.gad_source else excluded.gad_source end,
                     case when is_kept then v.gad_campaignid else excluded.gad_campaignid end
                 from (
-                    select coalesce(v.gclid, v.gbraid, v.wbraid) is not null
+                    select v.clicks ? 'google'
                         or coalesce(excluded.gad_source, excluded.gad_campaignid) is null as is_kept
                 ) as known
             ),

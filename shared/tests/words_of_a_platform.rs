@@ -7,9 +7,10 @@ const WORDS: [&str; 8] =
     ["gclid", "gbraid", "wbraid", "customer_id", "customer id", "days(54)", "days(63)", "click_hold"];
 
 /// Where one may stand nevertheless, and why.
-const EXCEPTIONS: [(&str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str); 4] = [
     ("shared/src/platforms/google", "Google's own"),
     ("shared/src/attribution/networks.rs", "clicks are kept of every network, also of those that have no platform"),
+    ("shared/src/attribution/linker.rs", "what Google's tag hands on from site to site, and keeps of its clicks"),
     ("cli/src/setup/google.rs", "what `adtrail setup` asks for it, as the template has parameters for it"),
 ];
 

@@ -586,6 +586,23 @@ async fn no_visit_is_lost_for_what_it_says_of_consent_or_of_where_it_came_from(p
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_an_ad_adds_to_an_address_is_kept_without_its_click(pool: PgPool) {
+    let app = app(&pool);
+    let first = go(&app, "https://www.example.com/?gad_source=1&gad_campaignid=77", "").await;
+    let marks = format!("select gclid, gad_source, gad_campaignid from ({VISITOR}) as visitor");
+    for (url, expected) in [
+        ("?a=b", json!({"gclid": null, "gad_source": "1", "gad_campaignid": "77"})),
+        ("#/?gad_source=5", json!({"gclid": null, "gad_source": "5", "gad_campaignid": null})),
+        ("?gclid=Click&gad_source=2", json!({"gclid": "Click", "gad_source": "2", "gad_campaignid": null})),
+        ("?gad_source=3&gad_campaignid=78", json!({"gclid": "Click", "gad_source": "2", "gad_campaignid": null})),
+    ] {
+        let url = format!("https://www.example.com/{url}");
+        assert_eq!(go(&app, &url, &first.cookie_header()).await.status, 200);
+        assert_eq!(row(&pool, &marks).await, expected, "{url}");
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn a_checker_of_ads_and_a_page_loaded_ahead_are_no_visitors(pool: PgPool) {
     let app = app(&pool);
     for (header, value) in [

@@ -72,7 +72,7 @@ fn behind_a_sign(text: &str) -> &str {
     text.split_once(['?', '&', '#']).map_or("", |(_, parameters)| parameters)
 }
 
-/// Parameters with any of the signs between them that are in use: of `&amp;gclid=…` the name is `gclid`.
+/// Parameters with any of the signs between them that are in use: of `&amp;x=…` the name is `x`.
 fn loose(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split(['&', '?', ';', '#']).filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;

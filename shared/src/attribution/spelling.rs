@@ -84,3 +84,6 @@ fn is_glued(parameter: &Parameter, rest: &str) -> bool {
         )
         || matches!(first, '（' | '）' | '，' | '、' | '。' | '；')
 }
+
+#[cfg(test)]
+mod tests;

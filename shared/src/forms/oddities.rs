@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::absent::is_nothing;
+use crate::attribution::networks;
 use crate::http::Problem;
 use crate::http::body::Fields;
 use crate::http::problem::FieldError;
@@ -22,9 +23,6 @@ struct Odd {
     /// Is it refused where things are handled strictly?
     is_refusable: bool,
 }
-
-/// The fields that say who it is, as far as a form can hold them.
-const SIGNS: &[&str] = &["email", "phone", "gclid", "gbraid", "wbraid", "fbclid", "msclkid", "li_fat_id", "ttclid"];
 
 impl Oddities {
     /// A field that can't be used.
@@ -143,7 +141,9 @@ impl Oddities {
 
     /// Nothing says who it is: 400 with what was sent for it, or that nothing was.
     pub(super) fn nobody(&self) -> Problem {
-        let mut errors = self.errors(|odd| SIGNS.contains(&odd.warning.field));
+        let clicks = networks::ids_of(|_| true);
+        let is_sign = |field: &str| ["email", "phone"].contains(&field) || clicks.iter().any(|name| name == field);
+        let mut errors = self.errors(|odd| is_sign(odd.warning.field));
         if !errors.iter().any(|error| error.pointer == "/email") {
             let detail = "is required, unless a phone number or a click id says who it is".into();
             errors.insert(0, FieldError { pointer: "/email".into(), detail });

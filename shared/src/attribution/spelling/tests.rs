@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::networks::{NETWORKS, Parameter};
-use super::{AdMarks, Attribution};
+use crate::attribution::networks::{NETWORKS, Parameter};
+use crate::attribution::{AdMarks, Attribution};
 
 const SITE: &str = "https://www.example.com/";
 
