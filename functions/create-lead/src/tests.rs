@@ -104,7 +104,7 @@ async fn a_phone_that_cannot_be_matched_is_stored_with_a_warning(pool: PgPool) {
     assert_eq!((again.status, &again.body["warnings"]), (200, &warnings), "whoever repeats it may have missed it");
 
     for (app, phone, hash, said) in [
-        (&in_germany, "030 23125123", Some("+493023125123"), None),
+        (&in_germany, "030 23125123", Some("+493023125123"), Some("a guess")),
         (&in_germany, "0049 (30) 23125-123", Some("+493023125123"), None),
         (&in_germany, "+1 800-555-0100", Some("+18005550100"), None),
         (&in_germany, "000000", None, Some("in DE")),
