@@ -2,6 +2,7 @@
 
 mod clicks;
 mod ids;
+mod mark;
 mod nothing;
 mod number;
 mod path;

@@ -4,14 +4,22 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess};
 use serde_json::Value;
 
+use super::mark::Mark;
 use super::shapes::{OneOr, Shapes};
 use super::text::Part;
 use super::{Nothing, Pointer, is_fetched};
 
-/// Where the ids are: at all of these pointers, and each may be an id or an array of ids. Or joined, with a pointer of
-/// which the same holds.
+/// Where the ids are: at all of these pointers, and each may be an id or an array of ids. Or joined, or behind a mark,
+/// with a pointer of which the same holds.
 #[derive(Debug)]
-pub(in crate::crm) struct Ids(Vec<Vec<Part>>);
+pub(in crate::crm) struct Ids(Vec<Entry>);
+
+/// A pointer, or texts around one.
+#[derive(Debug)]
+struct Entry {
+    parts: Vec<Part>,
+    after: Option<Mark>,
+}
 
 impl Ids {
     /// The pointer to name in an error.
@@ -21,7 +29,7 @@ impl Ids {
 
     /// Every id there is, as it is sent or joined.
     pub fn find(&self, item: &Value) -> Vec<Value> {
-        self.0.iter().flat_map(|parts| joined(parts, item)).collect()
+        self.0.iter().flat_map(|entry| entry.find(item)).collect()
     }
 
     /// Could a lookup still provide them?
@@ -34,10 +42,19 @@ impl Ids {
     }
 
     pub fn pointers(&self) -> impl Iterator<Item = &Pointer> {
-        self.0.iter().flatten().filter_map(|part| match part {
+        self.0.iter().flat_map(|entry| &entry.parts).filter_map(|part| match part {
             Part::At(pointer) => Some(pointer),
             Part::Always(_) => None,
         })
+    }
+}
+
+impl Entry {
+    fn find(&self, item: &Value) -> Vec<Value> {
+        let ids = joined(&self.parts, item);
+        let Some(mark) = &self.after else { return ids };
+        let id = |it: Value| super::scalar(&it).map_or(it, |text| mark.id_in(&text).into());
+        ids.into_iter().map(id).collect()
     }
 }
 
@@ -66,47 +83,66 @@ fn append(id: Option<&Value>, next: &Value) -> Option<Value> {
 impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOr::<Self>::new(
-            "a JSON Pointer, an array of them, or { join = [\"text\", \"/pointer\"] }",
+            "a JSON Pointer, an array of them, { join = [\"text\", \"/pointer\"] } or { at = \"/pointer\", after = \"/\" }",
         ))
     }
 }
 
-/// One entry of an array.
-#[derive(Debug, serde::Deserialize)]
+/// One entry as it is written.
+#[derive(serde::Deserialize)]
 #[serde(untagged)]
-enum Entry {
+enum Written {
     At(Pointer),
-    Joined { join: Vec<Part> },
+    Table(Table),
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    join: Option<Vec<Part>>,
+    at: Option<Pointer>,
+    after: Option<Mark>,
+}
+
+impl TryFrom<Table> for Entry {
+    type Error = &'static str;
+
+    fn try_from(table: Table) -> Result<Self, Self::Error> {
+        match table {
+            Table { join: Some(parts), at: None, after: None }
+                if parts.iter().any(|part| matches!(part, Part::At(_))) =>
+            {
+                Ok(Self { parts, after: None })
+            }
+            Table { join: None, at: Some(pointer), after: Some(mark) } => {
+                Ok(Self { parts: vec![Part::At(pointer)], after: Some(mark) })
+            }
+            _ => Err(
+                "write { join = […] } with at least one JSON Pointer in it, or { at = \"/pointer\", after = \"/\" }",
+            ),
+        }
+    }
 }
 
 impl Shapes for Ids {
     fn one(text: &str) -> Result<Self, String> {
-        Ok(Self(vec![vec![Part::At(Pointer::parse(text)?)]]))
+        Ok(Self(vec![Entry { parts: vec![Part::At(Pointer::parse(text)?)], after: None }]))
     }
 
     fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error> {
-        let entries = Vec::<Entry>::deserialize(SeqAccessDeserializer::new(array))?;
-        if entries.is_empty() {
+        let written = Vec::<Written>::deserialize(SeqAccessDeserializer::new(array))?;
+        if written.is_empty() {
             return Err(A::Error::custom("name at least one JSON Pointer"));
         }
-        let parts = entries.into_iter().map(|entry| match entry {
-            Entry::At(pointer) => vec![Part::At(pointer)],
-            Entry::Joined { join } => join,
+        let entries = written.into_iter().map(|entry| match entry {
+            Written::At(pointer) => Ok(Entry { parts: vec![Part::At(pointer)], after: None }),
+            Written::Table(table) => Entry::try_from(table).map_err(A::Error::custom),
         });
-        Ok(Self(parts.collect()))
+        entries.collect::<Result<_, _>>().map(Self)
     }
 
     fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            join: Vec<Part>,
-        }
-        let Table { join } = Table::deserialize(MapAccessDeserializer::new(table))?;
-        if join.iter().any(|part| matches!(part, Part::At(_))) {
-            Ok(Self(vec![join]))
-        } else {
-            Err(A::Error::custom("write { join = […] } with at least one JSON Pointer in it"))
-        }
+        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
+        Entry::try_from(table).map(|entry| Self(vec![entry])).map_err(A::Error::custom)
     }
 }

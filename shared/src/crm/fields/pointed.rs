@@ -63,7 +63,7 @@ impl Text {
     /// All its pointers; of a text that is the same for every item none.
     pub fn pointers(&self) -> Vec<&Pointer> {
         match self {
-            Self::At(pointers) => pointers.iter().collect(),
+            Self::At(pointers) | Self::After(_, pointers) => pointers.iter().collect(),
             Self::Join(parts, _) => {
                 let pointers = parts.iter().filter_map(|part| match part {
                     Part::At(pointer) => Some(pointer),

@@ -23,6 +23,11 @@ impl Pointers {
         Self { nothing, ..self }
     }
 
+    /// What is as if it weren't there.
+    pub fn nothing(&self) -> Nothing {
+        self.nothing
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Pointer> {
         self.each.iter()
     }

@@ -6,6 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess};
 use serde_json::Value;
 
+use super::mark::Mark;
 use super::shapes::{OneOr, Shapes};
 use super::{Nothing, Pointer, Pointers, is_fetched, scalar};
 
@@ -13,6 +14,8 @@ use super::{Nothing, Pointer, Pointers, is_fetched, scalar};
 #[derive(Debug)]
 pub(in crate::crm) enum Text {
     At(Pointers),
+    /// What follows a mark in the value, such as the id at the end of a URI.
+    After(Mark, Pointers),
     /// Parts that are concatenated; absent if one of them is.
     Join(Vec<Part>, Nothing),
     /// The same for every item.
@@ -39,6 +42,7 @@ impl Text {
     pub fn without(self, nothing: Nothing) -> Self {
         match self {
             Self::At(pointers) => Self::At(pointers.without(nothing)),
+            Self::After(mark, pointers) => Self::After(mark, pointers.without(nothing)),
             Self::Join(parts, _) => Self::Join(parts, nothing),
             Self::Always(text) => Self::Always(text),
         }
@@ -47,7 +51,7 @@ impl Text {
     /// The pointer to name in an error.
     pub fn first(&self) -> &str {
         match self {
-            Self::At(pointers) => pointers.first(),
+            Self::At(pointers) | Self::After(_, pointers) => pointers.first(),
             Self::Join(parts, _) => {
                 let mut pointers = parts.iter().filter_map(|part| match part {
                     Part::At(pointer) => Some(pointer.as_str()),
@@ -63,6 +67,12 @@ impl Text {
     pub fn find<'a>(&self, item: &'a Value) -> Option<(String, Cow<'a, Value>)> {
         match self {
             Self::At(pointers) => pointers.find(item),
+            Self::After(mark, pointers) => {
+                let (at, value) = pointers.find(item)?;
+                let Some(text) = scalar(&value) else { return Some((at, value)) };
+                let id = Value::from(mark.id_in(&text));
+                (!pointers.nothing().includes(&id)).then_some((at, Cow::Owned(id)))
+            }
             Self::Join(parts, nothing) => {
                 let text = |part: &Part| match part {
                     Part::At(pointer) => pointer.find(item, *nothing).and_then(|(_, value)| scalar(&value)),
@@ -82,7 +92,7 @@ impl Text {
 
     pub fn points_at_fetched(&self) -> bool {
         match self {
-            Self::At(pointers) => pointers.point_at_fetched(),
+            Self::At(pointers) | Self::After(_, pointers) => pointers.point_at_fetched(),
             Self::Join(parts, _) => parts.iter().any(|part| matches!(part, Part::At(at) if at.is_in_fetched())),
             Self::Always(_) => false,
         }
@@ -92,7 +102,8 @@ impl Text {
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOr::<Self>::new(
-            "a JSON Pointer, an array of them, { text = \"…\" } or { join = [\"/pointer\", \"text\"] }",
+            "a JSON Pointer, an array of them, { text = \"…\" }, { join = [\"/pointer\", \"text\"] } or \
+             { at = \"/pointer\", after = \"/\" }",
         ))
     }
 }
@@ -112,15 +123,20 @@ impl Shapes for Text {
         struct Table {
             text: Option<String>,
             join: Option<Vec<Part>>,
+            at: Option<Pointers>,
+            after: Option<Mark>,
         }
-        match Table::deserialize(MapAccessDeserializer::new(table))? {
-            Table { text: Some(text), join: None } if !text.trim().is_empty() => Ok(Self::Always(text)),
-            Table { text: None, join: Some(parts) } if parts.iter().any(|part| matches!(part, Part::At(_))) => {
+        let Table { text, join, at, after } = Table::deserialize(MapAccessDeserializer::new(table))?;
+        match (text, join, at, after) {
+            (Some(text), None, None, None) if !text.trim().is_empty() => Ok(Self::Always(text)),
+            (None, Some(parts), None, None) if parts.iter().any(|part| matches!(part, Part::At(_))) => {
                 Ok(Self::Join(parts, Nothing::default()))
             }
-            _ => {
-                Err(A::Error::custom("write { text = \"…\" }, or { join = […] } with at least one JSON Pointer in it"))
-            }
+            (None, None, Some(at), Some(mark)) => Ok(Self::After(mark, at)),
+            _ => Err(A::Error::custom(
+                "write { text = \"…\" }, { join = […] } with at least one JSON Pointer in it, or \
+                 { at = \"/pointer\", after = \"/\" } for what follows the last /",
+            )),
         }
     }
 }

@@ -15,8 +15,13 @@ fn secret(setting: &str) -> Option<SecretString> {
 
 /// A source with these fields and rules, and with further settings.
 pub(super) fn source(more: &str, fields: &str, rules: &str) -> Source {
+    told_by(more, &format!("deal_id = \"/id\"\n{fields}"), rules)
+}
+
+/// The same, where the fields say how a deal is told.
+fn told_by(more: &str, fields: &str, rules: &str) -> Source {
     let toml = format!(
-        "[acme]\n{more}\n[[acme.auth]]\nbearer = {{ secret = \"ACME_TOKEN\" }}\n[acme.fields]\ndeal_id = \"/id\"\n{fields}\n{rules}"
+        "[acme]\n{more}\n[[acme.auth]]\nbearer = {{ secret = \"ACME_TOKEN\" }}\n[acme.fields]\n{fields}\n{rules}"
     );
     let mut sources = Sources::parse(&toml, &Stages::default(), &secret).unwrap_or_else(|refused| panic!("{refused}"));
     sources.0.remove("acme").unwrap()
@@ -336,6 +341,42 @@ fn an_event_is_identified_by_its_id_or_by_the_hash_of_its_body() {
     assert_eq!(hash(&json!({"id": 7, "event": null}), &signed), (Some("msg_1".into()), Hash::of("acme\nmsg_1")));
     assert_eq!(hash(&json!({"id": 7}), &circumstances()), (None, Hash::of("body")));
     assert_eq!(refused(&joined, &json!({"id": 7, "event": "x".repeat(500)}))[0].0, "/event");
+}
+
+#[test]
+fn an_id_may_be_the_end_of_a_longer_text() {
+    let rules = r#"
+        [[acme.rules]]
+        when = { "/merged" = true }
+        conversion = "merged"
+        into = { at = "/uri", after = "/" }
+        from = [{ at = "/others", after = "/" }, "/one"]
+        [[acme.rules]]
+        when = {}
+        conversion = "closed"
+    "#;
+    let behind =
+        |mark: &str| told_by("", &format!("deal_id = {{ at = [\"/uri\", \"/number\"], after = \"{mark}\" }}"), rules);
+    for (mark, item, id) in [
+        ("/", json!({"uri": "https://api.example.com/scheduled_events/A1/invitees/B2"}), "B2"),
+        ("/", json!({"uri": "https://api.example.com/v2/projects/17/"}), "17"),
+        ("/", json!({"uri": "gid://shop/Order/450789469"}), "450789469"),
+        ("/", json!({"uri": " customers/1/leads/2 "}), "2"),
+        (":", json!({"uri": "urn:li:sponsoredLead:88"}), "88"),
+        ("Opportunity-", json!({"uri": "Opportunity-00Q5e"}), "00Q5e"),
+        ("/", json!({"uri": "bare-7"}), "bare-7"),
+        ("/", json!({"uri": "", "number": 7}), "7"),
+    ] {
+        assert_eq!(deal(&behind(mark), &item).crm_deal_id, id, "{item}");
+    }
+    for nothing in ["https://api.example.com/deals/undefined", "//", "https://api.example.com/deals/null"] {
+        assert_eq!(refused(&behind("/"), &json!({"uri": nothing}))[0].0, "/uri", "{nothing}");
+    }
+    assert_eq!(refused(&behind("/"), &json!({"uri": ["a/1", "a/2"]}))[0].0, "/uri");
+
+    let merge = json!({"merged": true, "uri": "/deals/3", "others": ["/deals/1", "/deals/2"], "one": 4});
+    let Meaning::Report(Report::Merged(merge)) = read(&behind("/"), &merge).meaning else { panic!("no merge") };
+    assert_eq!((&*merge.into, merge.from), ("3", vec!["1".into(), "2".into(), "4".into()]));
 }
 
 #[test]

@@ -109,7 +109,7 @@ type Mistake = (&'static str, &'static str, usize, &'static str);
 
 #[test]
 fn a_mistake_is_shown_in_its_line_with_the_fix() {
-    let mistakes: [Mistake; 36] = [
+    let mistakes: [Mistake; 38] = [
         ("[[acme.auth]]", "[acme.auth]", 2, "[[acme.auth]]"),
         ("[acme]", "[acme", 1, ""),
         ("[acme]", "other = 7\n[acme]", 1, "a table such as [acme]"),
@@ -129,7 +129,9 @@ fn a_mistake_is_shown_in_its_line_with_the_fix() {
         ("deal_id = \"/id\"", "deal_id = 7", 5, "expected a JSON Pointer, an array of them"),
         ("deal_id = \"/id\"", "deal_id = []", 5, "at least one JSON Pointer"),
         ("deal_id = \"/id\"", "deal_id = { join = [\"hs-\"] }", 5, "at least one JSON Pointer"),
-        ("deal_id = \"/id\"", "deal_id = { joined = [\"/id\"] }", 5, "expected `text` or `join`"),
+        ("deal_id = \"/id\"", "deal_id = { joined = [\"/id\"] }", 5, "`text`, `join`, `at`, `after`"),
+        ("deal_id = \"/id\"", "deal_id = { at = \"/id\" }", 5, "what follows the last /"),
+        ("deal_id = \"/id\"", "deal_id = { at = \"/id\", after = \"\" }", 5, "the text before the id"),
         ("deal_id = \"/id\"", "email = \"/email\"", 1, "add deal_id = \"/deal/id\" to [acme.fields]"),
         ("deal_id = \"/id\"", "deal_id = \"/id\"\nemail = { text = \"x\" }", 6, "an array of them"),
         ("deal_id = \"/id\"", "deal_id = \"/id\"\nvalue = \"/value\"", 8, "currency = { text = \"EUR\" }"),
