@@ -79,6 +79,12 @@ alter table public.inbox_events
   add column warnings jsonb not null default '[]',
   add constraint inbox_events_warnings_are_an_array check (jsonb_typeof(warnings) = 'array') not valid;
 
+-- Queue -----------------------------------------------------------------------------------------------------------
+
+alter table public.conversion_queue
+  -- Beside sent_to: through whom the place was reached, such as a manager account, or the account itself. Null: unknown.
+  add column sent_through text;
+
 -- Nobody but the owner --------------------------------------------------------------------------------------------
 
 alter table public.deal_names enable row level security;

@@ -53,6 +53,8 @@ pub struct Entry {
     pub click_has_one_account: bool,
     /// Reads what a declaration says besides `platform` and `when`.
     pub declared: ReadDeclaration,
+    /// The corrections it accepts. They don't depend on any destination: what was told is corrected without it, too.
+    pub corrections: &'static [Correction],
     /// A destination that settings of its own describe instead of a declaration.
     pub short_form: Option<ShortForm>,
 }
@@ -217,11 +219,13 @@ pub trait Lane: Send + Sync {
     /// `expired`, without a request: it may have waited for long.
     fn upload<'a>(&'a self, conversions: &'a [Conversion], allowance: &'a Allowance) -> BoxFuture<'a, Delivery>;
 
-    /// Asks for the verdicts on a receipt, one for each of its conversions, which are in the order of their queue ids.
+    /// Asks for the verdicts on a receipt of what was sent there, see [`Platform::target`], if that is known. One for
+    /// each of its conversions, which are in the order of their queue ids.
     /// None if the allowance is used up. A lane whose outcomes are never [`Outcome::Accepted`] has no receipts.
     fn verdict<'a>(
         &'a self,
         _request_id: &'a str,
+        _sent_to: Option<&'a str>,
         conversions: &'a [Facts],
         _allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
@@ -253,6 +257,8 @@ pub struct Conversion {
     pub phone_hash_digits: Option<Hash>,
     /// Of a correction: where the conversion was sent, see [`Platform::target`].
     pub sent_to: Option<String>,
+    /// Through whom, see [`Platform::reached_through`]; none if that isn't known.
+    pub sent_through: Option<String>,
     /// May it be sent for advertising? Never denied: such rows aren't claimed.
     pub ad_user_data: ConsentStatus,
     /// May it be used to personalise?

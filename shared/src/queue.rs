@@ -16,6 +16,7 @@ pub mod rehearsal;
 mod renaming;
 pub mod runs;
 mod settlement;
+mod undeclared;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +27,6 @@ use uuid::Uuid;
 use crate::consent::statements::Subject;
 use crate::consent::{Consent, ConsentStatus};
 use crate::db::{DbError, Tx};
-use crate::deals::Stage;
 use crate::platforms::{Conversion, Delivery, Destinations, Operation, Outcome, Route};
 
 pub use closing::close_moot;
@@ -98,6 +98,7 @@ struct Leased {
     seconds_later: i32,
     conversion_id: Uuid,
     sent_to: Option<String>,
+    sent_through: Option<String>,
 }
 
 async fn lease(
@@ -144,10 +145,15 @@ async fn lease_rows(
         Leased,
         r#"-- queue::lease_rows
         with due as materialized (
-            select q.id, o.sent_to, coalesce(o.seconds_later, q.seconds_later) as seconds_later
+            select
+                q.id, o.sent_to, o.sent_through, coalesce(o.seconds_later, q.seconds_later) as seconds_later,
+                -- A correction names the person as the conversion did.
+                q.omit_click_id or coalesce(o.omit_click_id, false) as omit_click_id
             from public.conversion_queue q
             left join lateral (
-                select status, sent_to, seconds_later from public.conversion_queue where id = q.adjusts
+                select status, sent_to, sent_through, seconds_later, omit_click_id
+                from public.conversion_queue
+                where id = q.adjusts
             ) o on q.adjusts is not null
             -- Not a join: a plan that sorts all that is due would do so for every claim of a long queue.
             cross join lateral (
@@ -174,9 +180,10 @@ async fn lease_rows(
         from due
         where q.id = due.id
         returning
-            q.id, q.retry_count, q.max_retries, q.transport_failures, q.claims, q.send_alone, q.omit_click_id,
-            q.adjusts is not null as "is_correction!", due.seconds_later as "seconds_later!", q.conversion_id,
-            due.sent_to as "sent_to?""#,
+            q.id, q.retry_count, q.max_retries, q.transport_failures, q.claims, q.send_alone,
+            due.omit_click_id as "omit_click_id!", q.adjusts is not null as "is_correction!",
+            due.seconds_later as "seconds_later!", q.conversion_id, due.sent_to as "sent_to?",
+            due.sent_through as "sent_through?""#,
         route.lane,
         now,
         &policy.sendable(route.operation) as &[ConsentStatus],
@@ -200,14 +207,17 @@ pub async fn settle(
     delivery: &Delivery,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
-    let sent_to = targets(destinations, route);
+    let uploads = destinations.get(&route.destination).filter(|_| route.operation == Operation::Upload);
+    let targets: BTreeMap<_, _> = uploads.map(|it| it.targets(&destinations.stages).collect()).unwrap_or_default();
+    let through = uploads.and_then(|it| it.platform.reached_through());
     let settlements: Vec<_> = claim
         .conversions
         .iter()
         .zip(&claim.counters)
         .zip(&delivery.outcomes)
         .map(|((conversion, counters), outcome)| Settlement {
-            sent_to: sent_to.get(&conversion.conversion_type).filter(|_| outcome.is_accepted()).map(String::as_str),
+            sent_to: targets.get(&conversion.conversion_type).filter(|_| may_be_there(outcome)).map(String::as_str),
+            sent_through: through.filter(|_| may_be_there(outcome)),
             ..Settlement::of(conversion.queue_id, *counters, outcome, now, policy)
         })
         .collect();
@@ -219,10 +229,9 @@ pub async fn settle(
     Ok(settled.len() as u64)
 }
 
-/// Where uploads of each stage go; none of corrections.
-fn targets<'a>(destinations: &'a Destinations, route: &Route) -> BTreeMap<&'a Stage, String> {
-    let uploads = destinations.get(&route.destination).filter(|_| route.operation == Operation::Upload);
-    uploads.map(|it| it.targets(&destinations.stages).collect()).unwrap_or_default()
+/// Does the platform have it, or may it, because its answer was lost? Then corrections go there.
+fn may_be_there(outcome: &Outcome) -> bool {
+    outcome.is_accepted() || matches!(outcome, Outcome::Unavailable(..))
 }
 
 /// The rows of a claim whose click belongs to another account.

@@ -52,7 +52,7 @@ fn document(destination: &Destination, stages: &Stages, lanes: Option<&Vec<LaneS
         destination.platform.described().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let targets: BTreeMap<_, _> =
         destination.targets(stages).map(|(stage, target)| (stage.as_str().to_owned(), target)).collect();
-    let corrections = destination.platform.corrections().iter();
+    let corrections = destination.entry.corrections.iter();
     let corrections = corrections.map(|it| json!({ "operation": it.operation.as_str(), "days": it.window.num_days() }));
     json!({
         "name": destination.name,
@@ -98,7 +98,7 @@ fn rows(destination: &Destination, stages: &Stages, lanes: Option<&Vec<LaneState
     }
     let correction =
         |it: &Correction| format!("{} within {} days of the conversion", it.operation.as_str(), it.window.num_days());
-    let corrections: Vec<_> = destination.platform.corrections().iter().map(correction).collect();
+    let corrections: Vec<_> = destination.entry.corrections.iter().map(correction).collect();
     rows.push(("corrections", if corrections.is_empty() { "none".into() } else { corrections.join("; ") }));
     for LaneState { lane, open, paused, .. } in lanes.into_iter().flatten() {
         let paused = paused.as_ref().map(|reason| format!("; PAUSED: {reason}")).unwrap_or_default();

@@ -51,7 +51,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          alter table public.inbox_events drop column warnings;
          drop table public.ignored_values;
          drop index public.conversion_queue_omit_click_id_idx, public.inbox_source_stage_idx;
-         alter table public.conversion_queue drop column seconds_later;
+         alter table public.conversion_queue drop column seconds_later, drop column sent_through;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
              drop column ad_personalization;

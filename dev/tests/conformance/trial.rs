@@ -238,7 +238,7 @@ impl Deployment {
 
     /// The corrections that [`MAIN`] accepts.
     pub fn corrects(&self, operation: Operation) -> bool {
-        self.main().platform.corrections().iter().any(|it| it.operation == operation)
+        self.main().entry.corrections.iter().any(|it| it.operation == operation)
     }
 
     /// A lane of [`MAIN`].

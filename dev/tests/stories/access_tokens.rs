@@ -91,6 +91,7 @@ async fn upload(platform: Arc<dyn Lane>, clock: Clock) -> Outcome {
         phone_hash: None,
         phone_hash_digits: None,
         sent_to: None,
+        sent_through: None,
         ad_user_data: ConsentStatus::Granted,
         ad_personalization: ConsentStatus::Granted,
         facts: Facts {

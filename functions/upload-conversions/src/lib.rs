@@ -311,7 +311,8 @@ impl Run<'_> {
             let due = app.db.tx(async |tx| receipts::unconfirmed(tx, route, together, app.clock.now()).await).await?;
             together = VERDICTS;
             let questions = due.into_iter().map(|receipt| async {
-                let (verdicts, exchange) = lane.verdict(&receipt.request_id, &receipt.conversions, allowance).await?;
+                let Receipt { request_id, sent_to, conversions, .. } = &receipt;
+                let (verdicts, exchange) = lane.verdict(request_id, sent_to.as_deref(), conversions, allowance).await?;
                 Some((receipt, verdicts, exchange))
             });
             let answers: Vec<_> = join_all(questions).await.into_iter().flatten().collect();

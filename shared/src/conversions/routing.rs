@@ -196,7 +196,7 @@ async fn move_uploads(tx: &mut Tx, moves: &[Move], now: DateTime<Utc>) -> Result
         "-- conversions::routing::move_uploads
         update public.conversion_queue q
         set platform = m.destination, declined_by = string_to_array(m.declined_by, ' '), request_id = null,
-            send_alone = false, expires_at = m.expires_at,
+            sent_to = null, sent_through = null, send_alone = false, expires_at = m.expires_at,
             next_retry_at = case when m.is_due_now then coalesce(m.due_at, $8) else q.next_retry_at end,
             last_error = coalesce(m.reason, q.last_error)
         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::boolean[], $6::timestamptz[], $7::text[])
@@ -221,7 +221,7 @@ async fn move_uploads(tx: &mut Tx, moves: &[Move], now: DateTime<Utc>) -> Result
 async fn move_corrections(tx: &mut Tx, destinations: &Destinations, moves: &[Move]) -> Result<(), DbError> {
     let (mut ids, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new());
     for it in moves {
-        let accepted = destinations.get(&it.to).map_or(&[][..], |to| to.platform.corrections());
+        let accepted = destinations.get(&it.to).map_or(&[][..], |to| to.entry.corrections);
         for operation in Operation::CORRECTIONS {
             let accepts = accepted.iter().any(|correction| correction.operation == operation);
             ids.push(it.id);

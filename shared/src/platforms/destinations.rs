@@ -50,7 +50,7 @@ impl Destination {
 
     /// What it is sent: uploads, and the corrections that it accepts.
     pub fn operations(&self) -> impl Iterator<Item = Operation> {
-        let corrections = self.platform.corrections().iter().map(|correction| correction.operation);
+        let corrections = self.entry.corrections.iter().map(|correction| correction.operation);
         std::iter::once(Operation::Upload).chain(corrections)
     }
 

@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::google::api::Api;
 use super::google::auth::{Scope, TokenSource};
+use super::google::batch::Answered;
 use super::google::credentials;
 use super::{
     Candidate, Connecting, Conversion, Correction, Entry, Lane, Lanes, Operation, Outcome, Plan, Platform, Preview,
@@ -41,6 +42,10 @@ pub const ENTRY: Entry = Entry {
     id: "google-ads",
     network: NETWORK,
     click_has_one_account: true,
+    corrections: &[
+        Correction { operation: Operation::Restatement, window: windows::ADJUSTMENT },
+        Correction { operation: Operation::Retraction, window: windows::ADJUSTMENT },
+    ],
     declared: |table, stages, settings| Ok(Arc::new(declared::read(table, stages, settings)?)),
     short_form: Some(ShortForm {
         name: "google_ads",
@@ -89,18 +94,20 @@ impl Transport {
     }
 }
 
-/// A conversion action and the account that owns it.
+/// A conversion action, the account that owns it, and how that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Target<'a> {
     customer_id: &'a str,
     action: &'a str,
+    /// The manager account to name: only where access goes through it, otherwise Google refuses.
+    manager: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
     /// From the resource name of the conversion action.
     fn parse(resource: &'a str) -> Option<Self> {
         let (customer_id, action) = resource.strip_prefix("customers/")?.split_once("/conversionActions/")?;
-        Some(Self { customer_id, action })
+        Some(Self { customer_id, action, manager: None })
     }
 
     fn resource(self) -> String {
@@ -111,7 +118,7 @@ impl<'a> Target<'a> {
 impl Platform for GoogleAds {
     fn target(&self, stage: &Stage) -> Option<String> {
         let action = self.conversion_actions.get(stage)?;
-        Some(Target { customer_id: &self.customer_id, action }.resource())
+        Some(Target { customer_id: &self.customer_id, action, manager: None }.resource())
     }
 
     fn plan(&self, candidate: &Candidate) -> Plan {
@@ -129,11 +136,8 @@ impl Platform for GoogleAds {
         }
     }
 
-    fn corrections(&self) -> &'static [Correction] {
-        &[
-            Correction { operation: Operation::Restatement, window: windows::ADJUSTMENT },
-            Correction { operation: Operation::Retraction, window: windows::ADJUSTMENT },
-        ]
+    fn reached_through(&self) -> Option<&str> {
+        Some(self.login_customer_id.as_ref().unwrap_or(&self.customer_id))
     }
 
     fn described(&self) -> Vec<(&'static str, String)> {
@@ -205,8 +209,11 @@ impl GoogleAds {
 
     /// Where to send this: a correction to where the conversion was sent. Or that it waits for a conversion action.
     fn target_of<'a>(&'a self, conversion: &'a Conversion) -> Result<Target<'a>, Outcome> {
-        if let Some(target) = conversion.sent_to.as_deref().and_then(Target::parse) {
-            return Ok(target);
+        if let Some(told) = conversion.sent_to.as_deref().and_then(Target::parse) {
+            return Ok(Target {
+                manager: self.manager_for(told.customer_id, conversion.sent_through.as_deref()),
+                ..told
+            });
         }
         let stage = &conversion.conversion_type;
         let Some(action) = self.conversion_actions.get(stage) else {
@@ -218,13 +225,51 @@ impl GoogleAds {
                 format!("Google Ads has no conversion action for {stage} deals: {fix}, and name the stage in STAGES.");
             return Err(Outcome::Held(Reason::new("no_conversion_action", message)));
         };
-        Ok(Target { customer_id: &self.customer_id, action })
+        let manager = self.manager_for(&self.customer_id, None);
+        Ok(Target { customer_id: &self.customer_id, action, manager })
     }
 
-    /// The manager account to name in a request about this account: only where access goes through it, otherwise
-    /// Google refuses.
-    fn login_for(&self, customer_id: &str) -> Option<&str> {
-        self.login_customer_id.as_deref().filter(|id| *id != customer_id)
+    /// The manager account to name in a request about this account. Another account than today's is reached as it was
+    /// when it was told.
+    fn manager_for<'a>(&'a self, customer_id: &str, told_through: Option<&'a str>) -> Option<&'a str> {
+        let through = told_through.filter(|_| customer_id != self.customer_id);
+        through.or(self.login_customer_id.as_deref()).filter(|id| *id != customer_id)
+    }
+
+    /// An account that conversions went to before the setting was changed, and that Google refuses access to, is no
+    /// reason to pause what goes to today's: only what has to go there waits.
+    fn hold_elsewhere(&self, customer_id: &str, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Paused(reason) if customer_id != self.customer_id => {
+                Outcome::Held(self.told_elsewhere(customer_id, &reason))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The same for all that an answer says.
+    fn hold_all_elsewhere(&self, target: Target<'_>, answered: Answered, conversions: usize) -> Answered {
+        let hold = |outcome| self.hold_elsewhere(target.customer_id, outcome);
+        match answered {
+            Answered::Each(outcomes) => Answered::Each(outcomes.into_iter().map(hold).collect()),
+            Answered::Blamed(blamed) => {
+                Answered::Blamed(blamed.into_iter().map(|(row, outcome)| (row, hold(outcome))).collect())
+            }
+            Answered::Failed(outcome) => match hold(outcome) {
+                held @ Outcome::Held(_) => Answered::Each(vec![held; conversions]),
+                outcome => Answered::Failed(outcome),
+            },
+            Answered::Unnamed(outcome) => Answered::Unnamed(hold(outcome)),
+            too_large @ Answered::TooLarge(_) => too_large,
+        }
+    }
+
+    fn told_elsewhere(&self, customer_id: &str, reason: &Reason) -> Reason {
+        let message = format!(
+            "It belongs to account {customer_id}, which had the conversion before the setting was changed to {}, and              Google refuses access to that: give the credentials access to it again, and it goes. Others are sent. {}",
+            self.customer_id, reason.message
+        );
+        Reason::new(&reason.code, message)
     }
 }
 
@@ -271,6 +316,20 @@ mod tests {
     fn a_correction_goes_where_the_conversion_went() {
         let sent_to = Some("customers/2223334444/conversionActions/7".to_owned());
         let conversion = Conversion { sent_to, ..identifiers::tests::conversion() };
-        assert_eq!(google().target_of(&conversion), Ok(Target { customer_id: "2223334444", action: "7" }));
+        let target = |manager| Target { customer_id: "2223334444", action: "7", manager };
+        assert_eq!(google().target_of(&conversion), Ok(target(None)));
+        // Another account is reached as it was then; nothing is known of rows of earlier versions.
+        let managed = GoogleAds { login_customer_id: Some("9999999999".into()), ..google() };
+        assert_eq!(managed.target_of(&conversion), Ok(target(Some("9999999999"))));
+        for (through, manager) in [("8888888888", Some("8888888888")), ("2223334444", None)] {
+            let told = Conversion { sent_through: Some(through.into()), ..conversion.clone() };
+            assert_eq!(managed.target_of(&told), Ok(target(manager)), "{through}");
+            let own = Conversion { sent_to: managed.target(&Stage::closed()), ..told };
+            assert_eq!(
+                managed.target_of(&own).unwrap().manager,
+                Some("9999999999"),
+                "today's access to today's account"
+            );
+        }
     }
 }

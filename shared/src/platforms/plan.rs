@@ -19,9 +19,9 @@ pub trait Platform: fmt::Debug + Send + Sync {
     /// Should it get this conversion, and when? Asked for stages that it takes.
     fn plan(&self, candidate: &Candidate) -> Plan;
 
-    /// The corrections it accepts.
-    fn corrections(&self) -> &'static [Correction] {
-        &[]
+    /// Through whom its targets are reached, such as a manager account. Kept with what was sent, like the target.
+    fn reached_through(&self) -> Option<&str> {
+        None
     }
 
     /// Its settings for the operator, with their names. Without secrets.

@@ -70,6 +70,7 @@ impl Stored {
             phone_hash: self.phone_hash,
             phone_hash_digits: self.phone_hash_digits,
             sent_to: row.sent_to.clone(),
+            sent_through: row.sent_through.clone(),
             ad_user_data: self.ad_user_data,
             ad_personalization: self.ad_personalization,
             facts,

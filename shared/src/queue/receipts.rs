@@ -31,6 +31,8 @@ pub(crate) fn is_asked_for(accepted_at: DateTime<Utc>, now: DateTime<Utc>) -> bo
 #[derive(Clone, Debug)]
 pub struct Receipt {
     pub request_id: String,
+    /// Where its conversions were sent, if that is known.
+    pub sent_to: Option<String>,
     /// What the platform needs to know about the conversions, in the order of the rows.
     pub conversions: Vec<Facts>,
     rows: Vec<Row>,
@@ -73,12 +75,14 @@ pub async fn unconfirmed(
             q.uploaded_at as "uploaded_at!", c.occurred_at, c.restated_at,
             coalesce(c.retracted_at, c.consent_withdrawn_at) as retracted_at, q.send_alone, q.omit_click_id,
             q.claims, q.adjusts is not null as "is_correction!", q.seconds_later,
+            coalesce(o.sent_to, q.sent_to) as sent_to, coalesce(o.omit_click_id, false) as "went_without_click!",
             jsonb_build_object($4::text, c.clicks -> $4) as "clicks!: Json<Clicks>",
             coalesce(c.email_hash_google, c.phone_hash) is not null as "has_user_data!",
             (select created_at from public.leads where id = c.lead_id) as lead_at
         from receipt r
         join public.conversion_queue q on q.request_id = r.request_id
         join public.conversions c on c.id = q.conversion_id
+        left join public.conversion_queue o on o.id = q.adjusts
         where q.platform = $1 and q.status = 'uploaded' and q.confirmed_at is null and q.next_status_check_at <= $2
         -- Of one receipt in the order of its request.
         order by r.due_at, q.request_id, q.id"#,
@@ -92,16 +96,18 @@ pub async fn unconfirmed(
     let mut receipts: Vec<Receipt> = Vec::new();
     for row in rows {
         if receipts.last().is_none_or(|receipt| receipt.request_id != row.request_id) {
-            receipts.push(Receipt { request_id: row.request_id, conversions: Vec::new(), rows: Vec::new() });
+            let (request_id, sent_to) = (row.request_id, row.sent_to);
+            receipts.push(Receipt { request_id, sent_to, conversions: Vec::new(), rows: Vec::new() });
         }
         let Some(receipt) = receipts.last_mut() else { continue };
+        let click_id_omitted = row.omit_click_id || row.went_without_click;
         receipt.conversions.push(Facts {
             click_at: row.clicks.0.newest_at(),
             lead_at: row.lead_at.unwrap_or(row.occurred_at),
             restated_at: row.restated_at,
             retracted_at: row.retracted_at,
-            can_omit_click_id: can_omit_click_id(&row.clicks.0, row.has_user_data, row.omit_click_id),
-            click_id_omitted: row.omit_click_id,
+            can_omit_click_id: can_omit_click_id(&row.clicks.0, row.has_user_data, click_id_omitted),
+            click_id_omitted,
             sent_before: row.claims > 1,
             is_correction: row.is_correction,
             seconds_later: row.seconds_later,

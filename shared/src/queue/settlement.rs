@@ -35,8 +35,9 @@ pub(super) struct Settlement<'a> {
     pub transport_failures: i32,
     pub next_retry_at: Option<DateTime<Utc>>,
     pub request_id: Option<&'a str>,
-    /// Where it was sent, if it was accepted.
+    /// Where it was sent, if it was accepted or may have been.
     pub sent_to: Option<&'a str>,
+    pub sent_through: Option<&'a str>,
     pub next_status_check_at: Option<DateTime<Utc>>,
     pub send_alone: bool,
     pub omit_click_id: bool,
@@ -132,6 +133,7 @@ pub(super) struct Columns {
     pub reasons: Vec<Option<String>>,
     pub outcomes: Vec<String>,
     pub sent_to: Vec<Option<String>>,
+    pub sent_through: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -152,6 +154,7 @@ impl Columns {
             columns.reasons.push(it.reason.map(Into::into));
             columns.outcomes.push(it.outcome.into());
             columns.sent_to.push(it.sent_to.map(Into::into));
+            columns.sent_through.push(it.sent_through.map(Into::into));
         }
         columns
     }
@@ -178,7 +181,15 @@ pub(super) async fn write(
                 else coalesce(s.next_retry_at, q.next_retry_at)
             end,
             request_id = coalesce(s.request_id, q.request_id),
-            sent_to = coalesce(s.sent_to, q.sent_to),
+            -- Where it certainly is rather than where it may be.
+            (sent_to, sent_through) = (
+                select
+                    case when keeps then q.sent_to else s.sent_to end,
+                    case when keeps then q.sent_through else s.sent_through end
+                from (
+                    select s.sent_to is null or (s.status <> 'uploaded' and q.sent_to is not null) as keeps
+                ) as told
+            ),
             uploaded_at = case when s.status = 'uploaded' then $13::timestamptz else q.uploaded_at end,
             -- What the platform has had before was processed before.
             confirmed_at = case when s.outcome in ('already_done', 'recorded') then $13 end,
@@ -207,10 +218,10 @@ pub(super) async fn write(
             lock_token = null
         from unnest(
             $1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[], $15::boolean[]
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[], $15::boolean[], $16::text[]
         ) as s (
             id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
-            omit_click_id, reason_code, reason, outcome, sent_to, second_later
+            omit_click_id, reason_code, reason, outcome, sent_to, second_later, sent_through
         )
         where q.id = s.id"#,
         &rows.ids,
@@ -228,6 +239,7 @@ pub(super) async fn write(
         now,
         &rows.sent_to as &[Option<String>],
         &rows.second_later,
+        &rows.sent_through as &[Option<String>],
     )
     .execute(tx)
     .await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx};
-use crate::platforms::{Destinations, Operation};
+use crate::platforms::{Destinations, Operation, REGISTRY};
 
 /// An upload that its platform may have received.
 pub(in crate::conversions) struct Upload {
@@ -203,10 +203,12 @@ impl Corrections {
         let mut corrections =
             Self { conversions: Vec::new(), lanes: Vec::new(), adjusts: Vec::new(), seconds: Vec::new() };
         for upload in uploads {
-            // One that isn't declared now waits for its destination, as its uploads do.
-            let of_kind = || destinations.iter().find(|it| it.entry.id == upload.kind);
-            let Some(destination) = destinations.get(&upload.platform).or_else(of_kind) else { continue };
-            let accepted = destination.platform.corrections().iter().find(|it| it.operation == operation);
+            // What isn't declared now waits for its destination, as its uploads do.
+            let declared = || destinations.iter().map(|it| it.entry).find(|it| it.id == upload.kind);
+            let named = destinations.get(&upload.platform).map(|it| it.entry);
+            let known = || REGISTRY.iter().find(|it| it.id == upload.kind);
+            let Some(entry) = named.or_else(declared).or_else(known) else { continue };
+            let accepted = entry.corrections.iter().find(|it| it.operation == operation);
             let Some(correction) = accepted else { continue };
             corrections.conversions.push(upload.conversion_id);
             corrections.lanes.push(operation.lane_of(&upload.platform));

@@ -41,12 +41,21 @@ pub(super) struct AdsApi {
 impl AdsApi {
     /// Sends these in one request. All go to the same account.
     async fn send(&self, rows: Vec<(&Conversion, &Value)>, allowance: &Allowance) -> Option<(Answered, Exchange)> {
-        let customer_id = self.account_of(rows.first()?.0)?;
+        let target = self.google.target_of(rows.first()?.0).ok()?;
+        let customer_id = target.customer_id;
         let (url, body) = request(&self.google, self.route.operation, customer_id, rows.iter().map(|(_, row)| *row));
         let conversions: Vec<_> = rows.iter().map(|(conversion, _)| *conversion).collect();
-        let (answer, mut exchange) = self.call(&url, &body, customer_id, conversions.len(), allowance).await?;
+        let (answer, mut exchange) = self.call(&url, &body, target, conversions.len(), allowance).await?;
         let answered = match answer {
-            Ok(answer) => answers::read(&answer, &conversions, customer_id, &mut exchange, self.clock.now()),
+            Ok(answer) => {
+                let read = answers::read(&answer, &conversions, customer_id, &mut exchange, self.clock.now());
+                // Refused credentials are refused for every account.
+                if answer.status == 401 {
+                    read
+                } else {
+                    self.google.hold_all_elsewhere(target, read, conversions.len())
+                }
+            }
             Err(outcome) => Answered::Failed(outcome),
         };
         Some((answered, exchange))
@@ -57,22 +66,18 @@ impl AdsApi {
         &self,
         url: &str,
         body: &Value,
-        customer_id: &str,
+        target: Target<'_>,
         rows: usize,
         allowance: &Allowance,
     ) -> Option<(Result<Answer, Outcome>, Exchange)> {
         let request = || {
             let request = self.api.http.post(url).json(body);
-            match self.google.login_for(customer_id) {
+            match target.manager {
                 Some(manager) => request.header("login-customer-id", manager),
                 None => request,
             }
         };
         self.api.call(allowance, Limit::of(rows), request).await
-    }
-
-    fn account_of<'a>(&'a self, conversion: &'a Conversion) -> Option<&'a str> {
-        self.google.target_of(conversion).ok().map(|target| target.customer_id)
     }
 }
 
@@ -148,7 +153,7 @@ impl Lane for AdsApi {
             };
             let (url, body) = request(&self.google, operation, target.customer_id, std::iter::once(&row));
             let body = probe::validating(body);
-            let outcome = match self.call(&url, &body, target.customer_id, 1, allowance).await {
+            let outcome = match self.call(&url, &body, target, 1, allowance).await {
                 Some((Ok(answer), _)) => {
                     probe::outcome(answers::read_validated(&answer, &conversion, target.customer_id, self.clock.now()))
                 }
@@ -165,7 +170,10 @@ impl Lane for AdsApi {
             let row = |it| row(&self.google, operation, it, now).map(|(_, row)| row);
             let rows: Vec<_> = conversions.iter().map(row).collect();
             let send = |rows| self.send(rows, allowance);
-            let group = |it: &Conversion| self.account_of(it).map(str::to_owned);
+            let group = |it: &Conversion| {
+                let target = self.google.target_of(it).ok()?;
+                Some((target.customer_id.to_owned(), target.manager.map(str::to_owned)))
+            };
             deliver_ready(conversions, &rows, |it| it.facts.send_alone, group, send).await
         })
     }
@@ -174,6 +182,7 @@ impl Lane for AdsApi {
     fn verdict<'a>(
         &'a self,
         _request_id: &'a str,
+        _sent_to: Option<&'a str>,
         conversions: &'a [Facts],
         _allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {

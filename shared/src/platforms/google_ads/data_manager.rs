@@ -46,7 +46,7 @@ impl DataManager {
         let target = self.google.target_of(first).ok()?;
         let (url, body) = request(&self.google, target, first, rows.iter().map(|(_, event)| *event));
         let conversions = rows.iter().map(|(conversion, _)| *conversion).collect();
-        self.call(&url, &body, target.customer_id, conversions, allowance).await
+        self.call(&url, &body, target, conversions, allowance).await
     }
 
     /// Sends a request about these conversions, all for this account.
@@ -54,17 +54,40 @@ impl DataManager {
         &self,
         url: &str,
         body: &Value,
-        customer_id: &str,
+        target: Target<'_>,
         conversions: Vec<&Conversion>,
         allowance: &Allowance,
     ) -> Option<(Answered, Exchange)> {
         let request = || self.api.http.post(url).json(body);
         let (answer, mut exchange) = self.api.call(allowance, Limit::of(conversions.len()), request).await?;
         let answered = match answer {
-            Ok(answer) => answers::of_ingest(&answer, &conversions, customer_id, &mut exchange, self.clock.now()),
+            Ok(answer) => {
+                let (account, now) = (target.customer_id, self.clock.now());
+                let read = answers::of_ingest(&answer, &conversions, account, &mut exchange, now);
+                // Refused credentials are refused for every account.
+                if answer.status == 401 {
+                    read
+                } else {
+                    self.google.hold_all_elsewhere(target, read, conversions.len())
+                }
+            }
             Err(outcome) => Answered::Failed(outcome),
         };
         Some((answered, exchange))
+    }
+
+    /// What a verdict on what was told to another account than today's means today.
+    fn verdict_elsewhere(&self, account: &str, verdict: Verdict) -> Verdict {
+        match verdict {
+            _ if account == self.google.customer_id => verdict,
+            // The setting was wrong and has been corrected, or so it seems.
+            Verdict::Refused(Outcome::OtherAccount(reason)) => {
+                Verdict::Refused(Outcome::Later(self.clock.now(), reason))
+            }
+            Verdict::Refused(outcome) => Verdict::Refused(self.google.hold_elsewhere(account, outcome)),
+            Verdict::Paused(reason) => Verdict::Unanswered(self.google.told_elsewhere(account, &reason)),
+            verdict => verdict,
+        }
     }
 
     fn names_refused(&self) -> bool {
@@ -80,7 +103,7 @@ fn request<'a>(
     events: impl Iterator<Item = &'a Value>,
 ) -> (String, Value) {
     let url = format!("{}/v1/events:ingest", google.shared.data_manager_url);
-    (url, event::request(target, google.login_for(target.customer_id), &first.conversion_type, events))
+    (url, event::request(target, &first.conversion_type, events))
 }
 
 fn event<'a>(
@@ -139,7 +162,7 @@ impl Lane for DataManager {
             };
             let (url, body) = request(&self.google, target, &conversion, std::iter::once(&event));
             let body = probe::validating(body);
-            let answered = self.call(&url, &body, target.customer_id, vec![&conversion], allowance).await;
+            let answered = self.call(&url, &body, target, vec![&conversion], allowance).await;
             answered.map_or(Outcome::Unsent, |(answered, _)| probe::outcome(answered)).into()
         })
     }
@@ -152,8 +175,11 @@ impl Lane for DataManager {
             let singly = conversions.len() <= batch::IN_FLIGHT && !self.names_refused();
             let alone = |it: &Conversion| singly || it.facts.send_alone;
             let send = |rows| self.send(rows, allowance);
-            let group =
-                |it: &Conversion| (it.conversion_type.clone(), self.google.target_of(it).ok().map(Target::resource));
+            let group = |it: &Conversion| {
+                let target = self.google.target_of(it).ok();
+                let manager = target.and_then(|target| target.manager).map(str::to_owned);
+                (it.conversion_type.clone(), target.map(Target::resource), manager)
+            };
             deliver_ready(conversions, &events, alone, group, send).await
         })
     }
@@ -161,6 +187,7 @@ impl Lane for DataManager {
     fn verdict<'a>(
         &'a self,
         request_id: &'a str,
+        sent_to: Option<&'a str>,
         conversions: &'a [Facts],
         allowance: &'a Allowance,
     ) -> BoxFuture<'a, Option<(Vec<Verdict>, Exchange)>> {
@@ -168,10 +195,15 @@ impl Lane for DataManager {
             let url = format!("{}/v1/requestStatus:retrieve", self.google.shared.data_manager_url);
             let request = || self.api.http.get(&url).query(&[("requestId", request_id)]);
             let (answer, exchange) = self.api.call(allowance, Limit::ONE, request).await?;
+            let told = sent_to.and_then(Target::parse);
+            let account = told.map_or(self.google.customer_id.as_str(), |target| target.customer_id);
             let verdicts = match answer {
                 Ok(answer) => {
-                    let verdicts =
-                        verdicts::of_status(&answer, conversions, &self.google.customer_id, self.clock.now());
+                    let mut verdicts = verdicts::of_status(&answer, conversions, account, self.clock.now());
+                    if answer.status != 401 {
+                        let elsewhere = |it| self.verdict_elsewhere(account, it);
+                        verdicts.each = verdicts.each.into_iter().map(elsewhere).collect();
+                    }
                     if let Some(names) = verdicts.names_refused {
                         self.names_refused.store(names, Ordering::Relaxed);
                     }

@@ -177,6 +177,7 @@ pub(super) mod tests {
             phone_hash: None,
             phone_hash_digits: None,
             sent_to: None,
+            sent_through: None,
             ad_user_data: ConsentStatus::Granted,
             ad_personalization: ConsentStatus::Denied,
             facts: facts(3, 2),

@@ -82,6 +82,11 @@ impl ReasonMeaning {
         }
     }
 
+    /// Does it concern only the click id?
+    pub(super) fn is_about_a_click(self) -> bool {
+        matches!(self, Self::ClickId | Self::SearchClick(_) | Self::OtherAccount)
+    }
+
     /// Of several reasons the most severe counts: "done" only when nothing else is wrong.
     pub(super) fn weight(self) -> u8 {
         match self {

@@ -29,6 +29,7 @@ pub(super) fn conversion(stage: &Stage, now: DateTime<Utc>) -> Conversion {
         phone_hash: None,
         phone_hash_digits: None,
         sent_to: None,
+        sent_through: None,
         ad_user_data: ConsentStatus::Granted,
         ad_personalization: ConsentStatus::Granted,
         facts: Facts {

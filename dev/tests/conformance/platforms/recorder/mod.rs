@@ -32,6 +32,7 @@ pub const ENTRY: Entry = Entry {
     network: NETWORK,
     click_has_one_account: false,
     declared: |table, stages, settings| Ok(Arc::new(declared::read(table, stages, settings)?)),
+    corrections: &[],
     short_form: None,
 };
 

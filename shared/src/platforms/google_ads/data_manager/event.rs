@@ -65,19 +65,14 @@ fn consent(conversion: &Conversion) -> Map<String, Value> {
 }
 
 /// The request for these events, all of this type and for this conversion action.
-pub(super) fn request<'a>(
-    target: Target<'_>,
-    manager: Option<&str>,
-    kind: &Stage,
-    events: impl Iterator<Item = &'a Value>,
-) -> Value {
+pub(super) fn request<'a>(target: Target<'_>, kind: &Stage, events: impl Iterator<Item = &'a Value>) -> Value {
     let account = |id: &str| json!({"accountType": "GOOGLE_ADS", "accountId": id});
     let mut destination = json!({
         "reference": kind,
         "operatingAccount": account(target.customer_id),
         "productDestinationId": target.action,
     });
-    if let Some(manager) = manager {
+    if let Some(manager) = target.manager {
         destination["loginAccount"] = account(manager);
     }
     let events: Vec<_> = events.collect();
@@ -102,7 +97,7 @@ mod tests {
     use crate::platforms::google_ads::tests::google;
     use crate::platforms::{Facts, Operation};
 
-    const TARGET: Target<'_> = Target { customer_id: "1234567890", action: "987654321" };
+    const TARGET: Target<'_> = Target { customer_id: "1234567890", action: "987654321", manager: None };
 
     fn event_of(conversion: &Conversion) -> Value {
         event(conversion, &usable(conversion, Operation::Upload, TimeDelta::hours(6), true, now()).unwrap())
@@ -113,7 +108,7 @@ mod tests {
         let hash = Email::parse("janedoe@gmail.com").unwrap().hash();
         let conversion = conversion();
         assert_eq!(
-            request(TARGET, None, &Stage::closed(), std::iter::once(&event_of(&conversion))),
+            request(TARGET, &Stage::closed(), std::iter::once(&event_of(&conversion))),
             json!({
                 "destinations": [{
                     "reference": "closed",
@@ -163,8 +158,9 @@ mod tests {
         let google = |manager: Option<&str>| GoogleAds { login_customer_id: manager.map(Into::into), ..google() };
         let destination = |google: &GoogleAds| {
             let event = event_of(&conversion());
-            let manager = google.login_for(TARGET.customer_id);
-            request(TARGET, manager, &Stage::closed(), std::iter::once(&event))["destinations"][0].clone()
+            let conversion = conversion();
+            let target = google.target_of(&conversion).unwrap();
+            request(target, &Stage::closed(), std::iter::once(&event))["destinations"][0].clone()
         };
         assert_eq!(destination(&google(Some("9876543210")))["loginAccount"]["accountId"], "9876543210");
         assert!(destination(&google(Some(TARGET.customer_id))).get("loginAccount").is_none());

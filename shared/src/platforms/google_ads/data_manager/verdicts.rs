@@ -57,6 +57,9 @@ impl RequestStatus {
         let counts = self.refused();
         let refused = |code: &str, facts: &Facts| {
             let (meaning, reason) = explained(code, meaning(code), "", customer_id);
+            if facts.click_id_omitted && meaning.is_about_a_click() {
+                return Verdict::Unknowable(about_no_click(&reason));
+            }
             match outcome(meaning, reason, Some(facts), None, now) {
                 Outcome::AlreadyDone(_) => Verdict::Confirmed,
                 Outcome::AlreadyThere(reason) => Verdict::Unknowable(reason),
@@ -118,6 +121,16 @@ impl RequestStatus {
         let places: Vec<_> = self.refused().iter().flat_map(Records::places).collect();
         !places.is_empty() && places.iter().all(|place| *place < conversions)
     }
+}
+
+/// Google refuses a click that it wasn't told: that can't be about this request, which has no other refusal.
+fn about_no_click(refused: &Reason) -> Reason {
+    let message = format!(
+        "It was sent by e-mail or phone, without its click id, and accepted; the verdict is about a click id all the \
+         same, so it stays unconfirmed and isn't sent again: see in Google Ads whether it counts. {}",
+        refused.message
+    );
+    Reason::new(&refused.code, message)
 }
 
 fn of_failed_question(answer: &Answer) -> Verdict {
