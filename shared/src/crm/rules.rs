@@ -93,6 +93,13 @@ pub(super) struct Rule {
     pub merge: Option<(Text, Ids)>,
 }
 
+impl Rule {
+    /// Is it no merge, or one of which the item says, or a lookup could say, which deal is left?
+    fn could_merge(&self, item: &Value) -> bool {
+        self.merge.as_ref().is_none_or(|(into, _)| into.find(item).is_some() || into.waits(item))
+    }
+}
+
 /// What an item means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RuleOutcome {
@@ -200,10 +207,13 @@ pub(super) fn rounded(number: f64) -> f64 {
     if number.abs() < 1e9 { (number * 1e6).round() / 1e6 } else { number }
 }
 
-/// The first rule that matches, its position, and whether it matches already or depends on a lookup.
+/// The first rule that matches, its position, and whether it matches already or depends on a lookup. A merge that
+/// doesn't say into what is none if a later rule matches: some CRMs merge a deal by deleting it.
 pub(super) fn choose<'a>(rules: &'a [Rule], fields: &DeclaredFields, item: &Value) -> Option<(usize, &'a Rule, Held)> {
     let held = rules.iter().enumerate().map(|(at, rule)| (at, rule, rule.when.hold(fields, item)));
-    held.into_iter().find(|(_, _, held)| *held != Held::No)
+    let mut matching = held.filter(|(_, _, held)| *held != Held::No);
+    let first = matching.next()?;
+    if first.1.could_merge(item) { Some(first) } else { matching.find(|it| it.1.could_merge(item)).or(Some(first)) }
 }
 
 /// The values in this item that the rules depend on, for people.

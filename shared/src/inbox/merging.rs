@@ -47,10 +47,11 @@ pub async fn merge(
         replaced.extend(goes.conversion_id.filter(|_| goes.counts));
     }
     let undone = stages.undone_by_loss();
-    // What was lost stays lost under its new name; a merge deletes what it merges, which is no loss.
+    // What was lost before stays lost under its new name; that a CRM loses or deletes what it merges is no loss.
     let takes_loss = moved.iter().any(|row| undone.contains(&row.conversion_type.as_str()));
+    let lost_before = takes_loss.then_some(merged_at);
     rename(tx, &moved.iter().map(|row| row.id).collect::<Vec<_>>(), into, from).await?;
-    take_over(tx, into, from, takes_loss).await?;
+    take_over(tx, into, from, lost_before).await?;
     names::give(tx, into, from, merged_at, now).await?;
     Ok(replaced)
 }
@@ -178,8 +179,8 @@ async fn rename(tx: &mut Tx, inbox_ids: &[Uuid], into: &str, from: &str) -> Resu
     Ok(())
 }
 
-/// Everything else that is kept by the name of the deal.
-async fn take_over(tx: &mut Tx, into: &str, from: &str, takes_loss: bool) -> Result<(), DbError> {
+/// Everything else that is kept by the name of the deal; of a loss, one before `lost_before`.
+async fn take_over(tx: &mut Tx, into: &str, from: &str, lost_before: Option<DateTime<Utc>>) -> Result<(), DbError> {
     sqlx::query!(
         "-- inbox::merging::take_over_conversions
         update public.conversions set crm_deal_id = $1 where crm_deal_id = $2",
@@ -211,13 +212,13 @@ async fn take_over(tx: &mut Tx, into: &str, from: &str, takes_loss: bool) -> Res
         )
         select $1, lost_at, payload_hash, deliveries, received_at, is_reopened, as_of
         from public.lost_deals
-        where crm_deal_id = $2 and $3
+        where crm_deal_id = $2 and coalesce(as_of, lost_at) < $3
         on conflict (crm_deal_id) do update
         set lost_at = greatest(d.lost_at, excluded.lost_at), as_of = greatest(d.as_of, excluded.as_of),
             is_reopened = case when excluded.lost_at > d.lost_at then excluded.is_reopened else d.is_reopened end",
         into,
         from,
-        takes_loss,
+        lost_before,
     )
     .execute(&mut *tx)
     .await?;

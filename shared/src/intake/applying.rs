@@ -109,7 +109,7 @@ fn trailing_merges(events: &[Event], start: usize, names: &Names) -> Vec<(usize,
         .map(|(nth, event)| {
             let name = event.reading.deal().unwrap_or_default();
             let detail =
-                format!("was merged into {}, which it doesn't concern what becomes of it", names.deal_of(name));
+                format!("was merged into {}: what becomes of it now changes nothing there", names.deal_of(name));
             let warnings = vec![Warning { field: "deal_id", detail }];
             (start + nth, Applied { warnings, concerns_lead: false, ..Applied::lost(None) })
         })

@@ -90,7 +90,7 @@ type Change = (&'static str, Value);
 
 #[test]
 fn other_stages_of_the_samples_have_the_right_outcome() {
-    let cases: [(&str, &[Change], &str); 22] = [
+    let cases: [(&str, &[Change], &str); 25] = [
         ("close", &[("/event/data/status_type", json!("lost"))], "Lost"),
         (
             "close",
@@ -105,9 +105,11 @@ fn other_stages_of_the_samples_have_the_right_outcome() {
             &[("/status", json!("open")), ("/pipleline_stage", json!("Qualified"))],
             "Stage(\"qualified\")",
         ),
+        ("gohighlevel", &[("/status", json!("open"))], "is_reopened: true"),
         ("hubspot-app", &[("/propertyValue", json!("closedlost"))], "Lost"),
         ("hubspot-app", &[("/propertyValue", json!("qualifiedtobuy"))], "Stage(\"qualified\")"),
-        ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "no rule matches"),
+        ("hubspot-app", &[("/propertyValue", json!("appointmentscheduled"))], "is_reopened: true"),
+        ("hubspot-app", &[("/propertyValue", json!("123456"))], "no rule matches"),
         ("hubspot-app", &[("/subscriptionType", json!("deal.creation"))], "only /subscriptionType"),
         ("hubspot-workflow", &[("/properties/dealstage/value", json!("closedlost"))], "Lost"),
         ("hubspot-workflow", &[("/properties/dealstage", json!("contractsent"))], "Stage(\"qualified\")"),
@@ -115,6 +117,7 @@ fn other_stages_of_the_samples_have_the_right_outcome() {
         ("nethunt", &[("/stage", json!("qualified"))], "Stage(\"qualified\")"),
         ("pipedrive", &[("/data/status", json!("lost"))], "Lost"),
         ("pipedrive", &[("/data/status", json!("open"))], "Stage(\"qualified\")"),
+        ("pipedrive", &[("/data/status", json!("open")), ("/previous/status", json!("won"))], "is_reopened: true"),
         (
             "pipedrive",
             &[("/data/status", json!("open")), ("/data/stage_id", json!(1))],
@@ -174,4 +177,112 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let source = sources.get("hubspot").unwrap();
     let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap().items;
     assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
+}
+
+/// What became of deals after their win, as each CRM sends it, and what it means.
+#[test]
+fn what_becomes_of_a_won_deal_is_known() {
+    let deleted = |id: &str| format!("deleted {id}");
+    let cases: [(&str, &str, Value, String); 21] = [
+        ("hubspot-app", "deal.deletion", json!({"objectId": 7}), deleted("7")),
+        ("hubspot-app", "object.deletion", json!({"objectId": 7, "objectTypeId": "0-3"}), deleted("7")),
+        ("hubspot-app", "object.deletion", json!({"objectId": 7, "objectTypeId": "0-1"}), "ignored".into()),
+        ("hubspot-app", "deal.restore", json!({"objectId": 7}), "restored 7".into()),
+        ("hubspot-app", "object.restore", json!({"objectId": 7, "objectTypeId": "0-3"}), "restored 7".into()),
+        (
+            "hubspot-app",
+            "deal.merge",
+            json!({"primaryObjectId": 7, "mergedObjectIds": [8, 9], "newObjectId": 10}),
+            "merged 7, 8, 9 into 10".into(),
+        ),
+        (
+            "hubspot-app",
+            "deal.merge",
+            json!({"objectId": 7, "primaryObjectId": 7, "mergedObjectIds": [8], "newObjectId": null}),
+            "merged 8 into 7".into(),
+        ),
+        (
+            "hubspot-app",
+            "object.merge",
+            json!({"objectTypeId": "0-3", "primaryObjectId": 7, "mergedObjectIds": [8], "newObjectId": 7}),
+            "merged 8 into 7".into(),
+        ),
+        (
+            "hubspot-app",
+            "object.merge",
+            json!({"objectTypeId": "0-2", "primaryObjectId": 7, "mergedObjectIds": [8]}),
+            "ignored".into(),
+        ),
+        ("hubspot-app", "deal.merge", json!({"mergedObjectIds": [8]}), "unusable".into()),
+        ("pipedrive", "delete", json!({"data": null, "previous": {"id": 7, "status": "won"}}), deleted("7")),
+        ("pipedrive", "delete", json!({"data": null, "previous": null}), deleted("178")),
+        ("pipedrive", "delete", json!({"data": {"id": 7, "status": "won"}, "previous": {}}), deleted("7")),
+        (
+            "pipedrive",
+            "delete",
+            json!({"data": null, "previous": {"id": 7, "status": "won"}, "meta": {"merged_to_id": "8"}}),
+            "merged 178 into 8".into(),
+        ),
+        ("pipedrive", "delete", json!({"data": null, "meta": {"merged_to_id": ""}}), deleted("178")),
+        (
+            "pipedrive",
+            "change",
+            json!({"data": {"id": 7, "status": "won", "is_deleted": false}, "previous": {"is_deleted": true}}),
+            "restored 7".into(),
+        ),
+        ("pipedrive", "change", json!({"data": {"id": 7, "status": "won", "is_deleted": true}}), deleted("7")),
+        (
+            "pipedrive",
+            "change",
+            json!({"data": {"id": 7, "status": "open", "stage_id": 4}, "previous": {"status": "won"}}),
+            "reopened 7".into(),
+        ),
+        ("gohighlevel", "OpportunityDelete", json!({"id": "o7", "customData": null, "status": "won"}), deleted("o7")),
+        (
+            "gohighlevel",
+            "OpportunityStatusUpdate",
+            json!({"id": "o7", "customData": null, "status": "open"}),
+            "reopened o7".into(),
+        ),
+        (
+            "gohighlevel",
+            "OpportunityUpdate",
+            json!({"id": "o7", "customData": null, "status": "lost"}),
+            "lost o7".into(),
+        ),
+    ];
+    for (name, word, changes, means) in cases {
+        let (source, mut items) = sample_items(name);
+        let item = &mut items[0];
+        match name {
+            "hubspot-app" => {
+                // These events have no property.
+                for field in ["objectId", "propertyName", "propertyValue"] {
+                    item.as_object_mut().unwrap().remove(field);
+                }
+                item["subscriptionType"] = json!(word);
+            }
+            "pipedrive" => item["meta"]["action"] = json!(word),
+            _ => item["type"] = json!(word),
+        }
+        for (field, value) in changes.as_object().unwrap() {
+            match (&mut item[field], value) {
+                (Value::Object(old), Value::Object(new)) if field == "meta" => old.extend(new.clone()),
+                (old, new) => *old = new.clone(),
+            }
+        }
+        let reading = read(&source, item);
+        let meaning = match &reading.meaning {
+            Meaning::Report(Report::Deleted(it)) => deleted(&it.crm_deal_id),
+            Meaning::Report(Report::Restored(it)) => format!("restored {}", it.crm_deal_id),
+            Meaning::Report(Report::Merged(it)) => format!("merged {} into {}", it.from.join(", "), it.into),
+            Meaning::Report(Report::Lost(it)) if it.is_reopened => format!("reopened {}", it.crm_deal_id),
+            Meaning::Report(Report::Lost(it)) => format!("lost {}", it.crm_deal_id),
+            Meaning::Ignored(_) => "ignored".into(),
+            Meaning::Unusable(_) => "unusable".into(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(meaning, means, "{name} {word} {changes}");
+        assert!(reading.warnings.is_empty(), "{name} {word} {changes}: {:?}", reading.warnings);
+    }
 }
