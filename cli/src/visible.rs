@@ -47,3 +47,38 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
         escaped
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_sees_is_written_out() {
+        for (kind, hidden, shown, in_json) in [
+            ("escape", "\u{1b}[31m", r"\u{1B}[31m", r"\u001b[31m"),
+            ("control of the eighties", "\u{9b}31m", r"\u{9B}31m", r"\u009b31m"),
+            ("tab", "a\tb", r"a\u{9}b", r"a\u0009b"),
+            ("zero width space", "D\u{200b}7", r"D\u{200B}7", r"D\u200b7"),
+            ("right-to-left override", "\u{202e}7-D", r"\u{202E}7-D", r"\u202e7-D"),
+            ("byte order mark", "\u{feff}D-7", r"\u{FEFF}D-7", r"\ufeffD-7"),
+            ("soft hyphen", "D\u{ad}7", r"D\u{AD}7", r"D\u00ad7"),
+            ("blank that doesn't break", "won\u{a0}", r"won\u{A0}", r"won\u00a0"),
+            ("line separator", "a\u{2028}b", r"a\u{2028}b", r"a\u2028b"),
+            ("tag beyond sixteen bits", "D\u{e0041}", r"D\u{E0041}", r"D\udb40\udc41"),
+        ] {
+            assert_eq!(text(hidden), shown, "{kind}");
+            let document = json(&format!("\"{hidden}\""));
+            assert_eq!(document, format!("\"{in_json}\""), "{kind}");
+            assert_eq!(serde_json::from_str::<Value>(&document).unwrap(), Value::from(hidden), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for written in ["Jürgen Đặng", "李 한글", "e\u{301}", "two\nlines", "😀 …–’ <@."] {
+            assert_eq!((text(written), json(written)), (written.to_owned(), written.to_owned()));
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod report;
 mod rules;
 mod sources;
 
+pub(crate) use payload::answers;
 pub use payload::{Item, Items};
 pub use report::{Circumstances, Meaning, Reading, Report};
 pub use sources::{DEFAULT, Missing, Source, Sources};

@@ -218,16 +218,10 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
                 event_id: event_id.clone(),
             };
             let mut reading = webhook.source.read(&item.value, &circumstances).found_at(item.at);
-            reading.warnings.extend(is_mended.then(mended));
+            reading.warnings.extend(is_mended.then(Warning::of_mended_body));
             (reading.event_id.clone().unwrap_or(source_event_id), reading)
         })
         .collect()
-}
-
-fn mended() -> Warning {
-    let detail = "has line breaks or tabs within its texts, which JSON writes as \\n and \\t: they were taken as such. A \
-                  quotation mark would make it unreadable: let the CRM escape what it puts into the template";
-    Warning { field: "body", detail: detail.into() }
 }
 
 /// Processes a webhook, all of it or, if this fails, nothing.

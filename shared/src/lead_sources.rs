@@ -17,12 +17,13 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::attribution::Attribution;
-use crate::crm::authentication::{self, Refusal, Scheme};
+use crate::crm::authentication::{self, Refusal, Sample, Scheme, Signed};
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::forms::{self, Form};
 use crate::http::authorization::is_same;
 use crate::http::{Problem, Request, Warning};
 use crate::identity::Hash;
+use crate::leads::refusals;
 use crate::rate_limits::Callers;
 use crate::settings::Settings;
 use answers::Answers;
@@ -37,6 +38,9 @@ const GOOGLE: &str = "google-lead-form";
 
 const KIND: Kind = Kind { noun: "source", repeats_values: true, fix: |_| None };
 
+/// Looks a secret up by the name of its setting.
+type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
+
 /// All sources of leads by name.
 #[derive(Debug, Default)]
 pub struct Sources(BTreeMap<String, Source>);
@@ -47,6 +51,8 @@ pub struct Source {
     pub name: String,
     /// The authentication schemes of its requests; any one is enough.
     pub schemes: Vec<Scheme>,
+    /// Why nothing can prove that it sent something, of a draft.
+    pub missing: Option<String>,
     preset: Option<String>,
     key: Option<Key>,
     /// The sender's own id of a lead.
@@ -66,6 +72,8 @@ pub struct Source {
 #[derive(Debug)]
 struct Key {
     at: String,
+    /// The settings that hold it.
+    names: Vec<String>,
     live: Vec<SecretString>,
 }
 
@@ -83,7 +91,19 @@ impl Sources {
     ///
     /// # Errors
     /// For the operator: what is wrong in which line, and the fix.
-    pub fn parse(toml: &str, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    pub fn parse(toml: &str, secret: &Secrets<'_>) -> Result<Self, String> {
+        Self::read(toml, secret, false)
+    }
+
+    /// The same without requiring the secrets, for trying declarations: what lacks is [`Source::missing`].
+    ///
+    /// # Errors
+    /// As [`Sources::parse`].
+    pub fn draft(toml: &str, secret: &Secrets<'_>) -> Result<Self, String> {
+        Self::read(toml, secret, true)
+    }
+
+    fn read(toml: &str, secret: &Secrets<'_>, is_draft: bool) -> Result<Self, String> {
         let mut problems = Problems::of(toml, KIND);
         let mut sources = BTreeMap::new();
         for table in problems.tables() {
@@ -93,7 +113,7 @@ impl Sources {
             let name = table.name.clone();
             let here = name.span();
             let source = table.read::<DeclaredSource>().and_then(|declared| {
-                let source = Source::new(name.get_ref(), declared, secret);
+                let source = Source::new(name.get_ref(), declared, secret, is_draft);
                 source.map_err(|what| vec![DeclarationProblem::at(here, what)])
             });
             match source {
@@ -107,18 +127,37 @@ impl Sources {
 
     /// Reads the setting `CRM_SOURCES`.
     pub fn from_settings(settings: &mut Settings) -> Self {
-        let toml = settings.declarations("CRM_SOURCES");
-        let sources = match toml.and_then(|toml| Self::parse(&toml, &|name| settings.secret(name))) {
-            Ok(sources) => sources,
-            Err(problem) => {
-                settings.refuse(format!("CRM_SOURCES {problem}"));
-                Self::default()
-            }
-        };
+        let sources = Self::of_settings(settings, Self::parse);
         for name in sources.0.values().flat_map(|source| &source.schemes).flat_map(Scheme::secrets) {
             settings.check_own_secret(name);
         }
         sources
+    }
+
+    /// The same where their secrets may be missing ([`Sources::draft`]).
+    pub fn draft_from_settings(settings: &mut Settings) -> Self {
+        Self::of_settings(settings, Self::draft)
+    }
+
+    fn of_settings(settings: &mut Settings, parse: fn(&str, &Secrets<'_>) -> Result<Self, String>) -> Self {
+        let toml = settings.declarations("CRM_SOURCES");
+        toml.and_then(|toml| parse(&toml, &|name| settings.secret(name))).unwrap_or_else(|problem| {
+            settings.refuse(format!("CRM_SOURCES {problem}"));
+            Self::default()
+        })
+    }
+
+    /// An unchanged preset, as a draft.
+    ///
+    /// # Errors
+    /// The names of all presets.
+    pub fn preset(name: &str, secret: &Secrets<'_>) -> Result<Source, String> {
+        Source::new(name, presets::declared(name)?, secret, true)
+    }
+
+    /// All sources, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.values()
     }
 
     /// The source of this name.
@@ -127,19 +166,13 @@ impl Sources {
         self.0.get(name)
     }
 
-    /// The source that a lead of Google's forms is of that was sent to the website's endpoint. None if no source is
-    /// declared for them: then it is as good as any form that anybody may send.
-    ///
-    /// # Errors
-    /// 401 if it has the key of none.
-    pub fn google(&self, lead: &Value) -> Result<Option<&Source>, Problem> {
-        let declared = || self.0.values().filter(|source| source.preset.as_deref() == Some(GOOGLE));
-        match declared().find(|source| source.has_key(lead)) {
-            None if declared().next().is_some() => Err(Problem::unauthorized(
-                "google_key isn't the key of a declared source: enter the same key in the lead form's webhook.",
-            )),
-            found => Ok(found),
-        }
+    /// The source that a lead of Google's forms is of that was sent to the website's endpoint: the one whose key it
+    /// has, else any that is declared for them. None if there is none: then it is as good as any form that anybody may
+    /// send.
+    #[must_use]
+    pub fn google(&self, lead: &Value) -> Option<&Source> {
+        let mut declared = self.0.values().filter(|source| source.preset.as_deref() == Some(GOOGLE));
+        declared.clone().find(|source| source.has_key(lead)).or_else(|| declared.next())
     }
 }
 
@@ -148,6 +181,12 @@ impl Sources {
 pub fn google_lead(bytes: &[u8]) -> Option<Value> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     (value["user_column_data"].is_array() && value.get("google_key").is_some()).then_some(value)
+}
+
+/// Why a body that proves its sender is refused, as it is counted.
+#[must_use]
+pub fn why_refused(bytes: &[u8]) -> &'static str {
+    if body::read(bytes).is_ok() { refusals::NOBODY } else { refusals::UNREADABLE }
 }
 
 /// Reads a lead of Google's forms that nobody declared.
@@ -176,11 +215,7 @@ pub fn read_google(
 
 impl Source {
     /// Checks a declaration.
-    fn new(
-        name: &str,
-        declared: DeclaredSource,
-        secret: &dyn Fn(&str) -> Option<SecretString>,
-    ) -> Result<Self, String> {
+    fn new(name: &str, declared: DeclaredSource, secret: &Secrets<'_>, is_draft: bool) -> Result<Self, String> {
         let known = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if name.is_empty() || name.len() > 40 || !name.bytes().all(known) {
             let rule =
@@ -194,16 +229,21 @@ impl Source {
             }
             None => declared,
         };
-        let schemes = declared.auth.iter().flatten().map(|scheme| Scheme::new(scheme, secret));
-        let schemes = schemes.collect::<Result<Vec<_>, _>>()?;
-        let key = declared.key.as_ref().map(|key| Key::new(key, secret)).transpose()?;
-        if schemes.is_empty() && key.is_none() {
+        if declared.auth.as_ref().is_none_or(Vec::is_empty) && declared.key.is_none() {
             return Err(format!(
                 "says nowhere how it authenticates: add [[{name}.auth]] with a scheme, such as url = {{ secret = \
                  \"NAME_OF_A_SETTING\" }}"
             ));
         }
-        Ok(Self { schemes, key, ..Self::unproven(name, declared)? })
+        let schemes = declared.auth.iter().flatten().map(|scheme| Scheme::new(scheme, secret));
+        let schemes = schemes.collect::<Result<Vec<_>, _>>();
+        let key = declared.key.as_ref().map(|key| Key::new(key, secret)).transpose();
+        let unproven = Self::unproven(name, declared)?;
+        match (schemes, key) {
+            (Ok(schemes), Ok(key)) => Ok(Self { schemes, key, ..unproven }),
+            (Err(problem), _) | (_, Err(problem)) if is_draft => Ok(Self { missing: Some(problem), ..unproven }),
+            (Err(problem), _) | (_, Err(problem)) => Err(problem),
+        }
     }
 
     /// The same without what proves who sent it.
@@ -212,6 +252,7 @@ impl Source {
         Ok(Self {
             name: name.into(),
             schemes: Vec::new(),
+            missing: None,
             preset: declared.preset,
             key: None,
             id: declared.id.unwrap_or_default(),
@@ -229,10 +270,29 @@ impl Source {
     /// Why it doesn't.
     pub fn verify(&self, request: &Request, at: DateTime<Utc>) -> Result<(), Refusal> {
         if self.key.is_some() {
-            let value = body::parse(request.body()).map_err(|_| Refusal::Missing)?;
-            return if self.has_key(&value) { Ok(()) } else { Err(Refusal::Wrong) };
+            let body = body::read(request.body()).map_err(|_| Refusal::Missing)?;
+            return if self.has_key(&body.value) { Ok(()) } else { Err(Refusal::Wrong) };
         }
         authentication::verify(&self.schemes, request, at).map(drop)
+    }
+
+    /// Does it write its secret into the body?
+    #[must_use]
+    pub fn has_key_in_body(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The settings whose secrets are live.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&str> {
+        let of_key = self.key.iter().flat_map(|key| key.names.iter().map(String::as_str));
+        self.schemes.iter().flat_map(Scheme::secrets).chain(of_key).collect()
+    }
+
+    /// Signs a body as the sender would. None if nothing but the body itself proves it.
+    #[must_use]
+    pub fn sign(&self, sample: &Sample<'_>) -> Option<Signed> {
+        self.schemes.iter().find_map(|scheme| scheme.sign(sample))
     }
 
     /// What a sender must send.
@@ -253,7 +313,7 @@ impl Source {
     /// # Errors
     /// 400 if it can't be read, or nothing in it says whose lead it is.
     pub fn read(&self, config: &forms::Config, bytes: &[u8], at: DateTime<Utc>) -> Result<Reading, Problem> {
-        let body = body::parse(bytes)?;
+        let body::Read { value: body, is_mended } = body::read(bytes)?;
         let has = |(at, values): (&String, &Texts)| {
             let found = body.pointer(at).and_then(answers::text);
             found.is_some_and(|found| values.0.iter().any(|value| value.eq_ignore_ascii_case(&found)))
@@ -273,7 +333,7 @@ impl Source {
         form.lead.source = Some(self.name.clone());
         // The sender is known. Its address has the leads of many people.
         form.callers = Callers::default();
-        form.lead.warnings.extend(answers.warnings);
+        form.lead.warnings.extend(answers.warnings.into_iter().chain(is_mended.then(Warning::of_mended_body)));
         Ok(Reading::Lead(Box::new(form), Box::new(request)))
     }
 
@@ -332,7 +392,7 @@ impl Source {
 }
 
 impl Key {
-    fn new(declared: &declared::DeclaredKey, secret: &dyn Fn(&str) -> Option<SecretString>) -> Result<Self, String> {
+    fn new(declared: &declared::DeclaredKey, secret: &Secrets<'_>) -> Result<Self, String> {
         let names = [declared.secret.clone(), format!("{}_PREVIOUS", declared.secret)];
         let set = |name: &String| secret(name).filter(|it| !it.expose_secret().trim().is_empty());
         if set(&names[0]).is_none() {
@@ -341,7 +401,8 @@ impl Key {
                 names[0], declared.at
             ));
         }
-        Ok(Self { at: declared.at.clone(), live: names.iter().filter_map(set).collect() })
+        let (names, live) = names.into_iter().filter_map(|name| Some((name.clone(), set(&name)?))).unzip();
+        Ok(Self { at: declared.at.clone(), names, live })
     }
 }
 

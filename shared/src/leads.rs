@@ -1,6 +1,7 @@
 //! Leads: people who filled in a form.
 
 pub mod refusals;
+pub mod traffic;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

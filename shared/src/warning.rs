@@ -41,4 +41,12 @@ impl Warning {
         let detail = "has white space in it, which is left out: if that was a plus, the sender has to escape it (%2B)";
         addresses.were_spaced.then(|| Self { field: "email", detail: detail.into() })
     }
+
+    /// The text of the body had to be mended before it could be read as JSON.
+    #[must_use]
+    pub fn of_mended_body() -> Self {
+        let detail = "has line breaks or tabs within its texts, which JSON writes as \\n and \\t: they were taken as such. \
+                      A quotation mark would make it unreadable: let the sender escape what it puts into the template";
+        Self { field: "body", detail: detail.into() }
+    }
 }

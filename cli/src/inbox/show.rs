@@ -54,11 +54,23 @@ fn text(entry: &Entry) -> String {
     sections.extend(entry.queue.iter().map(|row| section("queue", fields(json!(row)))));
     let mut shown = None;
     for event in &entry.events {
-        sections.push(section("event", fields(json!(event))));
+        sections.push(section("event", fields(without_warnings(event)).into_iter().chain(warnings(event))));
         let is_shown = shown.replace(event.receipt_id) == Some(event.receipt_id);
         sections.push(if is_shown { "  Same body as above.\n".into() } else { body::lines(event.body.as_deref()) });
     }
     sections.join("\n")
+}
+
+fn without_warnings(event: &StoredEvent) -> Value {
+    let mut row = json!(event);
+    row["warnings"] = Value::Null;
+    row
+}
+
+/// What of it was left out, guessed or isn't as it should be.
+fn warnings(event: &StoredEvent) -> impl Iterator<Item = (String, String)> {
+    let all = event.warnings.as_array().into_iter().flatten();
+    all.map(|it| ("warning".into(), format!("{} {}", words::text(&it["pointer"]), words::text(&it["detail"]))))
 }
 
 /// When it was said, what, where and by whom.

@@ -61,6 +61,23 @@ async fn everything_that_is_known_is_shown(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn what_was_guessed_or_left_out_of_a_deal_is_shown(pool: PgPool) {
+    let answer = deliver(&pool, &DEAL.replace("jane@example.com", "jane")).await;
+    let values = values(Some(&pool), &[]);
+    let shown = document(&values, &["inbox", "show", "D-7"]).await;
+    let warnings = &shown["entries"][0]["events"][0]["warnings"];
+    assert_eq!(warnings, &answer.body["warnings"]);
+    let warning = &warnings[0];
+    let line = format!("{} {}", warning["pointer"].as_str().unwrap(), warning["detail"].as_str().unwrap());
+    let text = printed(&values, &["inbox", "show", "D-7"]).await;
+    assert!(text.lines().any(|it| it.trim_start().starts_with("warning ") && it.ends_with(&line)), "{line} in {text}");
+    assert!(!text.contains("warnings"), "not as JSON besides: {text}");
+    deliver(&pool, &DEAL.replace("D-7", "D-8")).await;
+    let none = printed(&values, &["inbox", "show", "D-8"]).await;
+    assert!(!none.contains("warning"), "{none}");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn a_body_that_is_not_text_is_shown_in_base64(pool: PgPool) {
     deliver(&pool, DEAL).await;
     let values = values(Some(&pool), &[]);

@@ -14,7 +14,7 @@ use shared::http::{
     Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, prefers_strict,
 };
 use shared::identity::Hash;
-use shared::lead_sources::{self, Reading, Sources};
+use shared::lead_sources::{self, Reading, Source, Sources};
 use shared::leads::{self, Created, refusals};
 use shared::rate_limits;
 use shared::settings::{FromSettings, Settings};
@@ -69,38 +69,64 @@ struct Answer {
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let forms = &app.config.forms;
     let address = forms.rate_limit.hashed(address(&request));
-    if let Some(name) = request.uri().path().strip_prefix("/api/leads/") {
-        let source = app.config.sources.get(name).ok_or_else(Problem::not_found)?;
-        if let Err(refusal) = source.verify(&request, app.clock.now()) {
-            return Err(Problem::unauthorized(format!("{refusal} Send {}.", source.expects())));
-        }
-        return store_reading(app, source.read(forms, request.body(), app.clock.now())?, address).await;
+    let sources = &app.config.sources;
+    let google = lead_sources::google_lead(request.body());
+    let source = match request.uri().path().strip_prefix("/api/leads/") {
+        Some(name) => Some(sources.get(name).ok_or_else(Problem::not_found)?),
+        None => google.as_ref().and_then(|lead| sources.google(lead)),
+    };
+    if let Some(source) = source {
+        return store_from(app, source, &request, address).await;
     }
-    if let Some(lead) = lead_sources::google_lead(request.body()) {
-        let (body, now) = (request.body(), app.clock.now());
-        let reading = match app.config.sources.google(&lead)? {
-            Some(source) => source.read(forms, body, now)?,
-            None => lead_sources::read_google(forms, body, address.as_ref(), now)?,
-        };
-        return store_reading(app, reading, address).await;
+    if google.is_some() {
+        let reading = lead_sources::read_google(forms, request.body(), address.as_ref(), app.clock.now());
+        return store_reading(app, "", request.body(), reading, address).await;
     }
     let request = as_json(request);
     let form = match forms::read(forms, &request, address.as_ref(), app.clock.now()) {
         Ok(form) => form,
         Err(problem) => {
-            count_refusal(app, &request).await;
+            // Unless its sender wanted that.
+            if !prefers_strict(&request) {
+                count_refusal(app, "", forms::why_refused(&request)).await;
+            }
             return Err(problem);
         }
     };
     store(app, &request, form, address).await
 }
 
+/// Stores what a source of leads sent. What is refused is counted under its name.
+async fn store_from(
+    app: &App<Config>,
+    source: &Source,
+    request: &Request,
+    address: Option<Hash>,
+) -> Result<Response, Problem> {
+    if let Err(refusal) = source.verify(request, app.clock.now()) {
+        count_refusal(app, &source.name, refusals::UNPROVEN).await;
+        return Err(Problem::unauthorized(format!("{refusal} Send {}.", source.expects())));
+    }
+    let reading = source.read(&app.config.forms, request.body(), app.clock.now());
+    store_reading(app, &source.name, request.body(), reading, address).await
+}
+
 /// Stores what another sender than the website's form brought. A sender that repeats a lead is told that it is known,
 /// also where it changed something: it would go on repeating it.
-async fn store_reading(app: &App<Config>, reading: Reading, address: Option<Hash>) -> Result<Response, Problem> {
+async fn store_reading(
+    app: &App<Config>,
+    source: &str,
+    body: &[u8],
+    reading: Result<Reading, Problem>,
+    address: Option<Hash>,
+) -> Result<Response, Problem> {
     match reading {
-        Reading::Ignored => Ok(json(StatusCode::OK, &json!({ "status": "ignored" }))),
-        Reading::Lead(form, request) => store(app, &request, *form, address).await,
+        Ok(Reading::Ignored) => Ok(json(StatusCode::OK, &json!({ "status": "ignored" }))),
+        Ok(Reading::Lead(form, request)) => store(app, &request, *form, address).await,
+        Err(problem) => {
+            count_refusal(app, source, lead_sources::why_refused(body)).await;
+            Err(problem)
+        }
     }
 }
 
@@ -126,13 +152,10 @@ async fn store(app: &App<Config>, request: &Request, form: Form, address: Option
     Ok(response)
 }
 
-/// Counts a form that was refused, unless its sender wanted that. It is refused as well if it can't be counted.
-async fn count_refusal(app: &App<Config>, request: &Request) {
-    if prefers_strict(request) {
-        return;
-    }
-    let (reason, now) = (forms::why_refused(request), app.clock.now());
-    let counted = app.db.tx(async |tx| refusals::count(tx, "", reason, now).await).await;
+/// Counts a form that was refused. It is refused as well if it can't be counted.
+async fn count_refusal(app: &App<Config>, source: &str, reason: &str) {
+    let now = app.clock.now();
+    let counted = app.db.tx(async |tx| refusals::count(tx, source, reason, now).await).await;
     if let Err(error) = counted {
         tracing::warn!(%error, "a refused form isn't counted");
     }

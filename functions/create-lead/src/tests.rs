@@ -956,6 +956,69 @@ async fn a_source_of_leads_sends_each_once(pool: PgPool) {
         let forged = send(&app, sent("a-key-of-google", "another-key")).await;
         assert_eq!(forged.status, 401);
     }
+    let counted = row(&pool, "select source, reason, refusals from public.lead_refusals").await;
+    assert_eq!(counted, json!({"source": "google", "reason": refusals::UNPROVEN, "refusals": 2}));
     assert_eq!(send(&app, google_lead("/api/leads/typo", "", "")).await.status, 404);
     assert_eq!(rows(&pool, LEAD).await.len(), 2);
+}
+
+/// A form to a source of leads that has this secret.
+fn landing(secret: &str, content_type: &str, body: &str) -> Request {
+    let mut request = testing::request(&ENDPOINT, body);
+    *request.uri_mut() = format!("/api/leads/landing?secret={secret}").parse().unwrap();
+    request.headers_mut().insert("content-type", content_type.parse().unwrap());
+    request
+}
+
+const LANDING: [(&str, &str); 2] = [
+    ("CRM_SOURCES", "[landing]\nkind = \"lead\"\nauth = [{ url = { secret = \"LANDING_SECRET\" } }]"),
+    ("LANDING_SECRET", "a-secret-of-landing-0123456789"),
+];
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_source_of_leads_may_tell_a_phone_or_a_click_alone(pool: PgPool) {
+    let app = app_with::<Config>(&pool, &LANDING);
+    for (content_type, body, phone, click) in [
+        (JSON, r#"{"phone":"+49 30 23125301"}"#, json!("+49 30 23125301"), json!(null)),
+        (FORM, "your-tel=%2B493023125302&your-name=Jane", json!("+493023125302"), json!(null)),
+        (JSON, r#"{"gclid":"Click-1","message":"Call me"}"#, json!(null), json!("Click-1")),
+        (FORM, "fields[gclid][id]=gclid&fields[gclid][value]=Click-2", json!(null), json!("Click-2")),
+        (
+            JSON,
+            r#"{"page_url":"https://www.example.com/#/x?gclid=Click-3","email":"n/a"}"#,
+            json!(null),
+            json!("Click-3"),
+        ),
+        (JSON, r#"{"email":"jane","phone":"+49 30 23125306"}"#, json!("+49 30 23125306"), json!(null)),
+    ] {
+        let stored = lead(&pool, &send(&app, landing(LANDING[1].1, content_type, body)).await).await;
+        assert_eq!((&stored["phone"], &stored["gclid"], &stored["email"]), (&phone, &click, &json!(null)), "{body}");
+        assert_eq!(stored["source"], json!("landing"));
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_refused_of_a_source_of_leads_is_counted_under_its_name(pool: PgPool) {
+    let app = app_with::<Config>(&pool, &LANDING);
+    let secret = LANDING[1].1;
+    for (secret, content_type, body, status) in [
+        (secret, JSON, r#"{"name":"Jane"}"#, 400),
+        (secret, JSON, r#"{"email":"undefined","phone":"-","gclid":"{{gclid}}"}"#, 400),
+        (secret, FORM, "your-name=Jane&your-message=Hello", 400),
+        (secret, JSON, r#"{"email":"#, 400),
+        (secret, FORM, "Jane", 400),
+        ("another-secret", JSON, r#"{"email":"jane@example.com"}"#, 401),
+        (secret, JSON, r#"{"email":"jane@example.com"}"#, 201),
+    ] {
+        assert_eq!(send(&app, landing(secret, content_type, body)).await.status, status, "{body}");
+    }
+    let counted = "select source, reason, refusals from public.lead_refusals order by refusals desc";
+    let expected = json!([
+        {"source": "landing", "reason": refusals::NOBODY, "refusals": 3},
+        {"source": "landing", "reason": refusals::UNREADABLE, "refusals": 2},
+        {"source": "landing", "reason": refusals::UNPROVEN, "refusals": 1},
+    ]);
+    assert_eq!(json!(rows(&pool, counted).await), expected);
 }

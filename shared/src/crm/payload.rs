@@ -49,10 +49,7 @@ pub(super) fn items(
     let body = mending::without_mark(body);
     let (value, is_mended) = match encoding {
         BodyEncoding::Json if is_strict => (json(body)?, false),
-        BodyEncoding::Json => match (json(body), mending::with_escaped_breaks(body)) {
-            (Err(_), Some(mended)) => (json(&mended)?, true),
-            (read, _) => (read?, false),
-        },
+        BodyEncoding::Json => mended_json(body)?,
         BodyEncoding::Form => (form::read(body)?, false),
     };
     let items = match items {
@@ -61,6 +58,25 @@ pub(super) fn items(
         Some(pointer) => listed(pointer, &value)?,
     };
     Ok(Items { items, is_mended })
+}
+
+/// The JSON, and whether its text had to be mended before it could be read.
+fn mended_json(text: &[u8]) -> Result<(Value, bool), FieldError> {
+    match (json(text), mending::with_escaped_breaks(text)) {
+        (Err(_), Some(mended)) => Ok((json(&mended)?, true)),
+        (read, _) => Ok((read?, false)),
+    }
+}
+
+/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is. Also answers
+/// whether its text had to be mended.
+pub(crate) fn answers(body: &[u8]) -> Result<(Value, bool), FieldError> {
+    let body = mending::without_mark(body);
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => mended_json(body),
+        Some(_) if body.contains(&b'=') => Ok((form::read_all(body), false)),
+        _ => Err(refusal("", "must be a JSON object or a form.")),
+    }
 }
 
 /// The elements of every list that it points at.

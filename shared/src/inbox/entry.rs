@@ -177,7 +177,8 @@ async fn events(tx: &mut Tx, id: Option<Uuid>, deal: Option<&StoredDeal>) -> Res
         r#"-- inbox::entry::events
         select
             e.id, e.receipt_id, e.position, e.source, e.source_event_id, e.state, e.reason, e.rule, e.crm_deal_id,
-            e.inbox_id, e.deliveries, e.fetch_due_at, e.fetch_failures, e.received_at, r.verified_by, r.verified_with,
+            e.inbox_id, e.deliveries, e.fetch_due_at, e.fetch_failures, e.warnings, e.received_at, r.verified_by,
+            r.verified_with,
             r.headers as "headers: Json<BTreeMap<String, Option<String>>>", r.payload_hash, r.body
         from public.inbox_events e
         join public.inbox_receipts r on r.id = e.receipt_id

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, ignored_of, lock, mended, payload_hashes, renew_status};
+use super::{Config, EventOutcome, Processed, ignored_of, lock, payload_hashes, renew_status};
 use crate::attribution::CLICK_COUNTS;
 use crate::clock::Clock;
 use crate::conversions::{record_matches, release_told_by_click};
@@ -219,7 +219,7 @@ pub(super) async fn read_again(
         reading = source.read(&fetched(source, item.value).await?, &circumstances);
     }
     reading = reading.found_at(item.at);
-    reading.warnings.extend(is_mended.then(mended));
+    reading.warnings.extend(is_mended.then(Warning::of_mended_body));
     if mended_body.is_some() {
         let detail = "was given by the operator in place of the one that was received";
         reading.warnings.push(Warning { field: "body", detail: detail.into() });

@@ -80,6 +80,53 @@ fn forms_of_any_builder_are_read_by_what_their_fields_are_called() {
 }
 
 #[test]
+fn whatever_can_be_read_of_a_form_is() {
+    let source = source("[site]\nkind = \"lead\"\nauth = [{ bearer = { secret = \"SITE_SECRET\" } }]");
+    for (body, expected) in [
+        ("email=a@example.com&name=Jane Doe", json!({"name": "Jane Doe"})),
+        ("email=a%40example.com&name=J%FCrgen", json!({"name": "J\u{fffd}rgen"})),
+        ("email=a%40example.com%00&=x&name=Ja%00ne", json!({"name": "Jane"})),
+        ("email=&email=a%40example.com&your-message=", json!({"message": null})),
+        ("f[0][name]=email&f[0][value]=a%40example.com&f[1][name]=gclid&f[1][value]=Ab1", json!({"gclid": "Ab1"})),
+        ("f[a][email]=a%40example.com&f[a][roofs][]=flat&f[a][roofs][]=steep", json!({"message": null})),
+        ("f[message][title]=Message&f[message][value]=Hello&email=a%40example.com", json!({"message": "Hello"})),
+        ("email=a%40example.com&f[message=Hello", json!({"message": "Hello"})),
+        ("\u{feff}email=a%40example.com", json!({"email": "a@example.com"})),
+        ("{\"email\":\"a@example.com\",\"message\":\"One\ntwo\"}", json!({"message": "One\ntwo"})),
+    ] {
+        let form = read(&source, body);
+        assert_eq!(form["email"], "a@example.com", "{body}: {form}");
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&form[field], value, "{body}: {form}");
+        }
+    }
+}
+
+/// The signature is made with Python's hmac, of the time, a dot and the sample.
+#[test]
+fn calendlys_signature_holds_for_its_time_and_body() {
+    let calendly = source("[calendly]\nkind = \"lead\"\npreset = \"calendly\"");
+    let signed = |header: &str, body: &str, at: DateTime<Utc>| {
+        let mut request = http::Request::new(Body::from(body));
+        request.headers_mut().insert("Calendly-Webhook-Signature", header.parse().unwrap());
+        calendly.verify(&request, at)
+    };
+    let (body, v1) = (sample("calendly").unwrap(), "f02afb01596a9bdba4c12c0db0f5be2f89ef2438078e09b8b5c121d415888b16");
+    let right = format!("t=1795176000,v1={v1}");
+    assert_eq!(signed(&right, body, at()), Ok(()));
+    assert_eq!(signed(&right, body, at() + chrono::TimeDelta::hours(1)), Err(Refusal::Expired));
+    for (header, body, refusal) in [
+        (right.clone(), &*body.replace("jane@", "joan@"), Refusal::Wrong),
+        (right.replace("t=1795176000", "t=1795176001"), body, Refusal::Wrong),
+        (format!("v1={v1}"), body, Refusal::TimestampMissing),
+        (right.replace("v1=", "v2="), body, Refusal::Malformed),
+    ] {
+        assert_eq!(signed(&header, body, at()), Err(refusal), "{header}");
+    }
+    assert_eq!(calendly.verify(&http::Request::new(Body::from(body)), at()), Err(Refusal::Missing));
+}
+
+#[test]
 fn tests_and_other_events_make_no_lead() {
     for (preset, from, to) in [
         ("google-lead-form", r#""is_test": false"#, r#""is_test": true"#),
@@ -109,9 +156,10 @@ fn googles_key_is_checked() {
     }
     let sources = sources("[google]\nkind = \"lead\"\npreset = \"google-lead-form\"").unwrap();
     let lead = |key: &str| google_lead(request(key).body()).unwrap();
-    assert_eq!(sources.google(&lead("the-key")).unwrap().map(|it| &*it.name), Some("google"));
-    assert!(sources.google(&lead("another")).is_err());
-    assert!(Sources::default().google(&lead("another")).unwrap().is_none());
+    for key in ["the-key", "another"] {
+        assert_eq!(sources.google(&lead(key)).map(|it| &*it.name), Some("google"), "{key}");
+    }
+    assert!(Sources::default().google(&lead("another")).is_none());
 }
 
 #[test]

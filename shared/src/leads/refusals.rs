@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
+use crate::inbox::refusals::RefusalCount;
 
 /// Nothing in the form says who it is.
 pub const NOBODY: &str = "no e-mail address, phone number or click id";
 /// The body can't be read at all.
 pub const UNREADABLE: &str = "a body that can't be read";
+/// It names a source of leads, and doesn't prove to be from it.
+pub const UNPROVEN: &str = "a missing or wrong secret";
 
 /// Counts one of this source, the website's own form if it has no name, and forgets those of more than a week ago.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
@@ -27,4 +30,21 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Those of the last seven days by source and reason, the most frequent first.
+pub async fn of_last_week(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<RefusalCount>, DbError> {
+    let refused = sqlx::query_as!(
+        RefusalCount,
+        r#"-- leads::refusals::of_last_week
+        select source, reason, sum(refusals)::bigint as "refusals!", max(last_at) as "last_at!"
+        from public.lead_refusals
+        where hour > $1::timestamptz - interval '7 days'
+        group by source, reason
+        order by 3 desc, source, reason"#,
+        now,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(refused)
 }

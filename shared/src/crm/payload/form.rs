@@ -26,7 +26,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
         return Err(refusal("", "must be application/x-www-form-urlencoded."));
     }
     let mut fields = Map::new();
-    let mut nested = Node::default();
+    let mut nested = Nested::default();
     for (name, value) in form_urlencoded::parse(body) {
         // Invalid UTF-8 is decoded to the replacement character, which no form contains on purpose.
         if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
@@ -40,16 +40,24 @@ pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
         if value.contains('\0') {
             return Err(refusal(&format!("/{}", escaped(name)), "must not contain U+0000"));
         }
-        if let Some(path) = path(name) {
-            nested.put(&path, &value);
-        }
+        nested.put(name, &value);
         add(&mut fields, name, value.into_owned().into());
     }
-    for (name, node) in nested.children {
-        // What is called so itself stays.
-        fields.entry(name).or_insert_with(|| node.into_value());
+    Ok(nested.beside(fields))
+}
+
+/// The fields of a form of people: whatever can be read of it is. A name with brackets stands only for objects and
+/// arrays.
+pub(super) fn read_all(body: &[u8]) -> Value {
+    let mut fields = Map::new();
+    let mut nested = Nested::default();
+    for (name, value) in form_urlencoded::parse(body) {
+        let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
+        if !name.is_empty() && !nested.put(&name, &value) {
+            add(&mut fields, &name, value.into());
+        }
     }
-    Ok(Value::Object(fields))
+    nested.beside(fields)
 }
 
 /// Are these the elements of a list, each under its number?
@@ -74,6 +82,29 @@ fn path(name: &str) -> Option<Vec<&str>> {
     let parts: Vec<&str> = rest.strip_suffix(']')?.split("][").collect();
     let is_path = !root.is_empty() && parts.len() < MAX_DEPTH && !parts.iter().any(|it| it.contains(['[', ']']));
     is_path.then(|| [vec![root], parts].concat())
+}
+
+/// What names with brackets say.
+#[derive(Default)]
+struct Nested(Node);
+
+impl Nested {
+    /// Puts a value where the name says. False if the name has no brackets.
+    fn put(&mut self, name: &str, value: &str) -> bool {
+        let path = path(name);
+        if let Some(path) = &path {
+            self.0.put(path, value);
+        }
+        path.is_some()
+    }
+
+    /// With these fields. What is called so itself stays.
+    fn beside(self, mut fields: Map<String, Value>) -> Value {
+        for (name, node) in self.0.children {
+            fields.entry(name).or_insert_with(|| node.into_value());
+        }
+        Value::Object(fields)
+    }
 }
 
 /// A value that is being put together.

@@ -60,6 +60,8 @@ pub struct StoredEvent {
     pub deliveries: i32,
     pub fetch_due_at: Option<DateTime<Utc>>,
     pub fetch_failures: i32,
+    /// What of it was left out, guessed or isn't as it should be: a list of `{pointer, detail}`.
+    pub warnings: serde_json::Value,
     pub received_at: DateTime<Utc>,
     pub verified_by: String,
     pub verified_with: String,
