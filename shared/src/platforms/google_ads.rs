@@ -256,7 +256,7 @@ impl GoogleAds {
                 Answered::Blamed(blamed.into_iter().map(|(row, outcome)| (row, hold(outcome))).collect())
             }
             Answered::Failed(outcome) => match hold(outcome) {
-                held @ Outcome::Held(_) => Answered::Each(vec![held; conversions]),
+                kept @ Outcome::Held(_) => Answered::Each(vec![kept; conversions]),
                 outcome => Answered::Failed(outcome),
             },
             Answered::Unnamed(outcome) => Answered::Unnamed(hold(outcome)),
