@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use crm_conversion::{ENDPOINT, handle};
-use google_sandbox::{AdsAccount, Click};
+use google_sandbox::{AdsAccount, Click, Endpoint, Fault, FaultKind};
 use serde_json::{Value, json};
 use shared::health::Status;
 use shared::platforms::UNDECLARED;
@@ -263,4 +263,175 @@ async fn a_correction_goes_to_the_account_and_action_that_have_the_conversion(po
     }
     let expected = [(FIRST.to_owned(), "987654321".to_owned(), Some(130.0), true)];
     assert_eq!(changed.counted_by_account(), expected);
+}
+
+/// The first account, reached through a manager.
+const MANAGED: &str = r#"
+[google_ads]
+platform = "google-ads"
+customer_id = "333-444-5555"
+login_customer_id = "999-888-7777"
+[google_ads.actions]
+closed = 31
+"#;
+/// The same destination later: another account and action, and no manager.
+const MOVED: &str = r#"
+[google_ads]
+platform = "google-ads"
+customer_id = "222-333-4444"
+[google_ads.actions]
+closed = 111
+"#;
+
+impl Delivery {
+    /// Two deals told to the managed account, which the settings no longer name.
+    async fn moved(pool: &PgPool, transport: &str) -> (Self, AdsAccount) {
+        let delivery = Self::declared(pool, MANAGED, transport).await;
+        let account =
+            AdsAccount { login_customer_id: Some("9998887777".into()), ..AdsAccount::new("3334445555", ["31"]) };
+        delivery.google.add_account(account.clone());
+        for person in ["jane", "john"] {
+            lead(&format!("{person}@example.com")).with(&json!({"gclid": format!("Click-{person}")})).store(pool).await;
+            delivery.acme(&report(person, "won", 100, person)).await;
+        }
+        delivery.tick_after(TimeDelta::hours(7)).await;
+        let moved = MOVED.replace("customer_id", &format!("transport = \"{transport}\"\ncustomer_id"));
+        (delivery.with_setting("DESTINATIONS", &moved), account)
+    }
+
+    /// Jane's deal has another value, John's is lost, and a third one is won.
+    async fn change_both(&self) {
+        self.acme(&report("jane", "won", 130, "jane")).await;
+        self.acme(&json!({"deal": "john", "stage": "lost", "at": "2026-11-22T11:00:00Z"})).await;
+        lead("joe@example.com").with(&json!({"gclid": "Click-joe"})).store(&self.pool).await;
+        self.acme(&report("joe", "won", 70, "joe")).await;
+    }
+
+    async fn forget_all(&self) {
+        self.execute("delete from public.leads; delete from public.inbox; delete from public.lost_deals").await;
+        self.execute("delete from public.platform_state").await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn after_a_move_to_another_account_corrections_go_to_the_old_one_through_its_manager(pool: PgPool) {
+    for transport in ["data_manager", "google_ads"] {
+        let (moved, _) = Delivery::moved(&pool, transport).await;
+        moved.change_both().await;
+        for _ in 0..3 {
+            moved.tick_after(TimeDelta::hours(7)).await;
+        }
+        let of = |account: &str, action: &str, value: f64, retracted: bool| {
+            (account.to_owned(), action.to_owned(), Some(value), retracted)
+        };
+        let expected =
+            [of(SECOND, "111", 70.0, false), of("3334445555", "31", 100.0, true), of("3334445555", "31", 130.0, false)];
+        assert_eq!(moved.counted_by_account(), expected, "{transport}");
+        assert_eq!(moved.health().await.status, Status::Healthy, "{transport}");
+        moved.forget_all().await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_old_account_that_is_closed_to_us_holds_its_corrections_and_nothing_else(pool: PgPool) {
+    for transport in ["data_manager", "google_ads"] {
+        let (moved, account) = Delivery::moved(&pool, transport).await;
+        let shut = AdsAccount { login_customer_id: Some("1112223333".into()), ..account.clone() };
+        moved.google.add_account(shut);
+        moved.change_both().await;
+        for _ in 0..3 {
+            moved.tick_after(TimeDelta::hours(7)).await;
+        }
+        let held = "select status, retry_count, last_error from public.conversion_queue where adjusts is not null";
+        let held = rows(&pool, held).await;
+        assert_eq!(held.len(), 2, "{held:?}");
+        for row in &held {
+            assert_eq!(json!([row["status"], row["retry_count"]]), json!(["pending", 0]), "{transport}: {row}");
+            let said = row["last_error"].as_str().unwrap();
+            assert!(
+                said.contains("account 3334445555") && said.contains("changed to 2223334444"),
+                "{transport}: {said}"
+            );
+        }
+        let paused = "select count(*) from public.platform_state where state = 'paused'";
+        assert_eq!(moved.number(paused).await, 0, "{transport}: today's account goes on");
+        assert_eq!(moved.counted_by_account()[0].0, SECOND, "{transport}");
+
+        moved.google.add_account(account);
+        for _ in 0..3 {
+            moved.tick_after(TimeDelta::hours(7)).await;
+        }
+        let told: Vec<_> = moved.counted_by_account().into_iter().skip(1).map(|it| (it.2, it.3)).collect();
+        assert_eq!(told, [(Some(100.0), true), (Some(130.0), false)], "{transport}: it goes once it is open again");
+        moved.forget_all().await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn corrections_of_a_removed_destination_wait_and_say_so(pool: PgPool) {
+    let delivery = Delivery::declared(&pool, TWO, "data_manager").await;
+    for person in ["jane", "john"] {
+        lead(&format!("{person}@example.com")).store(&pool).await;
+        delivery.acme(&report(person, "won", 100, person)).await;
+    }
+    delivery.tick_after(TimeDelta::hours(7)).await;
+    // No destination at all is left, or only one of another name.
+    let renamed = TWO.split("[google_ads]").nth(1).unwrap().replace("google_ads", "other");
+    let other = format!("[other]{}", renamed.split("[other_fr]").next().unwrap());
+    for (setting, person) in [("", "jane"), (other.as_str(), "john")] {
+        let removed = delivery.with_setting("DESTINATIONS", setting);
+        let lost = json!({"deal": person, "stage": "lost", "at": "2026-11-22T11:00:00Z"});
+        assert_eq!(removed.acme(&lost).await["platforms"], json!(["google_ads_retractions"]), "{setting:?}");
+        removed.tick_after(TimeDelta::hours(1)).await;
+    }
+    let sql = "select status, last_error_code, last_error from public.conversion_queue where adjusts is not null";
+    let waiting = rows(&pool, sql).await;
+    assert_eq!(waiting.len(), 2);
+    for row in &waiting {
+        assert_eq!(json!([row["status"], row["last_error_code"]]), json!(["pending", "undeclared"]));
+        let said = row["last_error"].as_str().unwrap();
+        assert!(said.starts_with(UNDECLARED), "{said}");
+        assert!(said.ends_with("What it corrects is at customers/1234567890/conversionActions/987654321."), "{said}");
+    }
+    // It is declared again.
+    for _ in 0..3 {
+        delivery.tick_after(TimeDelta::hours(7)).await;
+    }
+    assert!(delivery.counted_by_account().iter().all(|it| it.3), "both are retracted");
+    assert_eq!(delivery.number("select count(*) from public.conversion_queue where last_error is not null").await, 0);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_google_may_have_from_a_lost_reply_is_taken_back_where_it_was_sent(pool: PgPool) {
+    let delivery = Delivery::declared(&pool, TWO, "data_manager").await;
+    lead("jane@example.com").store(&pool).await;
+    delivery.acme(&report("D-1", "won", 100, "jane")).await;
+    delivery.google.script(Fault::once(Endpoint::Ingest, FaultKind::ReplyLost {})).unwrap();
+    delivery.tick().await;
+    let changed = delivery.with_setting("DESTINATIONS", &TWO.replace("987654321", "987654322"));
+    changed.acme(&json!({"deal": "D-1", "stage": "lost", "at": "2026-11-22T11:00:00Z"})).await;
+    for _ in 0..3 {
+        changed.tick_after(TimeDelta::hours(7)).await;
+    }
+    assert_eq!(changed.counted_by_account(), [(FIRST.to_owned(), "987654321".to_owned(), Some(100.0), true)]);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_conversion_that_went_without_its_click_is_restated_without_it(pool: PgPool) {
+    let delivery = Delivery::declared(&pool, TWO, "data_manager").await;
+    let click = Click { at: start() - TimeDelta::days(2), customer_id: "5556667777".into() };
+    delivery.google.add_click("Click-jane", click);
+    let columns = json!({"gclid": "Click-jane", "click_at": start() - TimeDelta::days(2)});
+    lead("jane@example.com").with(&columns).store(&pool).await;
+    delivery.acme(&report("D-1", "won", 100, "jane")).await;
+    for _ in 0..4 {
+        delivery.tick_after(TimeDelta::hours(1)).await;
+    }
+    delivery.acme(&report("D-1", "won", 130, "jane")).await;
+    for _ in 0..4 {
+        delivery.tick_after(TimeDelta::hours(1)).await;
+    }
+    assert_eq!(delivery.counted_by_account()[0].2, Some(130.0));
+    let open = "select count(*) from public.conversion_queue where confirmed_at is null";
+    assert_eq!(delivery.number(open).await, 0);
 }

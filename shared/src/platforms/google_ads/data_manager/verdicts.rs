@@ -379,4 +379,28 @@ mod tests {
         let correction = Facts { is_correction: true, ..facts };
         assert_eq!((first(DUPLICATE, correction), first(gclid, correction)), (Verdict::Confirmed, Verdict::Confirmed));
     }
+
+    #[test]
+    fn a_refusal_of_a_click_that_was_not_sent_leaves_it_unconfirmed() {
+        let without =
+            Facts { click_id_omitted: true, can_omit_click_id: false, send_alone: true, ..conversion().facts };
+        let verdict = |word: &str, reason: &str| {
+            let answer = answer(200, &said(word, &[(&format!("PROCESSING_ERROR_{reason}"), 1)]));
+            of_status(&answer, &[without], ACCOUNT, now()).each.remove(0)
+        };
+        for reason in [
+            "REASON_INVALID_OPERATING_ACCOUNT_FOR_CLICK",
+            "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER",
+            "REASON_INVALID_GCLID",
+            "REASON_INVALID_GBRAID",
+            "REASON_INVALID_WBRAID",
+        ] {
+            for word in ["FAILED", "PARTIAL_SUCCESS"] {
+                let verdict = verdict(word, reason);
+                let Verdict::Unknowable(it) = &verdict else { panic!("{reason}: {verdict:?}") };
+                assert!(it.code.ends_with(reason) && it.message.contains("without its click id"), "{it:?}");
+            }
+        }
+        assert!(matches!(verdict("FAILED", "REASON_INVALID_EVENT"), Verdict::Refused(Outcome::Rejected(_))));
+    }
 }
