@@ -83,7 +83,8 @@ fn append(id: Option<&Value>, next: &Value) -> Option<Value> {
 impl<'de> Deserialize<'de> for Ids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOr::<Self>::new(
-            "a JSON Pointer, an array of them, { join = [\"text\", \"/pointer\"] } or { at = \"/pointer\", after = \"/\" }",
+            "a JSON Pointer, an array of them, { join = [\"text\", \"/pointer\"] } or \
+             { at = \"/pointer\", after = \"/\" }",
         ))
     }
 }
