@@ -49,7 +49,7 @@ fn report(history: &str, words: &str) -> Value {
         [word, deal, hour] => (word, deal, hour, Vec::new()),
         _ => panic!("{words:?}"),
     };
-    let at = format!("2026-11-20T{:0>2}:00:00Z", hour);
+    let at = format!("2026-11-20T{hour:0>2}:00:00Z");
     let mut report = json!({
         "crm_deal_id": named(deal), "conversion_type": word, "occurred_at": at, "updated_at": at,
         "email": format!("{history}@example.com"),

@@ -179,6 +179,20 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
 }
 
+/// What ends, restores, reopens or merges deals, in words.
+fn in_words(meaning: &Meaning) -> String {
+    match meaning {
+        Meaning::Report(Report::Deleted(it)) => format!("deleted {}", it.crm_deal_id),
+        Meaning::Report(Report::Restored(it)) => format!("restored {}", it.crm_deal_id),
+        Meaning::Report(Report::Merged(it)) => format!("merged {} into {}", it.from.join(", "), it.into),
+        Meaning::Report(Report::Lost(it)) if it.is_reopened => format!("reopened {}", it.crm_deal_id),
+        Meaning::Report(Report::Lost(it)) => format!("lost {}", it.crm_deal_id),
+        Meaning::Ignored(_) => "ignored".into(),
+        Meaning::Unusable(_) => "unusable".into(),
+        other => format!("{other:?}"),
+    }
+}
+
 /// What became of deals after their win, as each CRM sends it, and what it means.
 #[test]
 fn what_becomes_of_a_won_deal_is_known() {
@@ -272,16 +286,7 @@ fn what_becomes_of_a_won_deal_is_known() {
             }
         }
         let reading = read(&source, item);
-        let meaning = match &reading.meaning {
-            Meaning::Report(Report::Deleted(it)) => deleted(&it.crm_deal_id),
-            Meaning::Report(Report::Restored(it)) => format!("restored {}", it.crm_deal_id),
-            Meaning::Report(Report::Merged(it)) => format!("merged {} into {}", it.from.join(", "), it.into),
-            Meaning::Report(Report::Lost(it)) if it.is_reopened => format!("reopened {}", it.crm_deal_id),
-            Meaning::Report(Report::Lost(it)) => format!("lost {}", it.crm_deal_id),
-            Meaning::Ignored(_) => "ignored".into(),
-            Meaning::Unusable(_) => "unusable".into(),
-            other => format!("{other:?}"),
-        };
+        let meaning = in_words(&reading.meaning);
         assert_eq!(meaning, means, "{name} {word} {changes}");
         assert!(reading.warnings.is_empty(), "{name} {word} {changes}: {:?}", reading.warnings);
     }
