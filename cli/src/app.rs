@@ -4,7 +4,7 @@ use shared::analytics::EventDestinations;
 use shared::clock::Clock;
 use shared::queue::Policy;
 use shared::settings::{self, FromSettings, Settings, Values};
-use shared::{App, analytics, config, intake, platforms};
+use shared::{App, analytics, config, forms, intake, lead_sources, platforms};
 
 use crate::Failure;
 
@@ -18,6 +18,8 @@ pub(crate) fn with_database<C: FromSettings>(values: &Values) -> Result<App<C>, 
 /// Declarations whose secrets may be missing.
 pub(crate) struct Draft {
     pub(crate) intake: intake::Config,
+    pub(crate) leads: lead_sources::Sources,
+    pub(crate) forms: forms::Config,
     pub(crate) policy: Policy,
     pub(crate) events: EventDestinations,
 }
@@ -30,7 +32,13 @@ impl FromSettings for Draft {
             match_by: config::match_by(settings),
             destinations: platforms::destinations(settings),
         };
-        Self { intake, policy: Policy::from_settings(settings, clock), events: analytics::destinations(settings) }
+        Self {
+            intake,
+            leads: lead_sources::Sources::draft_from_settings(settings),
+            forms: forms::Config::from_settings(settings, clock),
+            policy: Policy::from_settings(settings, clock),
+            events: analytics::destinations(settings),
+        }
     }
 }
 

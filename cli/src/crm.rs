@@ -3,6 +3,7 @@
 mod curl;
 mod delivery;
 mod dry_run;
+mod leads;
 mod sign;
 mod sources;
 
@@ -76,11 +77,14 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// The body of a webhook, as far as the endpoint accepts it.
 pub(crate) fn read_body(file: &Path) -> Result<Vec<u8>, Failure> {
+    read_at_most(file, crm_conversion::ENDPOINT.body_limit)
+}
+
+fn read_at_most(file: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let body = read(file)?;
-    let limit = crm_conversion::ENDPOINT.body_limit;
     if body.len() > limit {
         return Err(Failure::Message(format!(
-            "The body has {} bytes, but the endpoint accepts at most {limit}: make the CRM send less.",
+            "The body has {} bytes, but the endpoint accepts at most {limit}: make the sender send less.",
             body.len()
         )));
     }

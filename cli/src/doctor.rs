@@ -173,9 +173,10 @@ async fn of_api(values: &Values, deployment: &Deployment, base: Option<&Url>) ->
             return report;
         }
     };
-    let Deployment { origins, uploader } = deployment;
+    let Deployment { origins, uploader, leads } = deployment;
     if api::check(&http, base, values, &uploader.intake.destinations, &mut report).await {
         webhooks::check(&http, base, &uploader.intake.sources, &mut report).await;
+        webhooks::check_leads(&http, base, leads, &mut report).await;
         cors::check(&http, base, origins, &mut report).await;
     }
     report
@@ -197,7 +198,7 @@ async fn of_site(values: &Values, deployment: &Deployment, site: Option<&Url>, b
         (Some(site), Some(base)) => cookies::check_durability(site, base, &mut report).await,
     }
     if let (Some(site), Some(http)) = (site, http) {
-        let Deployment { origins, uploader } = deployment;
+        let Deployment { origins, uploader, .. } = deployment;
         site::check(&http, site, origins, &uploader.intake.destinations, &mut report).await;
     }
     report

@@ -5,6 +5,7 @@
 mod answers;
 mod body;
 mod declared;
+mod key;
 mod presets;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, http};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -20,7 +21,6 @@ use crate::attribution::Attribution;
 use crate::crm::authentication::{self, Refusal, Sample, Scheme, Signed};
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::forms::{self, Form};
-use crate::http::authorization::is_same;
 use crate::http::{Problem, Request, Warning};
 use crate::identity::Hash;
 use crate::leads::refusals;
@@ -28,6 +28,7 @@ use crate::rate_limits::Callers;
 use crate::settings::Settings;
 use answers::Answers;
 use declared::{DeclaredSource, Texts};
+use key::Key;
 
 pub use presets::{names, sample, toml};
 
@@ -66,15 +67,6 @@ pub struct Source {
     /// Where the questions of answers are that have only their ids.
     questions: Option<String>,
     fields: BTreeMap<String, Texts>,
-}
-
-/// A secret that the sender writes into the body.
-#[derive(Debug)]
-struct Key {
-    at: String,
-    /// The settings that hold it.
-    names: Vec<String>,
-    live: Vec<SecretString>,
 }
 
 /// What a body is.
@@ -303,9 +295,7 @@ impl Source {
     }
 
     fn has_key(&self, body: &Value) -> bool {
-        let Some(key) = &self.key else { return false };
-        let Some(given) = body.pointer(&key.at).and_then(Value::as_str) else { return false };
-        key.live.iter().fold(false, |found, live| is_same(given.as_bytes(), live.expose_secret().as_bytes()) | found)
+        self.key.as_ref().is_some_and(|key| key.is_in(body))
     }
 
     /// Reads a body that was received at this time.
@@ -388,21 +378,6 @@ impl Source {
             let hash = id.map_or_else(|| Hash::of(bytes), Hash::of);
             format!("{}:{}", self.name, &hash.as_str()[..32])
         })
-    }
-}
-
-impl Key {
-    fn new(declared: &declared::DeclaredKey, secret: &Secrets<'_>) -> Result<Self, String> {
-        let names = [declared.secret.clone(), format!("{}_PREVIOUS", declared.secret)];
-        let set = |name: &String| secret(name).filter(|it| !it.expose_secret().trim().is_empty());
-        if set(&names[0]).is_none() {
-            return Err(format!(
-                "{} is not set: it must hold the key that the sender writes into {}",
-                names[0], declared.at
-            ));
-        }
-        let (names, live) = names.into_iter().filter_map(|name| Some((name.clone(), set(&name)?))).unzip();
-        Ok(Self { at: declared.at.clone(), names, live })
     }
 }
 

@@ -10,7 +10,7 @@ use shared::intake::{self, KeptHeaders, Webhook};
 use shared::settings::Values;
 
 use super::delivery::{Delivery, headers};
-use super::{ChosenSource, read, read_body};
+use super::{ChosenSource, leads, read, read_body};
 use crate::answer::Answer;
 use crate::arguments::Test;
 use crate::table::{fields, section, time};
@@ -22,6 +22,9 @@ use verification::{Verification, verify};
 pub(crate) async fn test(values: &Values, base: Option<&str>, test: &Test) -> Result<Answer, Failure> {
     let clock = test.call.at.map_or_else(Clock::system, Clock::fixed);
     let (app, has_database) = app::for_declarations(values, clock)?;
+    if let Some(answer) = leads::test(&app, values, base, test)? {
+        return Ok(answer);
+    }
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &test.source)?;
     let source = chosen.source();
     let body = read_body(&test.file)?;

@@ -11,9 +11,10 @@ use shared::health::Website;
 use shared::inbox::ignored::{self, IgnoredValue};
 use shared::inbox::listing::{Traffic, traffic};
 use shared::inbox::refusals::{self, RefusalCount};
+use shared::leads::{refusals as lead_refusals, traffic as lead_traffic};
 use shared::settings::Values;
 
-use super::path;
+use super::{leads, path};
 use crate::answer::Answer;
 use crate::table::{section, time};
 use crate::{Failure, app};
@@ -50,17 +51,19 @@ fn presets_document(values: &Values) -> Result<Answer, Failure> {
 
 async fn declared(values: &Values, base: Option<&str>) -> Result<Answer, Failure> {
     let (app, has_database) = app::for_declarations(values, Clock::system())?;
-    let (week, website) = if has_database {
+    let (week, of_leads, website) = if has_database {
         let now = app.clock.now();
         let counted = app.db.tx(async |tx| -> Result<_, Failure> {
             let (traffic, refused) = (traffic(tx, now).await?, refusals::of_last_week(tx, now).await?);
             let week = LastWeek::of(traffic, refused, ignored::of_last_week(tx, now).await?);
-            Ok((week, Website::read(tx, now).await?))
+            let (traffic, refused) =
+                (lead_traffic::of_last_week(tx, now).await?, lead_refusals::of_last_week(tx, now).await?);
+            Ok((week, leads::LastWeek { traffic, refused }, Website::read(tx, now).await?))
         });
-        let (week, website) = counted.await?;
-        (Some(week), Some(website))
+        let (week, of_leads, website) = counted.await?;
+        (Some(week), Some(of_leads), Some(website))
     } else {
-        (None, None)
+        (None, None, None)
     };
     let (mut documents, mut blocks) = (Vec::new(), Vec::new());
     for source in app.config.intake.sources.iter() {
@@ -73,6 +76,11 @@ async fn declared(values: &Values, base: Option<&str>) -> Result<Answer, Failure
         let unknown = week.iter().flat_map(|week| week.unknown_rows(&source.name));
         let url = url.map(|url| ("url", url));
         blocks.push(section(&source.name, url.into_iter().chain(rows(source)).chain(traffic).chain(unknown)));
+    }
+    for source in app.config.leads.iter() {
+        let (it, block) = leads::listed(source, base, of_leads.as_ref());
+        documents.push(it);
+        blocks.push(block);
     }
     blocks.extend(website.as_ref().map(|website| section("website", website_rows(website))));
     if !has_database {
@@ -96,7 +104,7 @@ fn website_rows(Website { forms, paid_visits, deals }: &Website) -> Vec<(&'stati
     ]
 }
 
-fn with_reasons(all: i64, reasons: impl Iterator<Item = String>) -> String {
+pub(super) fn with_reasons(all: i64, reasons: impl Iterator<Item = String>) -> String {
     let reasons: Vec<_> = reasons.collect();
     if reasons.is_empty() { all.to_string() } else { format!("{all} ({})", reasons.join(", ")) }
 }

@@ -5,6 +5,7 @@ use shared::clock::Clock;
 use shared::config;
 use shared::http::Endpoint;
 use shared::http::cors::Origins;
+use shared::lead_sources;
 use shared::settings::{FromSettings, Settings, Values, value};
 
 use super::report::{Report, sentence};
@@ -13,6 +14,8 @@ use super::report::{Report, sentence};
 pub(super) struct Deployment {
     pub origins: Origins,
     pub uploader: upload_conversions::Config,
+    /// Who else may send leads.
+    pub leads: lead_sources::Sources,
 }
 
 const ENDPOINTS: [&Endpoint; 6] = [
@@ -71,7 +74,7 @@ pub(super) fn check(values: &Values, report: &mut Report) -> Deployment {
     let _ = track_visit::Config::from_settings(&mut settings, &clock);
     let _ = track_event::Config::from_settings(&mut settings, &clock);
     let _ = record_consent::Config::from_settings(&mut settings, &clock);
-    let _ = create_lead::Config::from_settings(&mut settings, &clock);
+    let leads = create_lead::Config::from_settings(&mut settings, &clock).sources;
     let _ = tracking_health::Config::from_settings(&mut settings, &clock);
     let uploader = upload_conversions::Config::from_settings(&mut settings, &clock);
     let (missing, problems) = settings.noted();
@@ -87,14 +90,21 @@ pub(super) fn check(values: &Values, report: &mut Report) -> Deployment {
         );
     }
     report.right_unless_found(NAME, "those of every function are there and can be read");
-    check_placeholders(values, &uploader, report);
-    Deployment { origins, uploader }
+    check_placeholders(values, &uploader, &leads, report);
+    Deployment { origins, uploader, leads }
 }
 
-fn check_placeholders(values: &Values, uploader: &upload_conversions::Config, report: &mut Report) {
+fn check_placeholders(
+    values: &Values,
+    uploader: &upload_conversions::Config,
+    leads: &lead_sources::Sources,
+    report: &mut Report,
+) {
     const NAME: &str = "settings.placeholders";
     let of_sources = uploader.intake.sources.iter().flat_map(|source| &source.schemes);
-    let mut names: Vec<&str> = PASTED.into_iter().chain(of_sources.flat_map(|scheme| scheme.secrets())).collect();
+    let of_leads = leads.iter().flat_map(lead_sources::Source::secrets);
+    let of_sources = of_sources.flat_map(|scheme| scheme.secrets()).chain(of_leads);
+    let mut names: Vec<&str> = PASTED.into_iter().chain(of_sources).collect();
     names.sort_unstable();
     names.dedup();
     for name in names {

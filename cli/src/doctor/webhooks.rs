@@ -3,30 +3,72 @@
 use shared::clock::Clock;
 use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Source, Sources};
+use shared::lead_sources;
 use uuid::Uuid;
 
 use super::call::send;
 use super::report::Report;
 
+/// A source, as far as its requests are tried.
+struct Sender<'a> {
+    name: &'a str,
+    /// What it sends.
+    sends: &'static str,
+    content_type: &'static str,
+    /// The function that takes them.
+    function: &'static str,
+}
+
 /// Sends each source's webhook twice: as the CRM signs it, and with a character of that changed.
 pub(super) async fn check(http: &reqwest::Client, base: &str, sources: &Sources, report: &mut Report) {
     for source in sources.iter() {
-        let name = format!("webhook.{}", source.name);
-        let url = format!("{base}{}", crm_conversion::ENDPOINT.path.replace("{source}", &source.name));
-        let signed = || {
-            let id = format!("adtrail-doctor-{}", Uuid::new_v4().simple());
-            source.sign(&Sample { method: "POST", url: &url, body: b"", id: &id, at: Clock::system().now() })
-        };
-        let (Some(right), Some(wrong)) = (signed(), signed()) else {
-            report.not_checked(name, unsigned(source));
-            continue;
-        };
-        check_signed(http, source, right, &name, report).await;
-        if !report.has_found(&name) {
-            check_forged(http, source, forged(wrong), &name, report).await;
-        }
-        report.right_unless_found(&name, "its signature is taken, and a wrong one refused");
+        let (name, content_type) = (&source.name, source.content_type());
+        let sender = Sender { name, sends: "webhooks", content_type, function: "CrmConversion" };
+        let url = format!("{base}{}", crm_conversion::ENDPOINT.path.replace("{source}", name));
+        let sign = |sample: &Sample<'_>| source.sign(sample);
+        let reported = format!("webhook.{name}");
+        check_sender(http, &sender, &reported, &url, sign, || unsigned(source), report).await;
     }
+}
+
+/// The same for sources of leads.
+pub(super) async fn check_leads(
+    http: &reqwest::Client,
+    base: &str,
+    sources: &lead_sources::Sources,
+    report: &mut Report,
+) {
+    for source in sources.iter() {
+        let name = &source.name;
+        let sender = Sender { name, sends: "leads", content_type: "application/json", function: "CreateLead" };
+        let url = format!("{base}/api/leads/{name}");
+        let sign = |sample: &Sample<'_>| source.sign(sample);
+        let unsigned = || "only the sender can prove itself, by what it writes into the body".into();
+        check_sender(http, &sender, &format!("leads.{name}"), &url, sign, unsigned, report).await;
+    }
+}
+
+async fn check_sender(
+    http: &reqwest::Client,
+    sender: &Sender<'_>,
+    name: &str,
+    url: &str,
+    sign: impl Fn(&Sample<'_>) -> Option<Signed>,
+    unsigned: impl Fn() -> String,
+    report: &mut Report,
+) {
+    let signed = || {
+        let id = format!("adtrail-doctor-{}", Uuid::new_v4().simple());
+        sign(&Sample { method: "POST", url, body: b"", id: &id, at: Clock::system().now() })
+    };
+    let (Some(right), Some(wrong)) = (signed(), signed()) else {
+        return report.not_checked(name, unsigned());
+    };
+    check_signed(http, sender, right, name, report).await;
+    if !report.has_found(name) {
+        check_forged(http, sender, forged(wrong), name, report).await;
+    }
+    report.right_unless_found(name, "its signature is taken, and a wrong one refused");
 }
 
 fn unsigned(source: &Source) -> String {
@@ -36,45 +78,45 @@ fn unsigned(source: &Source) -> String {
     }
 }
 
-async fn post(http: &reqwest::Client, source: &Source, signed: Signed) -> Result<u16, (String, String)> {
-    let request = http.post(signed.url).header("content-type", source.content_type());
+async fn post(http: &reqwest::Client, sender: &Sender<'_>, signed: Signed) -> Result<u16, (String, String)> {
+    let request = http.post(signed.url).header("content-type", sender.content_type);
     let request = request.header(crm_conversion::DRY_RUN, "true");
     let headers = signed.headers.into_iter();
     let request = headers.fold(request, |request, (name, value)| request.header(name, value));
     send(request).await.map(|answer| answer.status)
 }
 
-async fn check_signed(http: &reqwest::Client, source: &Source, signed: Signed, name: &str, report: &mut Report) {
-    let (problem, fix) = match post(http, source, signed).await {
+async fn check_signed(http: &reqwest::Client, sender: &Sender<'_>, signed: Signed, name: &str, report: &mut Report) {
+    let (problem, fix) = match post(http, sender, signed).await {
         Ok(204) => return,
         Ok(401) => (
-            format!("The API refuses webhooks that are signed with the secret of {} here.", source.name),
+            format!("The API refuses {} that are signed with the secret of {} here.", sender.sends, sender.name),
             "If the secret was changed just now, wait five minutes, in which the functions read it anew; if a proxy \
              changes the URL, declare the url of the scheme.",
         ),
         Ok(404) => (
-            format!("The API has no source {}.", source.name),
+            format!("The API has no source {}.", sender.name),
             "Write CRM_SOURCES into the secret as it is here; the functions go by it within five minutes.",
         ),
         Ok(429) => {
             ("The API answers that there are too many requests.".into(), "Run adtrail doctor again in a minute.")
         }
         Ok(status) => (
-            format!("The API answers webhooks of {} with status {status}.", source.name),
-            "The log of CrmConversion says why.",
+            format!("The API answers {} of {} with status {status}.", sender.sends, sender.name),
+            &*format!("The log of {} says why.", sender.function),
         ),
         Err((problem, fix)) => return report.error(name, problem, fix),
     };
     report.error(name, problem, fix);
 }
 
-async fn check_forged(http: &reqwest::Client, source: &Source, signed: Signed, name: &str, report: &mut Report) {
-    match post(http, source, signed).await {
+async fn check_forged(http: &reqwest::Client, sender: &Sender<'_>, signed: Signed, name: &str, report: &mut Report) {
+    match post(http, sender, signed).await {
         Ok(401 | 403) => {}
         Ok(429) => report.not_checked(name, "the API answers that there are too many requests"),
         Ok(status) => {
             let problem =
-                format!("A webhook of {} with a wrong signature isn't refused (status {status}).", source.name);
+                format!("A webhook of {} with a wrong signature isn't refused (status {status}).", sender.name);
             report.error(
                 name,
                 problem,

@@ -142,3 +142,43 @@ async fn a_lookup_is_shown_and_its_answer_can_be_given() {
     let error = refused(&values, &["crm", "test", "hubspot-app", &body, "--fetched", &file("answer", "{")]).await;
     assert!(error.contains("must be JSON"), "{error}");
 }
+
+const LANDING: [(&str, &str); 2] = [
+    ("CRM_SOURCES", "[landing]\nkind = \"lead\"\nauth = [{ url = { secret = \"LANDING_SECRET\" } }]"),
+    ("LANDING_SECRET", "a-secret-of-landing-0123456789"),
+];
+
+#[tokio::test]
+async fn the_lead_that_a_source_would_make_is_shown() {
+    let values = values(None, &LANDING);
+    let body = file("lead.json", r#"{"your-email":"jane@example.com","gclid":"Click-1","tel":"030 901820"}"#);
+    let tested = document(&values, &["crm", "test", "landing", &body]).await;
+    assert_eq!((&tested["meaning"], &tested["verification"]["verified"]), (&json!("lead"), &Value::Null));
+    assert_eq!(
+        (&tested["lead"]["email"], &tested["warnings"][0]["pointer"]),
+        (&json!("jane@example.com"), &json!("/phone"))
+    );
+    assert_eq!(tested["lead"]["clicks"]["google"]["gclid"], json!("Click-1"), "{tested}");
+    let text = printed(&values, &["crm", "test", "landing", &body]).await;
+    for part in ["landing (declared)", "jane@example.com", "Click-1", "/phone ", "Nothing was stored."] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let url = |secret: &str| format!("https://api.example.com/api/leads/landing?secret={secret}");
+    let right = document(&values, &["crm", "test", "landing", &body, "--url", &url(LANDING[1].1)]).await;
+    assert_eq!(right["verification"]["verified"], json!(true));
+    let (out, ended) = run(&values, &["crm", "test", "landing", &body, "--url", &url("another-secret")]).await;
+    assert!(ended.unwrap_err().contains("The proof of the sender fails") && out.contains("FAILED"), "{out}");
+    let nobody = file("lead.json", r#"{"name":"Jane"}"#);
+    let (out, ended) = run(&values, &["crm", "test", "landing", &nobody]).await;
+    assert!(ended.unwrap_err().contains("No lead would be stored") && out.contains("refused"), "{out}");
+}
+
+#[tokio::test]
+async fn every_preset_of_leads_can_be_tried_before_it_is_declared() {
+    let values = values(None, &[]);
+    for name in shared::lead_sources::names() {
+        let body = file("lead", shared::lead_sources::sample(name).unwrap());
+        let (out, _) = run(&values, &["crm", "test", name, &body]).await;
+        assert!(out.contains("jane@example.com") && out.contains("FAILED: "), "{name}: {out}");
+    }
+}

@@ -105,3 +105,37 @@ async fn presets_are_listed_with_their_settings() {
         assert!(!text.contains(secret.as_str()) && !with.to_string().contains(secret.as_str()), "{name}");
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn sources_of_leads_are_listed_with_their_refused_and_warned_leads(pool: PgPool) {
+    execute(
+        &pool,
+        "insert into public.lead_refusals (source, reason, hour, refusals, last_at)
+         values ('landing', 'nobody', now(), 3, now()), ('', 'nobody', now(), 5, now());
+         insert into public.leads (email_hash, source, warnings)
+         values (repeat('a', 64), 'landing', '[{\"pointer\": \"/phone\", \"detail\": \"left out\"}]'),
+             (repeat('b', 64), 'landing', '[]'), (repeat('c', 64), null, '[]')",
+    )
+    .await;
+    let declared = format!(
+        "{ACME}\n[landing]\nkind = \"lead\"\nauth = [{{ url = {{ secret = \"LANDING_SECRET\" }} }}]\n\
+         [unset]\nkind = \"lead\"\npreset = \"tally\""
+    );
+    let secret = "a-secret-of-landing-0123456789";
+    let values = values(Some(&pool), &[("CRM_SOURCES", &declared), ("LANDING_SECRET", secret)]);
+    let listed = document(&values, &["crm", "sources"]).await;
+    let of = |name: &str| listed["sources"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+    let landing = of("landing");
+    assert_eq!((&landing["kind"], &landing["path"]), (&json!("lead"), &json!("/api/leads/landing")));
+    let week = &landing["last_seven_days"];
+    assert_eq!((&week["accepted"], &week["warned"]), (&json!(2), &json!(1)));
+    assert_eq!((&week["refused"][0]["reason"], &week["refused"][0]["refusals"]), (&json!("nobody"), &json!(3)));
+    assert!(of("unset")["missing"].as_str().unwrap().contains("TALLY_SECRET"), "{listed}");
+    let text = printed(&values, &["crm", "sources"]).await;
+    for part in
+        ["/api/leads/landing", "accepted 2, refused 3 (3 nobody), warned 1", "NO SECRET IS SET. ", "LANDING_SECRET: "]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains(secret) && !listed.to_string().contains(secret), "{text}");
+}

@@ -11,7 +11,8 @@ use shared::clock::Clock;
 use shared::forms::{self, Form};
 use shared::http::body::as_json;
 use shared::http::{
-    Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, prefers_strict,
+    Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, no_content,
+    prefers_strict,
 };
 use shared::identity::Hash;
 use shared::lead_sources::{self, Reading, Source, Sources};
@@ -30,6 +31,9 @@ pub const ENDPOINT: Endpoint = Endpoint {
     body_limit: 256 * 1024,
     requires: &["ALLOWED_ORIGINS", "IP_HASH_KEY"],
 };
+
+/// With this header (`true`) only the proof of a source of leads is tried: nothing is read, stored or counted.
+pub const DRY_RUN: &str = "x-adtrail-dry-run";
 
 /// What it reads from the settings.
 pub struct Config {
@@ -96,16 +100,23 @@ pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Pro
     store(app, &request, form, address).await
 }
 
-/// Stores what a source of leads sent. What is refused is counted under its name.
+/// Stores what a source of leads sent; of a dry run, says only whether it proves that. What is refused is counted under
+/// its name.
 async fn store_from(
     app: &App<Config>,
     source: &Source,
     request: &Request,
     address: Option<Hash>,
 ) -> Result<Response, Problem> {
+    let is_dry_run = request.headers().get(DRY_RUN).is_some_and(|value| value == "true");
     if let Err(refusal) = source.verify(request, app.clock.now()) {
-        count_refusal(app, &source.name, refusals::UNPROVEN).await;
+        if !is_dry_run {
+            count_refusal(app, &source.name, refusals::UNPROVEN).await;
+        }
         return Err(Problem::unauthorized(format!("{refusal} Send {}.", source.expects())));
+    }
+    if is_dry_run {
+        return Ok(no_content());
     }
     let reading = source.read(&app.config.forms, request.body(), app.clock.now());
     store_reading(app, &source.name, request.body(), reading, address).await

@@ -1014,6 +1014,11 @@ async fn what_is_refused_of_a_source_of_leads_is_counted_under_its_name(pool: Pg
     ] {
         assert_eq!(send(&app, landing(secret, content_type, body)).await.status, status, "{body}");
     }
+    for (secret, status) in [(secret, 204), ("another-secret", 401)] {
+        let tried = with(landing(secret, JSON, r#"{"email":"jane@example.com"}"#), DRY_RUN, "true");
+        assert_eq!(send(&app, tried).await.status, status, "a dry run");
+    }
+    assert_eq!(rows(&pool, LEAD).await.len(), 1);
     let counted = "select source, reason, refusals from public.lead_refusals order by refusals desc";
     let expected = json!([
         {"source": "landing", "reason": refusals::NOBODY, "refusals": 3},
