@@ -6,8 +6,8 @@ use shared::App;
 use shared::forms::Form;
 use shared::http::Problem;
 use shared::identity::{Email, Phone};
-use shared::inbox::refusals::RefusalCount;
 use shared::lead_sources::{self, Reading, Source, Sources};
+use shared::leads::refusals::RefusalCount;
 use shared::leads::traffic::Traffic;
 use shared::settings::{Values, value};
 

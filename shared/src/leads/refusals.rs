@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
-use crate::inbox::refusals::RefusalCount;
 
 /// Nothing in the form says who it is.
 pub const NOBODY: &str = "no e-mail address, phone number or click id";
@@ -30,6 +29,17 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// The refused forms of the last seven days, of one source and reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusalCount {
+    /// The source of leads; empty for the website's own form.
+    pub source: String,
+    pub reason: String,
+    pub refusals: i64,
+    /// The last of them.
+    pub last_at: DateTime<Utc>,
 }
 
 /// Those of the last seven days by source and reason, the most frequent first.
