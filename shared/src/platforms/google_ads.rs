@@ -266,7 +266,8 @@ impl GoogleAds {
 
     fn told_elsewhere(&self, customer_id: &str, reason: &Reason) -> Reason {
         let message = format!(
-            "It belongs to account {customer_id}, which had the conversion before the setting was changed to {}, and              Google refuses access to that: give the credentials access to it again, and it goes. Others are sent. {}",
+            "It belongs to account {customer_id}, which had the conversion before the setting was changed to {}, and \
+             Google refuses access to that: give the credentials access to it again, and it goes. Others are sent. {}",
             self.customer_id, reason.message
         );
         Reason::new(&reason.code, message)

@@ -11,7 +11,8 @@ use crate::platforms::{Destinations, Operation};
 
 /// Closes open rows of deals that were lost before a platform accepted them, uploads that are to be retracted because
 /// consent was withdrawn, corrections of uploads that the platform rejected, and expired rows that no claim sees: those
-/// held for consent, and those of lanes that are no longer declared; the others of such lanes say why they wait. Then ends the pauses of lanes without open rows.
+/// held for consent, and those of lanes that are no longer declared; the others of such lanes say why they wait. Then
+/// ends the pauses of lanes without open rows.
 pub async fn close_moot(tx: &mut Tx, destinations: &Destinations, now: DateTime<Utc>) -> Result<(), DbError> {
     let lost = lost(tx).await?;
     let reason = "The deal was lost before the platform accepted it; it isn't sent any more.";

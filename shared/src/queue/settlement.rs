@@ -218,7 +218,8 @@ pub(super) async fn write(
             lock_token = null
         from unnest(
             $1::uuid[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[], $7::timestamptz[],
-            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[], $15::boolean[], $16::text[]
+            $8::boolean[], $9::boolean[], $10::text[], $11::text[], $12::text[], $14::text[], $15::boolean[],
+            $16::text[]
         ) as s (
             id, status, retry_count, transport_failures, next_retry_at, request_id, next_status_check_at, send_alone,
             omit_click_id, reason_code, reason, outcome, sent_to, second_later, sent_through

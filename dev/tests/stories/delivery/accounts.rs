@@ -59,7 +59,8 @@ conversion = "lost"
 impl Delivery {
     /// Declared only: the settings of one account are gone.
     async fn declared(pool: &PgPool, destinations: &str, transport: &str) -> Self {
-        let destinations = destinations.replace("customer_id", &format!("transport = \"{transport}\"\ncustomer_id"));
+        let destinations =
+            destinations.replace("\ncustomer_id", &format!("\ntransport = \"{transport}\"\ncustomer_id"));
         let declared = [
             ("GOOGLE_ADS_CUSTOMER_ID", ""),
             ("DESTINATIONS", destinations.as_str()),
@@ -295,7 +296,7 @@ impl Delivery {
             delivery.acme(&report(person, "won", 100, person)).await;
         }
         delivery.tick_after(TimeDelta::hours(7)).await;
-        let moved = MOVED.replace("customer_id", &format!("transport = \"{transport}\"\ncustomer_id"));
+        let moved = MOVED.replace("\ncustomer_id", &format!("\ntransport = \"{transport}\"\ncustomer_id"));
         (delivery.with_setting("DESTINATIONS", &moved), account)
     }
 

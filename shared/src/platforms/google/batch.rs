@@ -68,6 +68,7 @@ where
             *outcome = unsendable.clone();
         }
     }
+    delivery.own_what_was_sent_twice();
     delivery
 }
 
@@ -120,6 +121,19 @@ where
 }
 
 impl Delivery {
+    /// What is there already, and was in an earlier request of this delivery, is there because of that.
+    fn own_what_was_sent_twice(&mut self) {
+        let mut requests = vec![0; self.outcomes.len()];
+        self.requests.iter().flat_map(|it| &it.conversions).for_each(|at| requests[*at] += 1);
+        for (outcome, requests) in self.outcomes.iter_mut().zip(requests) {
+            if let Outcome::AlreadyThere(reason) = outcome
+                && requests > 1
+            {
+                *outcome = Outcome::AlreadyDone(reason.clone());
+            }
+        }
+    }
+
     /// Records a request and the conversions it settled.
     fn settle(&mut self, exchange: Exchange, rows: &[usize], outcomes: Vec<(usize, Outcome)>) {
         let settled = outcomes.iter().map(|(row, _)| *row).collect();
