@@ -118,25 +118,32 @@ impl Sources {
     }
 
     /// Reads the setting `CRM_SOURCES`.
-    pub fn from_settings(settings: &mut Settings) -> Self {
-        let sources = Self::of_settings(settings, Self::parse);
-        for name in sources.0.values().flat_map(|source| &source.schemes).flat_map(Scheme::secrets) {
-            settings.check_own_secret(name);
-        }
-        sources
+    ///
+    /// # Errors
+    /// What is wrong with it, for the operator. The settings aren't refused for it, so that the website's own forms are
+    /// taken meanwhile.
+    pub fn from_settings(settings: &Settings) -> Result<Self, String> {
+        let sources = Self::of_settings(settings, Self::parse)?;
+        let mut secrets = sources.0.values().flat_map(|source| &source.schemes).flat_map(Scheme::secrets);
+        let weakness = secrets.find_map(|name| settings.weakness_of_secret(name));
+        weakness.map_or(Ok(sources), Err)
     }
 
     /// The same where their secrets may be missing ([`Sources::draft`]).
     pub fn draft_from_settings(settings: &mut Settings) -> Self {
-        Self::of_settings(settings, Self::draft)
-    }
-
-    fn of_settings(settings: &mut Settings, parse: fn(&str, &Secrets<'_>) -> Result<Self, String>) -> Self {
-        let toml = settings.declarations("CRM_SOURCES");
-        toml.and_then(|toml| parse(&toml, &|name| settings.secret(name))).unwrap_or_else(|problem| {
-            settings.refuse(format!("CRM_SOURCES {problem}"));
+        Self::of_settings(settings, Self::draft).unwrap_or_else(|problem| {
+            settings.refuse(problem);
             Self::default()
         })
+    }
+
+    fn of_settings(
+        settings: &Settings,
+        parse: fn(&str, &Secrets<'_>) -> Result<Self, String>,
+    ) -> Result<Self, String> {
+        let toml = settings.declarations("CRM_SOURCES");
+        let sources = toml.and_then(|toml| parse(&toml, &|name| settings.secret(name)));
+        sources.map_err(|problem| format!("CRM_SOURCES {problem}"))
     }
 
     /// An unchanged preset, as a draft.

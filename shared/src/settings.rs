@@ -220,13 +220,22 @@ impl<'a> Settings<'a> {
 
     /// Notes if it is one that anybody could know.
     pub fn check_own_secret(&mut self, name: &str) {
-        let Some(secret) = self.text(name) else { return };
-        if self.is_deployed && (secret.starts_with("dev-") || secret.chars().count() < SHORTEST_SECRET) {
-            self.refuse(format!(
+        if let Some(problem) = self.weakness_of_secret(name) {
+            self.refuse(problem);
+        }
+    }
+
+    /// What is wrong with a secret that others could guess.
+    #[must_use]
+    pub fn weakness_of_secret(&self, name: &str) -> Option<String> {
+        let secret = self.text(name)?;
+        let is_weak = secret.starts_with("dev-") || secret.chars().count() < SHORTEST_SECRET;
+        (self.is_deployed && is_weak).then(|| {
+            format!(
                 "{name} must be a secret of at least {SHORTEST_SECRET} characters, not counting white space around it, \
                  and not one of make dev: openssl rand -hex 32"
-            ));
-        }
+            )
+        })
     }
 
     /// A text, if it is set.

@@ -74,7 +74,10 @@ pub(super) fn check(values: &Values, report: &mut Report) -> Deployment {
     let _ = track_visit::Config::from_settings(&mut settings, &clock);
     let _ = track_event::Config::from_settings(&mut settings, &clock);
     let _ = record_consent::Config::from_settings(&mut settings, &clock);
-    let leads = create_lead::Config::from_settings(&mut settings, &clock).sources;
+    let leads = create_lead::Config::from_settings(&mut settings, &clock).sources.unwrap_or_else(|problem| {
+        settings.refuse(problem);
+        lead_sources::Sources::default()
+    });
     let _ = tracking_health::Config::from_settings(&mut settings, &clock);
     let uploader = upload_conversions::Config::from_settings(&mut settings, &clock);
     let (missing, problems) = settings.noted();

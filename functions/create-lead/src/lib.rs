@@ -39,8 +39,8 @@ pub const DRY_RUN: &str = "x-adtrail-dry-run";
 pub struct Config {
     /// How forms are read.
     pub forms: forms::Config,
-    /// Who else may send leads.
-    pub sources: Sources,
+    /// Who else may send leads; or why nobody can until the operator has mended it.
+    pub sources: Result<Sources, String>,
     /// Where they wait while Postgres can't be reached.
     pub spool: Spool,
 }
@@ -73,11 +73,14 @@ struct Answer {
 pub async fn handle(app: &App<Config>, request: Request) -> Result<Response, Problem> {
     let forms = &app.config.forms;
     let address = forms.rate_limit.hashed(address(&request));
-    let sources = &app.config.sources;
+    let sources = app.config.sources.as_ref();
     let google = lead_sources::google_lead(request.body());
     let source = match request.uri().path().strip_prefix("/api/leads/") {
-        Some(name) => Some(sources.get(name).ok_or_else(Problem::not_found)?),
-        None => google.as_ref().and_then(|lead| sources.google(lead)),
+        Some(name) => {
+            let sources = sources.map_err(|problem| Problem::unavailable(problem.as_str()))?;
+            Some(sources.get(name).ok_or_else(Problem::not_found)?)
+        }
+        None => google.as_ref().and_then(|lead| sources.ok()?.google(lead)),
     };
     if let Some(source) = source {
         return store_from(app, source, &request, address).await;

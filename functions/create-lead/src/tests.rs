@@ -1027,3 +1027,17 @@ async fn what_is_refused_of_a_source_of_leads_is_counted_under_its_name(pool: Pg
     ]);
     assert_eq!(json!(rows(&pool, counted).await), expected);
 }
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_wrong_declaration_of_a_source_loses_no_lead_of_the_website(pool: PgPool) {
+    for declarations in [
+        "[landing]\nkind = \"lead\"\nauth = [{ url = { secret = \"UNSET_SECRET\" } }]",
+        "[landing]\nkind = \"lead\"\npreset = \"landingo\"",
+        "[landing\nkind",
+    ] {
+        let app = app_with::<Config>(&pool, &[("CRM_SOURCES", declarations)]);
+        let from_source = send(&app, landing("a-secret-of-landing-0123456789", JSON, r#"{"email":"a@example.com"}"#)).await;
+        assert_eq!(from_source.status, 503, "the sender repeats it: {declarations}");
+        assert_eq!(send(&app, form(&json!({"email": "jane@example.com"}))).await.status, 201, "{declarations}");
+    }
+}

@@ -151,9 +151,20 @@ impl Source {
             Some((at, Rule { when, conversion: RuleOutcome::Ignore, .. }, _)) if !is_open => {
                 Meaning::Ignored(format!("rule {} ignores it: {when}", at + 1))
             }
+            // Declarations from before there were deletions look for the id where a deleted deal no longer has it. Some
+            // CRMs turn a webhook off that answers with errors.
+            Some((_, Rule { conversion: RuleOutcome::Deleted, .. }, _)) if !is_open && self.names_no_deal(item) => {
+                Meaning::Ignored("no rule matches: a deletion in which deal_id finds no id".into())
+            }
             _ => reader.meaning(event_id.as_deref(), crm_deal_id.clone(), chosen.map(|(_, rule, _)| rule)),
         };
         Reading { event_id, at: String::new(), crm_deal_id, rule, meaning, warnings: reader.warnings }
+    }
+
+    /// Is there no id of a deal, and none to come, where that needn't be an error?
+    fn names_no_deal(&self, item: &Value) -> bool {
+        let is_missing = |field: &Text| field.find(item).is_none() && !field.waits(item);
+        !self.strict && self.fields.deal_id.as_ref().is_none_or(is_missing)
     }
 }
 

@@ -179,6 +179,18 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
 }
 
+/// Such a declaration was right while deletions were ignored, and Pipedrive turns a webhook off that answers with errors.
+#[test]
+fn a_deletion_in_which_an_older_declaration_finds_no_id_is_ignored() {
+    let toml = "[pipedrive]\npreset = \"pipedrive\"\n[pipedrive.fields]\ndeal_id = { join = [\"pd-\", \"/data/id\"] }";
+    let sources = Sources::draft(toml, &Stages::default(), &|_| None).unwrap();
+    let (_, mut items) = sample_items("pipedrive");
+    items[0]["meta"]["action"] = json!("delete");
+    items[0]["data"] = json!(null);
+    let meaning = read(sources.get("pipedrive").unwrap(), &items[0]).meaning;
+    assert!(matches!(&meaning, Meaning::Ignored(why) if why.contains("deal_id finds no id")), "{meaning:?}");
+}
+
 /// What ends, restores, reopens or merges deals, in words.
 fn in_words(meaning: &Meaning) -> String {
     match meaning {
