@@ -82,7 +82,7 @@ alter table public.inbox_events
 -- Queue -----------------------------------------------------------------------------------------------------------
 
 alter table public.conversion_queue
-  -- Beside sent_to: through whom the place was reached, such as a manager account, or the account itself. Null: unknown.
+  -- Beside sent_to: through whom it was reached, such as a manager account, or the account itself. Null: unknown.
   add column sent_through text;
 
 -- Nobody but the owner --------------------------------------------------------------------------------------------

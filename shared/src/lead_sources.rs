@@ -137,10 +137,7 @@ impl Sources {
         })
     }
 
-    fn of_settings(
-        settings: &Settings,
-        parse: fn(&str, &Secrets<'_>) -> Result<Self, String>,
-    ) -> Result<Self, String> {
+    fn of_settings(settings: &Settings, parse: fn(&str, &Secrets<'_>) -> Result<Self, String>) -> Result<Self, String> {
         let toml = settings.declarations("CRM_SOURCES");
         let sources = toml.and_then(|toml| parse(&toml, &|name| settings.secret(name)));
         sources.map_err(|problem| format!("CRM_SOURCES {problem}"))

@@ -128,7 +128,7 @@ fn unreadable(valid: &Value) -> Vec<Vec<u8>> {
         "\"text\"",
         "a=b&c=d",
         "<!doctype html><html><body>502</body></html>",
-        "\u{feff}{}",
+        "\u{feff}[]",
         open,
         &format!("[{good}]"),
         &format!("{good}{good}"),

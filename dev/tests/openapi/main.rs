@@ -144,7 +144,8 @@ async fn an_endpoint_answers_at_its_aliases_as_at_its_path(pool: PgPool) -> anyh
         for method in [endpoint.method.as_str(), "OPTIONS", "PUT"] {
             let at = |path: &str| Call::new(&format!("{method} {path}"), 0, "{}");
             let expected = ask(&router, &at(endpoint.path)).await?;
-            for alias in endpoint.aliases {
+            // A source of leads has answers of its own.
+            for alias in endpoint.aliases.iter().filter(|alias| !alias.contains('{')) {
                 let answer = ask(&router, &Call { headers: at(endpoint.path).headers, ..at(alias) }).await?;
                 assert_eq!((answer.status, &answer.body), (expected.status, &expected.body), "{method} {alias}");
                 assert_eq!(answer.headers, expected.headers, "{method} {alias}");

@@ -1036,7 +1036,8 @@ async fn a_wrong_declaration_of_a_source_loses_no_lead_of_the_website(pool: PgPo
         "[landing\nkind",
     ] {
         let app = app_with::<Config>(&pool, &[("CRM_SOURCES", declarations)]);
-        let from_source = send(&app, landing("a-secret-of-landing-0123456789", JSON, r#"{"email":"a@example.com"}"#)).await;
+        let from_source =
+            send(&app, landing("a-secret-of-landing-0123456789", JSON, r#"{"email":"a@example.com"}"#)).await;
         assert_eq!(from_source.status, 503, "the sender repeats it: {declarations}");
         assert_eq!(send(&app, form(&json!({"email": "jane@example.com"}))).await.status, 201, "{declarations}");
     }

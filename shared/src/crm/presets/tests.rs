@@ -179,7 +179,7 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
 }
 
-/// Such a declaration was right while deletions were ignored, and Pipedrive turns a webhook off that answers with errors.
+/// It was right while deletions were ignored, and Pipedrive turns a webhook off that answers with errors.
 #[test]
 fn a_deletion_in_which_an_older_declaration_finds_no_id_is_ignored() {
     let toml = "[pipedrive]\npreset = \"pipedrive\"\n[pipedrive.fields]\ndeal_id = { join = [\"pd-\", \"/data/id\"] }";
