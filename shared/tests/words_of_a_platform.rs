@@ -7,10 +7,11 @@ const WORDS: [&str; 8] =
     ["gclid", "gbraid", "wbraid", "customer_id", "customer id", "days(54)", "days(63)", "click_hold"];
 
 /// Where one may stand nevertheless, and why.
-const EXCEPTIONS: [(&str, &str); 4] = [
+const EXCEPTIONS: [(&str, &str); 5] = [
     ("shared/src/platforms/google", "Google's own"),
     ("shared/src/attribution/networks.rs", "clicks are kept of every network, also of those that have no platform"),
     ("shared/src/attribution/linker.rs", "what Google's tag hands on from site to site, and keeps of its clicks"),
+    ("shared/src/health/website.rs", "visits of its ads are counted by the columns that keep their clicks"),
     ("cli/src/setup/google.rs", "what `adtrail setup` asks for it, as the template has parameters for it"),
 ];
 

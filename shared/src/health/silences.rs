@@ -74,7 +74,7 @@ impl Counted {
             let message = format!(
                 "Of {visits} visits of the last day that an ad was paid for {without_click_id} came without a click id. \
                  Look whether auto-tagging is on in Google Ads, and whether a redirect, a consent banner or a link \
-                 shortener drops gclid, gbraid and wbraid on the way to the page: adtrail doctor --site follows them."
+                 shortener drops the click id on the way to the page: adtrail doctor --site follows them."
             );
             Silence::new("click_ids_are_lost", message)
         })

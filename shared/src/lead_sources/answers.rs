@@ -160,7 +160,7 @@ fn has_word(name: &str, words: &[&str]) -> bool {
     words.iter().any(|word| around.contains(&format!("_{word}_")))
 }
 
-/// Is it the parameter itself, with or without something before it, such as `gcl_id` and `hidden_gclid`?
+/// Is it the parameter itself, with or without something before it, such as `ms_clkid` and `hidden_msclkid`?
 fn is_called(name: &str, parameter: &str) -> bool {
     let bare = |text: &str| text.replace('_', "");
     name == parameter || bare(name) == bare(parameter) || name.ends_with(&format!("_{parameter}"))

@@ -69,7 +69,7 @@ async fn a_row_of_a_destination_that_is_gone_waits_until_it_has_expired(pool: Pg
     let sql = "select platform, status, last_error_code from public.conversion_queue order by 1, 2";
     let expected = json!([
         {"platform": "former", "status": "dead_letter", "last_error_code": "expired"},
-        {"platform": "former", "status": "pending", "last_error_code": null},
+        {"platform": "former", "status": "pending", "last_error_code": "undeclared"},
         // A claim closes it.
         {"platform": "google_ads", "status": "pending", "last_error_code": null},
     ]);

@@ -39,8 +39,9 @@ fn beside(tag: &Url, name: &str) -> Url {
 pub(super) async fn check(http: &reqwest::Client, page: &Page, tag: &Tag, report: &mut Report) {
     let origin = page.origin();
     let answers = all(&tag.url).into_iter().map(async |url| {
-        let request =
-            http.post(url.clone()).header("origin", &origin).header("content-type", "text/plain;charset=UTF-8");
+        let request = http.post(url.clone()).header("origin", &origin);
+        // A form that is refused strictly isn't counted.
+        let request = request.header("prefer", "handling=strict").header("content-type", "text/plain;charset=UTF-8");
         (url, send(request.body(REFUSED)).await)
     });
     let is_cross = page.url.origin() != tag.url.origin();
