@@ -21,6 +21,7 @@ use crate::attribution::Attribution;
 use crate::crm::authentication::{self, Refusal, Sample, Scheme, Signed};
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::forms::{self, Form};
+use crate::http::body::with_plus_in_email;
 use crate::http::{Problem, Request, Warning};
 use crate::identity::Hash;
 use crate::leads::refusals;
@@ -322,6 +323,11 @@ impl Source {
                 answers.fields.insert(field.clone(), found);
             }
         }
+        if body::is_form(bytes)
+            && let Some(email) = answers.fields.get_mut("email")
+        {
+            *email = with_plus_in_email(std::mem::take(email));
+        }
         let request = self.request(&body, bytes, answers.fields, at);
         let mut form = forms::read(config, &request, None, at)?;
         form.lead.source = Some(self.name.clone());
@@ -355,7 +361,8 @@ impl Source {
             }
         }
         let own = fields.remove("transaction_id").filter(|id| crate::http::body::shared_id(id).is_ok());
-        let id = self.id.0.iter().find_map(|pointer| answers::text(body.pointer(pointer)?));
+        // WPForms counts entries that it doesn't keep as 0.
+        let id = self.id.0.iter().find_map(|pointer| answers::text(body.pointer(pointer)?)).filter(|id| id != "0");
         let transaction_id = own.unwrap_or_else(|| self.transaction_id(id.as_deref(), bytes));
         let mut consent = Map::new();
         for purpose in ["ad_user_data", "ad_personalization"] {

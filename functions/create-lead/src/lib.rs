@@ -9,7 +9,7 @@ use serde_json::json;
 use shared::App;
 use shared::clock::Clock;
 use shared::forms::{self, Form};
-use shared::http::body::as_json;
+use shared::http::body::{as_json, multipart_as_json};
 use shared::http::{
     Caller, Endpoint, PREFERENCE_APPLIED, Problem, Request, Response, STRICTLY, Warning, address, json, no_content,
     prefers_strict,
@@ -121,8 +121,10 @@ async fn store_from(
     if is_dry_run {
         return Ok(no_content());
     }
-    let reading = source.read(&app.config.forms, request.body(), app.clock.now());
-    store_reading(app, &source.name, request.body(), reading, address).await
+    let multipart = multipart_as_json(request);
+    let body = multipart.as_deref().map_or_else(|| request.body().as_ref(), str::as_bytes);
+    let reading = source.read(&app.config.forms, body, app.clock.now());
+    store_reading(app, &source.name, body, reading, address).await
 }
 
 /// Stores what another sender than the website's form brought. A sender that repeats a lead is told that it is known,

@@ -991,6 +991,13 @@ async fn a_source_of_leads_may_tell_a_phone_or_a_click_alone(pool: PgPool) {
             json!(null),
             json!("Click-3"),
         ),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\nContent-Disposition: form-data; name=\"your-tel\"\r\n\r\n+49 30 23125305\r\n--x\r\n\
+             Content-Disposition: form-data; name=\"gclid\"\r\n\r\nClick-5\r\n--x--\r\n",
+            json!("+49 30 23125305"),
+            json!("Click-5"),
+        ),
         (JSON, r#"{"email":"jane","phone":"+49 30 23125306"}"#, json!("+49 30 23125306"), json!(null)),
     ] {
         let stored = lead(&pool, &send(&app, landing(LANDING[1].1, content_type, body)).await).await;

@@ -92,6 +92,26 @@ fn one_odd_field_costs_no_lead() {
 }
 
 #[test]
+fn an_answer_about_ads_counts_wherever_and_however_it_is_named() {
+    for said in [
+        json!({"ad_user_data": "denied"}),
+        json!({"AD_USER_DATA": "No"}),
+        json!({"adUserData": false}),
+        json!({"ad-user-data": 0}),
+        json!({"consent": {"adUserData": "denied"}}),
+        json!({"Consent": {"Ad_User_Data": "DENIED"}}),
+        json!({"consent": {"ad_user_data": null, "AdUserData": "denied"}}),
+        json!({"consent": {"marketing": true}, "ad_user_data": "denied"}),
+        json!({"consent": {"ad_user_data": "denied"}, "ad_user_data": "granted"}),
+    ] {
+        let mut body = said.clone();
+        body["email"] = json!("jane@example.com");
+        let lead = read_one(&body).unwrap();
+        assert_eq!(lead.consent.ad_user_data, ConsentStatus::Denied, "{said}");
+    }
+}
+
+#[test]
 fn an_id_that_cannot_be_stored_still_tells_a_repeated_form() {
     let id =
         |text: &str| read_one(&json!({"email": "jane@example.com", "transaction_id": text})).unwrap().transaction_id;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::problem::{FieldError, Problem};
 
 pub use consent::Answers;
-pub use form_post::as_json;
+pub use form_post::{as_json, multipart_as_json, with_plus_in_email};
 pub use json::{escaped, json};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.

@@ -70,7 +70,14 @@ impl Answers {
         let pick = |kinds: &[&str], words: &[&str], fits: &dyn Fn(&str) -> bool| {
             let of_kind = found.iter().filter(|answer| kinds.contains(&answer.kind.as_str()));
             let named = found.iter().filter(|answer| answer.names.iter().any(|name| has_word(name, words)));
-            of_kind.chain(named).map(|answer| answer.value.as_str()).find(|value| fits(value)).map(String::from)
+            let exactly = |name: &String| words.contains(&name.strip_prefix("your_").unwrap_or(name));
+            let exact = found.iter().filter(|answer| answer.names.iter().any(exactly));
+            of_kind
+                .chain(exact)
+                .chain(named)
+                .map(|answer| answer.value.as_str())
+                .find(|value| fits(value))
+                .map(String::from)
         };
         let is_email = |text: &str| Email::parse(text).is_ok();
         let email = pick(&["email", "input_email", "work_email"], EMAIL, &is_email)

@@ -12,6 +12,12 @@ pub(super) struct Read {
     pub is_mended: bool,
 }
 
+/// Is it a form, in which a plus that wasn't escaped is a space?
+pub(super) fn is_form(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    !matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
 /// Reads JSON if it looks like that, else a form.
 ///
 /// # Errors

@@ -102,6 +102,39 @@ fn whatever_can_be_read_of_a_form_is() {
     }
 }
 
+#[test]
+fn an_id_of_0_is_none() {
+    let source =
+        source("[site]\nkind = \"lead\"\nid = \"/entry_id\"\nauth = [{ bearer = { secret = \"SITE_SECRET\" } }]");
+    let id = |email: &str, entry: u8| {
+        let form = read(&source, &format!(r#"{{"entry_id":{entry},"email":"{email}"}}"#));
+        form["transaction_id"].as_str().unwrap().to_owned()
+    };
+    assert_ne!(id("jane@example.com", 0), id("john@example.com", 0));
+    assert_eq!(id("jane@example.com", 0), id("jane@example.com", 0));
+    assert_eq!(id("jane@example.com", 7), "site:7");
+}
+
+#[test]
+fn the_person_is_who_filled_the_form_in() {
+    let source = source("[site]\nkind = \"lead\"\nauth = [{ bearer = { secret = \"SITE_SECRET\" } }]");
+    for (body, email, phone) in [
+        ("your-email=jane+ads@example.com", "jane+ads@example.com", Value::Null),
+        ("email=jane%2Bads%40example.com&company_email=x@example.org", "jane+ads@example.com", Value::Null),
+        (r#"{"admin_email":"rep@example.org","your-email":"jane@example.com"}"#, "jane@example.com", Value::Null),
+        (
+            r#"{"assigned_to_email":"rep@example.org","email":"jane@example.com","company_phone":"+49 30 111111",
+                "phone":"+49 30 901820"}"#,
+            "jane@example.com",
+            json!("+49 30 901820"),
+        ),
+        (r#"{"a_mail":"x","mail":"jane@example.com"}"#, "jane@example.com", Value::Null),
+    ] {
+        let form = read(&source, body);
+        assert_eq!((&form["email"], &form["phone"]), (&json!(email), &phone), "{body}: {form}");
+    }
+}
+
 /// The signature is made with Python's hmac, of the time, a dot and the sample.
 #[test]
 fn calendlys_signature_holds_for_its_time_and_body() {

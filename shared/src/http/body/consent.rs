@@ -10,18 +10,30 @@ use crate::warning::Warning;
 #[derive(Debug)]
 pub struct Answers<'a> {
     fields: Fields<'a>,
+    /// Where Google's purposes may stand as well.
+    beside: Option<Fields<'a>>,
     /// What is said instead of an object.
     flat: ConsentStatus,
+}
+
+impl<'a> Fields<'a> {
+    /// What is said of a purpose, however its name is spelled: a no isn't lost for `adUserData`.
+    fn said_of(&self, purpose: &str) -> Option<&'a Value> {
+        let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
+        let spelled = || self.object?.iter().find(|(name, said)| !said.is_null() && plain(name) == plain(purpose));
+        self.hint(purpose, Some).or_else(|| spelled().map(|(_, said)| said))
+    }
 }
 
 impl<'a> Answers<'a> {
     /// Those of the body itself.
     #[must_use]
     pub fn of(fields: Fields<'a>) -> Self {
-        Self { fields, flat: ConsentStatus::Unknown }
+        Self { fields, beside: None, flat: ConsentStatus::Unknown }
     }
 
-    /// Those of the object `consent`. A no that stands there instead is one to everything; a yes doesn't say to what.
+    /// Those of the object `consent`, and of the body itself for Google's purposes. A no that stands there instead of an
+    /// object is one to everything; a yes doesn't say to what.
     #[must_use]
     pub fn inside(body: &Fields<'a>, warnings: &mut Vec<Warning>) -> Self {
         let said = body.hint("consent", Some);
@@ -38,13 +50,15 @@ impl<'a> Answers<'a> {
                 no.unwrap_or_default()
             }
         };
-        Self { fields: body.inner("consent"), flat }
+        let beside = Fields { object: body.object, path: body.path.clone(), errors: body.errors };
+        Self { fields: body.inner("consent"), beside: Some(beside), flat }
     }
 
     /// The answer for this purpose; `field` is the purpose as a warning names it.
     #[must_use]
     pub fn status(&self, purpose: &str, field: &'static str, warnings: &mut Vec<Warning>) -> ConsentStatus {
-        let Some(said) = self.fields.hint(purpose, Some) else { return self.flat };
+        let beside = || self.beside.as_ref().filter(|_| purpose.starts_with("ad_"))?.said_of(purpose);
+        let Some(said) = self.fields.said_of(purpose).or_else(beside) else { return self.flat };
         ConsentStatus::said(said).unwrap_or_else(|UnknownWord| {
             warnings.push(Warning { field, detail: UnknownWord.to_string() });
             ConsentStatus::Unknown
@@ -64,7 +78,7 @@ impl<'a> Answers<'a> {
     #[must_use]
     pub fn boolean(&self, name: &str, field: &'static str, warnings: &mut Vec<Warning>) -> Option<bool> {
         // What is said of everything is said of ads.
-        self.fields.hint(name, Some::<&Value>)?;
+        self.fields.said_of(name)?;
         match self.status(name, field, warnings) {
             ConsentStatus::Granted => Some(true),
             ConsentStatus::Denied => Some(false),

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use crate::consent::ConsentStatus;
 use crate::http::Request;
+use crate::identity::{Carrier, Email};
 
 /// More fields than any form has.
 const MOST_FIELDS: usize = 1_000;
@@ -34,20 +35,36 @@ pub fn as_json(mut request: Request) -> Request {
         *request.body_mut() = Body::Binary(body);
     }
     let is_json = request.body().iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let (kind, content_type) = content_type(&request);
     let fields = match kind.as_str() {
         "application/x-www-form-urlencoded" if !is_json => urlencoded(request.body()),
         "multipart/form-data" if !is_json => multipart(request.body(), content_type),
         _ => return request,
     };
+    *request.body_mut() = Body::Text(form(fields).to_string());
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+/// The JSON of a multipart form; None of any other body.
+#[must_use]
+pub fn multipart_as_json(request: &Request) -> Option<String> {
+    let (kind, content_type) = content_type(request);
+    (kind == "multipart/form-data").then(|| form(multipart(request.body(), content_type)).to_string())
+}
+
+/// In small letters without its parameters, and as it is.
+fn content_type(request: &Request) -> (String, &str) {
+    let written = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    (written.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(), written)
+}
+
+fn form(fields: Vec<(String, String)>) -> Value {
     let mut form = Map::new();
     for (name, value) in fields.into_iter().take(MOST_FIELDS) {
         put(&mut form, &name, value);
     }
-    *request.body_mut() = Body::Text(Value::Object(form).to_string());
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    request
+    Value::Object(form)
 }
 
 fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
@@ -58,16 +75,19 @@ fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
 /// A plus that wasn't escaped reads as a space. No local part has a space, and no number starts with one.
 fn with_plus(name: &str, value: String) -> String {
     match field(name).as_deref() {
-        Some("email") => match value.trim().split_once('@') {
-            Some((local, domain)) => format!("{}@{domain}", local.replace(' ', "+")),
-            None => value,
-        },
+        Some("email") => with_plus_in_email(value),
         Some("phone") => match value.strip_prefix(' ') {
             Some(number) if number.starts_with(|c: char| matches!(c, '1'..='9')) => format!("+{number}"),
             _ => value,
         },
         _ => value,
     }
+}
+
+/// The addresses of a text that came urlencoded, each with its plus; the text itself if it has none.
+pub fn with_plus_in_email(text: String) -> String {
+    let found = Email::all(&text, Carrier::Form);
+    found.map_or(text, |found| found.emails.iter().map(Email::as_str).collect::<Vec<_>>().join(", "))
 }
 
 /// The texts of a multipart body (RFC 7578). Files are left out.
@@ -116,10 +136,12 @@ fn field(written: &str) -> Option<String> {
     Some(ours.to_owned())
 }
 
-/// Of several values, as of boxes to tick, the first that says something is kept.
+/// Of several values, as of boxes to tick, the first that says something is kept; of a purpose of consent all, because
+/// those that contradict each other are no consent.
 fn put(form: &mut Map<String, Value>, name: &str, value: String) {
     let Some(name) = field(name) else { return };
-    let (object, value) = if PURPOSES.contains(&name.as_str()) {
+    let is_purpose = PURPOSES.contains(&name.as_str());
+    let (object, value) = if is_purpose {
         let consent = form.entry("consent").or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(consent) = consent else { return };
         (consent, Value::String(value))
@@ -133,6 +155,11 @@ fn put(form: &mut Map<String, Value>, name: &str, value: String) {
     let kept = object.entry(name).or_insert(Value::Null);
     if kept.is_null() || kept.as_str().is_some_and(|text| text.trim().is_empty()) {
         *kept = value;
+    } else if is_purpose && value.as_str().is_some_and(|text| !text.trim().is_empty()) {
+        match kept {
+            Value::Array(several) => several.push(value),
+            first => *first = Value::Array(vec![first.take(), value]),
+        }
     }
 }
 
@@ -163,6 +190,10 @@ mod tests {
             (
                 "consent[marketing]=on&consent.ad_user_data=no&ad_personalization=yes",
                 json!({"consent": {"marketing": "on", "ad_user_data": "no", "ad_personalization": "yes"}}),
+            ),
+            (
+                "ad_user_data=0&ad_user_data=1&consent[marketing]=&consent[marketing]=no",
+                json!({"consent": {"ad_user_data": ["0", "1"], "marketing": "no"}}),
             ),
             ("email=&email=a%40x.org&email=b%40x.org", json!({"email": "a@x.org"})),
             ("gpc=1&email", json!({"gpc": true, "email": ""})),
