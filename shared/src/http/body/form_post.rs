@@ -85,6 +85,7 @@ fn with_plus(name: &str, value: String) -> String {
 }
 
 /// The addresses of a text that came urlencoded, each with its plus; the text itself if it has none.
+#[must_use]
 pub fn with_plus_in_email(text: String) -> String {
     let found = Email::all(&text, Carrier::Form);
     found.map_or(text, |found| found.emails.iter().map(Email::as_str).collect::<Vec<_>>().join(", "))
