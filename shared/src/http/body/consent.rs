@@ -32,8 +32,8 @@ impl<'a> Answers<'a> {
         Self { fields, beside: None, flat: ConsentStatus::Unknown }
     }
 
-    /// Those of the object `consent`, and of the body itself for Google's purposes. A no that stands there instead of an
-    /// object is one to everything; a yes doesn't say to what.
+    /// Those of the object `consent`, for Google's purposes also of the body itself. A no that stands there instead of
+    /// an object is one to everything; a yes doesn't say to what.
     #[must_use]
     pub fn inside(body: &Fields<'a>, warnings: &mut Vec<Warning>) -> Self {
         let said = body.hint("consent", Some);
