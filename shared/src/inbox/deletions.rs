@@ -10,39 +10,41 @@ use crate::deals::{Deletion, Restoration};
 /// Stores that these deals were deleted. No deal may be there twice. The caller holds the deals' locks, and holds back
 /// their matches.
 pub async fn keep(tx: &mut Tx, deletions: &[&Deletion], now: DateTime<Utc>) -> Result<(), DbError> {
-    if deletions.is_empty() {
-        return Ok(());
-    }
-    let deals: Vec<_> = deletions.iter().map(|it| it.crm_deal_id.as_str()).collect();
-    let times: Vec<_> = deletions.iter().map(|it| it.deleted_at).collect();
-    sqlx::query!(
-        "-- inbox::deletions::keep
-        insert into public.deleted_deals as d (crm_deal_id, deleted_at, received_at)
-        select crm_deal_id, deleted_at, $3 from unnest($1::text[], $2::timestamptz[]) as r (crm_deal_id, deleted_at)
-        on conflict (crm_deal_id) do update set deleted_at = greatest(d.deleted_at, excluded.deleted_at)",
-        &deals as &[&str],
-        &times,
-        now,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+    store(tx, deletions.iter().map(|it| (it.crm_deal_id.as_str(), Some(it.deleted_at), None)), now).await
 }
 
 /// Stores that these deals were restored, which lifts the deletions before. The same holds.
 pub async fn lift(tx: &mut Tx, restorations: &[&Restoration], now: DateTime<Utc>) -> Result<(), DbError> {
-    if restorations.is_empty() {
+    store(tx, restorations.iter().map(|it| (it.crm_deal_id.as_str(), None, Some(it.restored_at))), now).await
+}
+
+/// Stores when deals were deleted or restored at the latest.
+async fn store<'a>(
+    tx: &mut Tx,
+    deals: impl Iterator<Item = (&'a str, Option<DateTime<Utc>>, Option<DateTime<Utc>>)>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let (mut ids, mut deleted_at, mut restored_at) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, deleted, restored) in deals {
+        ids.push(id);
+        deleted_at.push(deleted);
+        restored_at.push(restored);
+    }
+    if ids.is_empty() {
         return Ok(());
     }
-    let deals: Vec<_> = restorations.iter().map(|it| it.crm_deal_id.as_str()).collect();
-    let times: Vec<_> = restorations.iter().map(|it| it.restored_at).collect();
     sqlx::query!(
-        "-- inbox::deletions::lift
-        insert into public.deleted_deals as d (crm_deal_id, restored_at, received_at)
-        select crm_deal_id, restored_at, $3 from unnest($1::text[], $2::timestamptz[]) as r (crm_deal_id, restored_at)
-        on conflict (crm_deal_id) do update set restored_at = greatest(d.restored_at, excluded.restored_at)",
-        &deals as &[&str],
-        &times,
+        "-- inbox::deletions::store
+        insert into public.deleted_deals as d (crm_deal_id, deleted_at, restored_at, received_at)
+        select crm_deal_id, deleted_at, restored_at, $4
+        from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as r (crm_deal_id, deleted_at, restored_at)
+        -- A time that isn't there is none of the two.
+        on conflict (crm_deal_id) do update
+        set deleted_at = greatest(d.deleted_at, excluded.deleted_at),
+            restored_at = greatest(d.restored_at, excluded.restored_at)",
+        &ids as &[&str],
+        &deleted_at as &[Option<DateTime<Utc>>],
+        &restored_at as &[Option<DateTime<Utc>>],
         now,
     )
     .execute(tx)
