@@ -176,7 +176,9 @@ impl Sources {
 /// The document, if it is a lead of Google's lead forms.
 #[must_use]
 pub fn google_lead(bytes: &[u8]) -> Option<Value> {
-    let value: Value = serde_json::from_slice(bytes).ok()?;
+    // Any form may come here; only these are read twice.
+    let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("google_key"))?;
+    let value: Value = serde_json::from_str(text).ok()?;
     (value["user_column_data"].is_array() && value.get("google_key").is_some()).then_some(value)
 }
 
