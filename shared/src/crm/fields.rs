@@ -122,27 +122,6 @@ impl DeclaredFields {
             ..self
         }
     }
-
-    /// Does any of them point into the result of a lookup?
-    pub fn point_at_fetched(&self) -> bool {
-        let texts = [&self.event_id, &self.deal_id, &self.currency, &self.stage, &self.status, &self.pipeline];
-        let pointers = [
-            &self.occurred_at,
-            &self.event_at,
-            &self.email,
-            &self.lead_id,
-            &self.updated_at,
-            &self.ad_user_data,
-            &self.ad_personalization,
-            &self.clicked_at,
-        ];
-        let numbers = [&self.value, &self.probability];
-        texts.into_iter().flatten().any(Text::points_at_fetched)
-            || pointers.into_iter().flatten().any(Pointers::point_at_fetched)
-            || numbers.into_iter().flatten().any(|number| number.at.point_at_fetched())
-            || self.phone.as_ref().is_some_and(|phone| phone.at.point_at_fetched())
-            || self.clicks.point_at_fetched()
-    }
 }
 
 /// A text, a number or a boolean as text.

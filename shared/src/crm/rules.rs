@@ -43,13 +43,6 @@ impl DeclaredRule {
         !NO_STAGE.contains(&self.conversion.get_ref().as_str())
     }
 
-    /// Does it point into the result of a lookup?
-    pub fn points_at_fetched(&self) -> bool {
-        self.when.point_at_fetched()
-            || self.into.as_ref().is_some_and(Text::points_at_fetched)
-            || self.from.as_ref().is_some_and(Ids::point_at_fetched)
-    }
-
     /// All that it points at.
     pub fn pointers(&self) -> Vec<&Pointer> {
         let into = self.into.iter().flat_map(Text::pointers);

@@ -27,10 +27,6 @@ impl ClickFields {
         other.0.extend(self.0);
         other
     }
-
-    pub fn point_at_fetched(&self) -> bool {
-        self.0.values().any(Pointers::point_at_fetched)
-    }
 }
 
 fn names() -> impl Iterator<Item = &'static str> {

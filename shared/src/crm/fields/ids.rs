@@ -37,7 +37,7 @@ impl Ids {
         self.point_at_fetched() && !is_fetched(item) && self.find(item).is_empty()
     }
 
-    pub fn point_at_fetched(&self) -> bool {
+    fn point_at_fetched(&self) -> bool {
         self.pointers().any(Pointer::is_in_fetched)
     }
 

@@ -65,7 +65,7 @@ impl Pointers {
         self.point_at_fetched() && !is_fetched(item) && self.find(item).is_none()
     }
 
-    pub fn point_at_fetched(&self) -> bool {
+    fn point_at_fetched(&self) -> bool {
         self.each.iter().any(Pointer::is_in_fetched)
     }
 }

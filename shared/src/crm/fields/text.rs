@@ -90,12 +90,8 @@ impl Text {
         self.points_at_fetched() && !is_fetched(item) && self.find(item).is_none()
     }
 
-    pub fn points_at_fetched(&self) -> bool {
-        match self {
-            Self::At(pointers) | Self::After(_, pointers) => pointers.point_at_fetched(),
-            Self::Join(parts, _) => parts.iter().any(|part| matches!(part, Part::At(at) if at.is_in_fetched())),
-            Self::Always(_) => false,
-        }
+    fn points_at_fetched(&self) -> bool {
+        self.pointers().into_iter().any(Pointer::is_in_fetched)
     }
 }
 

@@ -129,10 +129,6 @@ impl Conditions {
         })
     }
 
-    pub fn point_at_fetched(&self) -> bool {
-        self.subjects().any(|subject| matches!(subject, Subject::At(pointer) if pointer.is_in_fetched()))
-    }
-
     /// The values of which one must be present.
     pub fn wanted(&self, subject: &Subject) -> &[String] {
         self.0.get(subject).map_or(&[], |wanted| &wanted.0)

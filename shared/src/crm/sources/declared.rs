@@ -113,9 +113,7 @@ impl DeclaredSource {
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
         self.never_fetched(&mut find);
-        let points = self.fields.point_at_fetched()
-            || self.rules.iter().flatten().any(|rule| rule.get_ref().points_at_fetched())
-            || self.only.as_ref().is_some_and(|only| only.get_ref().point_at_fetched());
+        let points = self.pointers().into_iter().any(Pointer::is_in_fetched);
         match &self.fetch {
             Some(fetch) if !points => find(
                 &fetch.span(),
