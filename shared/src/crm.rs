@@ -12,7 +12,7 @@ mod report;
 mod rules;
 mod sources;
 
+pub use payload::Item;
 pub(crate) use payload::answers;
-pub use payload::{Item, Items};
 pub use report::{Circumstances, Meaning, Reading, Report};
 pub use sources::{DEFAULT, Missing, Source, Sources};

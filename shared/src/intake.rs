@@ -5,6 +5,7 @@ mod applying;
 mod follow_up;
 mod headers;
 mod merging;
+mod reading_again;
 mod rereading;
 
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::conversions::SkipReason;
 use crate::crm::authentication::Verified;
-use crate::crm::{Circumstances, Item, Items, Meaning, Reading, Report, Source, Sources};
+use crate::crm::{Circumstances, Item, Meaning, Reading, Report, Source, Sources};
 use crate::db::{Db, DbError, Tx};
 use crate::http::Warning;
 use crate::http::problem::{FieldError, in_words};
@@ -177,11 +178,22 @@ pub struct Processed {
 }
 
 impl Processed {
+    /// What is wrong with it, field by field; with itself, where it is in the body.
+    #[must_use]
+    pub fn errors(&self) -> Vec<FieldError> {
+        let EventOutcome::Rejected { errors } = &self.outcome else { return Vec::new() };
+        let placed = |error: &FieldError| match error.pointer.as_str() {
+            "" => error.clone().within(&self.at),
+            _ => error.clone(),
+        };
+        errors.iter().map(placed).collect()
+    }
+
     fn as_event(&self, position: usize, source_event_id: String) -> InboxEvent {
         let (state, reason) = match &self.outcome {
             EventOutcome::Received => (EventState::Received, None),
             EventOutcome::Ignored { reason } => (EventState::Ignored, Some(reason.clone())),
-            EventOutcome::Rejected { errors } => (EventState::Rejected, Some(in_words(errors))),
+            EventOutcome::Rejected { .. } => (EventState::Rejected, Some(in_words(&self.errors()))),
             _ => (EventState::Taken, None),
         };
         let reason = reason.map(|reason| fit(&reason, SENTENCE));
@@ -199,7 +211,7 @@ pub fn read(config: &Config, webhook: &Webhook<'_>) -> Vec<(String, Reading)> {
 }
 
 fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(String, Reading)> {
-    let Items { items, is_mended } = match webhook.source.items(webhook.body) {
+    let items = match webhook.source.items(webhook.body) {
         Ok(items) => items,
         Err(errors) => return vec![(of_body.as_str().to_owned(), Reading::unusable(errors))],
     };
@@ -216,9 +228,9 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
                 region: config.phone_region,
                 payload_hash,
                 event_id: event_id.clone(),
+                has_replaced: item.has_replaced,
             };
-            let mut reading = webhook.source.read(&item.value, &circumstances).found_at(item.at);
-            reading.warnings.extend(is_mended.then(Warning::of_mended_body));
+            let reading = webhook.source.read_item(&item, &circumstances);
             (reading.event_id.clone().unwrap_or(source_event_id), reading)
         })
         .collect()
@@ -326,10 +338,15 @@ async fn lock<'a>(tx: &mut Tx, readings: impl Iterator<Item = &'a Reading>) -> R
     names::lock(tx, deals, persons).await
 }
 
-/// What identifies each item if it has no id: the hash of the body, or of its own part.
+/// What identifies each item if it has no id: the hash of the body, or of its own part. What is no item is nothing but
+/// its place in this body.
 fn payload_hashes(of_body: &Hash, items: &[Item]) -> Vec<Hash> {
+    let hash = |item: &Item| match item.fault {
+        Some(_) => Hash::of(format!("{}\n{}", of_body.as_str(), item.at)),
+        None => Hash::of(item.value.to_string()),
+    };
     match items {
         [_] => vec![of_body.clone()],
-        items => items.iter().map(|item| Hash::of(item.value.to_string())).collect(),
+        items => items.iter().map(hash).collect(),
     }
 }

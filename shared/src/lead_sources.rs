@@ -7,6 +7,7 @@ mod body;
 mod declared;
 mod key;
 mod presets;
+mod signing;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ use declared::{DeclaredSource, Texts};
 use key::Key;
 
 pub use presets::{names, sample, toml};
+pub use signing::content_type_of;
 
 /// What `kind` says of a source of leads.
 pub const LEAD: &str = "lead";

@@ -345,9 +345,10 @@ fn what_is_read_is_what_was_meant() {
             region: None,
             payload_hash: Hash::of(item.to_string()),
             event_id: None,
+            has_replaced: false,
         };
         let items = source.items(item.to_string().as_bytes()).unwrap();
-        match source.read(&items.items[0].value, &when).meaning {
+        match source.read(&items[0].value, &when).meaning {
             Meaning::Report(Report::Reached(deal)) if !webhook.is_unreadable() => check(&webhook, &deal),
             Meaning::Unusable(_) if webhook.is_unreadable() => {}
             other => panic!("{item}: {other:?}"),

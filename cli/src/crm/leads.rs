@@ -20,6 +20,42 @@ use crate::arguments::Test;
 use crate::inbox::words;
 use crate::table::{fields, section, time};
 
+/// The source of leads that a command is about.
+pub(super) enum Chosen<'a> {
+    Declared(&'a Source),
+    /// A preset that CRM_SOURCES does not declare.
+    Preset(Box<Source>),
+}
+
+impl<'a> Chosen<'a> {
+    /// None if the name is of no such source.
+    pub(super) fn find(app: &'a App<Draft>, values: &Values, name: &str) -> Result<Option<Self>, Failure> {
+        if let Some(source) = app.config.leads.get(name) {
+            return Ok(Some(Self::Declared(source)));
+        }
+        let is_preset = lead_sources::names().any(|preset| preset == name);
+        if app.config.intake.sources.get(name).is_some() || !is_preset {
+            return Ok(None);
+        }
+        let preset = Sources::preset(name, &|name| value(values, name)).map_err(Failure::Message)?;
+        Ok(Some(Self::Preset(preset.into())))
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        match self {
+            Self::Declared(source) => source,
+            Self::Preset(source) => source,
+        }
+    }
+
+    fn origin(&self) -> &'static str {
+        match self {
+            Self::Declared(_) => "declared",
+            Self::Preset(_) => "preset",
+        }
+    }
+}
+
 /// What a body becomes that a source of leads, or the preset of one, sends. None if the name is of no such source.
 pub(super) fn test(
     app: &App<Draft>,
@@ -27,17 +63,8 @@ pub(super) fn test(
     base: Option<&str>,
     test: &Test,
 ) -> Result<Option<Answer>, Failure> {
-    let preset;
-    let (source, origin) = match app.config.leads.get(&test.source) {
-        Some(source) => (source, "declared"),
-        None if app.config.intake.sources.get(&test.source).is_none()
-            && lead_sources::names().any(|name| name == test.source) =>
-        {
-            preset = Sources::preset(&test.source, &|name| value(values, name)).map_err(Failure::Message)?;
-            (&preset, "preset")
-        }
-        None => return Ok(None),
-    };
+    let Some(chosen) = Chosen::find(app, values, &test.source)? else { return Ok(None) };
+    let (source, origin) = (chosen.source(), chosen.origin());
     let bytes = read_at_most(&test.file, create_lead::ENDPOINT.body_limit)?;
     let at = test.call.at.unwrap_or_else(|| app.clock.now());
     let proof = verify(source, base, test, &bytes, at)?;
@@ -145,7 +172,7 @@ fn rows_of(form: &Form) -> Vec<(&'static str, String)> {
 }
 
 /// Where a source of leads sends to: the API at `base`, else a running `make dev`.
-fn url(base: Option<&str>, source: &Source) -> String {
+pub(super) fn url(base: Option<&str>, source: &Source) -> String {
     format!("{}{}", base.unwrap_or("http://localhost:8080").trim_end_matches('/'), path(source))
 }
 

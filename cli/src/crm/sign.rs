@@ -2,11 +2,14 @@
 
 use serde_json::json;
 use shared::clock::Clock;
+use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Source, presets};
+use shared::lead_sources;
 use shared::settings::Values;
+use uuid::Uuid;
 
 use super::delivery::{Delivery, request};
-use super::{ChosenSource, curl, read};
+use super::{ChosenSource, curl, leads, read};
 use crate::answer::Answer;
 use crate::arguments::Sign;
 use crate::{Failure, app, visible};
@@ -16,29 +19,59 @@ const LONGEST_ARGUMENT: usize = 100_000;
 
 pub(crate) fn sign(values: &Values, base: Option<&str>, sign: &Sign) -> Result<Answer, Failure> {
     let (app, _) = app::for_declarations(values, Clock::system())?;
+    if let Some(chosen) = leads::Chosen::find(&app, values, &sign.source)? {
+        return lead(chosen.source(), base, sign, &app.clock);
+    }
     let chosen = ChosenSource::find(&app.config.intake.sources, values, &sign.source)?;
     let source = chosen.source();
     let sample = presets::sample(source.preset.as_deref().unwrap_or(&source.name));
-    let (bytes, file) = match (&sign.file, sample) {
-        (Some(file), _) => (read(file)?, file.to_str().filter(|name| *name != "-")),
-        (None, Some(sample)) => (sample.body.as_bytes().to_vec(), None),
-        (None, None) => {
-            let name = &source.name;
-            return Err(Failure::Message(format!(
-                "{name} starts from no preset, so it has no sample: name a file, such as \
-                 adtrail crm sign {name} deal.json."
-            )));
-        }
-    };
-    let body = match file {
-        Some(file) => curl::Body::File(file),
-        None => curl::Body::Text(pasteable(&bytes)?),
-    };
+    let (bytes, file) = body(sign, &source.name, sample.map(|sample| sample.body))?;
     let delivery = Delivery::new(&sign.call, base, source, &app.clock);
     let Some(signed) = delivery.signed(source, &bytes) else { return Err(cannot_sign(source)) };
+    answer(signed, source.content_type(), &bytes, file)
+}
+
+/// What a source of leads sends, with its proof: a header, the URL, or the key in the body.
+fn lead(source: &lead_sources::Source, base: Option<&str>, sign: &Sign, clock: &Clock) -> Result<Answer, Failure> {
+    let refused = |why: &str| Failure::Message(format!("The lead can't be signed here. {why}."));
+    if let Some(missing) = &source.missing {
+        return Err(refused(missing));
+    }
+    let (bytes, file) = body(sign, &source.name, source.sample())?;
+    let url = sign.call.url.clone().unwrap_or_else(|| leads::url(base, source));
+    if source.has_key_in_body() {
+        let no_place = "Its key belongs into the body, which must be a JSON object";
+        let bytes = source.with_key(&bytes).ok_or_else(|| refused(no_place))?.into_bytes();
+        return answer(Signed { url, headers: Vec::new() }, lead_sources::content_type_of(&bytes), &bytes, None);
+    }
+    let id = Uuid::new_v4().to_string();
+    let at = sign.call.at.unwrap_or_else(|| clock.now());
+    let sample = Sample { method: "POST", url: &url, body: &bytes, id: &id, at };
+    let no_key = format!("{} is declared with a public key, and only the sender has the private key", source.name);
+    let signed = source.sign(&sample).ok_or_else(|| refused(&no_key))?;
+    answer(signed, lead_sources::content_type_of(&bytes), &bytes, file)
+}
+
+/// The body of the file, and its name for curl; without a file, the sample.
+fn body<'s>(sign: &'s Sign, name: &str, sample: Option<&str>) -> Result<(Vec<u8>, Option<&'s str>), Failure> {
+    match (&sign.file, sample) {
+        (Some(file), _) => Ok((read(file)?, file.to_str().filter(|name| *name != "-"))),
+        (None, Some(sample)) => Ok((sample.as_bytes().to_vec(), None)),
+        (None, None) => Err(Failure::Message(format!(
+            "{name} starts from no preset, so it has no sample: name a file, such as adtrail crm sign {name} deal.json."
+        ))),
+    }
+}
+
+/// The command that sends it.
+fn answer(signed: Signed, content_type: &str, bytes: &[u8], file: Option<&str>) -> Result<Answer, Failure> {
+    let body = match file {
+        Some(file) => curl::Body::File(file),
+        None => curl::Body::Text(pasteable(bytes)?),
+    };
     // Refuses what curl would send differently from what was signed.
-    request(&signed.url, &signed.headers, &bytes)?;
-    let mut headers = vec![("content-type".to_owned(), source.content_type().to_owned())];
+    request(&signed.url, &signed.headers, bytes)?;
+    let mut headers = vec![("content-type".to_owned(), content_type.to_owned())];
     headers.extend(signed.headers);
     let command = curl::command(&signed.url, &headers, &body);
     let headers: Vec<_> = headers.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
@@ -47,7 +80,7 @@ pub(crate) fn sign(values: &Values, base: Option<&str>, sign: &Sign) -> Result<A
         "url": signed.url,
         "headers": headers,
         "file": file,
-        "body": file.is_none().then(|| String::from_utf8_lossy(&bytes)),
+        "body": file.is_none().then(|| String::from_utf8_lossy(bytes)),
         "command": command,
     });
     Ok(Answer::verbatim(document, command))

@@ -97,23 +97,35 @@ async fn target(app: &App<intake::Config>, name: &str) -> Result<Target, Failure
     target.await
 }
 
+/// The result of reading an event again. The command fails if it is still no report.
 fn event_answer(event: &Kept, resumed: Resumed) -> Answer {
     let mut document = json!({ "event_id": event.id, "source": event.source });
-    let text = match resumed {
+    let (text, problem) = match resumed {
         Resumed::Processed(processed) => {
-            document["outcome"] = json!(processed.outcome);
+            let outcome = match processed.errors() {
+                errors if errors.is_empty() => processed.outcome,
+                errors => EventOutcome::Rejected { errors },
+            };
+            document["outcome"] = json!(outcome);
             document["warnings"] = json!(processed.warnings);
             document["rule"] = json!(processed.rule);
             document["crm_deal_id"] = json!(processed.crm_deal_id);
             document["inbox_id"] = json!(processed.inbox_id);
-            format!("Result of the event: {}.", words::outcome(&processed.outcome))
+            let is_rejected = matches!(outcome, EventOutcome::Rejected { .. });
+            let problem = "The event is rejected: fix the problems above, in the body or in the declaration.";
+            (format!("Result of the event: {}", words::outcome(&outcome)), is_rejected.then_some(problem))
         }
         Resumed::Postponed { reason, .. } => {
             document["outcome"] = json!({ "status": "postponed", "reason": reason });
-            format!("The event is postponed: {reason}")
+            (format!("The event is postponed: {reason}"), Some("The event wasn't processed: see above."))
         }
     };
-    Answer::new(document, &text)
+    Answer::new(document, &sentence(&text)).failing(problem.map(String::from))
+}
+
+/// With one full stop at its end: some reasons are sentences.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end().trim_end_matches('.'))
 }
 
 async fn rematch(

@@ -81,6 +81,12 @@ fn answer(source: &Source, mut processed: Vec<Processed>) -> Result<Response, Pr
         return Err(Problem::invalid_body(refusals_of(processed)));
     }
     if source.has_items() {
+        for it in &mut processed {
+            let errors = it.errors();
+            if !errors.is_empty() {
+                it.outcome = EventOutcome::Rejected { errors };
+            }
+        }
         return Ok(json(StatusCode::OK, &json!({ "results": processed })));
     }
     let Some(it) = processed.pop() else { return Err(Problem::internal("a body without an event")) };

@@ -4,10 +4,12 @@ mod dress;
 
 use super::fields::DecimalSign;
 
-pub(super) use dress::currencies_of;
+pub(super) use dress::{currencies_of, currency_of, one_currency, plain};
 
 /// What separates thousands, besides the sign that isn't the decimal's.
 const GROUPING: [char; 2] = [' ', '\''];
+/// A plus before so many is a phone number's.
+const LEAST_WITHOUT_PLUS: f64 = 1e9;
 
 /// How a source writes numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +41,7 @@ pub(super) enum Unread {
 }
 
 /// Reads a text. Spaces of every kind and apostrophes may stand between thousands, the sign and the code of a currency
-/// around it, and brackets or a minus make it negative.
+/// around it, and brackets or a minus make it negative. A decimal sign may be last.
 ///
 /// # Errors
 /// If it is no number, one below zero, or one of several and the style doesn't say which.
@@ -51,6 +53,9 @@ pub(super) fn read(text: &str, style: Style) -> Result<Written, Unread> {
     if dressed.is_negative && number != 0.0 {
         return Err(Unread::Negative);
     }
+    if dressed.has_plus && number >= LEAST_WITHOUT_PLUS {
+        return Err(Unread::NoNumber);
+    }
     Ok(Written { number, is_undeclared, currencies: dressed.currencies })
 }
 
@@ -61,8 +66,8 @@ fn number(text: &str, style: Style, is_bare: bool) -> Result<(f64, bool), Unread
         None => (text, None),
     };
     let power: i32 = exponent.map_or(Ok(0), |it| it.parse().map_err(|_| Unread::NoNumber))?;
-    let point = digits(mantissa, DecimalSign::Point.as_char());
-    let comma = digits(mantissa, DecimalSign::Comma.as_char());
+    let digits = |sign: DecimalSign| digits(mantissa, sign.as_char(), style.decimal == Some(sign));
+    let (point, comma) = (digits(DecimalSign::Point), digits(DecimalSign::Comma));
     // Only programs write exponents, and always with a point.
     let is_programs = !mantissa.contains(',') && (exponent.is_some() || style.has_three_decimals && is_bare);
     let are_two = point.is_some() && comma.is_some() && point != comma;
@@ -77,8 +82,9 @@ fn number(text: &str, style: Style, is_bare: bool) -> Result<(f64, bool), Unread
     if number.is_finite() { Ok((number, is_undeclared)) } else { Err(Unread::NoNumber) }
 }
 
-/// The number with a point and without separators, if it is one where this is the decimal sign.
-fn digits(text: &str, decimal: char) -> Option<String> {
+/// The number with a point and without separators, if it is one where this is the decimal sign. If nobody declared that,
+/// a sign that is last is one only after plain digits: after thousands it may belong to a sentence.
+fn digits(text: &str, decimal: char, is_declared: bool) -> Option<String> {
     // "1.234,-" has no cents.
     let (text, cents_are_none) = match text.trim_end_matches('-') {
         cut if cut.len() == text.len() => (text, false),
@@ -87,6 +93,7 @@ fn digits(text: &str, decimal: char) -> Option<String> {
     };
     let (whole, decimals) = match text.split_once(decimal) {
         Some(_) if cents_are_none => return None,
+        Some((whole, "")) if is_declared || are_digits(whole) => (whole, "0"),
         Some((whole, decimals)) => (whole, decimals),
         None => (text, "0"),
     };

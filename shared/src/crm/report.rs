@@ -2,6 +2,7 @@
 
 mod clicks;
 mod consent;
+mod ids;
 mod money;
 mod person;
 mod time;
@@ -9,12 +10,12 @@ mod time;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::fields::{Ids, Text, scalar};
+use super::fields::Text;
+use super::payload::Item;
 use super::rules::{self, Held, Rule, RuleOutcome};
 use super::sources::Source;
 use crate::deals::{Deal, Deletion, Loss, Merge, Restoration, Stage};
 use crate::http::Warning;
-use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
 use crate::identity::{Hash, Region};
 
@@ -29,6 +30,8 @@ pub struct Circumstances {
     pub payload_hash: Hash,
     /// The sender's id of the event, if the signature has one and the body has one item: it identifies the whole body.
     pub event_id: Option<String>,
+    /// Were characters of the item replaced, so that a text with U+FFFD isn't what was sent?
+    pub has_replaced: bool,
 }
 
 /// What was read from an item.
@@ -55,14 +58,6 @@ impl Reading {
         Self { event_id: None, at: String::new(), crm_deal_id: None, rule: None, meaning, warnings: Vec::new() }
     }
 
-    /// The same, of an item that is there in its body.
-    #[must_use]
-    pub fn found_at(self, at: String) -> Self {
-        Self { at, ..self }
-    }
-}
-
-impl Reading {
     /// The deal that a report is about.
     #[must_use]
     pub fn deal(&self) -> Option<&str> {
@@ -127,7 +122,18 @@ impl Report {
 }
 
 impl Source {
-    /// Reads an item.
+    /// Reads an item where it is in its body, with the warnings of the body.
+    #[must_use]
+    pub fn read_item(&self, item: &Item, when: &Circumstances) -> Reading {
+        let mut reading = match item.fault {
+            Some(fault) => Reading::unusable(vec![FieldError { pointer: String::new(), detail: fault.into() }]),
+            None => self.read(&item.value, when),
+        };
+        reading.warnings.extend_from_slice(&item.warnings);
+        Reading { at: item.at.clone(), ..reading }
+    }
+
+    /// Reads the content of an item.
     ///
     /// A strict source accepts fields only as in the contract of `POST /api/webhooks/crm-conversion`: amounts that are
     /// numbers, times of RFC 3339, currencies in capital letters. Any other source also accepts the formats that CRMs
@@ -288,57 +294,6 @@ impl Reader<'_> {
             self.warn(field, detail);
         }
     }
-
-    fn event_id(&mut self) -> Option<String> {
-        let Some((pointer, value)) = self.source.fields.event_id.as_ref().and_then(|field| field.find(self.item))
-        else {
-            return self.when.event_id.clone();
-        };
-        let read = scalar(&value).ok_or_else(|| "must be a text or a number".to_owned());
-        read.and_then(|text| text_up_to(500)(&text)).map_err(|detail| self.refuse(&pointer, detail)).ok()
-    }
-
-    fn deal_id(&mut self, field: Option<&Text>) -> Option<String> {
-        let Some((pointer, value)) = field.and_then(|field| field.find(self.item)) else {
-            if field.is_some_and(|field| field.waits(self.item)) {
-                self.waits = true;
-            } else {
-                self.refuse(field.map_or("", Text::first), "is required");
-            }
-            return None;
-        };
-        id_of(&value).map_err(|detail| self.refuse(&pointer, detail)).ok()
-    }
-
-    /// The ids of deals that are merged into another.
-    fn ids(&mut self, field: &Ids) -> Vec<String> {
-        let found = field.find(self.item);
-        if found.is_empty() {
-            if field.wait(self.item) {
-                self.waits = true;
-            } else {
-                self.refuse(field.first(), "is required");
-            }
-        }
-        found.iter().filter_map(|id| id_of(id).map_err(|detail| self.refuse(field.first(), detail)).ok()).collect()
-    }
-}
-
-/// The id of a deal. CRMs number their deals and send the number as one.
-fn id_of(value: &Value) -> Result<String, String> {
-    match (value.as_str().map(str::trim), whole(value)) {
-        (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
-        (Some(text), _) => text_up_to(200)(text),
-        (_, Some(digits)) => Ok(digits),
-        _ => Err("must be a text of 1 to 200 characters, or a whole number".into()),
-    }
-}
-
-/// The digits of a whole number. Some CRMs write 1042 as 1042.0.
-fn whole(value: &Value) -> Option<String> {
-    const BEYOND_U64: f64 = 18_446_744_073_709_551_616.0;
-    let float = || value.as_f64().filter(|it| it.fract() == 0.0 && (0.0..BEYOND_U64).contains(it));
-    value.as_u64().map(|it| it.to_string()).or_else(|| float().map(|it| format!("{:.0}", it.abs())))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::authentication::{Sample, Scheme, Signed};
 use super::fields::{DeclaredFields, Pointer};
 use super::lookup::Lookup;
-use super::payload::{self, BodyEncoding, Items};
+use super::payload::{self, BodyEncoding, Item};
 use super::presets;
 use super::rules::{Conditions, Rule};
 use crate::deals::Stages;
@@ -235,12 +235,12 @@ impl Source {
         })
     }
 
-    /// The items of a body: at most 1,000 objects.
+    /// The items of a body: at most 1,000. One that is no object is there with its fault.
     ///
     /// # Errors
-    /// Where the body differs from the declaration: not JSON or not a form, another structure, a duplicate key, more
-    /// than 16 levels, or U+0000 in it.
-    pub fn items(&self, body: &[u8]) -> Result<Items, Vec<FieldError>> {
+    /// Where the whole body differs from the declaration: not JSON or not a form, or another structure. Of a strict
+    /// source also a duplicate key, more than 16 levels, or U+0000 in it.
+    pub fn items(&self, body: &[u8]) -> Result<Vec<Item>, Vec<FieldError>> {
         payload::items(body, self.encoding, self.items.as_ref(), self.strict).map_err(|refusal| vec![refusal])
     }
 

@@ -13,7 +13,7 @@ use super::problem::{FieldError, Problem};
 
 pub use consent::Answers;
 pub use form_post::{as_json, multipart_as_json, with_plus_in_email};
-pub use json::{escaped, json};
+pub use json::{Oddity, OddityKind, escaped, json, json_passing_over};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
 #[derive(Debug)]

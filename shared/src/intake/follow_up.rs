@@ -6,18 +6,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 
 use super::applying::{Event, process};
-use super::{Config, EventOutcome, Processed, ignored_of, lock, payload_hashes, renew_status};
+use super::reading_again::{Postponed, read_again};
+use super::{Config, EventOutcome, Processed, ignored_of, lock, renew_status};
 use crate::attribution::CLICK_COUNTS;
 use crate::clock::Clock;
 use crate::conversions::{record_matches, release_told_by_click};
-use crate::crm::lookup::LookupError;
-use crate::crm::{Circumstances, Items, Meaning, Reading, Report, Source};
+use crate::crm::{Meaning, Reading};
 use crate::db::{Db, DbError};
-use crate::http::Warning;
-use crate::identity::Hash;
 use crate::inbox;
 use crate::inbox::events::{self, Kept};
 use crate::inbox::ignored;
@@ -158,98 +155,6 @@ async fn postpone(db: &Db, kept: &Kept, postponed: Postponed, now: DateTime<Utc>
     let Postponed { reason, after, is_of_source } = postponed;
     db.tx(async |tx| events::postpone(tx, kept, &reason, after, now).await).await?;
     Ok(Resumed::Postponed { reason, after, is_of_source })
-}
-
-pub(super) struct Postponed {
-    reason: String,
-    after: Option<TimeDelta>,
-    /// Does it affect the other events of the source, too?
-    pub is_of_source: bool,
-}
-
-impl Postponed {
-    fn because(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), after: None, is_of_source: true }
-    }
-}
-
-/// An event as it is read today, from the mended body if there is one, with what has to be looked up.
-pub(super) async fn read_again(
-    clock: &Clock,
-    config: &Config,
-    kept: &Kept,
-    mended_body: Option<&[u8]>,
-) -> Result<Reading, Postponed> {
-    let Some(source) = config.sources.get(&kept.source) else {
-        return Err(Postponed::because(format!("{} is no longer among CRM_SOURCES: declare it again", kept.source)));
-    };
-    let Some(body) = mended_body.or(kept.body.as_deref()) else {
-        return Err(Postponed::because("its body is no longer kept"));
-    };
-    let Items { items, is_mended } = match source.items(body) {
-        Ok(items) => items,
-        Err(errors) => return Ok(Reading::unusable(errors)),
-    };
-    let position = usize::try_from(kept.position).unwrap_or_default();
-    // A body that couldn't be split is one event, whatever should have been in it.
-    let was_whole = kept.body.as_deref().is_none_or(|body| source.items(body).map_or(true, |it| it.items.len() == 1));
-    if mended_body.is_some() && was_whole && items.len() != 1 {
-        let reason = format!(
-            "the mended body has {} items, and this event is one: send it as a webhook instead, with adtrail crm sign {} \
-             FILE | sh",
-            items.len(),
-            kept.source
-        );
-        return Err(Postponed::because(reason));
-    }
-    let payload_hash = payload_hashes(&Hash::of(body), &items).into_iter().nth(position);
-    let (Some(item), Some(payload_hash)) = (items.into_iter().nth(position), payload_hash) else {
-        return Err(Postponed::because("the declaration no longer finds it in its body: fix items"));
-    };
-    let circumstances = Circumstances {
-        received_at: kept.received_at,
-        region: config.phone_region,
-        // An event without an id goes by the hash of what was received.
-        event_id: (mended_body.is_none() && kept.source_event_id != payload_hash.as_str())
-            .then(|| kept.source_event_id.clone()),
-        payload_hash,
-    };
-    let mut reading = source.read(&item.value, &circumstances);
-    if matches!(reading.meaning, Meaning::Fetch) {
-        reading = source.read(&fetched(source, item.value).await?, &circumstances);
-    }
-    reading = reading.found_at(item.at);
-    reading.warnings.extend(is_mended.then(Warning::of_mended_body));
-    if mended_body.is_some() {
-        let detail = "was given by the operator in place of the one that was received";
-        reading.warnings.push(Warning { field: "body", detail: detail.into() });
-    }
-    // The same content is a duplicate, unless it is read differently now: so it gets another hash.
-    if let (true, Meaning::Report(Report::Reached(deal))) = (kept.is_taken, &mut reading.meaning) {
-        deal.payload_hash = Hash::of(format!("{} read again at {}", deal.payload_hash.as_str(), clock.now()));
-    }
-    Ok(reading)
-}
-
-/// The item, with the result of the lookup.
-async fn fetched(source: &Source, mut item: Value) -> Result<Value, Postponed> {
-    let Some(fetch) = &source.fetch else {
-        return Err(Postponed::because(format!("{} no longer declares fetch: declare it again", source.name)));
-    };
-    let fetched = match fetch.fetch(&item).await {
-        Ok(fetched) => fetched,
-        // Nothing more can be found. The deal is kept without a person, and the operator can assign it to a lead.
-        Err(LookupError::Gone { .. }) => json!({"emails": [], "phones": []}),
-        Err(LookupError::Later { reason, after }) => return Err(Postponed { after, ..Postponed::because(reason) }),
-        Err(LookupError::Unreadable { reason }) => {
-            return Err(Postponed { is_of_source: false, ..Postponed::because(reason) });
-        }
-        Err(LookupError::Refused { reason }) => return Err(Postponed::because(reason)),
-    };
-    if let Value::Object(fields) = &mut item {
-        fields.insert("fetched".into(), fetched);
-    }
-    Ok(item)
 }
 
 /// Matches every waiting deal again, and those that were told without their lead, page by page until `end`: matching

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 
 use super::Config;
-use super::follow_up::{Postponed, read_again};
+use super::reading_again::{Postponed, read_again};
 use crate::clock::Clock;
 use crate::crm::{Meaning, Report};
 use crate::db::{Db, DbError};

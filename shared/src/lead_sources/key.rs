@@ -32,6 +32,11 @@ impl Key {
         Ok(Self { at: declared.at.clone(), names, live })
     }
 
+    /// As the sender writes it.
+    pub fn live(&self) -> &str {
+        self.live.first().map(ExposeSecret::expose_secret).unwrap_or_default()
+    }
+
     /// Does the body have it?
     pub fn is_in(&self, body: &Value) -> bool {
         let Some(given) = body.pointer(&self.at).and_then(Value::as_str) else { return false };

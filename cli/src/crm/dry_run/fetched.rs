@@ -19,7 +19,7 @@ pub(crate) fn add(source: &Source, body: &[u8], fetched: &[u8]) -> Result<Vec<u8
     let Ok(mut whole) = serde_json::from_slice::<Value>(body) else {
         return Err(Failure::Message("--fetched needs a JSON body: a form has no place for it.".into()));
     };
-    for item in items.items {
+    for item in items {
         if let Some(Value::Object(item)) = whole.pointer_mut(&item.at) {
             item.insert("fetched".into(), fetched.clone());
         }

@@ -14,15 +14,17 @@ const SIGNS: &[&str] = &[
 pub(super) struct Dressed<'a> {
     pub number: &'a str,
     pub is_negative: bool,
+    pub has_plus: bool,
     pub currencies: Vec<String>,
 }
 
 /// The text with one kind of space, apostrophe, minus and digit, without characters that nobody sees.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::crm) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         c if is_invisible(c) => None,
         '’' | '‘' | 'ʼ' | '´' | '`' | '＇' => Some('\''),
         '−' | '‐'..='―' | '﹣' | '－' => Some('-'),
+        '＋' => Some('+'),
         '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')),
         '．' => Some('.'),
         '，' => Some(','),
@@ -32,17 +34,23 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().filter_map(plain).collect()
 }
 
-/// Takes off what stands around the number: at most one minus or one pair of brackets, and two currencies.
+/// Takes off what stands around the number: at most one minus, plus or pair of brackets, and two currencies.
 pub(super) fn off(text: &str) -> Option<Dressed<'_>> {
-    let mut dressed = Dressed { number: text.trim(), is_negative: false, currencies: Vec::new() };
+    let mut dressed = Dressed { number: text.trim(), is_negative: false, has_plus: false, currencies: Vec::new() };
     loop {
         let text = dressed.number;
         let negative = bracketed(text).or_else(|| text.strip_prefix('-')).or_else(|| trailing_minus(text));
         if let Some(inner) = negative {
-            if dressed.is_negative {
+            if dressed.is_negative || dressed.has_plus {
                 return None;
             }
             dressed.is_negative = true;
+            dressed.number = inner.trim();
+        } else if let Some(inner) = text.strip_prefix('+') {
+            if dressed.is_negative || dressed.has_plus {
+                return None;
+            }
+            dressed.has_plus = true;
             dressed.number = inner.trim();
         } else if let Some((currency, inner)) = currency(text) {
             if dressed.currencies.len() == 2 {
@@ -84,6 +92,35 @@ fn code(text: &str) -> Option<(&str, &str)> {
         let code = text.get(at..).filter(|it| is_code(it))?;
         Some((code, &text[..at])).filter(|(_, rest)| !rest.ends_with(char::is_alphabetic))
     })
+}
+
+/// Codes that are words when they aren't in capital letters.
+const WORDS: &[&str] = &["ALL", "BOB", "COP", "CUP", "GEL", "LAK", "MAD", "MOP", "PEN", "RON", "SOS", "TOP", "TRY"];
+
+/// The one currency that is said by all these signs and codes together, as they stand around an amount.
+pub(in crate::crm) fn one_currency<'a>(said: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let said: Vec<&str> = said.into_iter().collect();
+    let code = |said: &str| {
+        let code = Money::currency_from(&said.to_ascii_uppercase()).ok()?;
+        (said == code || !WORDS.contains(&code.as_str())).then_some(code)
+    };
+    let codes = said.iter().find_map(|said| code(said));
+    let one = codes.or_else(|| said.iter().find_map(|said| currency_of(said)).map(String::from))?;
+    let agrees = |said: &&str| match currencies_of(said) {
+        Some(those) => those.split_ascii_whitespace().any(|it| it == one),
+        None => code(said).as_deref() == Some(&one),
+    };
+    said.iter().all(agrees).then_some(one)
+}
+
+/// The currency of a sign that stands for one only. A pound sign is taken for the British pound, since the others are
+/// hardly ever written so outside of their countries.
+pub(in crate::crm) fn currency_of(sign: &str) -> Option<&'static str> {
+    let is_sign = sign.contains('$') || !sign.is_ascii();
+    match currencies_of(sign).filter(|_| is_sign)? {
+        _ if sign == "£" => Some("GBP"),
+        those => Some(those).filter(|those| those.len() == 3),
+    }
 }
 
 /// The currencies that a sign stands for. None if it is no sign that says it.

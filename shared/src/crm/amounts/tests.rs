@@ -90,7 +90,8 @@ fn what_is_no_amount_is_none_in_any_style() {
         "",
         ".",
         ",",
-        "1.",
+        ".",
+        "1.234,.",
         ".5",
         "1..5",
         "1,2,3",
@@ -100,7 +101,13 @@ fn what_is_no_amount_is_none_in_any_style() {
         "1 2345",
         "1.234 567",
         "1'234.567,8",
-        "+5",
+        "++5",
+        "+-5",
+        "(+5)",
+        "+(5)",
+        "5+",
+        "+",
+        "+491701234567",
         "0x10",
         "NaN",
         "inf",
@@ -140,6 +147,71 @@ fn what_is_no_amount_is_none_in_any_style() {
     }
     for text in ["--5", "((5))", "-(5)", "(-5)", "-5-"] {
         assert_eq!(number_of(text, UNDECLARED), Err(Unread::NoNumber), "{text}");
+    }
+}
+
+#[test]
+fn a_plus_and_a_decimal_sign_at_the_end_change_nothing() {
+    for (text, style, number) in [
+        ("+5,00", COMMA, 5.0),
+        ("+5,00", UNDECLARED, 5.0),
+        ("+ 1.234,50 €", UNDECLARED, 1234.5),
+        ("€ +7", POINT, 7.0),
+        ("＋7.5", POINT, 7.5),
+        ("+1,234,567", UNDECLARED, 1_234_567.0),
+        ("5,", COMMA, 5.0),
+        ("5.", COMMA, 5.0),
+        ("5,", POINT, 5.0),
+        ("5.", UNDECLARED, 5.0),
+        ("5,", UNDECLARED, 5.0),
+        ("1234. EUR", UNDECLARED, 1234.0),
+        ("1.234,", COMMA, 1234.0),
+        ("1,234.", POINT, 1234.0),
+        ("1 234,", COMMA, 1234.0),
+    ] {
+        assert_eq!(number_of(text, style), Ok(number), "{text} {style:?}");
+    }
+    for text in ["+1.234", "+1,234", "$+1,000"] {
+        assert_eq!(number_of(text, UNDECLARED), Err(Unread::Ambiguous), "{text}");
+    }
+    for (text, style) in
+        [("1.234,", UNDECLARED), ("1,234.", UNDECLARED), ("1.234,", POINT), ("5,,", COMMA), ("5.,", COMMA)]
+    {
+        assert_eq!(number_of(text, style), Err(Unread::NoNumber), "{text} {style:?}");
+    }
+    assert_eq!(number_of("-5,", COMMA), Err(Unread::Negative));
+}
+
+#[test]
+fn signs_and_codes_say_one_currency_or_none() {
+    for (said, currency) in [
+        (&["€"][..], Some("EUR")),
+        (&["£"], Some("GBP")),
+        (&["₹"], Some("INR")),
+        (&["zł"], Some("PLN")),
+        (&["Kč"], Some("CZK")),
+        (&["US$"], Some("USD")),
+        (&["R$"], Some("BRL")),
+        (&["EUR"], Some("EUR")),
+        (&["usd"], Some("USD")),
+        (&["€", "EUR"], Some("EUR")),
+        (&["$", "CAD"], Some("CAD")),
+        (&["kr", "SEK"], Some("SEK")),
+        (&["EGP", "£"], Some("EGP")),
+        (&["TOP"], Some("TOP")),
+        (&["$"], None),
+        (&["¥"], None),
+        (&["kr"], None),
+        (&["C$"], None),
+        (&["Fr."], None),
+        (&["R"], None),
+        (&["all"], None),
+        (&["€", "USD"], None),
+        (&["€", "$"], None),
+        (&["EUR", "USD"], None),
+        (&[], None),
+    ] {
+        assert_eq!(one_currency(said.iter().copied()).as_deref(), currency, "{said:?}");
     }
 }
 

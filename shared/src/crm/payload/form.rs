@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::refusal;
-use crate::http::body::escaped;
+use super::{Read, refusal};
+use crate::http::body::{Oddity, OddityKind, escaped};
 use crate::http::problem::FieldError;
 
+const NAMELESS: &str = "must name every field.";
 /// As deep as JSON may be.
 const MAX_DEPTH: usize = 16;
 
 /// The fields of a form. A name that comes again has the array of its values. Names with brackets, such as
-/// `leads[0][id]`, stand as they are, and are read as objects and arrays besides.
-pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
+/// `leads[0][id]`, stand as they are, and are read as objects and arrays besides. Unless it is strict, a character that
+/// is none becomes U+FFFD, and a value without a name is left out.
+pub(super) fn read(body: &[u8], is_strict: bool) -> Result<Read, FieldError> {
     let body = body.trim_ascii_end();
     if body.is_empty() {
         return Err(refusal("", "must not be empty."));
@@ -27,23 +29,42 @@ pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
     }
     let mut fields = Map::new();
     let mut nested = Nested::default();
+    let mut oddities = Vec::new();
     for (name, value) in form_urlencoded::parse(body) {
         // Invalid UTF-8 is decoded to the replacement character, which no form contains on purpose.
-        if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
-            return Err(refusal("", "must be in UTF-8."));
-        }
+        let is_utf_8 = ![&name, &value].iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER));
         // A byte order mark may have been escaped with the name after it.
         let name = if fields.is_empty() { name.trim_start_matches('\u{feff}') } else { &name };
-        if name.is_empty() || name.contains('\0') {
-            return Err(refusal("", "must name every field."));
+        let has_nul = name.contains('\0') || value.contains('\0');
+        if is_strict && !is_utf_8 {
+            return Err(refusal("", "must be in UTF-8."));
         }
-        if value.contains('\0') {
-            return Err(refusal(&format!("/{}", escaped(name)), "must not contain U+0000"));
+        if is_strict && (name.is_empty() || name.contains('\0')) {
+            return Err(refusal("", NAMELESS));
         }
-        nested.put(name, &value);
-        add(&mut fields, name, value.into_owned().into());
+        if is_strict && has_nul {
+            return Err(refusal(&pointer(name), "must not contain U+0000"));
+        }
+        let (name, value) = (name.replace('\0', "\u{fffd}"), value.replace('\0', "\u{fffd}"));
+        if name.is_empty() {
+            continue;
+        }
+        if has_nul || !is_utf_8 {
+            oddities.push(Oddity { pointer: pointer(&name), kind: OddityKind::Character });
+        }
+        nested.put(&name, &value);
+        add(&mut fields, &name, value.into());
     }
-    Ok(nested.beside(fields))
+    if fields.is_empty() {
+        return Err(refusal("", NAMELESS));
+    }
+    Ok(Read { value: nested.beside(fields), oddities, is_mended: false })
+}
+
+/// Where the value of this name is.
+fn pointer(name: &str) -> String {
+    let parts = path(name).unwrap_or_else(|| vec![name]);
+    parts.into_iter().fold(String::new(), |at, part| at + "/" + &escaped(part))
 }
 
 /// The fields of a form of people: whatever can be read of it is. A name with brackets stands only for objects and
@@ -63,7 +84,7 @@ pub(super) fn read_all(body: &[u8]) -> Value {
 /// Are these the elements of a list, each under its number?
 pub(super) fn numbers_its(object: &Map<String, Value>) -> bool {
     let is_number = |name: &String| name.len() <= 18 && !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
-    object.keys().all(is_number) && object.values().all(Value::is_object)
+    object.keys().all(is_number) && object.values().any(Value::is_object)
 }
 
 /// Another value of the same name makes an array. The same value again says nothing new.

@@ -11,14 +11,19 @@ fn received_at() -> DateTime<Utc> {
 
 /// The items of the sample and what they mean before anything is fetched.
 fn read(source: &Source, item: &Value) -> Reading {
-    let when =
-        Circumstances { received_at: received_at(), region: None, payload_hash: Hash::of("body"), event_id: None };
+    let when = Circumstances {
+        received_at: received_at(),
+        region: None,
+        payload_hash: Hash::of("body"),
+        event_id: None,
+        has_replaced: false,
+    };
     source.read(item, &when)
 }
 
 fn sample_items(name: &str) -> (Source, Vec<Value>) {
     let source = Sources::preset(name, &Stages::default(), &|_| None).unwrap();
-    let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap().items;
+    let items = source.items(sample(name).unwrap().body.as_bytes()).unwrap();
     let items = items.into_iter().map(|item| item.value).collect::<Vec<_>>();
     (source, items)
 }
@@ -175,7 +180,7 @@ fn deals_of_two_crms_are_kept_apart_by_a_prefix() {
     let sources =
         Sources::parse(toml, &Stages::default(), &|_| Some("0123456789abcdef0123456789abcdef".into())).unwrap();
     let source = sources.get("hubspot").unwrap();
-    let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap().items;
+    let items = source.items(sample("hubspot-app").unwrap().body.as_bytes()).unwrap();
     assert_eq!(read(source, &items[0].value).crm_deal_id.as_deref(), Some("hs-17812345678"));
 }
 

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{Reader, whole};
+use super::Reader;
+use super::ids::whole;
 use crate::attribution::Clicks;
 use crate::attribution::networks::{Kind, Parameter};
 use crate::http::Warning;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Reader;
-use crate::crm::amounts::{self, Style, Unread, currencies_of};
+use crate::crm::amounts::{self, Style, Unread, currencies_of, currency_of, one_currency};
 use crate::crm::fields::{DecimalSign, Number, Text};
 use crate::crm::rules::{Amount, rounded};
 use crate::money::Money;
@@ -23,39 +23,54 @@ struct Found {
 
 impl Reader<'_> {
     pub(super) fn money(&mut self, amount: Amount) -> Option<Money> {
-        let fields = &self.source.fields;
-        let currency = |reader: &mut Self| reader.currency();
-        let (value, currency) = match amount {
+        let errors = self.errors.len();
+        let read = self.read_currency();
+        let code = read.as_ref().and_then(|(_, code)| code.as_deref().ok());
+        let (value, own) = match amount {
             Amount::None => return None,
-            Amount::Fixed(value) => (Some(value), currency(self)),
-            Amount::Deal => {
-                let code = self.currency_code();
-                (self.amount(code.as_deref()), currency(self))
-            }
-            Amount::Expected => {
-                let code = self.currency_code();
-                (self.expected(code.as_deref()), currency(self))
-            }
+            Amount::Fixed(value) => (Some(value), None),
+            Amount::Deal => self.amount(code).unzip(),
+            Amount::Expected => self.expected(code).unzip(),
         };
-        // A currency that is present but invalid has been reported already.
-        let is_absent = |text: &Text| text.find(self.item).is_none();
-        if value.is_some() && fields.currency.as_ref().is_none_or(is_absent) {
-            if fields.currency.as_ref().is_some_and(|currency| currency.waits(self.item)) {
-                self.waits = true;
-            } else {
-                let fix = if self.source.strict {
-                    ""
-                } else {
-                    "; where the CRM has one only, declare it: currency = { text = \"EUR\" }"
-                };
-                let pointer = fields.currency.as_ref().map_or("", Text::first);
-                self.refuse(pointer, format!("is required when there is a value{fix}"));
+        let has_amount = value.is_some() || self.errors.len() > errors;
+        let currency = match read {
+            Some((_, Ok(code))) => Some(code),
+            Some((pointer, Err(detail))) if has_amount || self.source.strict => {
+                self.refuse(&pointer, detail);
+                None
             }
-        }
+            Some((pointer, Err(detail))) => {
+                self.warn("currency", format!("at {pointer} {detail}. It is left out, as there is no amount"));
+                None
+            }
+            None => own.flatten().or_else(|| {
+                self.miss_currency(value.is_some());
+                None
+            }),
+        };
         value.zip(currency).map(|(value, currency)| Money::new(value, currency))
     }
 
-    fn amount(&mut self, currency: Option<&str>) -> Option<f64> {
+    /// There is no currency, neither in its field nor with the amount.
+    fn miss_currency(&mut self, has_value: bool) {
+        let field = self.source.fields.currency.as_ref();
+        if !has_value {
+            return;
+        }
+        if field.is_some_and(|currency| currency.waits(self.item)) {
+            self.waits = true;
+            return;
+        }
+        let fix = if self.source.strict {
+            ""
+        } else {
+            "; where the CRM has one only, declare it: currency = { text = \"EUR\" }"
+        };
+        self.refuse(field.map_or("", Text::first), format!("is required when there is a value{fix}"));
+    }
+
+    /// The amount, and the currency that it says itself.
+    fn amount(&mut self, currency: Option<&str>) -> Option<(f64, Option<String>)> {
         let field = self.source.fields.value.as_ref()?;
         let has_three_decimals = currency.is_some_and(|code| THREE_DECIMALS.contains(&code));
         let found = self.number(field, has_three_decimals)?;
@@ -69,8 +84,9 @@ impl Reader<'_> {
             );
             self.warn("value", detail);
         }
+        let own = one_currency(found.currencies.iter().map(String::as_str));
         let value = found.number.and_then(|number| Money::value_from(&number.into()));
-        self.keep(&found.pointer, value)
+        self.keep(&found.pointer, value).map(|value| (value, own))
     }
 
     /// The currency that stands with an amount is the deal's: a code says so for certain, a sign is shared by several.
@@ -96,8 +112,8 @@ impl Reader<'_> {
     }
 
     /// The value times the probability that it will be paid.
-    fn expected(&mut self, currency: Option<&str>) -> Option<f64> {
-        let value = self.amount(currency)?;
+    fn expected(&mut self, currency: Option<&str>) -> Option<(f64, Option<String>)> {
+        let (value, own) = self.amount(currency)?;
         let field = self.source.fields.probability.as_ref()?;
         // A probability has no thousands.
         let read = self.number(field, true);
@@ -107,7 +123,7 @@ impl Reader<'_> {
         let found = read?;
         let likely = found.number.ok().filter(|number| (0.0..=1.0).contains(number));
         let likely = likely.ok_or_else(|| "must be from 0 to 1; of a percentage, declare divide_by = 100".to_owned());
-        self.keep(&found.pointer, likely).map(|probability| rounded(value * probability))
+        self.keep(&found.pointer, likely).map(|probability| (rounded(value * probability), own))
     }
 
     fn keep(&mut self, pointer: &str, read: Result<f64, String>) -> Option<f64> {
@@ -118,7 +134,11 @@ impl Reader<'_> {
         self.waits |= field.at.wait(self.item);
         let (pointer, value) = field.at.find(self.item)?;
         let mut found = Found { pointer, number: Err(NO_AMOUNT.into()), is_undeclared: false, currencies: Vec::new() };
-        match &*value {
+        let value = self.only(&value);
+        if field.at.nothing().includes(value) {
+            return None;
+        }
+        match value {
             Value::Number(number) => found.number = number.as_f64().ok_or_else(|| NO_AMOUNT.into()),
             Value::String(text) if !self.source.strict => {
                 match amounts::read(text, Style { decimal: field.decimal, has_three_decimals }) {
@@ -136,27 +156,41 @@ impl Reader<'_> {
         Some(Found { number: found.number.map(scaled), ..found })
     }
 
-    /// The currency, if it is one; what is wrong with it is reported by [`Self::currency`].
-    fn currency_code(&self) -> Option<String> {
-        self.read_currency()?.1.ok()
-    }
-
-    fn currency(&mut self) -> Option<String> {
-        let (pointer, read) = self.read_currency()?;
-        read.map_err(|detail| self.refuse(&pointer, detail)).ok()
-    }
-
     fn read_currency(&self) -> Option<(String, Result<String, String>)> {
         let (pointer, value) = self.source.fields.currency.as_ref()?.find(self.item)?;
-        let read = match value.as_str().map(str::trim) {
+        let text = self.only(&value).as_str().map(str::trim);
+        let read = match text {
             None => Err("must be a text".into()),
             Some(code) if self.source.strict => Money::currency_from(code),
-            Some(code) => Money::currency_from(&code.to_ascii_uppercase()),
+            Some(text) => currency_in(text),
         };
         Some((pointer, read))
     }
+
+    /// The value, or of an array the only one; a strict source takes no arrays.
+    fn only<'v>(&self, value: &'v Value) -> &'v Value {
+        match value {
+            Value::Array(elements) if elements.len() == 1 && !self.source.strict => &elements[0],
+            value => value,
+        }
+    }
 }
 
+/// A code in any letters, or a sign that one currency has. Some CRMs have it only in the text of an amount.
+fn currency_in(text: &str) -> Result<String, String> {
+    let plain = amounts::plain(text);
+    let text = plain.trim();
+    let code = Money::currency_from(&text.to_ascii_uppercase());
+    let sign = || currency_of(text).map(String::from);
+    let of_amount = || {
+        let written = amounts::read(text, Style::default()).ok()?;
+        one_currency(written.currencies.iter().map(String::as_str))
+    };
+    code.or_else(|_| sign().or_else(of_amount).ok_or_else(|| NO_CURRENCY.into()))
+}
+
+const NO_CURRENCY: &str = "must be a currency code of ISO 4217, such as EUR, or a sign that stands for one only, such \
+                           as €; where the CRM has one only, declare it: currency = { text = \"USD\" }";
 const NO_AMOUNT: &str = "must be a number from 0 to 999999999999, such as 6000.5";
 
 /// What is wrong with a text, and what to do about it.

@@ -1,4 +1,6 @@
 mod clicks;
+mod ids;
+mod money;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ pub(super) fn circumstances() -> Circumstances {
         region: None,
         payload_hash: Hash::of("body"),
         event_id: None,
+        has_replaced: false,
     }
 }
 
@@ -183,70 +186,6 @@ fn the_default_source_refuses_what_its_contract_refuses() {
 }
 
 #[test]
-fn an_amount_is_read_as_crms_write_it() {
-    let plain = source("", MONEY, ALWAYS);
-    let cents = source("", &MONEY.replace("\"/value\"", "{ at = \"/value\", divide_by = 100 }"), ALWAYS);
-    for (source, value, amount) in [
-        (&plain, json!(6000), Some(6000.0)),
-        (&plain, json!("6000"), Some(6000.0)),
-        (&plain, json!(" 6000.50 "), Some(6000.5)),
-        (&plain, json!("1.234,56"), Some(1234.56)),
-        (&plain, json!("1e3"), Some(1000.0)),
-        (&plain, json!(0.1 + 0.2), Some(0.3)),
-        (&plain, json!(""), None),
-        (&plain, json!(false), None),
-        (&plain, json!("None"), None),
-        (&plain, json!("-"), None),
-        (&plain, json!(null), None),
-        (&cents, json!(600_050), Some(6000.5)),
-        (&cents, json!("1"), Some(0.01)),
-        (&cents, json!(99_999_999_999_900_i64), Some(999_999_999_999.0)),
-    ] {
-        let deal = deal(source, &json!({"id": 7, "value": value, "currency": "eur"}));
-        assert_eq!(worth(&deal), amount.map(|amount| (amount, "EUR")), "{value}");
-    }
-    for (value, currency, pointer) in [
-        (json!("1.234"), json!("EUR"), "/value"),
-        (json!("6,000"), json!("EUR"), "/value"),
-        (json!("n/a"), json!("EUR"), "/value"),
-        (json!("{{amount}}"), json!("EUR"), "/value"),
-        (json!("5 USD"), json!("EUR"), "/value"),
-        (json!(true), json!("EUR"), "/value"),
-        (json!("-1"), json!("EUR"), "/value"),
-        (json!(6000), json!(null), "/currency"),
-        (json!(6000), json!("euro"), "/currency"),
-        (json!(6000), json!(["EUR"]), "/currency"),
-    ] {
-        let refused = refused(&plain, &json!({"id": 7, "value": value, "currency": currency}));
-        assert!(refused.len() == 1 && refused[0].0 == pointer, "{value} {refused:?}");
-    }
-}
-
-#[test]
-fn a_rule_can_set_the_value_of_a_deal() {
-    let item = json!({"id": 7, "value": 1000, "currency": "EUR", "likely": 33});
-    for (value, expected) in [
-        ("\"deal\"", Some((1000.0, "EUR"))),
-        ("\"expected\"", Some((330.0, "EUR"))),
-        ("\"none\"", None),
-        ("250", Some((250.0, "EUR"))),
-        ("0.1234567", Some((0.123_457, "EUR"))),
-    ] {
-        let source = source("", MONEY, &format!("{ALWAYS}\nvalue = {value}"));
-        assert_eq!(worth(&deal(&source, &item)), expected, "{value}");
-    }
-    let expected = source("", MONEY, &format!("{ALWAYS}\nvalue = \"expected\""));
-    let third = json!({"id": 7, "value": 0.01, "currency": "EUR", "likely": "33.333"});
-    assert_eq!(worth(&deal(&expected, &third)), Some((0.003_333, "EUR")));
-    let unknown = read(&expected, &json!({"id": 7, "value": 1000, "currency": "EUR", "email": "jane@example.com"}));
-    assert!(unknown.warnings.iter().any(|it| it.field == "probability"), "{:?}", unknown.warnings);
-    let certain = refused(&expected, &json!({"id": 7, "value": 1000, "currency": "EUR", "likely": 101}));
-    assert_eq!(certain[0].0, "/likely");
-    let no_value = source("", "", ALWAYS);
-    assert_eq!(worth(&deal(&no_value, &item)), None);
-}
-
-#[test]
 fn a_time_is_limited_to_now_unless_it_orders_reports() {
     let source = source("", "occurred_at = [\"/won\", \"/at\"]\nupdated_at = \"/at\"\nzone = \"+01:00\"", ALWAYS);
     let soon = deal(&source, &json!({"id": 7, "won": "", "at": "2026-11-20 13:05:00"}));
@@ -324,59 +263,6 @@ fn a_person_is_read_from_emails_phones_and_the_lead_id() {
     let pointers: Vec<_> = refused(&strict, &several).into_iter().map(|it| it.0).collect();
     assert_eq!(pointers, ["/emails/3", "/emails/4"]);
     assert_eq!(refused(&strict, &json!({"id": 7}))[0].0, "/email");
-}
-
-#[test]
-fn an_event_is_identified_by_its_id_or_by_the_hash_of_its_body() {
-    let joined = source("", "event_id = { join = [\"/event\", \"-\", \"/id\"] }", ALWAYS);
-    let mut signed = circumstances();
-    signed.event_id = Some("msg_1".into());
-    let hash = |item: &Value, when: &Circumstances| match joined.read(item, when) {
-        Reading { event_id, meaning: Meaning::Report(Report::Reached(deal)), .. } => (event_id, deal.payload_hash),
-        other => panic!("{other:?}"),
-    };
-    let own = (Some("e1-7".into()), Hash::of("acme\ne1-7"));
-    assert_eq!(hash(&json!({"id": 7, "event": "e1"}), &circumstances()), own);
-    assert_eq!(hash(&json!({"id": 7, "event": "e1"}), &signed), own);
-    assert_eq!(hash(&json!({"id": 7, "event": null}), &signed), (Some("msg_1".into()), Hash::of("acme\nmsg_1")));
-    assert_eq!(hash(&json!({"id": 7}), &circumstances()), (None, Hash::of("body")));
-    assert_eq!(refused(&joined, &json!({"id": 7, "event": "x".repeat(500)}))[0].0, "/event");
-}
-
-#[test]
-fn an_id_may_be_the_end_of_a_longer_text() {
-    let rules = r#"
-        [[acme.rules]]
-        when = { "/merged" = true }
-        conversion = "merged"
-        into = { at = "/uri", after = "/" }
-        from = [{ at = "/others", after = "/" }, "/one"]
-        [[acme.rules]]
-        when = {}
-        conversion = "closed"
-    "#;
-    let behind =
-        |mark: &str| told_by("", &format!("deal_id = {{ at = [\"/uri\", \"/number\"], after = \"{mark}\" }}"), rules);
-    for (mark, item, id) in [
-        ("/", json!({"uri": "https://api.example.com/scheduled_events/A1/invitees/B2"}), "B2"),
-        ("/", json!({"uri": "https://api.example.com/v2/projects/17/"}), "17"),
-        ("/", json!({"uri": "gid://shop/Order/450789469"}), "450789469"),
-        ("/", json!({"uri": " customers/1/leads/2 "}), "2"),
-        (":", json!({"uri": "urn:li:sponsoredLead:88"}), "88"),
-        ("Opportunity-", json!({"uri": "Opportunity-00Q5e"}), "00Q5e"),
-        ("/", json!({"uri": "bare-7"}), "bare-7"),
-        ("/", json!({"uri": "", "number": 7}), "7"),
-    ] {
-        assert_eq!(deal(&behind(mark), &item).crm_deal_id, id, "{item}");
-    }
-    for nothing in ["https://api.example.com/deals/undefined", "//", "https://api.example.com/deals/null"] {
-        assert_eq!(refused(&behind("/"), &json!({"uri": nothing}))[0].0, "/uri", "{nothing}");
-    }
-    assert_eq!(refused(&behind("/"), &json!({"uri": ["a/1", "a/2"]}))[0].0, "/uri");
-
-    let merge = json!({"merged": true, "uri": "/deals/3", "others": ["/deals/1", "/deals/2"], "one": 4});
-    let Meaning::Report(Report::Merged(merge)) = read(&behind("/"), &merge).meaning else { panic!("no merge") };
-    assert_eq!((&*merge.into, merge.from), ("3", vec!["1".into(), "2".into(), "4".into()]));
 }
 
 #[test]

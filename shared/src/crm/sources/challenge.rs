@@ -16,7 +16,7 @@ impl Source {
     #[must_use]
     pub fn challenge(&self, body: &[u8]) -> Option<Value> {
         let pointer = self.challenge.as_ref()?.as_str();
-        let item = payload::items(body, self.encoding, None, true).ok()?.items.pop()?.value;
+        let item = payload::items(body, self.encoding, None, true).ok()?.pop()?.value;
         let value = item.pointer(pointer).filter(|value| match value {
             Value::String(text) => (1..=LONGEST).contains(&text.len()) && !text.contains(char::is_control),
             Value::Number(number) => !number.is_f64(),

@@ -250,11 +250,13 @@ fn the_mistakes_of_all_sources_are_reported_at_once_by_line() {
 fn a_body_is_read_as_declared() {
     let form =
         Sources::parse(&ACME.replacen("[acme]", "[acme]\nbody = \"form\"", 1), &Stages::default(), &any).unwrap();
-    let items = form.get("acme").unwrap().items(b"id=7").unwrap().items;
+    let items = form.get("acme").unwrap().items(b"id=7").unwrap();
     assert_eq!(items[0].value, serde_json::json!({"id": "7"}));
     let array =
         Sources::parse(&ACME.replacen("[acme]", "[acme]\nitems = \"/events\"", 1), &Stages::default(), &any).unwrap();
     let array = array.get("acme").unwrap();
-    assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().items.len(), 2);
-    assert_eq!(array.items(br#"{"events":[7]}"#).unwrap_err()[0].pointer, "/events/0");
+    assert_eq!(array.items(br#"{"events":[{"id":7},{}]}"#).unwrap().len(), 2);
+    let odd = array.items(br#"{"events":[7]}"#).unwrap().remove(0);
+    assert_eq!((&*odd.at, odd.fault), ("/events/0", Some("must be an object")));
+    assert_eq!(array.items(br#"{"events":7}"#).unwrap_err()[0].pointer, "/events");
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::{with_whole_characters, without_nul};
 use crate::http::problem::FieldError;
 
 const MAX_DEPTH: usize = 16;
@@ -17,17 +18,47 @@ const NUL: &str = "must not contain U+0000";
 /// When it is no JSON, nests deeper than 16 levels, names a key of an object twice, of which parsers take different
 /// ones, or holds U+0000, which Postgres can't store. The text itself is never repeated, keys are ([`escaped`]).
 pub fn json(bytes: &[u8]) -> Result<Value, FieldError> {
-    let mut place = Place { pointer: String::new(), depth: 0, fault: None };
-    let mut text = serde_json::Deserializer::from_slice(bytes);
-    let read = Element(&mut place).deserialize(&mut text);
-    read.and_then(|value| text.end().map(|()| value)).map_err(|error| {
-        place.fault.unwrap_or_else(|| {
-            // serde_json's message can quote the body; its position can't.
-            let (line, column) = (error.line(), error.column());
-            let detail = format!("must be JSON in UTF-8; it goes wrong at line {line}, column {column}.");
-            FieldError { pointer: String::new(), detail }
-        })
-    })
+    let mut place = Place { pointer: String::new(), depth: 0, fault: None, passed: None };
+    place.read(bytes)
+}
+
+/// Reads a text as JSON and passes over what doesn't make it unreadable: of a key that is there twice the last value
+/// counts, what nests deeper is left out, and a character that is none becomes U+FFFD.
+///
+/// # Errors
+/// When it is no JSON.
+pub fn json_passing_over(bytes: &[u8]) -> Result<(Value, Vec<Oddity>), FieldError> {
+    let mended = with_characters(bytes);
+    let passed = Passed { has_replaced: mended.is_some(), oddities: Vec::new() };
+    let mut place = Place { pointer: String::new(), depth: 0, fault: None, passed: Some(passed) };
+    let value = place.read(mended.as_deref().unwrap_or(bytes))?;
+    Ok((value, place.passed.map(|passed| passed.oddities).unwrap_or_default()))
+}
+
+/// What was passed over, and the JSON Pointer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oddity {
+    pub pointer: String,
+    pub kind: OddityKind,
+}
+
+/// What can be passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OddityKind {
+    /// The key was there before, with another value.
+    Twice,
+    /// A character of it is none that can be read or stored.
+    Character,
+    /// It nests too deep.
+    Deep,
+}
+
+/// With U+FFFD in place of what is no UTF-8, of half a surrogate pair and of U+0000; none if there is nothing of that.
+fn with_characters(bytes: &[u8]) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(bytes);
+    let whole = with_whole_characters(text.as_bytes());
+    let mended = without_nul(&whole);
+    (*mended != *bytes).then(|| mended.into_owned())
 }
 
 /// A name as it is written in the JSON Pointer of an error, cut after so many characters: it is repeated to whoever
@@ -44,9 +75,31 @@ struct Place {
     pointer: String,
     depth: usize,
     fault: Option<FieldError>,
+    /// None if nothing is passed over.
+    passed: Option<Passed>,
+}
+
+/// What was passed over so far.
+struct Passed {
+    /// Were characters of the text replaced?
+    has_replaced: bool,
+    oddities: Vec<Oddity>,
 }
 
 impl Place {
+    fn read(&mut self, bytes: &[u8]) -> Result<Value, FieldError> {
+        let mut text = serde_json::Deserializer::from_slice(bytes);
+        let read = Element(self).deserialize(&mut text);
+        read.and_then(|value| text.end().map(|()| value)).map_err(|error| {
+            self.fault.take().unwrap_or_else(|| {
+                // serde_json's message can quote the body; its position can't.
+                let (line, column) = (error.line(), error.column());
+                let detail = format!("must be JSON in UTF-8; it goes wrong at line {line}, column {column}.");
+                FieldError { pointer: String::new(), detail }
+            })
+        })
+    }
+
     /// Goes into an element and comes out again.
     fn inside<T, E>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         let length = self.pointer.len();
@@ -57,6 +110,26 @@ impl Place {
         self.depth -= 1;
         self.pointer.truncate(length);
         Ok(value)
+    }
+
+    /// Passes over this, or refuses it.
+    fn pass<E: Error>(&mut self, kind: OddityKind, refusal: &str) -> Result<(), E> {
+        match &mut self.passed {
+            Some(passed) => {
+                passed.oddities.push(Oddity { pointer: self.pointer.clone(), kind });
+                Ok(())
+            }
+            None => Err(self.refuse(refusal)),
+        }
+    }
+
+    /// Looks for characters that can't be stored, or that were replaced because of that.
+    fn check<E: Error>(&mut self, text: &str) -> Result<(), E> {
+        let is_odd = match &self.passed {
+            Some(passed) => passed.has_replaced && text.contains(char::REPLACEMENT_CHARACTER),
+            None => text.contains('\0'),
+        };
+        if is_odd { self.pass(OddityKind::Character, NUL) } else { Ok(()) }
     }
 
     fn refuse<E: Error>(&mut self, detail: &str) -> E {
@@ -72,8 +145,12 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, text: D) -> Result<Value, D::Error> {
         if self.0.depth > MAX_DEPTH {
-            self.0.pointer.clear();
-            return Err(self.0.refuse("must not nest deeper than 16 levels."));
+            if self.0.passed.is_none() {
+                self.0.pointer.clear();
+            }
+            self.0.pass(OddityKind::Deep, "must not nest deeper than 16 levels.")?;
+            IgnoredAny::deserialize(text)?;
+            return Ok(Value::Null);
         }
         text.deserialize_any(self)
     }
@@ -107,7 +184,8 @@ impl<'de> Visitor<'de> for Element<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        if value.contains('\0') { Err(self.0.refuse(NUL)) } else { Ok(value.into()) }
+        self.0.check(value)?;
+        Ok(value.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
@@ -123,16 +201,19 @@ impl<'de> Visitor<'de> for Element<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if key.contains('\0') {
-                return Err(self.0.refuse(NUL));
-            }
-            let value = self.0.inside(&key, |place| {
-                if object.contains_key(&key) {
+            self.0.check(&key)?;
+            self.0.inside(&key, |place| {
+                let known = object.get(&key);
+                if known.is_some() && place.passed.is_none() {
                     return Err(place.refuse("must not be there twice"));
                 }
-                entries.next_value_seed(Element(place))
+                let value = entries.next_value_seed(Element(place))?;
+                if known.is_some_and(|known| *known != value) {
+                    place.pass(OddityKind::Twice, "")?;
+                }
+                object.insert(key.clone(), value);
+                Ok(())
             })?;
-            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
