@@ -12,6 +12,7 @@ mod report;
 mod rules;
 mod sources;
 
+pub(crate) use fields::check_json_pointer;
 pub use payload::Item;
 pub(crate) use payload::answers;
 pub use report::{Circumstances, Meaning, Reading, Report};

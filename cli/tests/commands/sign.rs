@@ -94,3 +94,82 @@ async fn an_impossible_signature_says_why() {
         assert!(error.contains(said), "{arguments:?}: {error}");
     }
 }
+
+const LEADS: &str = r#"
+[landing]
+kind = "lead"
+[[landing.auth]]
+bearer = { secret = "LANDING_SECRET" }
+
+[hooked]
+kind = "lead"
+[[hooked.auth]]
+url = { secret = "LANDING_SECRET" }
+
+[signed]
+kind = "lead"
+[[signed.auth]]
+hmac = { secret = "LANDING_SECRET", header = "x-signature" }
+
+[ads]
+kind = "lead"
+preset = "google-lead-form"
+key = { at = "/google_key", secret = "LANDING_SECRET" }
+
+[builder]
+kind = "lead"
+preset = "elementor"
+[[builder.auth]]
+url = { secret = "LANDING_SECRET" }
+"#;
+
+/// What is signed for a source of leads is what its endpoint takes.
+#[tokio::test]
+async fn a_source_of_leads_is_signed_for_too() {
+    let values = values(None, &[("CRM_SOURCES", LEADS), ("LANDING_SECRET", "landing-secret-0123456789")]);
+    let body = file("lead.json", r#"{"email":"jane@example.com"}"#);
+    for name in ["landing", "hooked", "signed", "ads", "builder"] {
+        let given = ["crm", "sign", name, &body];
+        // Two of them have the sample of their preset.
+        let given = if matches!(name, "ads" | "builder") { &given[..3] } else { &given };
+        let signed = document(&values, given).await;
+        let url = signed["url"].as_str().unwrap();
+        assert!(url.starts_with(&format!("http://localhost:8080/api/leads/{name}")), "{url}");
+        assert!(signed["command"].as_str().unwrap().contains(url), "{signed}");
+        let is_form = name == "builder";
+        let expected = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
+        assert_eq!(signed["headers"][0]["value"], expected);
+        let sent = signed["body"].as_str().map_or_else(|| body.clone(), |text| file("sent", text));
+        let headers = signed["headers"].as_array().unwrap().iter();
+        let headers: Vec<_> =
+            headers.map(|it| format!("{}: {}", it["name"].as_str().unwrap(), it["value"].as_str().unwrap())).collect();
+        let mut test = vec!["crm", "test", name, &sent, "--url", url];
+        test.extend(headers.iter().flat_map(|header| ["-H", header]));
+        let tested = document(&values, &test).await;
+        assert_eq!(tested["verification"]["verified"], true, "{name}: {tested}");
+        assert_eq!(
+            tested["meaning"],
+            if name == "ads" { tested["meaning"].clone() } else { json!("lead") },
+            "{tested}"
+        );
+    }
+    let at =
+        document(&values, &["crm", "sign", "landing", &body, "--url", "https://example.com/api/leads/landing"]).await;
+    assert_eq!(at["url"], "https://example.com/api/leads/landing");
+}
+
+#[tokio::test]
+async fn a_lead_that_cant_be_signed_says_why() {
+    let unset = values(None, &[("CRM_SOURCES", LEADS)]);
+    let set = values(None, &[("CRM_SOURCES", LEADS), ("LANDING_SECRET", "landing-secret-0123456789")]);
+    let form = file("form", "email=jane%40example.com");
+    for (values, arguments, said) in [
+        (&unset, &["crm", "sign", "builder"][..], "LANDING_SECRET"),
+        (&set, &["crm", "sign", "landing"], "name a file"),
+        (&set, &["crm", "sign", "ads", &form], "must be a JSON object"),
+        (&set, &["crm", "sign", "landing", "/no/such/file"], "can't be read"),
+    ] {
+        let error = refused(values, arguments).await;
+        assert!(error.contains(said), "{arguments:?}: {error}");
+    }
+}

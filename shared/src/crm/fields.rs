@@ -24,6 +24,7 @@ pub(super) use clicks::with_clicks;
 pub(super) use ids::Ids;
 pub(super) use nothing::Nothing;
 pub(super) use number::{DecimalSign, Number};
+pub(crate) use path::check_json_pointer;
 pub(super) use path::{Pointer, is_fetched};
 pub(super) use pointers::Pointers;
 pub(super) use text::Text;

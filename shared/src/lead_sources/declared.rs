@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use super::answers::FIELDS;
 use crate::attribution::networks;
 use crate::crm::authentication::DeclaredScheme;
+use crate::crm::check_json_pointer;
 
 /// The table of a source of leads.
 #[derive(Debug, Default, Deserialize)]
@@ -90,9 +91,6 @@ impl DeclaredSource {
         let texts = self.fields.values().chain(&self.id).chain(&self.answers).flat_map(|texts| &texts.0);
         let conditions = self.only.iter().chain(&self.ignore).flat_map(BTreeMap::keys);
         let mut all = texts.chain(conditions).chain(&self.questions).chain(self.key.iter().map(|key| &key.at));
-        match all.find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
-            Some(pointer) => Err(format!("a JSON Pointer begins with /: write \"/{pointer}\"")),
-            None => Ok(()),
-        }
+        all.try_for_each(|pointer| check_json_pointer(pointer))
     }
 }

@@ -202,6 +202,9 @@ fn a_wrong_declaration_says_the_fix() {
         ("[a]\nkind = \"lead\"\npreset = \"typo\"", "it is one of calendly"),
         ("[A]\nkind = \"lead\"\npreset = \"tally\"", "lower-case"),
         ("[a]\nkind = \"lead\"\npreset = \"tally\"\nid = \"data\"", "begins with /"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nid = \"/data/**\"", "write one * for each"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nfields = { email = \"/fields/*/value\" }", "name one place"),
+        ("[a]\nkind = \"lead\"\npreset = \"tally\"\nonly = { \"/fields[id=x\" = \"1\" }", "write fields[id=x]"),
         ("[a]\nkind = \"lead\"\npreset = \"tally\"\nfields = { mail = \"/x\" }", "has a field mail"),
         ("[a]\nkind = \"lead\"\npreset = \"tally\"\nrules = []", "unknown field"),
     ] {

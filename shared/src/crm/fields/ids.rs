@@ -89,12 +89,28 @@ impl<'de> Deserialize<'de> for Ids {
     }
 }
 
-/// One entry as it is written.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Written {
-    At(Pointer),
-    Table(Table),
+/// One of several, as it is written.
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOr::<Self>::new(
+            "a JSON Pointer, { join = [\"text\", \"/pointer\"] } or { at = \"/pointer\", after = \"/\" }",
+        ))
+    }
+}
+
+impl Shapes for Entry {
+    fn one(text: &str) -> Result<Self, String> {
+        Ok(Self { parts: vec![Part::At(Pointer::parse(text)?)], after: None })
+    }
+
+    fn several<'de, A: SeqAccess<'de>>(_: A) -> Result<Self, A::Error> {
+        Err(A::Error::custom("is an array within an array: write all pointers in one"))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
+        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
+        Self::try_from(table).map_err(A::Error::custom)
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -127,23 +143,18 @@ impl TryFrom<Table> for Entry {
 
 impl Shapes for Ids {
     fn one(text: &str) -> Result<Self, String> {
-        Ok(Self(vec![Entry { parts: vec![Part::At(Pointer::parse(text)?)], after: None }]))
+        Ok(Self(vec![Entry::one(text)?]))
     }
 
     fn several<'de, A: SeqAccess<'de>>(array: A) -> Result<Self, A::Error> {
-        let written = Vec::<Written>::deserialize(SeqAccessDeserializer::new(array))?;
-        if written.is_empty() {
+        let entries = Vec::<Entry>::deserialize(SeqAccessDeserializer::new(array))?;
+        if entries.is_empty() {
             return Err(A::Error::custom("name at least one JSON Pointer"));
         }
-        let entries = written.into_iter().map(|entry| match entry {
-            Written::At(pointer) => Ok(Entry { parts: vec![Part::At(pointer)], after: None }),
-            Written::Table(table) => Entry::try_from(table).map_err(A::Error::custom),
-        });
-        entries.collect::<Result<_, _>>().map(Self)
+        Ok(Self(entries))
     }
 
     fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
-        let table = Table::deserialize(MapAccessDeserializer::new(table))?;
-        Entry::try_from(table).map(|entry| Self(vec![entry])).map_err(A::Error::custom)
+        Ok(Self(vec![Entry::table(table)?]))
     }
 }

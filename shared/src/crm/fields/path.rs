@@ -1,5 +1,7 @@
 //! Pointers into what a CRM sends: JSON Pointers (RFC 6901) that also choose among the elements of a list.
 
+mod mistakes;
+
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -33,6 +35,8 @@ enum Step {
 }
 
 impl Pointer {
+    /// # Errors
+    /// If it is no pointer, or one that never finds anything, and the fix.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut tildes = text.split('~').skip(1);
         if !text.is_empty() && !text.starts_with('/') {
@@ -40,12 +44,20 @@ impl Pointer {
         } else if !tildes.all(|rest| rest.starts_with(['0', '1'])) {
             Err("a ~ in a JSON Pointer is written ~0, and a / in a name ~1".into())
         } else {
-            Ok(Self { text: text.into(), steps: text.split('/').skip(1).map(Step::parse).collect() })
+            let steps: Result<_, String> = text.split('/').skip(1).map(Step::parse).collect();
+            Ok(Self { text: text.into(), steps: steps.map_err(|what| format!("{text} {what}"))? })
         }
     }
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// What it should be where it has a name as forms have, and JSON is read.
+    pub fn in_json(&self) -> Option<String> {
+        let plain = |step: (&Step, &str)| step.0.of_form().unwrap_or_else(|| format!("/{}", step.1));
+        let is_any = self.steps.iter().any(|step| step.of_form().is_some());
+        is_any.then(|| self.steps.iter().zip(self.text.split('/').skip(1)).map(plain).collect())
     }
 
     pub fn is_in_fetched(&self) -> bool {
@@ -79,11 +91,26 @@ impl Pointer {
     }
 }
 
+/// Checks a JSON Pointer that can't choose among elements.
+///
+/// # Errors
+/// What is wrong with it, and the fix.
+pub(crate) fn check_json_pointer(text: &str) -> Result<(), String> {
+    let pointer = Pointer::parse(text)?;
+    if pointer.steps.iter().all(|step| matches!(step, Step::Name(_))) {
+        return Ok(());
+    }
+    Err(format!(
+        "{text} chooses among elements, which sources of leads can't: name one place, such as /answers/0/email"
+    ))
+}
+
 impl Step {
-    fn parse(segment: &str) -> Self {
+    fn parse(segment: &str) -> Result<Self, String> {
         let name = segment.replace("~1", "/").replace("~0", "~");
+        mistakes::check(&name)?;
         if name == "*" {
-            return Self::All;
+            return Ok(Self::All);
         }
         let choice = name.split_once('[').and_then(|(list, rest)| {
             let (key, is) = rest.strip_suffix(']')?.split_once('=')?;
@@ -92,10 +119,10 @@ impl Step {
             let is_key = !key.trim().is_empty() && !key.contains(['[', ']']);
             is_key.then(|| (list.to_owned(), key.trim().to_owned(), is.to_owned()))
         });
-        match choice {
+        Ok(match choice {
             Some((list, key, is)) => Self::Choice { literal: name, list, key, is },
             None => Self::Name(name),
-        }
+        })
     }
 
     fn from<'a>(&self, at: &str, value: &'a Value) -> Vec<Found<'a>> {

@@ -59,7 +59,6 @@ mod tests {
             "/fetched/lead/custom.cf_1",
             "/fetched/lead/contacts/0/name",
             "/fetched/deal/properties",
-            "/fetched/deal/properties/",
             "/fetched/emails",
             "/deal/properties/x",
             "/fetchedx/deal/properties/y",

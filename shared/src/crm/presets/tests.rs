@@ -308,3 +308,14 @@ fn what_becomes_of_a_won_deal_is_known() {
         assert!(reading.warnings.is_empty(), "{name} {word} {changes}: {:?}", reading.warnings);
     }
 }
+
+#[test]
+fn a_body_that_is_no_list_is_told_that_it_must_be_one() {
+    let source = Sources::preset("hubspot-app", &Stages::default(), &|_| None).unwrap();
+    for (body, found) in
+        [("{}", "the body is an object"), ("null", "is null"), ("\"x\"", "is a text"), ("7", "is another value")]
+    {
+        let refused = source.items(body.as_bytes()).unwrap_err().remove(0).to_string();
+        assert!(refused.starts_with("must be an array of objects") && refused.contains(found), "{body}: {refused}");
+    }
+}

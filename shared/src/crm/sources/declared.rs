@@ -112,6 +112,7 @@ impl DeclaredSource {
             self.undeclared(&rule.get_ref().when, name).into_iter().for_each(|what| find(&rule.span(), what));
             self.lacking(rule.get_ref(), name).into_iter().for_each(|what| find(&rule.span(), what));
         }
+        self.names_of_forms(&here, &mut find);
         self.never_fetched(&mut find);
         let points = self.pointers().into_iter().any(Pointer::is_in_fetched);
         match &self.fetch {
@@ -126,6 +127,28 @@ impl DeclaredSource {
             _ => {}
         }
         problems
+    }
+
+    /// Pointers with a name as only forms have them, where JSON is read: in bodies, or in what is fetched.
+    fn names_of_forms(&self, here: &Range<usize>, find: &mut impl FnMut(&Range<usize>, String)) {
+        let is_json = self.body != Some(BodyEncoding::Form);
+        let what = |pointer: &Pointer| {
+            let fix = pointer.in_json().filter(|_| is_json || pointer.is_in_fetched())?;
+            let pointer = pointer.as_str();
+            Some(format!(
+                "{pointer} finds nothing in JSON, where a bracket chooses by a value, as in /list[name=x]: write {fix}; \
+                 if the CRM sends forms, say body = \"form\""
+            ))
+        };
+        let own = self.items.iter().chain(&self.challenge).map(|it| (it.span(), vec![it.get_ref()]));
+        let only = self.only.iter().map(|only| (only.span(), only.get_ref().pointers().collect()));
+        let rules = self.rules.iter().flatten().map(|rule| (rule.span(), rule.get_ref().pointers()));
+        for (at, pointers) in own.chain(only).chain(rules) {
+            pointers.into_iter().filter_map(what).for_each(|what| find(&at, what));
+        }
+        for (field, pointers) in self.fields.pointed() {
+            pointers.into_iter().filter_map(what).for_each(|what| find(here, format!("field {field}: {what}")));
+        }
     }
 
     /// Pointers that find nothing in any answer of the CRM that is asked. A field with another pointer still has that.

@@ -260,3 +260,39 @@ fn a_body_is_read_as_declared() {
     assert_eq!((&*odd.at, odd.fault), ("/events/0", Some("must be an object")));
     assert_eq!(array.items(br#"{"events":7}"#).unwrap_err()[0].pointer, "/events");
 }
+
+const AUTH_AND_RULES: &str = r#"
+[[acme.auth]]
+bearer = { secret = "ACME_TOKEN" }
+[[acme.rules]]
+when = { status = "won" }
+conversion = "closed"
+"#;
+
+#[test]
+fn a_pointer_that_never_finds_anything_is_refused_where_it_stands() {
+    for (line, at, fix) in [
+        ("items = \"/deals/**\"", "line 2", "write one * for each"),
+        ("fields.email = \"/s[name=x\"", "line 2", "write s[name=x]"),
+        ("fields.phone = { at = \"/a[=x]\" }", "line 2", "write a[name=x]"),
+        ("fields.value = [\"/a\", \"/s/*/[name=]\"]", "line 2", "[name=value]"),
+        ("fields.currency = { join = [\"/a//b\", \"x\"] }", "line 2", "empty name"),
+        ("fields.event_id = { at = \"/a/\", after = \"/\" }", "line 2", "empty name"),
+        ("fields.gclid = \"/s[name=x].value\"", "line 2", "write s[name=x]/value"),
+        ("only = { \"/a[=x]\" = 1 }", "line 2", "write a[name=x]"),
+        ("fields.email = \"/a[name]\"", "line 1", "write /a/name"),
+        ("items = \"/leads[status]\"", "line 2", "write /leads/status"),
+        ("only = { \"/a[b]\" = 1 }", "line 2", "write /a/b"),
+    ] {
+        let toml = format!("[acme]\n{line}\nfields.deal_id = \"/id\"\nfields.status = \"/status\"\n{AUTH_AND_RULES}");
+        let refused = refusal(&toml);
+        assert!(refused.contains(at) && refused.contains(fix), "{line}: {refused}");
+    }
+    let merged = "[[acme.rules]]\nwhen = { status = \"merged\" }\nconversion = \"merged\"\ninto = \"/id\"\nfrom = [\"/ids/**\"]\n";
+    let refused = refusal(&format!("{ACME}{merged}"));
+    assert!(refused.contains("line 14") && refused.contains("write one * for each"), "{refused}");
+    let when = refusal(&ACME.replace("status = \"won\"", "\"/tags[0][name\" = \"won\""));
+    assert!(when.contains("line 8") && when.contains("write tags[0][name]"), "{when}");
+    let form = ACME.replacen("[acme]\n", "[acme]\nbody = \"form\"\n", 1).replace("\"/id\"", "\"/deal[id]\"");
+    assert!(Sources::parse(&form, &Stages::default(), &any).is_ok(), "forms have such names");
+}

@@ -12,7 +12,6 @@ fn a_pointer_finds_what_a_json_pointer_does() {
     for (pointer, value) in [
         ("/a/b~1c/0", "/a/b~1c/0 1"),
         ("/a/b~1c/1/d~0", "/a/b~1c/1/d~0 2"),
-        ("/a/", "/a/ 3"),
         ("/a/01", "/a/01 4"),
         // Names that say something else in a pointer of ours.
         ("/*", "/* 5"),
@@ -65,7 +64,9 @@ fn an_element_is_chosen_by_the_value_beside_it() {
     ] {
         assert_eq!(found(pointer, &item), [value], "{pointer}");
     }
-    for pointer in ["/custom_fields[name=Source]/value", "/custom_fields[name=]/value", "/nothing[name=source]/value"] {
+    for pointer in
+        ["/custom_fields[name=Source]/value", "/custom_fields[name=\"\"]/value", "/nothing[name=source]/value"]
+    {
         assert_eq!(found(pointer, &item), [""; 0], "{pointer}");
     }
 }
@@ -80,4 +81,73 @@ fn several_values_are_one_only_if_they_are_the_same() {
     assert_eq!(find("/same/*/c"), Some(("/same/0/c".into(), json!("EUR"))));
     assert_eq!(find("/other/*/c"), Some(("/other/*/c".into(), json!(["EUR", "USD"]))));
     assert_eq!(find("/none/*/c"), None);
+}
+
+#[test]
+fn a_pointer_that_never_finds_anything_is_refused_with_the_fix() {
+    for (pointer, fix) in [
+        ("/s[name=x", "write s[name=x]"),
+        ("/s[name=x/value", "write s[name=x]"),
+        ("/s/[name=x/value", "write [name=x]"),
+        ("/s[name", "write s[name]"),
+        ("/s[0][id", "write s[0][id]"),
+        ("/s name=x]", "list[name=value]"),
+        ("/a/**", "write one * for each"),
+        ("/**/id", "write one * for each"),
+        ("/a/***/b", "write one * for each"),
+        ("/s/*/[name=]", "[name=value]"),
+        ("/s[name= ]/value", "s[name=value]"),
+        ("/a[=x]", "write a[name=x]"),
+        ("/a[ =x]/b", "write a[name=x]"),
+        ("/a/[=]", "with the name that has the value"),
+        ("/s[name=x].value", "write s[name=x]/value"),
+        ("/s[name=x]value", "write s[name=x]/value"),
+        ("/s[name=x][id=y]/value", "several brackets"),
+        ("/s[0][id=y]/value", "several brackets"),
+        ("/s/*[name=x]/value", "write */[name=x]"),
+        ("/a//b", "empty name"),
+        ("/a/", "empty name"),
+        ("//a", "empty name"),
+        ("/", "empty name"),
+        ("a/b", "write \"/a/b\""),
+        ("/a~b", "is written ~0"),
+    ] {
+        let refused = Pointer::parse(pointer).unwrap_err();
+        assert!(refused.contains(fix), "{pointer}: {refused}");
+    }
+    for fine in [
+        "",
+        "/a",
+        "/*",
+        "/a/*/b/*",
+        "/Email*",
+        "/Amount [EUR]",
+        "/leads[0][id]",
+        "/tags[]",
+        "/s[name=x]/value",
+        "/s/[name=x]",
+        "/s[name=\"\"]",
+        "/s[name=\"a][b\"]/v",
+        "/s[name=a=b]",
+        "/a b/c.d/e-f",
+        "/~0/~1",
+        "/a=b",
+    ] {
+        assert!(Pointer::parse(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn a_name_of_a_form_has_another_pointer_in_json() {
+    for (pointer, in_json) in [
+        ("/a[name]", Some("/a/name")),
+        ("/leads[0][id]", Some("/leads/0/id")),
+        ("/fetched/deal[properties]/x", Some("/fetched/deal/properties/x")),
+        ("/Amount [EUR]", None),
+        ("/a[some name]", None),
+        ("/s[name=x]/v", None),
+        ("/a/*/b", None),
+    ] {
+        assert_eq!(Pointer::parse(pointer).unwrap().in_json().as_deref(), in_json, "{pointer}");
+    }
 }

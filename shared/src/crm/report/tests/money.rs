@@ -121,7 +121,8 @@ fn a_currency_is_a_code_or_the_sign_of_one_currency() {
     }
     let strict = source("strict = true", MONEY, ALWAYS);
     for currency in [json!("€"), json!(["EUR"]), json!("eur")] {
-        assert_eq!(refused(&strict, &json!({"id": 7, "currency": currency}))[0].0, "/currency");
-        assert_eq!(refused(&strict, &json!({"id": 7, "value": 5, "currency": currency}))[0].0, "/currency");
+        for item in [json!({"id": 7, "currency": currency}), json!({"id": 7, "value": 5, "currency": currency})] {
+            assert!(refused(&strict, &item).iter().any(|it| it.0 == "/currency"), "{item}");
+        }
     }
 }
