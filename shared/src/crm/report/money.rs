@@ -43,8 +43,14 @@ impl Reader<'_> {
                 self.warn("currency", format!("at {pointer} {detail}. It is left out, as there is no amount"));
                 None
             }
+            None if value.is_some() && self.source.fields.currency.as_ref().is_some_and(|it| it.waits(self.item)) => {
+                self.waits = true;
+                None
+            }
             None => own.flatten().or_else(|| {
-                self.miss_currency(value.is_some());
+                if value.is_some() {
+                    self.miss_currency();
+                }
                 None
             }),
         };
@@ -52,21 +58,14 @@ impl Reader<'_> {
     }
 
     /// There is no currency, neither in its field nor with the amount.
-    fn miss_currency(&mut self, has_value: bool) {
-        let field = self.source.fields.currency.as_ref();
-        if !has_value {
-            return;
-        }
-        if field.is_some_and(|currency| currency.waits(self.item)) {
-            self.waits = true;
-            return;
-        }
+    fn miss_currency(&mut self) {
+        let pointer = self.source.fields.currency.as_ref().map_or("", Text::first);
         let fix = if self.source.strict {
             ""
         } else {
             "; where the CRM has one only, declare it: currency = { text = \"EUR\" }"
         };
-        self.refuse(field.map_or("", Text::first), format!("is required when there is a value{fix}"));
+        self.refuse(pointer, format!("is required when there is a value{fix}"));
     }
 
     /// The amount, and the currency that it says itself.

@@ -126,3 +126,16 @@ fn a_currency_is_a_code_or_the_sign_of_one_currency() {
         }
     }
 }
+
+#[test]
+fn a_currency_that_is_fetched_comes_before_the_one_that_stands_with_the_amount() {
+    let fields = "value = \"/value\"\ncurrency = \"/fetched/deal/currency\"";
+    let get = "[acme.fetch]\nget = { url = \"https://api.example.com/deals/{/id}\" }";
+    let source = source("", fields, &format!("{ALWAYS}\n{get}"));
+    let item = json!({"id": 7, "value": "£5"});
+    assert!(matches!(read(&source, &item).meaning, Meaning::Fetch));
+    for (fetched, currency) in [(json!({"currency": "EGP"}), "EGP"), (json!({}), "GBP")] {
+        let item = json!({"id": 7, "value": "£5", "fetched": {"deal": fetched}});
+        assert_eq!(worth(&deal(&source, &item)), Some((5.0, currency)));
+    }
+}
