@@ -82,8 +82,8 @@ fn number(text: &str, style: Style, is_bare: bool) -> Result<(f64, bool), Unread
     if number.is_finite() { Ok((number, is_undeclared)) } else { Err(Unread::NoNumber) }
 }
 
-/// The number with a point and without separators, if it is one where this is the decimal sign. If nobody declared that,
-/// a sign that is last is one only after plain digits: after thousands it may belong to a sentence.
+/// The number with a point and without separators, if it is one where this is the decimal sign. If nobody declared
+/// that, a sign that is last is one only after plain digits: after thousands it may belong to a sentence.
 fn digits(text: &str, decimal: char, is_declared: bool) -> Option<String> {
     // "1.234,-" has no cents.
     let (text, cents_are_none) = match text.trim_end_matches('-') {

@@ -123,7 +123,7 @@ fn position(source: &Source, kept: &Kept, items: &[Item], is_mended: bool) -> Re
     }
     let others: Vec<_> = others.into_iter().map(|(_, (item, _))| item).collect();
     Err(format!(
-        "only {own} of the mended body is this event, and {} would be left unread, which differ from what was received, \
+        "only {own} of the mended body is this event, and {} would be left unread, which differ from what arrived, \
          too: retry each by the id of its own event, with a file in which only that one is mended",
         places(&others)
     ))

@@ -136,7 +136,7 @@ impl DeclaredSource {
             let fix = pointer.in_json().filter(|_| is_json || pointer.is_in_fetched())?;
             let pointer = pointer.as_str();
             Some(format!(
-                "{pointer} finds nothing in JSON, where a bracket chooses by a value, as in /list[name=x]: write {fix}; \
+                "{pointer} finds nothing in JSON, where a bracket chooses by a value, as in /a[name=x]: write {fix}; \
                  if the CRM sends forms, say body = \"form\""
             ))
         };

@@ -288,7 +288,12 @@ fn a_pointer_that_never_finds_anything_is_refused_where_it_stands() {
         let refused = refusal(&toml);
         assert!(refused.contains(at) && refused.contains(fix), "{line}: {refused}");
     }
-    let merged = "[[acme.rules]]\nwhen = { status = \"merged\" }\nconversion = \"merged\"\ninto = \"/id\"\nfrom = [\"/ids/**\"]\n";
+    let merged = r#"[[acme.rules]]
+when = { status = "merged" }
+conversion = "merged"
+into = "/id"
+from = ["/ids/**"]
+"#;
     let refused = refusal(&format!("{ACME}{merged}"));
     assert!(refused.contains("line 14") && refused.contains("write one * for each"), "{refused}");
     let when = refusal(&ACME.replace("status = \"won\"", "\"/tags[0][name\" = \"won\""));
