@@ -3,7 +3,7 @@
 use rlibphonenumber::{CountryCodeSource, PHONE_NUMBER_UTIL, PhoneNumber};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Guess, NoHash, PhoneReading, Region, plans};
+use super::{Guess, NoHash, PhoneReading, Region, plans, spoilt};
 use crate::identity::Carrier;
 use crate::invisible::is_invisible;
 
@@ -13,6 +13,16 @@ use crate::invisible::is_invisible;
 /// a form is mostly possible and never valid, and would match the deals of one to the lead of another.
 pub(super) fn e164(text: &str, how: PhoneReading) -> Result<(String, Option<Guess>), NoHash> {
     let tidied = tidied(text);
+    if spoilt::mended(&tidied).is_some() {
+        return one_of(&tidied, how);
+    }
+    // What separates its parts may be its own, but for what only separates numbers.
+    let mut several = tidied.split([';', '|', '\n']).filter(|part| part.len() < tidied.len());
+    let legible = several.find_map(|part| spoilt::mended(part).and_then(|part| one_of(&part, how).ok()));
+    legible.ok_or(NoHash::Illegible)
+}
+
+fn one_of(tidied: &str, how: PhoneReading) -> Result<(String, Option<Guess>), NoHash> {
     if let Some(read) = alone(&tidied.replace('\n', " "), how) {
         return Ok(read);
     }
@@ -57,6 +67,7 @@ fn before_each_plus(text: &str) -> Vec<&str> {
 
 /// One number, and what was guessed of it.
 fn alone(text: &str, how: PhoneReading) -> Option<(String, Option<Guess>)> {
+    let text = &*spoilt::mended(text)?;
     let had_space = text.starts_with(' ');
     let text = text.trim();
     if text.contains(";phone-context=") {

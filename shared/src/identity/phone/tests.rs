@@ -289,6 +289,7 @@ fn a_json_number_is_as_good_as_a_text() {
     assert_eq!(text("4930902123").as_deref(), Some("4930902123"));
     assert_eq!(text("4930902123.0").as_deref(), Some("4930902123"));
     assert_eq!(text("4.930902123e9").as_deref(), Some("4930902123"));
+    assert_eq!(text("4.93e11").as_deref(), Some("4.93e11"), "its other digits are lost");
     for none in ["-1", "1.5", "1e300", "true", "\"1\"", "[1]", "null", "0.0"] {
         assert_eq!(text(none), None, "{none}");
     }
@@ -344,6 +345,7 @@ proptest! {
                 }
                 Err(NoHash::NotInternational) => prop_assert!(text.contains(['+', '＋'])),
                 Err(NoHash::NoCountry) => prop_assert_eq!(region, None),
+                Err(NoHash::Illegible) => prop_assert!(text.contains(char::is_alphabetic)),
                 Err(NoHash::NotOf(asked)) => prop_assert_eq!(region, Some(asked)),
             }
         }
