@@ -48,8 +48,8 @@ fn published() -> Vectors {
     serde_json::from_str(include_str!("../../../docs/hashes.json")).unwrap()
 }
 
-/// Numbers as spreadsheets and scanners spoil them, in JSON, with the number that they were in Germany: a form and a CRM
-/// read them alike. None: nobody can tell.
+/// Numbers as spreadsheets and scanners spoil them, in JSON, with the number that they were in Germany: a form and a
+/// CRM read them alike. None: nobody can tell.
 pub(crate) const SPOILT: &[(&str, Option<&str>)] = &[
     (r#""4930901820.0""#, Some("+4930901820")),
     (r#""+4930901820.0""#, Some("+4930901820")),
