@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub use carrier::Carrier;
 pub use client_id::ClientId;
 pub use email::{Addresses, Email};
-pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text};
+pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text, with_lost_plus};
 
 /// The version of what [`Email`] and [`Phone`] make of a text. Raise it when they read more, or another spelling: deals
 /// that wait for their lead are then read again, once.

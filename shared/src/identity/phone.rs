@@ -149,6 +149,12 @@ impl fmt::Debug for Phone {
     }
 }
 
+/// A text of a form with the plus of its number, which arrives as a space where the sender doesn't escape it.
+#[must_use]
+pub fn with_lost_plus(text: String) -> String {
+    reading::with_lost_plus(&text).unwrap_or(text)
+}
+
 /// A number of a JSON body as text: what stands between a form and a CRM may have made one of its digits.
 #[must_use]
 pub fn number_as_text(value: &Value) -> Option<String> {

@@ -65,9 +65,26 @@ fn before_each_plus(text: &str) -> Vec<&str> {
     starts.windows(2).map(|ends| &text[ends[0]..ends[1]]).chain((starts.len() == 1).then_some(text)).collect()
 }
 
+/// A text of a form with the plus before its number, if that arrived as a space and it is a valid number so.
+pub(super) fn with_lost_plus(text: &str) -> Option<String> {
+    let whole = format!("+{}", behind_lost_plus(text)?);
+    e164(&whole, PhoneReading::default()).is_ok().then_some(whole)
+}
+
+/// Forms that don't escape a plus make a space of it: what follows that. A number with a zero before it had none.
+fn behind_lost_plus(text: &str) -> Option<&str> {
+    let number = text.strip_prefix(' ')?.trim_start();
+    number.trim_start_matches('(').starts_with(|c| matches!(c, '1'..='9')).then_some(number)
+}
+
 /// One number, and what was guessed of it.
 fn alone(text: &str, how: PhoneReading) -> Option<(String, Option<Guess>)> {
     let text = &*spoilt::mended(text)?;
+    if how.carrier == Carrier::Form
+        && let Some(number) = behind_lost_plus(text).and_then(international)
+    {
+        return Some((number, None));
+    }
     let had_space = text.starts_with(' ');
     let text = text.trim();
     if text.contains(";phone-context=") {
@@ -81,7 +98,7 @@ fn alone(text: &str, how: PhoneReading) -> Option<(String, Option<Guess>)> {
         let rest = rest.strip_prefix("00").unwrap_or(rest);
         return international(rest).map(|number| (number, None));
     }
-    if how.international || (had_space && how.carrier == Carrier::Form) {
+    if how.international {
         let complete = international(first.strip_prefix("00").unwrap_or(first));
         if let Some(number) = complete.filter(|_| !first.starts_with('0') || first.starts_with("00")) {
             return Some((number, None));

@@ -263,6 +263,22 @@ fn in_a_form_a_space_before_the_number_was_its_plus() {
     }
     let how = PhoneReading { region: Region::parse("DE").ok(), carrier: Carrier::Form, international: false };
     assert_eq!(read(" 030 901820", how).0, Some(Hash::of("+4930901820")), "a space that somebody typed");
+    for (text, whole) in [
+        (" 49 30 901820", "+49 30 901820"),
+        (" (49) 30/901820", "+(49) 30/901820"),
+        ("  4930901820", "+4930901820"),
+        (" 4.930901820E 9", "+4.930901820E 9"),
+        (" 49 30 901820; +49 171 2345678", "+49 30 901820; +49 171 2345678"),
+        // These are whatever the region makes of them.
+        (" 030 901820", " 030 901820"),
+        (" 415 555 2671", " 415 555 2671"),
+        ("49 30 901820", "49 30 901820"),
+        (" +49 30 901820", " +49 30 901820"),
+        (" call me", " call me"),
+        ("", ""),
+    ] {
+        assert_eq!(with_lost_plus(text.into()), whole, "{text}");
+    }
 }
 
 #[test]
