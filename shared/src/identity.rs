@@ -8,7 +8,7 @@ pub mod client_id;
 mod email;
 mod phone;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,11 +21,11 @@ use sha2::{Digest, Sha256};
 pub use carrier::Carrier;
 pub use client_id::ClientId;
 pub use email::{Addresses, Email};
-pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text};
+pub use phone::{Guess, NoHash, Phone, PhoneReading, Region, number_as_text, with_lost_plus};
 
 /// The version of what [`Email`] and [`Phone`] make of a text. Raise it when they read more, or another spelling: deals
 /// that wait for their lead are then read again, once.
-pub const READING: i16 = 1;
+pub const READING: i16 = 2;
 
 /// A lower-case hexadecimal SHA-256, 64 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]

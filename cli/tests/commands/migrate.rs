@@ -51,6 +51,8 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
          alter table public.inbox_events drop column warnings;
          drop table public.ignored_values;
          drop index public.conversion_queue_omit_click_id_idx, public.inbox_source_stage_idx;
+         drop index public.conversion_queue_uploaded_at_idx, public.conversion_queue_without_verdict_idx,
+             public.conversion_queue_refused_idx;
          alter table public.conversion_queue drop column seconds_later, drop column sent_through;
          alter table public.tracking_events drop column ga_client_id, drop column ga_sessions, drop column user_agent,
              drop column sent_by, drop column analytics_storage, drop column ad_user_data,
@@ -71,6 +73,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "026_life_of_deals",
         "027_told_by_click",
         "028_silences",
+        "029_counted_windows",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -120,16 +123,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 28",
-            "Migration 028_silences makes what is there already (",
+            "delete from public._sqlx_migrations where version = 29",
+            "Migration 029_counted_windows makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 28",
-            "028_silences is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 29",
+            "029_counted_windows is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

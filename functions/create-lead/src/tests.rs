@@ -1,3 +1,5 @@
+mod former_spellings;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::identity::Hash;

@@ -9,6 +9,7 @@ use crate::attribution::networks;
 use crate::http::Problem;
 use crate::http::body::Fields;
 use crate::http::problem::FieldError;
+use crate::identity::number_as_text;
 use crate::warning::Warning;
 
 /// What was found so far.
@@ -63,8 +64,8 @@ impl Oddities {
         };
         let text = match one {
             Value::String(text) => Some(Cow::Borrowed(text.trim())),
-            Value::Number(number) if number.is_i64() || number.is_u64() => Some(Cow::Owned(number.to_string())),
-            _ => None,
+            Value::Number(number) if number.is_i64() => Some(Cow::Owned(number.to_string())),
+            number => number_as_text(number).map(Cow::Owned),
         };
         match &text {
             Some(text) => self.change_of_type(name, text),

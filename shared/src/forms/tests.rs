@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::consent::ConsentStatus;
+use crate::identity::vectors::SPOILT;
 
 fn config() -> Config {
     let values = [("IP_HASH_KEY".to_owned(), SecretString::from("0123456789abcdef"))].into();
@@ -118,6 +119,19 @@ fn an_id_that_cannot_be_stored_still_tells_a_repeated_form() {
     assert_eq!(id("order 1"), id("order 1"));
     assert_ne!(id("order 1"), id("order 2"));
     assert_ne!(id("undefined"), id("undefined"), "everybody's isn't anybody's");
+}
+
+#[test]
+fn a_spoilt_number_is_the_persons_or_nobodys() {
+    let config = Config { phone_region: Region::parse("DE").ok(), ..config() };
+    for (written, number) in SPOILT {
+        let phone: Value = serde_json::from_str(written).unwrap();
+        let body = json!({"email": "jane@example.com", "phone": phone});
+        let lead = read(&config, &request(&body), None, at()).unwrap().lead;
+        let hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
+        assert_eq!(hash, number.map(Hash::of).as_ref(), "{written}");
+        assert!(number.is_some() || warned(&lead).contains(&"phone"), "{written}");
+    }
 }
 
 #[test]

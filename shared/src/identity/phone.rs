@@ -3,6 +3,7 @@
 mod plans;
 mod reading;
 mod region;
+mod spoilt;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,12 @@ pub enum NoHash {
          PHONE_DEFAULT_REGION to the country whose numbers come without one"
     )]
     NoCountry,
+    /// A spreadsheet kept only its first digits, or there are letters among them.
+    #[error(
+        "can't be matched: digits of it are lost or are letters, as a spreadsheet that takes it for an amount or a scan \
+         makes them; send it as a text, with + and the country code: +49 30 901820"
+    )]
+    Illegible,
     /// It names a country that has no such number, or none at all.
     #[error("can't be matched: it starts with + and is not a valid number of any country")]
     NotInternational,
@@ -142,10 +149,20 @@ impl fmt::Debug for Phone {
     }
 }
 
+/// A text of a form with the plus of its number, which arrives as a space where the sender doesn't escape it.
+#[must_use]
+pub fn with_lost_plus(text: String) -> String {
+    reading::with_lost_plus(&text).unwrap_or(text)
+}
+
 /// A number of a JSON body as text: what stands between a form and a CRM may have made one of its digits.
 #[must_use]
 pub fn number_as_text(value: &Value) -> Option<String> {
     const MOST: f64 = 1e15;
+    // A decimal with so many zeros at its end was rounded by a spreadsheet. As a power of ten its digits aren't taken
+    // for a number.
+    const ROUND: f64 = 1e5;
     let float = || value.as_f64().filter(|it| it.fract() == 0.0 && (1.0..MOST).contains(it));
-    value.as_u64().map(|it| it.to_string()).or_else(|| float().map(|it| format!("{it:.0}")))
+    let written = |it: f64| if it % ROUND == 0.0 { format!("{it:e}") } else { format!("{it:.0}") };
+    value.as_u64().map(|it| it.to_string()).or_else(|| float().map(written))
 }

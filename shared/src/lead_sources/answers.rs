@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::absent::is_nothing;
 use crate::attribution::networks;
 use crate::http::Warning;
-use crate::identity::Email;
+use crate::identity::{Email, number_as_text};
 
 /// What a lead may have besides clicks.
 pub(super) const FIELDS: &[&str] = &[
@@ -133,7 +133,7 @@ const LAST_NAME: &[&str] = &["last_name", "lastname", "family_name", "nachname",
 pub(super) fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
+        Value::Number(number) => number_as_text(value).unwrap_or_else(|| number.to_string()),
         Value::Bool(said) => said.to_string(),
         // Boxes to tick: the first.
         Value::Array(several) => {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::crm;
 use crate::http::Problem;
+use crate::identity::with_lost_plus;
 
 /// A body that was read.
 pub(super) struct Read {
@@ -29,5 +30,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read, Problem> {
         Value::Array(mut several) if several.len() == 1 => several.remove(0),
         value => value,
     };
+    let value = if is_form(bytes) { with_lost_pluses(value) } else { value };
     Ok(Read { value, is_mended })
+}
+
+/// Only a phone number is a valid one, wherever it stands.
+fn with_lost_pluses(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(with_lost_plus(text)),
+        Value::Array(several) => several.into_iter().map(with_lost_pluses).collect(),
+        Value::Object(object) => object.into_iter().map(|(name, it)| (name, with_lost_pluses(it))).collect(),
+        value => value,
+    }
 }

@@ -58,6 +58,9 @@ fn forms_of_any_builder_are_read_by_what_their_fields_are_called() {
         (r#"[{"data":{"Ihre Mail":"a@example.com","hidden_gclid":"Ab1"}}]"#, json!({"gclid": "Ab1"})),
         ("your-email=a%40example.com&your-message=Hello&wbraid=W1", json!({"message": "Hello", "wbraid": "W1"})),
         ("form_fields[email]=a%40example.com&form_fields[tel]=%2B4930901820", json!({"phone": "+4930901820"})),
+        ("email=a%40example.com&phone=+49+30+901820", json!({"phone": "+49 30 901820"})),
+        ("form_fields[email]=a%40example.com&form_fields[tel]=+447911123456", json!({"phone": "+447911123456"})),
+        ("email=a%40example.com&phone=+030+901820", json!({"phone": "030 901820"})),
         (
             r#"{"email":"a@example.com","pageUrl":"https://www.example.com/x#/offer?gclid=Ab1&utm_source=google"}"#,
             json!({"gclid": "Ab1", "utm_source": "google"}),

@@ -13,6 +13,7 @@ mod deal_clicks;
 mod entry;
 mod event_delivery;
 mod gauges;
+mod health;
 mod inbox;
 mod inspection;
 mod losses;

@@ -154,10 +154,10 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 28",
-            undone: "insert into public._sqlx_migrations values (28, 'silences', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 29",
+            undone: "insert into public._sqlx_migrations values (29, 'counted windows', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 028_silences")],
+        found: &[(ERROR, "database.schema", "it lacks 029_counted_windows")],
     },
     Planted {
         name: "the schema is newer",

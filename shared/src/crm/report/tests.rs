@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::crm::{DEFAULT, Sources};
 use crate::deals::Stages;
-use crate::identity::Email;
+use crate::identity::vectors::SPOILT;
+use crate::identity::{Email, Region};
 
 fn secret(setting: &str) -> Option<SecretString> {
     (!setting.ends_with("_PREVIOUS")).then(|| SecretString::from("0123456789abcdef0123456789abcdef"))
@@ -237,6 +238,20 @@ fn consent_is_read_from_words_and_check_boxes() {
     let odd = json!({"id": 7, "email": "jane@example.com", "ads": "maybe"});
     assert_eq!(read(&declared, &odd).warnings.iter().map(|it| it.field).collect::<Vec<_>>(), ["ad_user_data"]);
     assert_eq!(deal(&declared, &odd).consent.ad_user_data, Unknown, "what isn't understood is no answer");
+}
+
+#[test]
+fn a_spoilt_number_is_the_persons_or_nobodys() {
+    let source = source("", "email = \"/email\"\nphone = \"/phone\"", ALWAYS);
+    let germany = Circumstances { region: Region::parse("DE").ok(), ..circumstances() };
+    for (written, number) in SPOILT {
+        let phone: Value = serde_json::from_str(written).unwrap();
+        let reading = source.read(&json!({"id": 7, "email": "jane@example.com", "phone": phone}), &germany);
+        let Meaning::Report(Report::Reached(deal)) = reading.meaning else { panic!("{written}") };
+        let hash = deal.phone.as_ref().and_then(|phone| phone.hash().ok());
+        assert_eq!(hash, number.map(Hash::of).as_ref(), "{written}");
+        assert!(number.is_some() || reading.warnings.iter().any(|it| it.field == "phone"), "{written}");
+    }
 }
 
 #[test]

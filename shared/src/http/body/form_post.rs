@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::consent::ConsentStatus;
 use crate::http::Request;
-use crate::identity::{Carrier, Email};
+use crate::identity::{Carrier, Email, with_lost_plus};
 
 /// More fields than any form has.
 const MOST_FIELDS: usize = 1_000;
@@ -72,14 +72,11 @@ fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.clone(), with_plus(&name, value))).collect()
 }
 
-/// A plus that wasn't escaped reads as a space. No local part has a space, and no number starts with one.
+/// A plus that wasn't escaped reads as a space. No local part has one.
 fn with_plus(name: &str, value: String) -> String {
     match field(name).as_deref() {
         Some("email") => with_plus_in_email(value),
-        Some("phone") => match value.strip_prefix(' ') {
-            Some(number) if number.starts_with(|c: char| matches!(c, '1'..='9')) => format!("+{number}"),
-            _ => value,
-        },
+        Some("phone") => with_lost_plus(value),
         _ => value,
     }
 }
@@ -181,7 +178,10 @@ mod tests {
         for (body, form) in [
             ("email=jane%40example.com&gclid=Click-1", json!({"email": "jane@example.com", "gclid": "Click-1"})),
             ("your-email=jane%40example.com&your-name=Jane", json!({"email": "jane@example.com", "name": "Jane"})),
-            ("E-Mail=jane+x%40example.com&Tel=+49+30+1", json!({"email": "jane+x@example.com", "phone": "+49 30 1"})),
+            ("E-Mail=jane+x%40example.com", json!({"email": "jane+x@example.com"})),
+            ("Tel=+49+30+901820", json!({"phone": "+49 30 901820"})),
+            // Of no country: a space that somebody typed.
+            ("Tel=+415+555+2671", json!({"phone": " 415 555 2671"})),
             ("Phone=+030+1&name=+Jane", json!({"phone": " 030 1", "name": " Jane"})),
             (
                 "fields%5Bemail%5D%5Bid%5D=email&fields%5Bemail%5D%5Btitle%5D=Your+mail&fields[email][value]=j%40x.org",

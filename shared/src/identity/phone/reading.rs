@@ -3,7 +3,7 @@
 use rlibphonenumber::{CountryCodeSource, PHONE_NUMBER_UTIL, PhoneNumber};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Guess, NoHash, PhoneReading, Region, plans};
+use super::{Guess, NoHash, PhoneReading, Region, plans, spoilt};
 use crate::identity::Carrier;
 use crate::invisible::is_invisible;
 
@@ -13,6 +13,16 @@ use crate::invisible::is_invisible;
 /// a form is mostly possible and never valid, and would match the deals of one to the lead of another.
 pub(super) fn e164(text: &str, how: PhoneReading) -> Result<(String, Option<Guess>), NoHash> {
     let tidied = tidied(text);
+    if spoilt::mended(&tidied).is_some() {
+        return one_of(&tidied, how);
+    }
+    // What separates its parts may be its own, but for what only separates numbers.
+    let mut several = tidied.split([';', '|', '\n']).filter(|part| part.len() < tidied.len());
+    let legible = several.find_map(|part| spoilt::mended(part).and_then(|part| one_of(&part, how).ok()));
+    legible.ok_or(NoHash::Illegible)
+}
+
+fn one_of(tidied: &str, how: PhoneReading) -> Result<(String, Option<Guess>), NoHash> {
     if let Some(read) = alone(&tidied.replace('\n', " "), how) {
         return Ok(read);
     }
@@ -55,8 +65,26 @@ fn before_each_plus(text: &str) -> Vec<&str> {
     starts.windows(2).map(|ends| &text[ends[0]..ends[1]]).chain((starts.len() == 1).then_some(text)).collect()
 }
 
+/// A text of a form with the plus before its number, if that arrived as a space and it is a valid number so.
+pub(super) fn with_lost_plus(text: &str) -> Option<String> {
+    let whole = format!("+{}", behind_lost_plus(text)?);
+    e164(&whole, PhoneReading::default()).is_ok().then_some(whole)
+}
+
+/// Forms that don't escape a plus make a space of it: what follows that. A number with a zero before it had none.
+fn behind_lost_plus(text: &str) -> Option<&str> {
+    let number = text.strip_prefix(' ')?.trim_start();
+    number.trim_start_matches('(').starts_with(|c| matches!(c, '1'..='9')).then_some(number)
+}
+
 /// One number, and what was guessed of it.
 fn alone(text: &str, how: PhoneReading) -> Option<(String, Option<Guess>)> {
+    let text = &*spoilt::mended(text)?;
+    if how.carrier == Carrier::Form
+        && let Some(number) = behind_lost_plus(text).and_then(international)
+    {
+        return Some((number, None));
+    }
     let had_space = text.starts_with(' ');
     let text = text.trim();
     if text.contains(";phone-context=") {
@@ -70,7 +98,7 @@ fn alone(text: &str, how: PhoneReading) -> Option<(String, Option<Guess>)> {
         let rest = rest.strip_prefix("00").unwrap_or(rest);
         return international(rest).map(|number| (number, None));
     }
-    if how.international || (had_space && how.carrier == Carrier::Form) {
+    if how.international {
         let complete = international(first.strip_prefix("00").unwrap_or(first));
         if let Some(number) = complete.filter(|_| !first.starts_with('0') || first.starts_with("00")) {
             return Some((number, None));

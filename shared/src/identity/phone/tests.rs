@@ -263,6 +263,22 @@ fn in_a_form_a_space_before_the_number_was_its_plus() {
     }
     let how = PhoneReading { region: Region::parse("DE").ok(), carrier: Carrier::Form, international: false };
     assert_eq!(read(" 030 901820", how).0, Some(Hash::of("+4930901820")), "a space that somebody typed");
+    for (text, whole) in [
+        (" 49 30 901820", "+49 30 901820"),
+        (" (49) 30/901820", "+(49) 30/901820"),
+        ("  4930901820", "+4930901820"),
+        (" 4.930901820E 9", "+4.930901820E 9"),
+        (" 49 30 901820; +49 171 2345678", "+49 30 901820; +49 171 2345678"),
+        // These are whatever the region makes of them.
+        (" 030 901820", " 030 901820"),
+        (" 415 555 2671", " 415 555 2671"),
+        ("49 30 901820", "49 30 901820"),
+        (" +49 30 901820", " +49 30 901820"),
+        (" call me", " call me"),
+        ("", ""),
+    ] {
+        assert_eq!(with_lost_plus(text.into()), whole, "{text}");
+    }
 }
 
 #[test]
@@ -289,6 +305,7 @@ fn a_json_number_is_as_good_as_a_text() {
     assert_eq!(text("4930902123").as_deref(), Some("4930902123"));
     assert_eq!(text("4930902123.0").as_deref(), Some("4930902123"));
     assert_eq!(text("4.930902123e9").as_deref(), Some("4930902123"));
+    assert_eq!(text("4.93e11").as_deref(), Some("4.93e11"), "its other digits are lost");
     for none in ["-1", "1.5", "1e300", "true", "\"1\"", "[1]", "null", "0.0"] {
         assert_eq!(text(none), None, "{none}");
     }
@@ -344,6 +361,7 @@ proptest! {
                 }
                 Err(NoHash::NotInternational) => prop_assert!(text.contains(['+', '＋'])),
                 Err(NoHash::NoCountry) => prop_assert_eq!(region, None),
+                Err(NoHash::Illegible) => prop_assert!(text.contains(char::is_alphabetic)),
                 Err(NoHash::NotOf(asked)) => prop_assert_eq!(region, Some(asked)),
             }
         }
