@@ -20,6 +20,7 @@ mod corrections;
 mod life;
 mod rereading;
 mod stages;
+mod won_again;
 
 async fn send(app: &App<Config>, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await
