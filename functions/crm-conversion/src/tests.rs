@@ -17,6 +17,7 @@ mod challenges;
 mod clicks;
 mod consent;
 mod corrections;
+mod days;
 mod life;
 mod rereading;
 mod stages;

@@ -17,6 +17,7 @@ use crate::http::Warning;
 use crate::http::body::text_up_to;
 use crate::http::problem::FieldError;
 use crate::identity::{Hash, Region};
+use crate::invisible::is_invisible;
 
 /// What is known about an item besides its content.
 #[derive(Debug)]
@@ -183,12 +184,13 @@ impl Reader<'_> {
     fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
         // Google rejects future times, and a retry must have the same time: so it is limited to the time of arrival.
         let received_at = self.when.received_at;
-        let occurred_at =
-            self.time("occurred_at", self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
-        let event_at = self.time("event_at", self.source.fields.event_at.as_ref());
+        let occurrence = self.time("occurred_at", self.source.fields.occurred_at.as_ref());
+        let occurred_at = occurrence.as_ref().map(|it| it.at.min(received_at));
+        let event = self.time("event_at", self.source.fields.event_at.as_ref());
+        let event_at = event.as_ref().map(|it| it.at);
         // Not limited to now: even with a fast clock, the newer of two reports must have the later time.
         let errors = self.errors.len();
-        let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref());
+        let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref()).map(|it| it.at);
         let as_of = updated_at.or(event_at).unwrap_or(received_at);
         let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
         let payload_hash = match event_id {
@@ -233,6 +235,9 @@ impl Reader<'_> {
                 Stage::closed()
             }
         };
+        if let Some(reached) = occurrence.or(event) {
+            self.warn_of_age(&reached);
+        }
         let clicks = self.clicks(occurred_at.or(event_at).unwrap_or(received_at));
         let person = self.person(&clicks);
         let consent = self.consent();
@@ -307,7 +312,7 @@ impl Reader<'_> {
             }
             return None;
         };
-        id_of(&value).map_err(|detail| self.refuse(&pointer, detail)).ok()
+        id_of(&value, self.source.strict).map_err(|detail| self.refuse(&pointer, detail)).ok()
     }
 
     /// The ids of deals that are merged into another.
@@ -320,13 +325,18 @@ impl Reader<'_> {
                 self.refuse(field.first(), "is required");
             }
         }
-        found.iter().filter_map(|id| id_of(id).map_err(|detail| self.refuse(field.first(), detail)).ok()).collect()
+        let strict = self.source.strict;
+        let id = |id: &Value| id_of(id, strict).map_err(|detail| self.refuse(field.first(), detail)).ok();
+        found.iter().filter_map(id).collect()
     }
 }
 
-/// The id of a deal. CRMs number their deals and send the number as one.
-fn id_of(value: &Value) -> Result<String, String> {
-    match (value.as_str().map(str::trim), whole(value)) {
+/// The id of a deal. CRMs number their deals and send the number as one. Characters that nobody sees come from copying,
+/// and are no part of it, unless the source is strict.
+fn id_of(value: &Value, strict: bool) -> Result<String, String> {
+    let text = value.as_str().map(|text| text.replace(|c| !strict && is_invisible(c), ""));
+    match (text.as_deref().map(str::trim), whole(value)) {
+        (Some(""), _) => Err("is required".into()),
         (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
         (Some(text), _) => text_up_to(200)(text),
         (_, Some(digits)) => Ok(digits),

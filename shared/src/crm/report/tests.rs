@@ -1,4 +1,6 @@
 mod clicks;
+mod ids;
+mod stages;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
