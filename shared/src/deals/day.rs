@@ -19,8 +19,8 @@ fn is_day(at: DateTime<Utc>) -> bool {
     at.second() == 59 && at.timestamp_subsec_micros() == 999_999
 }
 
-/// When a day has ended everywhere: at noon of UTC, after twelve hours or more of the next day elsewhere. Some places on
-/// both sides of the date line end another day at the same moment; each hour is that of those where more people live.
+/// When a day has ended everywhere: at noon of UTC. Some places on both sides of the date line end another day at the
+/// same moment; each hour is that of those where more people live.
 fn ends_last(end: DateTime<Utc>) -> DateTime<Utc> {
     let is_next_noon = !matches!(end.hour(), 0..=9 | 11);
     let day = if is_next_noon { end.date_naive() + Days::new(1) } else { end.date_naive() };
