@@ -1,5 +1,6 @@
 //! Deals as a CRM reports them: the stages they reach, their values, persons and losses.
 
+pub mod day;
 mod stages;
 
 use chrono::{DateTime, Utc};

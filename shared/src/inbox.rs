@@ -1,5 +1,6 @@
 //! The inbox: every deal the CRM reported, whether or not its lead is known yet.
 
+pub mod after_loss;
 pub mod consent;
 pub mod deletions;
 pub mod entry;

@@ -17,10 +17,12 @@ mod challenges;
 mod clicks;
 mod consent;
 mod corrections;
+mod days;
 mod each_item;
 mod life;
 mod rereading;
 mod stages;
+mod won_again;
 
 async fn send(app: &App<Config>, deal: &Value) -> Answer {
     call(app, &ENDPOINT, signed(testing::json_request(&ENDPOINT, deal)), handle).await

@@ -189,12 +189,13 @@ impl Reader<'_> {
     fn meaning(&mut self, event_id: Option<&str>, crm_deal_id: Option<String>, rule: Option<&Rule>) -> Meaning {
         // Google rejects future times, and a retry must have the same time: so it is limited to the time of arrival.
         let received_at = self.when.received_at;
-        let occurred_at =
-            self.time("occurred_at", self.source.fields.occurred_at.as_ref()).map(|at| at.min(received_at));
-        let event_at = self.time("event_at", self.source.fields.event_at.as_ref());
+        let occurrence = self.time("occurred_at", self.source.fields.occurred_at.as_ref());
+        let occurred_at = occurrence.as_ref().map(|it| it.at.min(received_at));
+        let event = self.time("event_at", self.source.fields.event_at.as_ref());
+        let event_at = event.as_ref().map(|it| it.at);
         // Not limited to now: even with a fast clock, the newer of two reports must have the later time.
         let errors = self.errors.len();
-        let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref());
+        let updated_at = self.time("updated_at", self.source.fields.updated_at.as_ref()).map(|it| it.at);
         let as_of = updated_at.or(event_at).unwrap_or(received_at);
         let event_at = event_at.or(updated_at).map(|at| at.min(received_at));
         let payload_hash = match event_id {
@@ -239,6 +240,9 @@ impl Reader<'_> {
                 Stage::closed()
             }
         };
+        if let Some(reached) = occurrence.or(event) {
+            self.warn_of_age(&reached);
+        }
         let clicks = self.clicks(occurred_at.or(event_at).unwrap_or(received_at));
         let person = self.person(&clicks);
         let consent = self.consent();

@@ -70,14 +70,14 @@ pub async fn dated_before_wins(
 }
 
 /// Stores the losses, of each deal the latest; those of the deals in `known` were processed before and change nothing,
-/// and those in `dated` count as of another time than they say. No deal may be there twice. The caller holds the deals'
-/// locks, and holds back their matches.
+/// and those in `dated` count as of another time than they say. They arrived at `arrived_at`. No deal may be there
+/// twice. The caller holds the deals' locks, and holds back their matches.
 pub async fn keep(
     tx: &mut Tx,
     losses: &[&Loss],
     known: &[&str],
     dated: &BTreeMap<String, DateTime<Utc>>,
-    now: DateTime<Utc>,
+    arrived_at: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if losses.is_empty() {
         return Ok(());
@@ -98,12 +98,12 @@ pub async fn keep(
             as l (crm_deal_id, lost_at, payload_hash, is_reopened, as_of)
         on conflict (crm_deal_id) do update
         -- A report without a time of its own must not become newer by being sent again.
-        set (lost_at, is_reopened) = (
-                select d.lost_at, d.is_reopened
+        set (lost_at, is_reopened, received_at) = (
+                select d.lost_at, d.is_reopened, d.received_at
                 where d.crm_deal_id = any($5) or d.payload_hash = excluded.payload_hash
                     or d.lost_at > excluded.lost_at
                 union all
-                select excluded.lost_at, excluded.is_reopened
+                select excluded.lost_at, excluded.is_reopened, excluded.received_at
                 limit 1
             ),
             as_of = case
@@ -115,7 +115,7 @@ pub async fn keep(
         &deals as &[&str],
         &lost_at,
         &payloads as &[&str],
-        now,
+        arrived_at,
         known as &[&str],
         &reopened,
         &as_of,

@@ -215,7 +215,12 @@ async fn take_over(tx: &mut Tx, into: &str, from: &str, lost_before: Option<Date
         where crm_deal_id = $2 and coalesce(as_of, lost_at) < $3
         on conflict (crm_deal_id) do update
         set lost_at = greatest(d.lost_at, excluded.lost_at), as_of = greatest(d.as_of, excluded.as_of),
-            is_reopened = case when excluded.lost_at > d.lost_at then excluded.is_reopened else d.is_reopened end",
+            (is_reopened, received_at) = (
+                select excluded.is_reopened, excluded.received_at where excluded.lost_at > d.lost_at
+                union all
+                select d.is_reopened, d.received_at
+                limit 1
+            )",
         into,
         from,
         lost_before,

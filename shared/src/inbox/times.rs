@@ -8,9 +8,11 @@ use crate::db::{DbError, Tx};
 /// stages that changed. The newest report that states a time counts; if none does, the first event since the deal was
 /// lost, else the first event.
 ///
-/// A deal that is won again may keep the time of its first closing. If its CRM says that such a report is newer than
-/// the loss, the deal reached the stage again then. Not within two seconds of the loss: CRMs report one change by
-/// several events, of which one may still name the status from before.
+/// A deal that is won again may keep the time of its first closing. It reached the stage again when a report after the
+/// loss says so: at the time it states if that is after the loss, else when the report was made. A report is after the
+/// loss if its CRM says that it is newer. If the CRM says nothing of its age, it is if it arrived later, and the deal
+/// had reached the stage before: else it may be the first report, overtaken by the loss. Not within two seconds of the
+/// loss: CRMs report one change by several events, of which one may still name the status from before.
 pub async fn settle(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<Vec<Uuid>, DbError> {
     if crm_deal_ids.is_empty() {
         return Ok(Vec::new());
@@ -28,9 +30,8 @@ pub async fn settle(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<Vec<Uuid>, DbE
                 min(r.noticed_at) filter (
                     where r.noticed_at > d.lost_at + case when r.is_crms_word then trail.ends else interval '0' end
                 ) as noticed_since,
-                min(least(r.as_of, r.received_at)) filter (
-                    where r.is_crms_word and r.as_of > coalesce(d.as_of, d.lost_at) + trail.ends
-                ) as told_since
+                min(case when r.stated_at > d.lost_at then r.stated_at else report.made_at end)
+                    filter (where report.is_since) as told_since
             from public.inbox i
             join public.deal_reports r on r.inbox_id = i.id
             left join public.lost_deals d on d.crm_deal_id = i.crm_deal_id
@@ -38,6 +39,22 @@ pub async fn settle(tx: &mut Tx, crm_deal_ids: &[&str]) -> Result<Vec<Uuid>, DbE
                 -- A deal that is open again may well be won the next moment.
                 select case when d.is_reopened then interval '0' else interval '2 seconds' end as ends
             ) trail
+            cross join lateral (
+                select
+                    least(r.as_of, r.received_at) as made_at,
+                    case
+                        when r.is_crms_word then r.as_of > trail.ends + case
+                            -- Of the loss's age the CRM says nothing but when it was.
+                            when d.as_of = d.received_at and r.received_at > d.received_at then d.lost_at
+                            else coalesce(d.as_of, d.lost_at)
+                        end
+                        else r.as_of > d.received_at + trail.ends and exists (
+                            select from public.deal_reports earlier
+                            where earlier.inbox_id = i.id
+                                and least(earlier.as_of, earlier.received_at) <= d.received_at
+                        )
+                    end as is_since
+            ) report
             where i.crm_deal_id = any($1)
             group by i.id, d.lost_at
         ),

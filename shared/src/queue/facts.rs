@@ -8,7 +8,7 @@ use super::Leased;
 use crate::attribution::Clicks;
 use crate::consent::ConsentStatus;
 use crate::db::{DbError, Tx};
-use crate::deals::Stage;
+use crate::deals::{Stage, day};
 use crate::identity::Hash;
 use crate::money::Money;
 use crate::platforms::{Conversion, Facts};
@@ -61,7 +61,7 @@ impl Stored {
             queue_id: row.id,
             transaction_id: self.transaction_id,
             conversion_type: self.conversion_type,
-            occurred_at: self.occurred_at + TimeDelta::seconds(row.seconds_later.into()),
+            occurred_at: day::told_at(self.occurred_at, facts.click_at) + TimeDelta::seconds(row.seconds_later.into()),
             money: self.value.zip(self.currency).map(|(value, currency)| Money::new(value, currency)),
             clicks: if row.omit_click_id { Clicks::default() } else { self.clicks.0 },
             session_attributes: self.session_attributes.filter(|_| !row.omit_click_id),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Reader;
 use crate::crm::fields::{Ids, Text, scalar};
 use crate::http::body::text_up_to;
+use crate::invisible::is_invisible;
 
 impl Reader<'_> {
     /// Only a strict source refuses an id that can't be one: without it, an event goes by its content.
@@ -44,7 +45,7 @@ impl Reader<'_> {
             }
             return None;
         };
-        id_of(&value).and_then(|id| self.as_sent(id)).map_err(|detail| self.refuse(&pointer, detail)).ok()
+        id_of(&value, self.source.strict).and_then(|id| self.as_sent(id)).map_err(|detail| self.refuse(&pointer, detail)).ok()
     }
 
     /// The ids of deals that are merged into another.
@@ -57,7 +58,7 @@ impl Reader<'_> {
                 self.refuse(field.first(), "is required");
             }
         }
-        let id = |id: &Value| id_of(id).and_then(|id| self.as_sent(id));
+        let id = |id: &Value| id_of(id, self.source.strict).and_then(|id| self.as_sent(id));
         let (ids, refused): (Vec<_>, Vec<_>) = found.iter().map(id).partition(Result::is_ok);
         for detail in refused.into_iter().filter_map(Result::err) {
             self.refuse(field.first(), detail);
@@ -66,9 +67,12 @@ impl Reader<'_> {
     }
 }
 
-/// The id of a deal. CRMs number their deals and send the number as one.
-fn id_of(value: &Value) -> Result<String, String> {
-    match (value.as_str().map(str::trim), whole(value)) {
+/// The id of a deal. CRMs number their deals and send the number as one. Characters that nobody sees come from copying,
+/// and are no part of it, unless the source is strict.
+fn id_of(value: &Value, strict: bool) -> Result<String, String> {
+    let text = value.as_str().map(|text| text.replace(|c| !strict && is_invisible(c), ""));
+    match (text.as_deref().map(str::trim), whole(value)) {
+        (Some(""), _) => Err("is required".into()),
         (Some(text), _) if text.contains(char::is_control) => Err("must not contain control characters".into()),
         (Some(text), _) => text_up_to(200)(text),
         (_, Some(digits)) => Ok(digits),

@@ -1,6 +1,7 @@
 mod clicks;
 mod ids;
 mod money;
+mod stages;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};

@@ -1,12 +1,15 @@
 //! The times of a deal.
 
+mod standards;
 mod written;
 
 use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::Reader;
+use crate::attribution::CLICK_COUNTS;
 use crate::crm::fields::{Moment, Pointers, Zone};
+use crate::deals::day::TO_END;
 use written::{Written, epoch, rfc_3339};
 
 /// How far a CRM's clock may be ahead of ours.
@@ -25,6 +28,13 @@ const DAY_AHEAD: &str = "is a day to come, as planned ones are, and the time of 
 const TWICE: &str = "is in the hour that came twice when the clocks were put back; the later one is taken";
 const SKIPPED: &str = "is in the hour that the clocks left out when they were put forward; it is taken as if they hadn't \
                        been yet";
+
+/// A time of the deal, and where it is.
+pub(super) struct Stated {
+    field: &'static str,
+    pointer: String,
+    pub at: DateTime<Utc>,
+}
 
 /// A time that was read.
 pub(super) struct Time {
@@ -46,14 +56,14 @@ impl Time {
 
 impl Reader<'_> {
     /// A time of the deal: the first that can be read. Only a strict source refuses what can't be.
-    pub(super) fn time(&mut self, field: &'static str, pointers: Option<&Pointers>) -> Option<DateTime<Utc>> {
+    pub(super) fn time(&mut self, field: &'static str, pointers: Option<&Pointers>) -> Option<Stated> {
         for (pointer, value) in pointers?.each(self.item) {
             match self.time_from(&value) {
                 Ok(time) => {
                     if let Some(doubt) = time.doubt {
                         self.warn(field, format!("at {pointer} {doubt}"));
                     }
-                    return Some(time.at);
+                    return Some(Stated { field, pointer, at: time.at });
                 }
                 Err(why) if self.source.strict => {
                     self.refuse(&pointer, why);
@@ -66,6 +76,18 @@ impl Reader<'_> {
             }
         }
         None
+    }
+
+    /// Says so where no click or form that counts can have been before the deal.
+    pub(super) fn warn_of_age(&mut self, stated: &Stated) {
+        if self.when.received_at - stated.at > CLICK_COUNTS {
+            let (pointer, days) = (&stated.pointer, CLICK_COUNTS.num_days());
+            let detail = format!(
+                "at {pointer} is more than {days} days before its arrival, and no click counts that long: ad platforms \
+                 won't take the deal. Is that when it reached the stage?"
+            );
+            self.warn(stated.field, detail);
+        }
     }
 
     /// A time from the year 2000 to ten minutes after the report arrived. One further ahead becomes the arrival's.
@@ -103,7 +125,7 @@ impl Reader<'_> {
                 Ok(self.settled(moment))
             }
             Written::Day(day) => {
-                let last = day.and_time(NaiveTime::MIN) + (TimeDelta::days(1) - TimeDelta::microseconds(1));
+                let last = day.and_time(NaiveTime::MIN) + TO_END;
                 match &fields.zone {
                     Some(zone) => Ok(Time {
                         at: latest(zone, last).ok_or(OUTSIDE)?,

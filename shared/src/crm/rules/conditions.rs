@@ -86,9 +86,12 @@ impl Subject {
 
     /// Its value in this item, for people.
     pub fn said(&self, fields: &DeclaredFields, item: &Value) -> String {
-        let value = self.find(fields, item).map(|value| texts(&value).join(", "));
-        match value {
-            Some(text) => format!("{self} = {}", fit(&text, 60)),
+        match self.find(fields, item).map(|value| (texts(&value), holds(&value))) {
+            Some((texts, _)) if !texts.is_empty() => format!("{self} = {}", fit(&texts.join(", "), 60)),
+            Some((_, what)) => format!(
+                "{self} can't be read: {} holds {what}, where a text or a number is needed",
+                self.pointer(fields)
+            ),
             None => format!("{self} is absent"),
         }
     }
@@ -99,6 +102,16 @@ fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(elements) => elements.iter().filter_map(scalar).collect(),
         one => scalar(one).into_iter().collect(),
+    }
+}
+
+/// What a value is that has no text, for people.
+fn holds(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "an object",
+        Value::Array(elements) if elements.iter().any(Value::is_object) => "an array of objects",
+        Value::Array(_) => "an array",
+        _ => "no text",
     }
 }
 

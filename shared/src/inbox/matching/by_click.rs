@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::waiting::of_waiting;
 use super::{Match, MatchBy, MatchedBy, Waiting};
 use crate::attribution::Clicks;
 use crate::consent::ConsentStatus;
@@ -11,23 +12,20 @@ use crate::db::{DbError, Tx};
 use crate::deals::Stage;
 
 /// Those of these waiting deals that have one of `click_ids`, except `found`, whose leads are known. Locks them as
-/// [`super::find_leads`] does.
+/// [`super::by_lead::find_leads`] does.
 pub(super) async fn find(
     tx: &mut Tx,
     click_ids: &[String],
     waiting: Waiting<'_>,
     found: &[Uuid],
 ) -> Result<Vec<Match>, DbError> {
-    let (deals, after, until) = waiting.bounds();
-    let matches = sqlx::query_as!(
-        Match,
+    let matches = of_waiting!(
+        waiting,
         r#"-- inbox::matching::by_click::find
         select
             i.id as inbox_id, i.crm_deal_id, i.conversion_type as "conversion_type: Stage",
-            -- As find_leads makes it.
-            coalesce(i.key_name, i.crm_deal_id) || ':' || i.conversion_type
-                || case when i.generation > 1 then ':' || i.generation else '' end as "idempotency_key!",
-            i.occurred_at, null::uuid as lead_id, 'click' as "matched_by!: MatchedBy", false as "is_certain!",
+            key.text as "idempotency_key!", i.occurred_at, null::uuid as lead_id,
+            'click' as "matched_by!: MatchedBy", false as "is_certain!",
             false as "several_candidates!", '{}'::jsonb as "lead_clicks!: Json<Clicks>",
             i.clicks as "deal_clicks: Json<Clicks>", i.email_hash is not null as "has_email!",
             i.email_hash_google is not null as "has_email_google!", i.phone_hash is not null as "has_phone!",
@@ -35,24 +33,16 @@ pub(super) async fn find(
             null::text as utm_campaign, null::text as utm_term, null::text as utm_content,
             -- When the person left e-mail or phone isn't known.
             i.occurred_at as "lead_at!", 'unknown' as "ad_user_data!: ConsentStatus",
-            'unknown' as "ad_personalization!: ConsentStatus", false as "is_of_bot!"
-        from public.inbox i
-        where i.state = 'awaiting_lead'
-            and ($1::uuid[] is null or i.id = any($1))
-            and ($2::timestamptz is null or (i.received_at, i.id) > ($2, $3::uuid))
-            and ($4::timestamptz is null or (i.received_at, i.id) <= ($4, $5::uuid))
-            and i.id <> all($7::uuid[])
-            and exists (
-                select from jsonb_each(i.clicks) as seen
-                where jsonb_typeof(seen.value) = 'object' and seen.value ?| $6
-            )
-        order by i.received_at, i.id
-        for update of i skip locked"#,
-        deals,
-        after.map(|place| place.received_at),
-        after.map(|place| place.id),
-        until.map(|place| place.received_at),
-        until.map(|place| place.id),
+            'unknown' as "ad_personalization!: ConsentStatus", false as "is_of_bot!""#,
+        r#"
+        cross join lateral (
+            select
+            where i.id <> all($7::uuid[])
+                and exists (
+                    select from jsonb_each(i.clicks) as seen
+                    where jsonb_typeof(seen.value) = 'object' and seen.value ?| $6
+                )
+        ) click"#,
         click_ids,
         found,
     )

@@ -51,6 +51,107 @@ fn a_time_is_read_in_every_shape_that_names_its_zone() {
 }
 
 #[test]
+fn a_time_is_read_as_other_standards_write_it() {
+    let berlin = "zone = \"Europe/Berlin\"";
+    for (value, zone, at) in [
+        // Mails and HTTP.
+        ("Fri, 20 Nov 2026 11:03:11 +0000", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri, 20 Nov 2026 12:03:11 +0100 (CET)", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri, 20 Nov 2026 11:03:11 GMT", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri, 20 Nov 2026 11:03:11 UTC", "", "2026-11-20T11:03:11+00:00"),
+        ("20 Nov 2026 06:03:11 EST", "", "2026-11-20T11:03:11+00:00"),
+        ("Thu, 5 Nov 2026 11:03 -0800", "", "2026-11-05T19:03:00+00:00"),
+        // JavaScript.
+        ("Fri Nov 20 2026 12:03:11 GMT+0100 (CET)", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri Nov 20 2026 12:03:11 GMT+0100 (Mitteleuropäische Normalzeit)", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri Nov 20 2026 11:03:11 GMT+0000 (Coordinated Universal Time)", "", "2026-11-20T11:03:11+00:00"),
+        ("Thu Nov 19 2026 22:33:11 GMT-1230", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri Nov 20 2026 12:03:11 GMT+01:00", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri Nov 20 2026 12:03:11", berlin, "2026-11-20T11:03:11+00:00"),
+        ("Thu Nov 19 2026", berlin, "2026-11-19T22:59:59.999999+00:00"),
+        // Unix and Ruby.
+        ("Fri Nov 20 11:03:11 UTC 2026", "", "2026-11-20T11:03:11+00:00"),
+        ("Fri Nov 20 12:03:11 +0100 2026", "", "2026-11-20T11:03:11+00:00"),
+        ("Thu Nov  5 12:03:11 2026", berlin, "2026-11-05T11:03:11+00:00"),
+        // .NET.
+        ("/Date(1795172591250)/", "", "2026-11-20T11:03:11.250+00:00"),
+        ("/Date(1795172591250+0100)/", "", "2026-11-20T11:03:11.250+00:00"),
+        ("/Date(1795172591000-0530)/", "", "2026-11-20T11:03:11+00:00"),
+        ("\\/Date(1795172591000)\\/", "", "2026-11-20T11:03:11+00:00"),
+        // ISO 8601.
+        ("2026-11-19T24:00:00Z", "", "2026-11-20T00:00:00+00:00"),
+        ("2026-11-19T24:00:00.000+01:00", "", "2026-11-19T23:00:00+00:00"),
+        ("2026-11-19T24:00-0500", "", "2026-11-20T05:00:00+00:00"),
+        ("2026-11-19 24:00", berlin, "2026-11-19T23:00:00+00:00"),
+        ("2026-10-31 24:00:00", berlin, "2026-10-31T23:00:00+00:00"),
+        ("19.11.2026 24:00", "zone = \"UTC\"\ndate_order = \"dmy\"", "2026-11-20T00:00:00+00:00"),
+        ("20261120T110311Z", "", "2026-11-20T11:03:11+00:00"),
+        ("20261120T120311+0100", "", "2026-11-20T11:03:11+00:00"),
+        ("20261120T120311", berlin, "2026-11-20T11:03:11+00:00"),
+        // Seconds and milliseconds.
+        ("1795172591.25", "", "2026-11-20T11:03:11.250+00:00"),
+        ("1795172591.123456", "", "2026-11-20T11:03:11.123+00:00"),
+        ("1795172591250.4", "", "2026-11-20T11:03:11.250+00:00"),
+        (" 1795172591.0 ", "", "2026-11-20T11:03:11+00:00"),
+    ] {
+        assert_eq!(read(&with(zone), &json!(value)), Ok((at.into(), None)), "{value}");
+    }
+    for (value, why) in [
+        // Its day is another.
+        ("Mon, 20 Nov 2026 11:03:11 +0000", "RFC 3339"),
+        ("Fri Nov 32 2026 11:03:11 GMT+0100", "RFC 3339"),
+        ("Fri Nov 20 2026 12:03:11", "zone = \"Europe/Berlin\""),
+        ("Fri Nov 20 2026 11:03:11 GMT+0100 (CET) or so", "RFC 3339"),
+        ("2026-11-19T24:00:01Z", "RFC 3339"),
+        ("2026-11-19T24:01Z", "RFC 3339"),
+        ("2026-11-19T25:00Z", "RFC 3339"),
+        ("/Date()/", "RFC 3339"),
+        ("/Date(soon)/", "RFC 3339"),
+        ("/Date(0)/", "before the year 2000"),
+        ("/Date(1795172591000+1)/", "RFC 3339"),
+        ("/Date(9999999999999999999)/", "RFC 3339"),
+        ("11.2026", "RFC 3339"),
+        ("1795172591.", "RFC 3339"),
+        ("1795172591.1.2", "RFC 3339"),
+    ] {
+        let refused = read(&with(""), &json!(value)).unwrap_err();
+        assert!(refused.contains(why), "{value}: {refused}");
+    }
+    let strict = source("strict = true", &format!("{AT}\nemail = \"/email\""), ALWAYS);
+    for value in ["Fri, 20 Nov 2026 11:03:11 +0000", "2026-11-19T24:00:00Z", "/Date(1795172591250)/"] {
+        assert_eq!(read(&strict, &json!(value)), Err(RFC_3339), "{value}");
+    }
+}
+
+/// What is read of a deal that was won then: whether it is warned of its age.
+#[test]
+fn a_deal_older_than_any_click_that_counts_is_warned_of() {
+    let source = |fields: &str| source("", fields, ALWAYS);
+    let at_won = "occurred_at = [\"/won_at\", \"/closed_at\"]\nevent_at = \"/event_at\"\nupdated_at = \"/changed\"";
+    for (item, pointer) in [
+        (json!({"won_at": "2015-03-01T10:00:00Z"}), Some("/won_at")),
+        (json!({"won_at": "2026-08-22T11:59:59Z"}), Some("/won_at")),
+        (json!({"won_at": "2000-01-02"}), Some("/won_at")),
+        (json!({"closed_at": 1_400_000_000}), Some("/closed_at")),
+        (json!({"event_at": "2020-03-01T10:00:00Z"}), Some("/event_at")),
+        (json!({"won_at": "2026-08-23T12:00:00Z"}), None),
+        (json!({"won_at": "2026-11-20T10:00:00Z", "event_at": "2015-03-01T10:00:00Z"}), None),
+        (json!({"changed": "2015-03-01T10:00:00Z"}), None),
+        (json!({}), None),
+    ] {
+        let mut item = item;
+        (item["id"], item["email"]) = (json!("1"), json!("jane@example.com"));
+        let when =
+            crate::crm::Circumstances { received_at: "2026-11-20T12:00:00Z".parse().unwrap(), ..circumstances() };
+        let warnings = source(at_won).read(&item, &when).warnings;
+        let aged: Vec<_> = warnings.iter().filter(|it| it.detail.contains("no click counts that long")).collect();
+        assert_eq!(aged.len(), usize::from(pointer.is_some()), "{item}: {warnings:?}");
+        let names = |pointer: &str| aged.iter().all(|it| it.detail.contains(&format!("at {pointer} ")));
+        assert!(pointer.is_none_or(names), "{item}: {warnings:?}");
+    }
+}
+
+#[test]
 fn what_is_no_time_says_what_to_declare() {
     for (value, why) in [
         (json!("2026-11-20 13:03:11"), "zone = \"Europe/Berlin\""),

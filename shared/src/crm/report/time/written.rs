@@ -1,7 +1,8 @@
 //! Times and days, as CRMs write them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use super::standards;
 use crate::crm::fields::DateOrder;
 
 /// From here on a number counts milliseconds. As seconds it would be the year 5138, as milliseconds it is 1973.
@@ -20,18 +21,46 @@ pub(super) enum Written {
     Day(NaiveDate),
 }
 
-/// Reads a text that begins with a year, is a number, or has its day in the declared order.
+impl Written {
+    fn a_day_later(self) -> Option<Self> {
+        match self {
+            Self::Exactly(at) => at.checked_add_days(Days::new(1)).map(Self::Exactly),
+            Self::Locally(at) => at.checked_add_days(Days::new(1)).map(Self::Locally),
+            Self::Day(_) => None,
+        }
+    }
+}
+
+/// Reads a text that begins with a year, is a number, has its day in the declared order, or is as another standard
+/// writes it.
 ///
 /// # Errors
 /// What is allowed, and what to declare.
 pub(super) fn read(text: &str, order: Option<DateOrder>) -> Result<Written, &'static str> {
+    if let Some(beginning) = beginning_of_next_day(text) {
+        return read_day_and_time(&beginning, order).and_then(|it| it.a_day_later().ok_or(NO_TIME));
+    }
+    read_day_and_time(text, order)
+}
+
+/// ISO 8601 writes the end of a day as 24:00: the same text with the beginning of that day.
+fn beginning_of_next_day(text: &str) -> Option<String> {
+    let at = text.find("T24:00").or_else(|| text.find(" 24:00"))? + 1;
+    let (day, rest) = (&text[..at], &text[at + "24:00".len()..]);
+    let seconds = rest.split(|c: char| !matches!(c, ':' | '.' | '0'..='9')).next().unwrap_or_default();
+    seconds.chars().all(|c| matches!(c, ':' | '.' | '0')).then(|| format!("{day}00:00{rest}"))
+}
+
+fn read_day_and_time(text: &str, order: Option<DateOrder>) -> Result<Written, &'static str> {
     // Eight digits are no seconds of this century.
     if let Some(day) = (text.len() == 8).then(|| NaiveDate::parse_from_str(text, "%Y%m%d").ok()).flatten() {
         return Ok(Written::Day(day));
     }
-    let digits = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok().and_then(epoch))?;
-    if let Some(at) = rfc_3339(text).or_else(|| with_zone(text)).or_else(digits) {
+    if let Some(at) = rfc_3339(text).or_else(|| with_zone(text)).or_else(|| number(text)) {
         return Ok(Written::Exactly(at));
+    }
+    if let Some(written) = standards::read(text) {
+        return Ok(written);
     }
     let (day, time) = match text.split_once(['T', ' ']) {
         Some((day, time)) => (day.trim_end_matches(','), Some(time.trim())),
@@ -56,6 +85,14 @@ pub(super) fn epoch(number: f64) -> Option<DateTime<Utc>> {
     let milliseconds = if number < MILLISECONDS { number * 1e3 } else { number };
     #[expect(clippy::cast_possible_truncation, reason = "the cast stops at the ends, which are no times")]
     DateTime::from_timestamp_millis(milliseconds.round() as i64)
+}
+
+/// Seconds or milliseconds as a text, maybe with a fraction. A number that is as short as a month and a year is none.
+fn number(text: &str) -> Option<DateTime<Utc>> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_short = text.contains('.') && whole.len() < 9;
+    (is_number(whole) && is_number(fraction) && !is_short).then(|| text.parse().ok().and_then(epoch))?
 }
 
 /// Times with a zone that aren't of RFC 3339: Salesforce leaves out its colon, Ruby puts a space before it.
