@@ -21,7 +21,7 @@ use crate::attribution::Attribution;
 use crate::crm::authentication::{self, Refusal, Sample, Scheme, Signed};
 use crate::declarations::{DeclarationProblem, Kind, Problems};
 use crate::forms::{self, Form};
-use crate::http::body::with_plus_in_email;
+use crate::http::body::{Mended, of_people, with_plus_in_email};
 use crate::http::{Problem, Request, Warning};
 use crate::identity::Hash;
 use crate::leads::refusals;
@@ -37,6 +37,8 @@ pub use presets::{names, sample, toml};
 pub const LEAD: &str = "lead";
 /// The preset of Google's lead forms, which also come to `POST /api/leads`.
 const GOOGLE: &str = "google-lead-form";
+/// What only those have.
+const GOOGLE_KEY: &str = "google_key";
 
 const KIND: Kind = Kind { noun: "source", repeats_values: true, fix: |_| None };
 
@@ -177,9 +179,11 @@ impl Sources {
 #[must_use]
 pub fn google_lead(bytes: &[u8]) -> Option<Value> {
     // Any form may come here; only these are read twice.
-    let text = std::str::from_utf8(bytes).ok().filter(|text| text.contains("google_key"))?;
-    let value: Value = serde_json::from_str(text).ok()?;
-    (value["user_column_data"].is_array() && value.get("google_key").is_some()).then_some(value)
+    if !bytes.windows(GOOGLE_KEY.len()).any(|it| it == GOOGLE_KEY.as_bytes()) {
+        return None;
+    }
+    let value = of_people(bytes).ok()?.value;
+    (value["user_column_data"].is_array() && value.get(GOOGLE_KEY).is_some()).then_some(value)
 }
 
 /// Why a body that proves its sender is refused, as it is counted.
@@ -310,7 +314,7 @@ impl Source {
     /// # Errors
     /// 400 if it can't be read, or nothing in it says whose lead it is.
     pub fn read(&self, config: &forms::Config, bytes: &[u8], at: DateTime<Utc>) -> Result<Reading, Problem> {
-        let body::Read { value: body, is_mended } = body::read(bytes)?;
+        let Mended { value: body, warnings } = body::read(bytes)?;
         let has = |(at, values): (&String, &Texts)| {
             let found = body.pointer(at).and_then(answers::text);
             found.is_some_and(|found| values.0.iter().any(|value| value.eq_ignore_ascii_case(&found)))
@@ -335,7 +339,7 @@ impl Source {
         form.lead.source = Some(self.name.clone());
         // The sender is known. Its address has the leads of many people.
         form.callers = Callers::default();
-        form.lead.warnings.extend(answers.warnings.into_iter().chain(is_mended.then(Warning::of_mended_body)));
+        form.lead.warnings.extend(answers.warnings.into_iter().chain(warnings));
         Ok(Reading::Lead(Box::new(form), Box::new(request)))
     }
 

@@ -1,13 +1,12 @@
 //! The body of a webhook, as items that are read one by one.
 
 mod form;
-mod mending;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::Pointer;
-use crate::http::body::json;
+use crate::http::body::{Mended, json, of_people, with_escaped_breaks, without_mark};
 use crate::http::problem::FieldError;
 
 /// HubSpot sends up to 100 at once, a nightly job the deals of a day.
@@ -46,7 +45,7 @@ pub(super) fn items(
     items: Option<&Pointer>,
     is_strict: bool,
 ) -> Result<Items, FieldError> {
-    let body = mending::without_mark(body);
+    let body = without_mark(body);
     let (value, is_mended) = match encoding {
         BodyEncoding::Json if is_strict => (json(body)?, false),
         BodyEncoding::Json => mended_json(body)?,
@@ -62,19 +61,18 @@ pub(super) fn items(
 
 /// The JSON, and whether its text had to be mended before it could be read.
 fn mended_json(text: &[u8]) -> Result<(Value, bool), FieldError> {
-    match (json(text), mending::with_escaped_breaks(text)) {
+    match (json(text), with_escaped_breaks(text)) {
         (Err(_), Some(mended)) => Ok((json(&mended)?, true)),
         (read, _) => Ok((read?, false)),
     }
 }
 
-/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is. Also answers
-/// whether its text had to be mended.
-pub(crate) fn answers(body: &[u8]) -> Result<(Value, bool), FieldError> {
-    let body = mending::without_mark(body);
+/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is.
+pub(crate) fn answers(body: &[u8]) -> Result<Mended, FieldError> {
+    let body = without_mark(body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => mended_json(body),
-        Some(_) if body.contains(&b'=') => Ok((form::read_all(body), false)),
+        Some(b'{' | b'[') => of_people(body),
+        Some(_) if body.contains(&b'=') => Ok(Mended { value: form::read_all(body), warnings: Vec::new() }),
         _ => Err(refusal("", "must be a JSON object or a form.")),
     }
 }

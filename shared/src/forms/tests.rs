@@ -8,6 +8,8 @@ use serde_json::{Map, json};
 use super::*;
 use crate::consent::ConsentStatus;
 
+mod bodies;
+
 fn config() -> Config {
     let values = [("IP_HASH_KEY".to_owned(), SecretString::from("0123456789abcdef"))].into();
     Config::from_settings(&mut Settings::new(&values), &Clock::fixed(at()))

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::refusal;
+use crate::encoding::pairs;
 use crate::http::body::escaped;
 use crate::http::problem::FieldError;
 
@@ -51,7 +52,7 @@ pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
 pub(super) fn read_all(body: &[u8]) -> Value {
     let mut fields = Map::new();
     let mut nested = Nested::default();
-    for (name, value) in form_urlencoded::parse(body) {
+    for (name, value) in pairs(body) {
         let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
         if !name.is_empty() && !nested.put(&name, &value) {
             add(&mut fields, &name, value.into());

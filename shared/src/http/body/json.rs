@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize as _;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::several::combined;
 use crate::http::problem::FieldError;
 
 const MAX_DEPTH: usize = 16;
@@ -17,7 +19,24 @@ const NUL: &str = "must not contain U+0000";
 /// When it is no JSON, nests deeper than 16 levels, names a key of an object twice, of which parsers take different
 /// ones, or holds U+0000, which Postgres can't store. The text itself is never repeated, keys are ([`escaped`]).
 pub fn json(bytes: &[u8]) -> Result<Value, FieldError> {
-    let mut place = Place { pointer: String::new(), depth: 0, fault: None };
+    read(bytes, None)
+}
+
+/// What would have been refused.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    /// An object named a key twice with different values: they are combined.
+    pub is_twice: bool,
+    /// It nests too deep: there it is null.
+    pub is_deep: bool,
+}
+
+/// The same, which with `passed` takes what can be taken.
+///
+/// # Errors
+/// As [`json`].
+pub(super) fn read(bytes: &[u8], passed: Option<&mut Passed>) -> Result<Value, FieldError> {
+    let mut place = Place { pointer: String::new(), depth: 0, fault: None, passed };
     let mut text = serde_json::Deserializer::from_slice(bytes);
     let read = Element(&mut place).deserialize(&mut text);
     read.and_then(|value| text.end().map(|()| value)).map_err(|error| {
@@ -40,13 +59,14 @@ pub fn escaped(name: &str) -> String {
 }
 
 /// Where in the text the reader is.
-struct Place {
+struct Place<'p> {
     pointer: String,
     depth: usize,
     fault: Option<FieldError>,
+    passed: Option<&'p mut Passed>,
 }
 
-impl Place {
+impl Place<'_> {
     /// Goes into an element and comes out again.
     fn inside<T, E>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
         let length = self.pointer.len();
@@ -65,13 +85,17 @@ impl Place {
     }
 }
 
-struct Element<'a>(&'a mut Place);
+struct Element<'a, 'p>(&'a mut Place<'p>);
 
-impl<'de> DeserializeSeed<'de> for Element<'_> {
+impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, text: D) -> Result<Value, D::Error> {
         if self.0.depth > MAX_DEPTH {
+            if let Some(passed) = &mut self.0.passed {
+                passed.is_deep = true;
+                return IgnoredAny::deserialize(text).map(|_| Value::Null);
+            }
             self.0.pointer.clear();
             return Err(self.0.refuse("must not nest deeper than 16 levels."));
         }
@@ -79,7 +103,7 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Element<'_> {
+impl<'de> Visitor<'de> for Element<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,12 +151,16 @@ impl<'de> Visitor<'de> for Element<'_> {
                 return Err(self.0.refuse(NUL));
             }
             let value = self.0.inside(&key, |place| {
-                if object.contains_key(&key) {
+                if object.contains_key(&key) && place.passed.is_none() {
                     return Err(place.refuse("must not be there twice"));
                 }
                 entries.next_value_seed(Element(place))
             })?;
-            object.insert(key, value);
+            let known = object.remove(&key);
+            if let (Some(known), Some(passed)) = (&known, &mut self.0.passed) {
+                passed.is_twice |= *known != value;
+            }
+            object.insert(key, combined(known.unwrap_or_default(), value));
         }
         Ok(Value::Object(object))
     }
