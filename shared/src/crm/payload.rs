@@ -72,7 +72,7 @@ pub(crate) fn answers(body: &[u8]) -> Result<Mended, FieldError> {
     let body = without_mark(body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{' | b'[') => of_people(body),
-        Some(_) if body.contains(&b'=') => Ok(Mended { value: form::read_all(body), warnings: Vec::new() }),
+        Some(_) if body.contains(&b'=') => Ok(form::read_all(body)),
         _ => Err(refusal("", "must be a JSON object or a form.")),
     }
 }

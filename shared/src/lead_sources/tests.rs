@@ -1,9 +1,13 @@
+use lambda_http::{Body, http};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::Clock;
+use crate::crm::authentication::Refusal;
 use crate::settings::FromSettings;
+
+mod odd_bodies;
 
 fn at() -> DateTime<Utc> {
     "2026-11-20T12:00:00Z".parse().unwrap()

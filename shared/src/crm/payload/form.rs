@@ -7,8 +7,9 @@ use url::form_urlencoded;
 
 use super::refusal;
 use crate::encoding::pairs;
-use crate::http::body::escaped;
+use crate::http::body::{Mended, escaped};
 use crate::http::problem::FieldError;
+use crate::warning::Warning;
 
 /// As deep as JSON may be.
 const MAX_DEPTH: usize = 16;
@@ -49,16 +50,20 @@ pub(super) fn read(body: &[u8]) -> Result<Value, FieldError> {
 
 /// The fields of a form of people: whatever can be read of it is. A name with brackets stands only for objects and
 /// arrays.
-pub(super) fn read_all(body: &[u8]) -> Value {
+pub(super) fn read_all(body: &[u8]) -> Mended {
     let mut fields = Map::new();
     let mut nested = Nested::default();
+    let mut has_nul = false;
     for (name, value) in pairs(body) {
+        has_nul |= name.contains('\0') || value.contains('\0');
         let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
         if !name.is_empty() && !nested.put(&name, &value) {
             add(&mut fields, &name, value.into());
         }
     }
-    nested.beside(fields)
+    let detail = "has U+0000 in it, which can't be stored: it was left out";
+    let warnings = has_nul.then(|| Warning { field: "body", detail: detail.into() }).into_iter().collect();
+    Mended { value: nested.beside(fields), warnings }
 }
 
 /// Are these the elements of a list, each under its number?
