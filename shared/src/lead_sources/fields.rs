@@ -105,7 +105,7 @@ const WHOLE_NAME: &[&str] = &["name", "full_name", "fullname", "your_name", "nom
 const FIRST_NAME: &[&str] = &["first_name", "firstname", "given_name", "vorname", "your_first_name", "fname"];
 const LAST_NAME: &[&str] = &["last_name", "lastname", "family_name", "nachname", "surname", "your_last_name", "lname"];
 
-/// The values that may be meant, the surest first: rather what the form builder says it is than what its owner calls it.
+/// The values that may be meant, the surest first: what the form builder says it is counts more than its owner's name.
 fn candidates<'a>(found: &'a [Answer], kinds: &[&str], words: &[&str]) -> Vec<&'a str> {
     let of_kind = found.iter().filter(|answer| kinds.contains(&answer.kind.as_str()));
     let exact = found.iter().filter(|answer| answer.names.iter().any(|name| is_exactly(name, words)));
