@@ -161,7 +161,6 @@ impl Standing {
 }
 
 /// Stores new deals, counts the deliveries of the others, and stores every report once. Returns by deal what is stored.
-#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Result<BTreeMap<String, Standing>, DbError> {
     let sources: Vec<_> = reports.iter().map(|it| it.deal.source.as_str()).collect();
     let deals: Vec<_> = reports.iter().map(|it| it.deal.crm_deal_id.as_str()).collect();
