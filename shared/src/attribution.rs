@@ -188,6 +188,7 @@ mod tests {
         assert_eq!(it.utm.source.as_deref(), Some("google"));
         assert_eq!(it.utm.campaign.as_deref(), Some("münchen nord"));
         assert_eq!(it.utm.term, None);
+        assert_eq!(touch("utm_campaign=M%FCnchen", 0).utm.campaign.as_deref(), Some("München"));
         let click = it.clicks.get("google").unwrap();
         assert_eq!(click.get("gclid"), Some("EAIa-Q_1"));
         assert_eq!(click.get("gad_source"), Some("1"));

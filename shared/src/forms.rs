@@ -57,7 +57,7 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
     let is_strict = prefers_strict(request);
     let body = if is_strict { Body::parse(request.body()) } else { Body::of_form(request.body()) };
     let read = body.and_then(|body| {
-        let (lead, odd) = lead(config, request, &body.fields(), at);
+        let (lead, mut odd) = lead(config, request, &body.fields(), at);
         let is_known = lead.email.is_some() || lead.phone.is_some() || has_click(&lead);
         if !is_known {
             // What was mended is told rather than that nobody is left.
@@ -67,6 +67,7 @@ pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: Date
         if is_strict {
             odd.check()?;
         }
+        body.warnings.into_iter().for_each(|warning| odd.note(warning));
         Ok(NewLead { warnings: odd.into_warnings(), ..lead })
     });
     let lead = read.map_err(|problem| if is_strict { problem.handled_strictly() } else { problem })?;
@@ -181,14 +182,19 @@ fn utm(fields: &Fields<'_>, odd: &mut Oddities) -> Utm {
 fn clicks(fields: &Fields<'_>, at: DateTime<Utc>, odd: &mut Oddities) -> Clicks {
     let refused_if_wrong = networks::ids_of(|network| network.refuses_wrong_ids);
     Clicks::read(at, |parameter| {
+        let said = fields.hint(parameter.name, Some)?;
         let is_refused =
             |text: &str| refused_if_wrong.iter().any(|name| name == parameter.name) && ClickId::parse(text).is_err();
-        match fields.text(parameter.name) {
-            Ok(None) => None,
-            Ok(Some(text)) => click(parameter, text, is_refused(text), odd),
-            Err(rule) => {
-                odd.left_out(parameter.name, rule, is_refused(""));
-                None
+        match (said, fields.texts(parameter.name).as_slice()) {
+            (Value::String(_), texts) => click(parameter, texts.first()?, is_refused(texts[0]), odd),
+            (_, texts) => {
+                let found = texts.iter().find_map(|text| parameter.read(text));
+                let rule = "must be a text";
+                match &found {
+                    Some(_) => odd.change(parameter.name, "is the first of a list that can be used", is_refused("")),
+                    None => odd.left_out(parameter.name, rule, is_refused("")),
+                }
+                found
             }
         }
     })

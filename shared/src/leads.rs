@@ -2,14 +2,17 @@
 
 mod former_spellings;
 pub mod refusals;
+mod reused_ids;
 mod status;
 pub mod traffic;
 
 use chrono::{DateTime, Utc};
+use reused_ids::Holder;
 use serde_json::json;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::attribution::{Attribution, SessionAttributes, Site, networks};
+use crate::attribution::{Attribution, Clicks, SessionAttributes, Site, networks};
 use crate::consent::{Consent, ConsentSource, ConsentStatus};
 use crate::db::{DbError, Tx};
 use crate::identity::{Email, Hash, Phone};
@@ -18,6 +21,7 @@ use crate::rate_limits::{Callers, LEADS_REFUSED_ABOVE};
 use crate::visitors::{self, VisitorId};
 use crate::warning::Warning;
 
+pub use reused_ids::warning as id_was_used;
 pub use status::renew_status;
 
 /// A lead as the form sent it.
@@ -82,6 +86,8 @@ impl NewLead {
 pub enum Created {
     /// A new lead.
     New(Uuid),
+    /// A new lead of a source that had told another person under its id: [`id_was_used`].
+    Beside(Uuid),
     /// The same submission again.
     Duplicate(Uuid),
     /// The transaction id belongs to another submission.
@@ -94,7 +100,7 @@ pub enum Created {
 /// transaction: a deal and its lead can't miss each other.
 ///
 /// The same submission again is a duplicate whoever sends it. A visitor's submission conflicts only with one of its
-/// own: nobody else's `transaction_id` counts.
+/// own: nobody else's `transaction_id` counts. Of a source of leads, an id that another person has costs no lead.
 ///
 /// A lead of a caller above its limit is stored as suspicious: no deal is matched to it by its addresses. The limit of
 /// its e-mail address counts only for a lead without a visitor, because a stranger can use it up.
@@ -108,7 +114,17 @@ pub async fn create(tx: &mut Tx, lead: &NewLead, callers: &Callers) -> Result<Cr
         // The call is counted.
         stored = insert(tx, lead, &key, &Callers::default(), stored.is_suspicious).await?;
     }
-    if let (Created::New(id), Some(email)) = (stored.created, &lead.email) {
+    // What two clicks said may be the same otherwise.
+    if let (Created::Conflict | Created::Duplicate(_), true, Some(_)) =
+        (stored.created, stored.is_of_another, &lead.source)
+    {
+        let beside = insert(tx, lead, &reused_ids::own_key(lead), &Callers::default(), stored.is_suspicious).await?;
+        stored = match beside.created {
+            Created::New(id) => Stored { created: Created::Beside(id), ..beside },
+            _ => beside,
+        };
+    }
+    if let (Created::New(id) | Created::Beside(id), Some(email)) = (stored.created, &lead.email) {
         former_spellings::keep(tx, id, email).await?;
     }
     if let (Created::Duplicate(id), true) = (stored.created, lead.gpc) {
@@ -122,6 +138,8 @@ struct Stored {
     created: Created,
     /// Does the key belong to a lead that isn't this visitor's?
     is_apart: bool,
+    /// Is the lead of another person?
+    is_of_another: bool,
     /// Is the caller above its limit?
     is_suspicious: bool,
 }
@@ -139,6 +157,8 @@ async fn insert(
     let email_hash = lead.email.as_ref().map(Email::hash);
     let phone_hash = lead.phone.as_ref().and_then(|phone| phone.hash().ok());
     let email_hash_google = lead.email.as_ref().and_then(Email::google_hash);
+    let is_reused = lead.source.is_some() && key != lead.transaction_id;
+    let warnings: Vec<_> = lead.warnings.iter().cloned().chain(is_reused.then(id_was_used)).collect();
     let consent = if lead.gpc { Consent::DENIED } else { lead.consent };
     let utm = if lead.cookie.utm.is_empty() { &lead.body.utm } else { &lead.cookie.utm };
     let consent_source =
@@ -193,6 +213,10 @@ async fn insert(
             exists (
                 select from public.visitors v where v.visitor_id = $27 and v.visitor_id is distinct from l.visitor_id
             ) as "is_apart!",
+            coalesce(l.email_hash = $4 or l.phone_hash = $7 or l.phone = $6, false) as "has_address!",
+            coalesce(l.email_hash <> $4 or l.phone <> $6, false) as "has_other_address!",
+            coalesce(l.email_hash, l.phone) is null as "has_no_address!",
+            l.clicks as "clicks: Json<Clicks>",
             (select used > 1 from call) as "is_suspicious!""#,
         key,
         payload_hash.as_str(),
@@ -230,20 +254,27 @@ async fn insert(
         &callers.email.limits,
         is_suspicious,
         &lead.spam_signs,
-        json!(lead.warnings),
+        json!(warnings),
         lead.source.as_deref(),
     )
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else {
-        return Ok(Stored { created: Created::Refused, is_apart: false, is_suspicious: true });
+        return Ok(Stored { created: Created::Refused, is_apart: false, is_of_another: false, is_suspicious: true });
     };
     let created = match row.payload_hash {
         _ if row.new => Created::New(row.id),
         Some(stored) if stored == payload_hash.as_str() => Created::Duplicate(row.id),
         _ => Created::Conflict,
     };
-    Ok(Stored { created, is_apart: row.is_apart, is_suspicious: row.is_suspicious })
+    let holder = Holder {
+        has_address: row.has_address,
+        has_other_address: row.has_other_address,
+        has_no_address: row.has_no_address,
+        clicks: row.clicks.0,
+    };
+    let is_of_another = holder.is_another_than(lead);
+    Ok(Stored { created, is_apart: row.is_apart, is_of_another, is_suspicious: row.is_suspicious })
 }
 
 /// Keeps what was said of a lead's consent besides its row. False when there is no such lead.

@@ -16,6 +16,7 @@ use crate::attribution::Site;
 use crate::crm::Source;
 use crate::crm::authentication::Verified;
 use crate::forms::Form;
+use crate::http::body::of_people;
 use crate::http::{Request, cookies};
 use crate::identity::Hash;
 use crate::intake::{KeptHeaders, Webhook};
@@ -99,7 +100,8 @@ impl Message {
     #[must_use]
     pub fn of_form(request: &Request, form: &Form, address: Option<Hash>) -> Self {
         // It was read before, so it is an object.
-        let mut body: Map<String, Value> = serde_json::from_slice(request.body()).unwrap_or_default();
+        let read = of_people(request.body()).ok().map(|read| read.value);
+        let mut body = if let Some(Value::Object(body)) = read { body } else { Map::new() };
         body.insert("transaction_id".into(), form.lead.transaction_id.clone().into());
         let content = Content::Lead(SpooledForm {
             body: Bytes(Value::Object(body).to_string().into_bytes()),

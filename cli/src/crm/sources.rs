@@ -10,8 +10,9 @@ use shared::deals::Stages;
 use shared::health::Website;
 use shared::inbox::ignored::{self, IgnoredValue};
 use shared::inbox::listing::{Traffic, traffic};
-use shared::inbox::refusals::{self, RefusalCount};
-use shared::leads::{refusals as lead_refusals, traffic as lead_traffic};
+use shared::inbox::refusals;
+use shared::leads::refusals::{self as lead_refusals, RefusalCount};
+use shared::leads::traffic as lead_traffic;
 use shared::settings::Values;
 
 use super::{leads, path};

@@ -146,12 +146,21 @@ async fn store_reading(
     }
 }
 
-async fn store(app: &App<Config>, request: &Request, form: Form, address: Option<Hash>) -> Result<Response, Problem> {
+async fn store(
+    app: &App<Config>,
+    request: &Request,
+    mut form: Form,
+    address: Option<Hash>,
+) -> Result<Response, Problem> {
     let storing = app.db.tx(async |tx| leads::create(tx, &form.lead, &form.callers).await);
     let keeping = app.config.spool.keep(Box::pin(storing), || Message::of_form(request, &form, address));
     let kept = keeping.await?;
     let (code, lead_id, status) = match kept {
         Kept::InPostgres(Created::New(id)) => (StatusCode::CREATED, Some(id), "created"),
+        Kept::InPostgres(Created::Beside(id)) => {
+            form.lead.warnings.push(leads::id_was_used());
+            (StatusCode::CREATED, Some(id), "created")
+        }
         Kept::InPostgres(Created::Duplicate(id)) => (StatusCode::OK, Some(id), "duplicate"),
         Kept::InPostgres(Created::Conflict) if form.lead.source.is_some() => (StatusCode::OK, None, "duplicate"),
         Kept::InPostgres(Created::Conflict) => return Err(Problem::conflict(forms::CONFLICT)),

@@ -14,6 +14,8 @@ use testing::{
 
 use super::*;
 
+mod elsewhere;
+
 async fn send(app: &App<Config>, request: Request) -> Answer {
     call(app, &ENDPOINT, request, handle).await
 }
@@ -418,7 +420,7 @@ async fn a_wrong_click_of_another_network_costs_a_warning_and_no_lead(pool: PgPo
     let long = json!("x".repeat(10_240));
     for name in ["fbclid", "fbc", "fbp", "msclkid", "li_fat_id", "ttclid", "ttp"] {
         for wrong in
-            [json!("a b"), json!("{fbclid}"), json!("a\u{7}b"), json!(7), json!(["a"]), json!({}), long.clone()]
+            [json!("a b"), json!("{fbclid}"), json!("a\u{7}b"), json!(7), json!(["a b"]), json!({}), long.clone()]
         {
             let answer = send(&app, form(&json!({"email": "jane@example.com", name: wrong}))).await;
             assert_eq!(answer.status, 201, "{name}: {wrong}");
@@ -809,9 +811,12 @@ async fn refused_forms_are_counted_by_reason_and_nothing_else_of_them_is_kept(po
     ]);
     assert_eq!(json!(rows(&pool, counted).await), expected);
     assert!(rows(&pool, LEAD).await.is_empty());
-    app.clock.advance(TimeDelta::days(8));
-    send(&app, form(&json!({}))).await;
-    assert_eq!(rows(&pool, "select * from public.lead_refusals").await.len(), 1, "they are kept for a week");
+    for (days, kept) in [(7, 3), (1, 0)] {
+        app.clock.advance(TimeDelta::days(days));
+        app.db.tx(async |tx| refusals::forget(tx, app.clock.now()).await).await.unwrap();
+        let left = rows(&pool, "select * from public.lead_refusals").await.len();
+        assert_eq!(left, kept, "they are kept for a week");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -919,135 +924,4 @@ async fn far_above_its_limit_a_lead_is_refused(pool: PgPool) {
     let refused = of(101).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "3601"));
     assert_eq!(rows(&pool, LEAD).await.len(), 100);
-}
-
-const ELSEWHERE: [(&str, &str); 2] = [
-    ("CRM_SOURCES", "[google]\nkind = \"lead\"\npreset = \"google-lead-form\""),
-    ("GOOGLE_LEAD_FORM_KEY", "a-key-of-google-0123456789-0123456789"),
-];
-
-fn google_lead(path: &str, from: &str, to: &str) -> Request {
-    let sample = shared::lead_sources::sample("google-lead-form").unwrap();
-    let body = sample.replace("the-key", ELSEWHERE[1].1).replace(from, to);
-    let mut request = testing::request(&ENDPOINT, body);
-    *request.uri_mut() = path.parse().unwrap();
-    request
-}
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn a_source_of_leads_sends_each_once(pool: PgPool) {
-    let app = app_with::<Config>(&pool, &ELSEWHERE);
-    for (nth, path) in ["/api/leads/google", "/api/leads"].into_iter().enumerate() {
-        let id = format!("lead-of-google-{nth}");
-        let sent = |from: &str, to: &str| {
-            let it = google_lead(path, from, to);
-            let body = String::from_utf8_lossy(it.body()).replace("TeSter-123", &id);
-            let (parts, _) = it.into_parts();
-            Request::from_parts(parts, lambda_http::Body::from(body))
-        };
-        let answer = send(&app, sent("", "")).await;
-        let stored = lead(&pool, &answer).await;
-        expect(&stored, &json!({"email": "jane@example.com", "gclid": "EAIaIQobChMI-sample-1", "source": "google"}));
-        expect(&stored, &json!({"ad_user_data": "unknown", "visitor_id": null, "is_suspicious": false}));
-        let again = send(&app, sent("", "")).await;
-        assert_eq!((again.status, &again.body["status"]), (200, &json!("duplicate")));
-        let changed = send(&app, sent("Jane Doe", "Jane Roe")).await;
-        assert_eq!((changed.status, &changed.body["status"]), (200, &json!("duplicate")));
-        let test = send(&app, sent("\"is_test\": false", "\"is_test\": true")).await;
-        assert_eq!((test.status, &test.body["status"]), (200, &json!("ignored")));
-        let forged = send(&app, sent("a-key-of-google", "another-key")).await;
-        assert_eq!(forged.status, 401);
-    }
-    let counted = row(&pool, "select source, reason, refusals from public.lead_refusals").await;
-    assert_eq!(counted, json!({"source": "google", "reason": refusals::UNPROVEN, "refusals": 2}));
-    assert_eq!(send(&app, google_lead("/api/leads/typo", "", "")).await.status, 404);
-    assert_eq!(rows(&pool, LEAD).await.len(), 2);
-}
-
-/// A form to a source of leads that has this secret.
-fn landing(secret: &str, content_type: &str, body: &str) -> Request {
-    let mut request = testing::request(&ENDPOINT, body);
-    *request.uri_mut() = format!("/api/leads/landing?secret={secret}").parse().unwrap();
-    request.headers_mut().insert("content-type", content_type.parse().unwrap());
-    request
-}
-
-const LANDING: [(&str, &str); 2] = [
-    ("CRM_SOURCES", "[landing]\nkind = \"lead\"\nauth = [{ url = { secret = \"LANDING_SECRET\" } }]"),
-    ("LANDING_SECRET", "a-secret-of-landing-0123456789"),
-];
-const JSON: &str = "application/json";
-const FORM: &str = "application/x-www-form-urlencoded";
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn a_source_of_leads_may_tell_a_phone_or_a_click_alone(pool: PgPool) {
-    let app = app_with::<Config>(&pool, &LANDING);
-    for (content_type, body, phone, click) in [
-        (JSON, r#"{"phone":"+49 30 23125301"}"#, json!("+49 30 23125301"), json!(null)),
-        (FORM, "your-tel=%2B493023125302&your-name=Jane", json!("+493023125302"), json!(null)),
-        (JSON, r#"{"gclid":"Click-1","message":"Call me"}"#, json!(null), json!("Click-1")),
-        (FORM, "fields[gclid][id]=gclid&fields[gclid][value]=Click-2", json!(null), json!("Click-2")),
-        (
-            JSON,
-            r#"{"page_url":"https://www.example.com/#/x?gclid=Click-3","email":"n/a"}"#,
-            json!(null),
-            json!("Click-3"),
-        ),
-        (
-            "multipart/form-data; boundary=x",
-            "--x\r\nContent-Disposition: form-data; name=\"your-tel\"\r\n\r\n+49 30 23125305\r\n--x\r\n\
-             Content-Disposition: form-data; name=\"gclid\"\r\n\r\nClick-5\r\n--x--\r\n",
-            json!("+49 30 23125305"),
-            json!("Click-5"),
-        ),
-        (JSON, r#"{"email":"jane","phone":"+49 30 23125306"}"#, json!("+49 30 23125306"), json!(null)),
-    ] {
-        let stored = lead(&pool, &send(&app, landing(LANDING[1].1, content_type, body)).await).await;
-        assert_eq!((&stored["phone"], &stored["gclid"], &stored["email"]), (&phone, &click, &json!(null)), "{body}");
-        assert_eq!(stored["source"], json!("landing"));
-    }
-}
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn what_is_refused_of_a_source_of_leads_is_counted_under_its_name(pool: PgPool) {
-    let app = app_with::<Config>(&pool, &LANDING);
-    let secret = LANDING[1].1;
-    for (secret, content_type, body, status) in [
-        (secret, JSON, r#"{"name":"Jane"}"#, 400),
-        (secret, JSON, r#"{"email":"undefined","phone":"-","gclid":"{{gclid}}"}"#, 400),
-        (secret, FORM, "your-name=Jane&your-message=Hello", 400),
-        (secret, JSON, r#"{"email":"#, 400),
-        (secret, FORM, "Jane", 400),
-        ("another-secret", JSON, r#"{"email":"jane@example.com"}"#, 401),
-        (secret, JSON, r#"{"email":"jane@example.com"}"#, 201),
-    ] {
-        assert_eq!(send(&app, landing(secret, content_type, body)).await.status, status, "{body}");
-    }
-    for (secret, status) in [(secret, 204), ("another-secret", 401)] {
-        let tried = with(landing(secret, JSON, r#"{"email":"jane@example.com"}"#), DRY_RUN, "true");
-        assert_eq!(send(&app, tried).await.status, status, "a dry run");
-    }
-    assert_eq!(rows(&pool, LEAD).await.len(), 1);
-    let counted = "select source, reason, refusals from public.lead_refusals order by refusals desc";
-    let expected = json!([
-        {"source": "landing", "reason": refusals::NOBODY, "refusals": 3},
-        {"source": "landing", "reason": refusals::UNREADABLE, "refusals": 2},
-        {"source": "landing", "reason": refusals::UNPROVEN, "refusals": 1},
-    ]);
-    assert_eq!(json!(rows(&pool, counted).await), expected);
-}
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn a_wrong_declaration_of_a_source_loses_no_lead_of_the_website(pool: PgPool) {
-    for declarations in [
-        "[landing]\nkind = \"lead\"\nauth = [{ url = { secret = \"UNSET_SECRET\" } }]",
-        "[landing]\nkind = \"lead\"\npreset = \"landingo\"",
-        "[landing\nkind",
-    ] {
-        let app = app_with::<Config>(&pool, &[("CRM_SOURCES", declarations)]);
-        let from_source =
-            send(&app, landing("a-secret-of-landing-0123456789", JSON, r#"{"email":"a@example.com"}"#)).await;
-        assert_eq!(from_source.status, 503, "the sender repeats it: {declarations}");
-        assert_eq!(send(&app, form(&json!({"email": "jane@example.com"}))).await.status, 201, "{declarations}");
-    }
 }

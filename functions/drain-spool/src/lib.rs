@@ -154,7 +154,7 @@ async fn store(db: &Db, config: &Config, message: &Message) -> Result<Outcome, D
                 Err(problem) => return Ok(Outcome::Refused(problem.sentence())),
             };
             Ok(match db.tx(async |tx| leads::create(tx, &form.lead, &form.callers).await).await? {
-                Created::New(_) | Created::Duplicate(_) => Outcome::Stored,
+                Created::New(_) | Created::Beside(_) | Created::Duplicate(_) => Outcome::Stored,
                 Created::Conflict => Outcome::Refused(forms::CONFLICT.into()),
                 Created::Refused => Outcome::Refused(
                     "Its caller sent more than ten times LEADS_PER_HOUR within that hour. If it is wanted, run adtrail \

@@ -19,7 +19,7 @@ use shared::queue::breaker::{self, Pause, State};
 use shared::queue::receipts::{Receipt, Refused};
 use shared::queue::{self, Policy, Work, receipts};
 use shared::settings::{FromSettings, Settings};
-use shared::{App, conversions, inbox, rate_limits};
+use shared::{App, conversions, inbox, leads, rate_limits};
 use shared::{event_queue, intake};
 use uuid::Uuid;
 
@@ -198,6 +198,7 @@ async fn work_inbox(app: &App<Config>, end: DateTime<Utc>, summary: &mut Summary
     let queued = conversions::enqueue_missing(&app.db, &app.clock, &intake.destinations, end).await;
     let expired = app.db.tx(async |tx| -> Result<_, DbError> {
         rate_limits::forget(tx, app.clock.now()).await?;
+        leads::refusals::forget(tx, app.clock.now()).await?;
         inbox::expire(tx, app.clock.now()).await
     });
     let expired = expired.await;

@@ -1,7 +1,7 @@
 //! The parameters of an address, however it was written: a router in the browser, a redirect or an e-mail program may
 //! have moved, repeated or escaped them.
 
-use url::form_urlencoded;
+use crate::encoding::{pairs, unescaped};
 
 /// How often a text may have been escaped besides the once that is right.
 const ESCAPED_AGAIN: usize = 3;
@@ -23,13 +23,13 @@ impl Parameters {
         let (main, fragment) = address.split_once('#').unwrap_or((address, ""));
         let query = main.split_once('?').map_or("", |(_, query)| query);
         for part in [query, fragment.split_once('?').map_or(fragment, |(_, routed)| routed)] {
-            found.add(form_urlencoded::parse(part.as_bytes()).map(|(name, value)| (name.into(), value.into())));
+            found.add(pairs(part.as_bytes()));
         }
         found.add(loose(behind_a_sign(main)).chain(loose(fragment)));
         found.own = found.all.len();
         let mut text = address.to_owned();
         for _ in 0..ESCAPED_AGAIN {
-            let plain = unescaped(&text);
+            let plain = unescaped(text.as_bytes());
             if plain == text {
                 break;
             }
@@ -76,25 +76,6 @@ fn behind_a_sign(text: &str) -> &str {
 fn loose(text: &str) -> impl Iterator<Item = (String, String)> {
     text.split(['&', '?', ';', '#']).filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        Some((unescaped(&name.replace('+', " ")), unescaped(&value.replace('+', " "))))
+        Some((unescaped(name.replace('+', " ").as_bytes()), unescaped(value.replace('+', " ").as_bytes())))
     })
-}
-
-/// Without one layer of percent-encoding.
-pub(super) fn unescaped(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = bytes[at..].strip_prefix(b"%").and_then(|rest| str::from_utf8(rest.get(..2)?).ok());
-        let byte = escaped.filter(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()));
-        if let Some(byte) = byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            plain.push(byte);
-            at += 3;
-        } else {
-            plain.push(bytes[at]);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }

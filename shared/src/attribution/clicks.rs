@@ -38,6 +38,22 @@ impl Clicks {
         self.0.values().any(|click| click.has(Kind::Id))
     }
 
+    /// Do these say the same click as those, of any network?
+    #[must_use]
+    pub fn have_a_click_of(&self, others: &Self) -> bool {
+        let of_others = |network| others.get(network).map(Click::ids).unwrap_or_default();
+        self.0.iter().any(|(network, click)| {
+            let theirs = of_others(network);
+            click.ids().iter().any(|(name, id)| theirs.get(name) == Some(id))
+        })
+    }
+
+    /// What says which clicks they are, by the parameter's name.
+    #[must_use]
+    pub fn ids(&self) -> BTreeMap<&'static str, String> {
+        self.0.values().flat_map(Click::ids).collect()
+    }
+
     /// When the newest of them was seen.
     #[must_use]
     pub fn newest_at(&self) -> Option<DateTime<Utc>> {

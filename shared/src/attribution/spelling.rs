@@ -1,10 +1,11 @@
 //! A value of an ad's click as it was passed on: with something around it, or with nothing in it. One way for
 //! addresses, forms and deals. An id is never altered: what isn't surely one is none.
 
-use super::address::{Parameters, unescaped};
+use super::address::Parameters;
 use super::linker;
 use super::networks::{Kind, Parameter};
 use crate::absent::is_nothing;
+use crate::encoding::unescaped;
 use crate::invisible::is_invisible;
 
 /// What scripts leave in a field for a click besides the words that stand for nothing.
@@ -45,7 +46,7 @@ fn id(parameter: &Parameter, text: &str, depth: usize) -> Option<String> {
     if let Some(found) = address.values(parameter.name).find_map(|value| id(parameter, value, inside)) {
         return Some(found);
     }
-    let plain = unescaped(text);
+    let plain = unescaped(text.as_bytes());
     if plain != text {
         return id(parameter, &plain, inside);
     }

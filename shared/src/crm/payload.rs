@@ -1,7 +1,6 @@
 //! The body of a webhook, as items that are read one by one.
 
 mod form;
-mod mending;
 mod oddities;
 
 use serde::Deserialize;
@@ -9,7 +8,9 @@ use serde_json::Value;
 
 use super::fields::Pointer;
 use crate::http::Warning;
-use crate::http::body::{Oddity, OddityKind, json, json_passing_over};
+use crate::http::body::{
+    Mended, Oddity, OddityKind, json, json_passing_over, of_people, with_escaped_breaks, without_mark,
+};
 use crate::http::problem::FieldError;
 
 /// HubSpot sends up to 100 at once, a nightly job the deals of a day.
@@ -76,7 +77,7 @@ pub(super) fn items(
     items: Option<&Pointer>,
     is_strict: bool,
 ) -> Result<Vec<Item>, FieldError> {
-    let body = mending::without_mark(body);
+    let body = without_mark(body);
     let Read { value, oddities, is_mended } = match encoding {
         BodyEncoding::Json if is_strict => Read { value: json(body)?, oddities: Vec::new(), is_mended: false },
         BodyEncoding::Json => passing_over(body)?,
@@ -99,7 +100,7 @@ pub(super) fn items(
 }
 
 fn passing_over(body: &[u8]) -> Result<Read, FieldError> {
-    let (read, is_mended) = match (json_passing_over(body), mending::with_escaped_breaks(body)) {
+    let (read, is_mended) = match (json_passing_over(body), with_escaped_breaks(body)) {
         (Err(_), Some(mended)) => (json_passing_over(&mended)?, true),
         (read, _) => (read?, false),
     };
@@ -107,13 +108,12 @@ fn passing_over(body: &[u8]) -> Result<Read, FieldError> {
     Ok(Read { value, oddities, is_mended })
 }
 
-/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is. Also answers
-/// whether its text had to be mended.
-pub(crate) fn answers(body: &[u8]) -> Result<(Value, bool), FieldError> {
-    let body = mending::without_mark(body);
+/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is.
+pub(crate) fn answers(body: &[u8]) -> Result<Mended, FieldError> {
+    let body = without_mark(body);
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => passing_over(body).map(|read| (read.value, read.is_mended)),
-        Some(_) if body.contains(&b'=') => Ok((form::read_all(body), false)),
+        Some(b'{' | b'[') => of_people(body),
+        Some(_) if body.contains(&b'=') => Ok(form::read_all(body)),
         _ => Err(refusal("", "must be a JSON object or a form.")),
     }
 }

@@ -52,33 +52,36 @@ impl Oddities {
         }));
     }
 
-    /// A text, or a whole number as one. Of a list of one, as forms send it, its text.
+    /// The first text of a field that says something.
     pub(super) fn text(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
-        let said = fields.hint(name, Some)?;
-        if let Ok(text) = fields.text(name) {
-            return text.map(String::from);
-        }
-        let one = match said {
-            Value::Array(several) if several.len() == 1 => several.first()?,
-            said => said,
-        };
-        let text = match one {
-            Value::String(text) => Some(Cow::Borrowed(text.trim())),
-            Value::Number(number) if number.is_i64() => Some(Cow::Owned(number.to_string())),
-            number => number_as_text(number).map(Cow::Owned),
-        };
-        match &text {
-            Some(text) => self.change_of_type(name, text),
-            None => self.left_out(name, "must be a text", true),
-        }
-        text.filter(|text| !text.is_empty()).map(Cow::into_owned)
+        let texts = self.texts(fields, name);
+        let said = texts.iter().position(|text| !is_nothing(text)).unwrap_or_default();
+        texts.into_iter().nth(said)
     }
 
-    fn change_of_type(&mut self, field: &'static str, text: &str) {
-        if !text.is_empty() {
-            let warning = Warning { field, detail: "is taken as a text: send it as one".into() };
-            self.0.push(Odd { warning, rule: "must be a text".into(), is_refusable: true });
+    /// A text, or a whole number as one; of a list each of its texts.
+    fn texts(&mut self, fields: &Fields<'_>, name: &'static str) -> Vec<String> {
+        let Some(said) = fields.hint(name, Some) else { return Vec::new() };
+        if let Ok(text) = fields.text(name) {
+            return text.map(String::from).into_iter().collect();
         }
+        let several = match said {
+            Value::Array(several) => several.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let texts: Vec<_> = several.iter().filter_map(as_text).collect();
+        if texts.is_empty() {
+            self.left_out(name, "must be a text", true);
+        }
+        let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).map(Cow::into_owned).collect();
+        let taken = match texts.len() {
+            0 => return texts,
+            1 => "is taken as a text: send it as one",
+            _ => "has several values: the first that can be used is taken",
+        };
+        let warning = Warning { field: name, detail: taken.into() };
+        self.0.push(Odd { warning, rule: "must be a text".into(), is_refusable: true });
+        texts
     }
 
     /// A field that must follow its rule.
@@ -86,7 +89,7 @@ impl Oddities {
         &mut self,
         fields: &Fields<'_>,
         name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         self.read(fields, name, parse, true)
     }
@@ -96,7 +99,7 @@ impl Oddities {
         &mut self,
         fields: &Fields<'_>,
         name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
         self.read(fields, name, parse, false)
     }
@@ -105,12 +108,16 @@ impl Oddities {
         &mut self,
         fields: &Fields<'_>,
         name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
         is_refusable: bool,
     ) -> Option<T> {
-        let text = self.text(fields, name)?;
-        let parsed = if is_nothing(&text) { Err("says that there is none".into()) } else { parse(&text) };
-        parsed.map_err(|rule| self.left_out(name, &rule, is_refusable)).ok()
+        let parsed = |text: &String| {
+            if is_nothing(text) { Err("says that there is none".to_owned()) } else { parse(text) }
+        };
+        let mut tried: Vec<_> = self.texts(fields, name).iter().map(parsed).collect();
+        let used = tried.iter().position(Result::is_ok).unwrap_or_default();
+        let first = (!tried.is_empty()).then(|| tried.swap_remove(used))?;
+        first.map_err(|rule| self.left_out(name, &rule, is_refusable)).ok()
     }
 
     /// A text as it is stored: without control characters, and cut.
@@ -173,5 +180,14 @@ impl Oddities {
             }
         }
         errors
+    }
+}
+
+/// A text, or a whole number as one.
+fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text.trim())),
+        Value::Number(number) if number.is_i64() => Some(Cow::Owned(number.to_string())),
+        number => number_as_text(number).map(Cow::Owned),
     }
 }

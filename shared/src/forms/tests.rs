@@ -9,6 +9,8 @@ use super::*;
 use crate::consent::ConsentStatus;
 use crate::identity::vectors::SPOILT;
 
+mod bodies;
+
 fn config() -> Config {
     let values = [("IP_HASH_KEY".to_owned(), SecretString::from("0123456789abcdef"))].into();
     Config::from_settings(&mut Settings::new(&values), &Clock::fixed(at()))

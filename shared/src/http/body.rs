@@ -3,22 +3,31 @@
 mod consent;
 mod form_post;
 mod json;
+mod mending;
+mod of_people;
+mod several;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
+use crate::warning::Warning;
+use mending::with_whole_characters;
+use several::combined;
 
 pub use consent::Answers;
 pub use form_post::{as_json, multipart_as_json, with_plus_in_email};
 pub use json::{Oddity, OddityKind, escaped, json, json_passing_over};
+pub use mending::{with_escaped_breaks, without_mark};
+pub use of_people::{Mended, of_people};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
 #[derive(Debug)]
 pub struct Body {
     object: Map<String, Value>,
+    /// What had to be mended before it could be read.
+    pub warnings: Vec<Warning>,
     errors: RefCell<Vec<FieldError>>,
 }
 
@@ -37,28 +46,32 @@ impl Body {
     /// 400 if the bytes are not a JSON object, or [`json`] rejects them.
     pub fn parse(bytes: &[u8]) -> Result<Self, Problem> {
         let value = json(&with_whole_characters(bytes)).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
-        match value {
-            Value::Object(object) => Ok(Self { object, errors: RefCell::default() }),
-            _ => Err(Problem::unreadable_body("must be a JSON object.")),
-        }
+        Self::of(value, Vec::new())
     }
 
-    /// As [`Body::parse`], for what a person filled in: U+0000 becomes U+FFFD, and a name may be in any case.
+    /// As [`Body::parse`], for what a person filled in: as [`of_people`] reads it, and a name may be in any case.
     ///
     /// # Errors
-    /// As [`Body::parse`].
+    /// 400 if nothing of it can be read.
     pub fn of_form(bytes: &[u8]) -> Result<Self, Problem> {
-        let mut body = Self::parse(&without_nul(bytes))?;
+        let Mended { value, warnings } = of_people(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
+        let mut body = Self::of(value, warnings)?;
         let names: Vec<_> = body.object.keys().filter(|name| name.contains(char::is_uppercase)).cloned().collect();
         for name in names {
             let ours = name.to_ascii_lowercase();
-            if body.object.get(&ours).is_none_or(Value::is_null)
-                && let Some(value) = body.object.remove(&name)
-            {
-                body.object.insert(ours, value);
+            if let Some(value) = body.object.remove(&name) {
+                let known = body.object.remove(&ours).unwrap_or_default();
+                body.object.insert(ours, combined(known, value));
             }
         }
         Ok(body)
+    }
+
+    fn of(value: Value, warnings: Vec<Warning>) -> Result<Self, Problem> {
+        match value {
+            Value::Object(object) => Ok(Self { object, warnings, errors: RefCell::default() }),
+            _ => Err(Problem::unreadable_body("must be a JSON object.")),
+        }
     }
 
     /// The fields of the body itself.
@@ -73,44 +86,6 @@ impl Body {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
-}
-
-/// Postgres can't store U+0000.
-fn without_nul(json: &[u8]) -> Cow<'_, [u8]> {
-    let mut mended = Cow::Borrowed(json);
-    let mut at = 0;
-    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
-        at += next;
-        if json[at..].starts_with(br"\u0000") {
-            mended.to_mut()[at..at + 6].copy_from_slice(br"\ufffd");
-        }
-        at = json.len().min(at + 2);
-    }
-    mended
-}
-
-/// A script that cuts a text may leave half of an emoji at its end, an escaped surrogate without its other half, which
-/// is no Unicode. It becomes U+FFFD.
-fn with_whole_characters(json: &[u8]) -> Cow<'_, [u8]> {
-    let escaped = |at: usize| {
-        let digits = json.get(at..at + 6)?.strip_prefix(br"\u")?;
-        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
-    };
-    let mut mended = Cow::Borrowed(json);
-    let mut at = 0;
-    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
-        at += next;
-        at += match (escaped(at), escaped(at + 6)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => {
-                mended.to_mut()[at..at + 6].copy_from_slice(br"\ufffd");
-                6
-            }
-            // An escaped backslash is no beginning.
-            _ => 2.min(json.len() - at),
-        };
-    }
-    mended
 }
 
 /// The fields of an object, which may be absent.
@@ -147,6 +122,18 @@ impl<'a> Fields<'a> {
     /// A field that the tag adds of itself: what can't be read is as if it weren't there.
     pub fn hint<T>(&self, name: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
         self.get(name).and_then(read)
+    }
+
+    /// The texts of a field that may be a list, without empty ones.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<&'a str> {
+        let several = match self.get(name) {
+            Some(Value::Array(several)) => several.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        let texts = several.iter().filter_map(Value::as_str).map(|text| text.trim_matches(is_space));
+        texts.filter(|text| !text.is_empty()).collect()
     }
 
     /// A text that may be absent, null or empty. What isn't a text is not reported.

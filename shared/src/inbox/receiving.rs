@@ -1,11 +1,13 @@
 //! Stores reports on deals. The newest of each deal counts.
 
+mod person;
 pub mod rereading;
 mod updating;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use person::{Columns, Person};
 use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -14,7 +16,7 @@ use super::{matching, times};
 use crate::attribution::Clicks;
 use crate::db::{DbError, Tx};
 use crate::deals::Deal;
-use crate::identity::{Email, Hash, Phone, READING};
+use crate::identity::READING;
 use crate::money::Money;
 
 /// The state of a deal after a report on it was stored.
@@ -105,30 +107,6 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The person of a deal, by hashes.
-struct Person {
-    email_hash: Option<String>,
-    email_hash_google: Option<String>,
-    /// Separated by commas: SQL has no arrays of arrays that differ in length.
-    other_email_hashes: String,
-    phone_hash: Option<String>,
-    phone_hash_digits: Option<String>,
-}
-
-impl Person {
-    fn of(deal: &Deal) -> Self {
-        let text = |hash: &Hash| hash.as_str().to_owned();
-        let others: Vec<_> = deal.other_email_hashes().iter().map(text).collect();
-        Self {
-            email_hash: deal.email.as_ref().map(Email::hash).as_ref().map(text),
-            email_hash_google: deal.email.as_ref().and_then(Email::google_hash).as_ref().map(text),
-            other_email_hashes: others.join(","),
-            phone_hash: deal.phone.as_ref().and_then(|phone| phone.hash().ok()).map(text),
-            phone_hash_digits: deal.phone.as_ref().and_then(Phone::digits_hash).map(text),
-        }
-    }
-}
-
 /// What is stored about a deal before a report on it is applied.
 #[expect(clippy::struct_excessive_bools, reason = "a row, column by column")]
 struct Standing {
@@ -183,7 +161,6 @@ impl Standing {
 }
 
 /// Stores new deals, counts the deliveries of the others, and stores every report once. Returns by deal what is stored.
-#[expect(clippy::too_many_lines, reason = "one statement, whose parts depend on each other")]
 async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Result<BTreeMap<String, Standing>, DbError> {
     let sources: Vec<_> = reports.iter().map(|it| it.deal.source.as_str()).collect();
     let deals: Vec<_> = reports.iter().map(|it| it.deal.crm_deal_id.as_str()).collect();
@@ -192,12 +169,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let currencies: Vec<_> = reports.iter().map(Report::currency).collect();
     let times: Vec<_> =
         reports.iter().map(|it| it.deal.occurred_at.or(it.deal.event_at).unwrap_or(it.reported_at)).collect();
-    let leads: Vec<_> = reports.iter().map(|it| it.deal.lead_id).collect();
-    let emails: Vec<_> = reports.iter().map(|it| it.person.email_hash.as_deref()).collect();
-    let google_emails: Vec<_> = reports.iter().map(|it| it.person.email_hash_google.as_deref()).collect();
-    let other_emails: Vec<_> = reports.iter().map(|it| it.person.other_email_hashes.as_str()).collect();
-    let phones: Vec<_> = reports.iter().map(|it| it.person.phone_hash.as_deref()).collect();
-    let phone_digits: Vec<_> = reports.iter().map(|it| it.person.phone_hash_digits.as_deref()).collect();
+    let persons = Columns::of(reports.iter());
     let payloads: Vec<_> = reports.iter().map(|it| it.deal.payload_hash.as_str()).collect();
     let as_of: Vec<_> = reports.iter().map(|it| it.as_of).collect();
     let person_as_of: Vec<_> = reports.iter().map(|it| it.names_person().then_some(it.as_of)).collect();
@@ -267,11 +239,11 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &values as &[Option<f64>],
         &currencies as &[Option<&str>],
         &times,
-        &leads as &[Option<Uuid>],
-        &emails as &[Option<&str>],
-        &google_emails as &[Option<&str>],
-        &other_emails as &[&str],
-        &phones as &[Option<&str>],
+        &persons.leads as &[Option<Uuid>],
+        &persons.emails as &[Option<&str>],
+        &persons.google_emails as &[Option<&str>],
+        &persons.other_emails as &[&str],
+        &persons.phones as &[Option<&str>],
         &payloads as &[&str],
         &as_of,
         &person_as_of as &[Option<DateTime<Utc>>],
@@ -279,7 +251,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &stated_at as &[Option<DateTime<Utc>>],
         &stated_as_of as &[Option<DateTime<Utc>>],
         &noticed_at as &[Option<DateTime<Utc>>],
-        &phone_digits as &[Option<&str>],
+        &persons.phone_digits as &[Option<&str>],
         &clicks,
         &told_as_of,
         &is_crms_word,

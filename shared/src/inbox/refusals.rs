@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::{DbError, Tx};
+use crate::leads::refusals::RefusalCount;
 
 /// Counts one. Nothing else of it is stored, because anybody can send one.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
@@ -19,19 +20,6 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// The failed authentications of the last seven days, of one source and reason.
-#[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct RefusalCount {
-    /// The source.
-    pub source: String,
-    /// Why, as in the answer to the sender.
-    pub reason: String,
-    /// How many.
-    pub refusals: i64,
-    /// The last of them.
-    pub last_at: DateTime<Utc>,
 }
 
 /// Those of the last seven days, the most frequent first.

@@ -4,14 +4,8 @@ use serde_json::Value;
 
 use crate::crm;
 use crate::http::Problem;
+use crate::http::body::Mended;
 use crate::identity::with_lost_plus;
-
-/// A body that was read.
-pub(super) struct Read {
-    pub value: Value,
-    /// Had the text to be mended before it could be read?
-    pub is_mended: bool,
-}
 
 /// Is it a form, in which a plus that wasn't escaped is a space?
 pub(super) fn is_form(bytes: &[u8]) -> bool {
@@ -23,15 +17,15 @@ pub(super) fn is_form(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// 400 if it is neither.
-pub(super) fn read(bytes: &[u8]) -> Result<Read, Problem> {
-    let (value, is_mended) = crm::answers(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
+pub(super) fn read(bytes: &[u8]) -> Result<Mended, Problem> {
+    let read = crm::answers(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
     // Some send a list of one.
-    let value = match value {
+    let value = match read.value {
         Value::Array(mut several) if several.len() == 1 => several.remove(0),
         value => value,
     };
     let value = if is_form(bytes) { with_lost_pluses(value) } else { value };
-    Ok(Read { value, is_mended })
+    Ok(Mended { value, ..read })
 }
 
 /// Only a phone number is a valid one, wherever it stands.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::answers::FIELDS;
+use super::fields::FIELDS;
 use crate::attribution::networks;
 use crate::crm::authentication::DeclaredScheme;
 use crate::crm::check_json_pointer;

@@ -11,13 +11,10 @@ pub const UNREADABLE: &str = "a body that can't be read";
 /// It names a source of leads, and doesn't prove to be from it.
 pub const UNPROVEN: &str = "a missing or wrong secret";
 
-/// Counts one of this source, the website's own form if it has no name, and forgets those of more than a week ago.
+/// Counts one of this source; of the website's own form, which has no name.
 pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) -> Result<(), DbError> {
     sqlx::query!(
         "-- leads::refusals::count
-        with forgotten as (
-            delete from public.lead_refusals where hour < $3::timestamptz - interval '7 days'
-        )
         insert into public.lead_refusals as r (source, reason, hour, last_at)
         values ($1, $2, date_trunc('hour', $3::timestamptz, 'UTC'), $3)
         on conflict (source, reason, hour) do update
@@ -31,12 +28,26 @@ pub async fn count(tx: &mut Tx, source: &str, reason: &str, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// The refused forms of the last seven days, of one source and reason.
-#[derive(Debug, PartialEq, Eq)]
+/// Forgets those of more than a week ago.
+pub async fn forget(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query!(
+        "-- leads::refusals::forget
+        delete from public.lead_refusals where hour < $1::timestamptz - interval '7 days 1 hour'",
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What was refused in the last seven days, of one source and for one reason.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RefusalCount {
-    /// The source of leads; empty for the website's own form.
+    /// The source; empty for the website's own form.
     pub source: String,
+    /// Why, as it is counted.
     pub reason: String,
+    /// How many.
     pub refusals: i64,
     /// The last of them.
     pub last_at: DateTime<Utc>,

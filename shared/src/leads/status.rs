@@ -1,4 +1,4 @@
-//! How far a lead got.
+//! How far the deals of a lead have come.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub async fn renew_status(tx: &mut Tx, crm_deal_ids: &[&str], former_leads: &[Uu
     }
     // Two deals of one lead may be lost at once: the second transaction must see what the first wrote.
     let leads = sqlx::query_scalar!(
-        "-- leads::status::lock
+        "-- leads::status::lock_of_deals
         select id
         from public.leads
         where id in (

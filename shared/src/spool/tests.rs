@@ -66,6 +66,26 @@ fn a_form_is_read_from_the_spool_as_it_was_read_from_its_request() {
 }
 
 #[test]
+fn a_form_that_had_to_be_mended_is_not_lost_in_the_spool() {
+    for body in [
+        &b"{\"email\":\"jane@example.com\",\"message\":\"one\ntwo\"}"[..],
+        b"{\"email\":\"jane@example.com\",\"name\":\"J\xfcrgen\"}",
+        b"{\"name\":\"x\\ud83d\",\"email\":\"jane@example.com\"}",
+        b"{\"email\":\"\",\"a\":1,\"email\":\"jane@example.com\",\"a\":2}",
+        b"{\"email\":[\"jane\",\"jane@example.com\"],\"EMAIL\":\"\"}",
+    ] {
+        let request = http::Request::new(Body::Binary(body.to_vec()));
+        let form = forms::read(&config(), &request, None, at()).unwrap();
+        let message = sent(&Message::of_form(&request, &form, None));
+        let Content::Lead(spooled) = &message.content else { panic!("{message:?}") };
+        let again = forms::read(&config(), &spooled.request(), None, message.received_at).unwrap();
+        let told = |lead: &crate::leads::NewLead| format!("{:?} {:?} {:?}", lead.email, lead.name, lead.message);
+        assert_eq!(told(&again.lead), told(&form.lead));
+        assert_eq!(again.lead.transaction_id, form.lead.transaction_id);
+    }
+}
+
+#[test]
 fn a_webhook_keeps_how_it_was_verified_and_no_secret() {
     let secret = |_: &str| Some(SecretString::from("0123456789abcdef"));
     let source = Sources::preset("crm-conversion", &Stages::default(), &secret).unwrap();

@@ -6,8 +6,10 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{Read, refusal};
-use crate::http::body::{Oddity, OddityKind, escaped};
+use crate::encoding::pairs;
+use crate::http::body::{Mended, Oddity, OddityKind, escaped};
 use crate::http::problem::FieldError;
+use crate::warning::Warning;
 
 const NAMELESS: &str = "must name every field.";
 /// As deep as JSON may be.
@@ -69,16 +71,20 @@ fn pointer(name: &str) -> String {
 
 /// The fields of a form of people: whatever can be read of it is. A name with brackets stands only for objects and
 /// arrays.
-pub(super) fn read_all(body: &[u8]) -> Value {
+pub(super) fn read_all(body: &[u8]) -> Mended {
     let mut fields = Map::new();
     let mut nested = Nested::default();
-    for (name, value) in form_urlencoded::parse(body) {
+    let mut has_nul = false;
+    for (name, value) in pairs(body) {
+        has_nul |= name.contains('\0') || value.contains('\0');
         let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
         if !name.is_empty() && !nested.put(&name, &value) {
             add(&mut fields, &name, value.into());
         }
     }
-    nested.beside(fields)
+    let detail = "has U+0000 in it, which can't be stored: it was left out";
+    let warnings = has_nul.then(|| Warning { field: "body", detail: detail.into() }).into_iter().collect();
+    Mended { value: nested.beside(fields), warnings }
 }
 
 /// Are these the elements of a list, each under its number?

@@ -45,7 +45,10 @@ impl Reader<'_> {
             }
             return None;
         };
-        id_of(&value, self.source.strict).and_then(|id| self.as_sent(id)).map_err(|detail| self.refuse(&pointer, detail)).ok()
+        id_of(&value, self.source.strict)
+            .and_then(|id| self.as_sent(id))
+            .map_err(|detail| self.refuse(&pointer, detail))
+            .ok()
     }
 
     /// The ids of deals that are merged into another.

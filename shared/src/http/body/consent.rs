@@ -36,22 +36,25 @@ impl<'a> Answers<'a> {
     /// an object is one to everything; a yes doesn't say to what.
     #[must_use]
     pub fn inside(body: &Fields<'a>, warnings: &mut Vec<Warning>) -> Self {
-        let said = body.hint("consent", Some);
-        let flat = match said.filter(|said| !said.is_object()) {
-            None => ConsentStatus::Unknown,
-            Some(said) => {
-                let no = ConsentStatus::said(said).ok().filter(|status| *status == ConsentStatus::Denied);
-                let detail = if no.is_some() {
-                    "is taken as a no to everything: it must be an object that says it of each purpose"
-                } else {
-                    "is left out: it must be an object that says it of each purpose, such as ad_user_data"
-                };
-                warnings.push(Warning { field: "consent", detail: detail.into() });
-                no.unwrap_or_default()
-            }
+        let said = match body.hint("consent", Some) {
+            Some(Value::Array(several)) => several.as_slice(),
+            one => one.map(std::slice::from_ref).unwrap_or_default(),
         };
+        let mut words = said.iter().filter(|said| !said.is_object()).peekable();
+        let mut flat = ConsentStatus::Unknown;
+        if words.peek().is_some() {
+            let is_no = words.any(|said| ConsentStatus::said(said) == Ok(ConsentStatus::Denied));
+            flat = if is_no { ConsentStatus::Denied } else { flat };
+            let detail = if is_no {
+                "is taken as a no to everything: it must be an object that says it of each purpose"
+            } else {
+                "is left out: it must be an object that says it of each purpose, such as ad_user_data"
+            };
+            warnings.push(Warning { field: "consent", detail: detail.into() });
+        }
+        let of = |object| Fields { object, path: format!("{}/consent", body.path), errors: body.errors };
         let beside = Fields { object: body.object, path: body.path.clone(), errors: body.errors };
-        Self { fields: body.inner("consent"), beside: Some(beside), flat }
+        Self { fields: of(said.iter().find_map(Value::as_object)), beside: Some(beside), flat }
     }
 
     /// The answer for this purpose; `field` is the purpose as a warning names it.

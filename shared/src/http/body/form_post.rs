@@ -3,9 +3,10 @@
 use lambda_http::Body;
 use lambda_http::http::{HeaderValue, header};
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
+use super::several::combined;
 use crate::consent::ConsentStatus;
+use crate::encoding::{decoded, pairs};
 use crate::http::Request;
 use crate::identity::{Carrier, Email, with_lost_plus};
 
@@ -68,8 +69,7 @@ fn form(fields: Vec<(String, String)>) -> Value {
 }
 
 fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
-    let pairs = form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into_owned()));
-    pairs.map(|(name, value)| (name.clone(), with_plus(&name, value))).collect()
+    pairs(body).map(|(name, value)| (name.clone(), with_plus(&name, value))).collect()
 }
 
 /// A plus that wasn't escaped reads as a space. No local part has one.
@@ -95,7 +95,7 @@ fn multipart(body: &[u8], content_type: &str) -> Vec<(String, String)> {
         name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
     });
     let Some(boundary) = boundary.filter(|it| !it.is_empty()) else { return Vec::new() };
-    let text = String::from_utf8_lossy(body);
+    let text = decoded(body);
     let separator = format!("--{boundary}");
     let parts = text.split(&separator).skip(1).take_while(|part| !part.starts_with("--"));
     parts.filter_map(part).collect()
@@ -134,31 +134,24 @@ fn field(written: &str) -> Option<String> {
     Some(ours.to_owned())
 }
 
-/// Of several values, as of boxes to tick, the first that says something is kept; of a purpose of consent all, because
-/// those that contradict each other are no consent.
+/// Of several values, as of boxes to tick, all that say something are kept.
 fn put(form: &mut Map<String, Value>, name: &str, value: String) {
     let Some(name) = field(name) else { return };
-    let is_purpose = PURPOSES.contains(&name.as_str());
-    let (object, value) = if is_purpose {
-        let consent = form.entry("consent").or_insert_with(|| Value::Object(Map::new()));
-        let Value::Object(consent) = consent else { return };
-        (consent, Value::String(value))
+    let said = Value::String(value);
+    let (name, said) = if PURPOSES.contains(&name.as_str()) {
+        ("consent".into(), Value::Object([(name, said)].into_iter().collect()))
     } else if name == "gpc" {
-        let said = Value::String(value);
         let is_on = ConsentStatus::said(&said) == Ok(ConsentStatus::Granted);
-        (form, Value::Bool(is_on))
+        let was_on = form.get("gpc") == Some(&Value::Bool(true));
+        (name, Value::Bool(is_on || was_on))
     } else {
-        (form, Value::String(value))
+        (name, said)
     };
-    let kept = object.entry(name).or_insert(Value::Null);
-    if kept.is_null() || kept.as_str().is_some_and(|text| text.trim().is_empty()) {
-        *kept = value;
-    } else if is_purpose && value.as_str().is_some_and(|text| !text.trim().is_empty()) {
-        match kept {
-            Value::Array(several) => several.push(value),
-            first => *first = Value::Array(vec![first.take(), value]),
-        }
-    }
+    let said = match form.remove(&name) {
+        Some(known) if !known.is_boolean() => combined(known, said),
+        _ => said,
+    };
+    form.insert(name, said);
 }
 
 #[cfg(test)]
@@ -196,8 +189,18 @@ mod tests {
                 "ad_user_data=0&ad_user_data=1&consent[marketing]=&consent[marketing]=no",
                 json!({"consent": {"ad_user_data": ["0", "1"], "marketing": "no"}}),
             ),
-            ("email=&email=a%40x.org&email=b%40x.org", json!({"email": "a@x.org"})),
-            ("gpc=1&email", json!({"gpc": true, "email": ""})),
+            ("email=&email=a%40x.org&email=", json!({"email": "a@x.org"})),
+            ("email=a%40x.org&E-Mail=b%40x.org&mail=a%40x.org", json!({"email": ["a@x.org", "b@x.org"]})),
+            ("your-email=none&email=b%40x.org", json!({"email": "b@x.org"})),
+            ("consent=no&consent[marketing]=on", json!({"consent": ["no", {"marketing": "on"}]})),
+            ("ad_user_data=yes&consent=0", json!({"consent": [{"ad_user_data": "yes"}, "0"]})),
+            (
+                "name=J%FCrgen&message=Stra%DFe+%96+3%80&n%E4me=x",
+                json!({
+                    "name": "Jürgen", "message": "Straße – 3€", "näme": "x",
+                }),
+            ),
+            ("gpc=1&gpc=0&email", json!({"gpc": true, "email": ""})),
         ] {
             assert_eq!(read("application/x-www-form-urlencoded; charset=UTF-8", body), form, "{body}");
         }
@@ -211,6 +214,13 @@ mod tests {
                     --x1\r\nContent-Disposition: form-data; name=message\r\n\r\nLine one\r\n\r\nline two\r\n--x1--\r\n";
         let form = json!({"email": "jane+x@example.com", "message": "Line one\r\n\r\nline two"});
         assert_eq!(read("multipart/form-data; boundary=x1", body), form);
+        let mut latin = Request::new(Body::Binary(body.replace("Line", "Zeile Ü").bytes().collect()));
+        let at = latin.body().windows(2).position(|it| it == "Ü".as_bytes()).unwrap();
+        let bytes = [&latin.body()[..at], b"\xdc", &latin.body()[at + 2..]].concat();
+        *latin.body_mut() = Body::Binary(bytes);
+        latin.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("multipart/form-data; boundary=x1"));
+        let latin: Value = serde_json::from_slice(as_json(latin).body()).unwrap();
+        assert_eq!(latin["message"], "Zeile Ü one\r\n\r\nline two");
         assert_eq!(read("Multipart/Form-Data; boundary=\"x1\"", body), form);
         for broken in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
             assert_eq!(read(broken, body), json!({}), "{broken}");

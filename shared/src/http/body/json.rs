@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{with_whole_characters, without_nul};
+use super::mending::{with_whole_characters, without_nul};
+use super::several::combined;
 use crate::http::problem::FieldError;
 
 const MAX_DEPTH: usize = 16;
@@ -29,9 +30,21 @@ pub fn json(bytes: &[u8]) -> Result<Value, FieldError> {
 /// When it is no JSON.
 pub fn json_passing_over(bytes: &[u8]) -> Result<(Value, Vec<Oddity>), FieldError> {
     let mended = with_characters(bytes);
-    let passed = Passed { has_replaced: mended.is_some(), oddities: Vec::new() };
+    let passed = Passed { has_replaced: mended.is_some(), ..Passed::default() };
+    passing(mended.as_deref().unwrap_or(bytes), passed)
+}
+
+/// The same of a text whose characters are mended, but the values of a key that is there twice are combined.
+///
+/// # Errors
+/// As [`json_passing_over`].
+pub(super) fn json_combining(bytes: &[u8]) -> Result<(Value, Vec<Oddity>), FieldError> {
+    passing(bytes, Passed { combines: true, ..Passed::default() })
+}
+
+fn passing(bytes: &[u8], passed: Passed) -> Result<(Value, Vec<Oddity>), FieldError> {
     let mut place = Place { pointer: String::new(), depth: 0, fault: None, passed: Some(passed) };
-    let value = place.read(mended.as_deref().unwrap_or(bytes))?;
+    let value = place.read(bytes)?;
     Ok((value, place.passed.map(|passed| passed.oddities).unwrap_or_default()))
 }
 
@@ -79,10 +92,13 @@ struct Place {
     passed: Option<Passed>,
 }
 
-/// What was passed over so far.
+/// What is passed over, and was so far.
+#[derive(Default)]
 struct Passed {
     /// Were characters of the text replaced?
     has_replaced: bool,
+    /// Are the values of a key that is there twice combined? Else the last one counts.
+    combines: bool,
     oddities: Vec<Oddity>,
 }
 
@@ -203,14 +219,19 @@ impl<'de> Visitor<'de> for Element<'_> {
         while let Some(key) = entries.next_key::<String>()? {
             self.0.check(&key)?;
             self.0.inside(&key, |place| {
-                let known = object.get(&key);
-                if known.is_some() && place.passed.is_none() {
+                if object.contains_key(&key) && place.passed.is_none() {
                     return Err(place.refuse("must not be there twice"));
                 }
                 let value = entries.next_value_seed(Element(place))?;
-                if known.is_some_and(|known| *known != value) {
+                let known = object.remove(&key);
+                if known.as_ref().is_some_and(|known| *known != value) {
                     place.pass(OddityKind::Twice, "")?;
                 }
+                let combines = place.passed.as_ref().is_some_and(|passed| passed.combines);
+                let value = match known {
+                    Some(known) if combines => combined(known, value),
+                    _ => value,
+                };
                 object.insert(key.clone(), value);
                 Ok(())
             })?;

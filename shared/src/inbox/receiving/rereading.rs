@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Report;
+use super::person::Columns;
 use crate::db::{DbError, Tx};
 use crate::deals::Deal;
 use crate::identity::READING;
@@ -105,12 +106,7 @@ pub fn newest(reports: Vec<(Deal, DateTime<Utc>)>) -> Option<(Deal, DateTime<Utc
 /// a newer report named stays, and one whom the operator assigned. The caller holds the locks of the reports.
 pub async fn settle(tx: &mut Tx, inbox_ids: &[Uuid], reports: &[(Uuid, &Deal, DateTime<Utc>)]) -> Result<u64, DbError> {
     let (ids, reports): (Vec<_>, Vec<_>) = reports.iter().map(|(id, deal, at)| (*id, Report::of(deal, *at))).unzip();
-    let leads: Vec<_> = reports.iter().map(|it| it.deal.lead_id).collect();
-    let emails: Vec<_> = reports.iter().map(|it| it.person.email_hash.as_deref()).collect();
-    let google_emails: Vec<_> = reports.iter().map(|it| it.person.email_hash_google.as_deref()).collect();
-    let other_emails: Vec<_> = reports.iter().map(|it| it.person.other_email_hashes.as_str()).collect();
-    let phones: Vec<_> = reports.iter().map(|it| it.person.phone_hash.as_deref()).collect();
-    let phone_digits: Vec<_> = reports.iter().map(|it| it.person.phone_hash_digits.as_deref()).collect();
+    let persons = Columns::of(reports.iter());
     let as_of: Vec<_> = reports.iter().map(|it| it.as_of).collect();
     sqlx::query!(
         "-- inbox::receiving::rereading::persons
@@ -127,12 +123,12 @@ pub async fn settle(tx: &mut Tx, inbox_ids: &[Uuid], reports: &[(Uuid, &Deal, Da
         where i.id = d.inbox_id and i.state = 'awaiting_lead' and i.attached_at is null
             and (i.person_reported_at is null or i.person_reported_at <= d.person_reported_at)",
         &ids,
-        &leads as &[Option<Uuid>],
-        &emails as &[Option<&str>],
-        &google_emails as &[Option<&str>],
-        &other_emails as &[&str],
-        &phones as &[Option<&str>],
-        &phone_digits as &[Option<&str>],
+        &persons.leads as &[Option<Uuid>],
+        &persons.emails as &[Option<&str>],
+        &persons.google_emails as &[Option<&str>],
+        &persons.other_emails as &[&str],
+        &persons.phones as &[Option<&str>],
+        &persons.phone_digits as &[Option<&str>],
         &as_of,
     )
     .execute(&mut *tx)

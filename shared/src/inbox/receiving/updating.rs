@@ -3,6 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use super::person::Columns;
 use super::{Report, Standing};
 use crate::db::{DbError, Tx};
 
@@ -40,12 +41,7 @@ pub(super) async fn persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -
         return Ok(());
     }
     let ids: Vec<_> = reports.iter().map(|(row, _)| row.id).collect();
-    let leads: Vec<_> = reports.iter().map(|(_, it)| it.deal.lead_id).collect();
-    let emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash.as_deref()).collect();
-    let google_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.email_hash_google.as_deref()).collect();
-    let other_emails: Vec<_> = reports.iter().map(|(_, it)| it.person.other_email_hashes.as_str()).collect();
-    let phones: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash.as_deref()).collect();
-    let phone_digits: Vec<_> = reports.iter().map(|(_, it)| it.person.phone_hash_digits.as_deref()).collect();
+    let persons = Columns::of(reports.iter().map(|(_, it)| *it));
     let as_of: Vec<_> = reports.iter().map(|(_, it)| it.as_of).collect();
     let payloads: Vec<_> = reports.iter().map(|(_, it)| it.deal.payload_hash.as_str()).collect();
     sqlx::query!(
@@ -64,14 +60,14 @@ pub(super) async fn persons(tx: &mut Tx, reports: &[&(Standing, &Report<'_>)]) -
         )
         where i.id = d.inbox_id",
         &ids,
-        &leads as &[Option<Uuid>],
-        &emails as &[Option<&str>],
-        &google_emails as &[Option<&str>],
-        &other_emails as &[&str],
-        &phones as &[Option<&str>],
+        &persons.leads as &[Option<Uuid>],
+        &persons.emails as &[Option<&str>],
+        &persons.google_emails as &[Option<&str>],
+        &persons.other_emails as &[&str],
+        &persons.phones as &[Option<&str>],
         &as_of,
         &payloads as &[&str],
-        &phone_digits as &[Option<&str>],
+        &persons.phone_digits as &[Option<&str>],
     )
     .execute(tx)
     .await?;
