@@ -109,7 +109,11 @@ async fn a_body_cannot_write_to_the_terminal(pool: PgPool) {
 async fn what_is_hidden_in_a_text_is_shown_escaped(pool: PgPool) {
     // A bidi override, a zero-width space, a tag; and in a value that is only in the body: DEL and CSI.
     let deal = "D-\u{202e}7\u{200b}\u{e0041}";
-    deliver(&pool, &DEAL.replace("\"D-7\"", &format!("\"{deal}\", \"note\": \"\u{7f}\u{9b}31m\""))).await;
+    deliver(&pool, &DEAL.replace("\"D-7\"", "\"D-7\", \"note\": \"\u{7f}\u{9b}31m\"")).await;
+    // As the reading of an earlier version, or of a strict source, has stored it.
+    for table in ["inbox", "inbox_events"] {
+        execute(&pool, &format!("update public.{table} set crm_deal_id = '{deal}'")).await;
+    }
     let values = values(Some(&pool), &[]);
     let is_hidden =
         |text: &str| text.contains(|c: char| (c.is_control() && c != '\n') || deal[2..].contains(c) && !c.is_ascii());

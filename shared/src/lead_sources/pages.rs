@@ -10,7 +10,7 @@ use crate::attribution::networks::{Kind, NETWORKS};
 
 /// What stands where an address without a site is.
 const NOWHERE: &str = "https://nowhere.invalid/";
-/// How a page's file may end: `index.html?gclid=…` is no site.
+/// How a page's file may end: `index.html?…` is no site.
 const FILES: &[&str] = &["html", "htm", "php", "asp", "aspx", "jsp"];
 
 /// Can it be the address of a page, as browsers and scripts write it?
