@@ -49,6 +49,8 @@ export class Site extends EventEmitter {
       "--ignore-certificate-errors",
       `--host-resolver-rules=MAP *:443 127.0.0.1:${port}`,
       "--disable-background-networking",
+      // Containers keep /dev/shm so small that Chromium crashes in long tests.
+      "--disable-dev-shm-usage",
     ];
     site.browser = await chromium.launch({
       executablePath,
