@@ -5,18 +5,18 @@ mod clicks;
 mod cookie;
 pub mod linker;
 pub mod networks;
+mod page;
 mod session;
 mod site;
 mod spelling;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use url::Url;
-
 use crate::absent::is_nothing;
 use address::Parameters;
+use chrono::{DateTime, TimeDelta, Utc};
 pub use clicks::{Click, Clicks};
 use networks::{Kind, Parameter};
+pub use page::Page;
+use serde::{Deserialize, Serialize};
 pub use session::{Landing, SessionAttributes};
 pub use site::Site;
 
@@ -107,10 +107,10 @@ pub struct AdMarks {
 }
 
 impl AdMarks {
-    /// Of a landing page's URL.
+    /// Of a landing page's address.
     #[must_use]
-    pub fn from_url(url: &Url) -> Self {
-        let parameters = Parameters::of(url.as_str());
+    pub fn of_address(address: &str) -> Self {
+        let parameters = Parameters::of(address);
         let first = |name: &str| parameters.own_values(name).find_map(text);
         Self { source: first("gad_source"), campaign_id: first("gad_campaignid") }
     }
@@ -125,12 +125,12 @@ pub struct Attribution {
 }
 
 impl Attribution {
-    /// Reads a landing page's URL: its query, then what a router in the browser has behind the `#`, however the click
-    /// is spelled there; else the click that Google's tag handed on. What can't be a click id is ignored rather than
-    /// rejected: the visitor didn't write it.
+    /// Reads the address of a page, or a part of one: its query, then what a router in the browser has behind the `#`,
+    /// however the click is spelled there; else the click that Google's tag handed on, which alone has a time. What
+    /// can't be a click id is ignored rather than rejected: the visitor didn't write it.
     #[must_use]
-    pub fn from_url(url: &Url, now: DateTime<Utc>) -> Self {
-        let parameters = Parameters::of(url.as_str());
+    pub fn of_address(address: &str, now: DateTime<Utc>) -> Self {
+        let parameters = Parameters::of(address);
         let first = |name: &str| parameters.own_values(name).find_map(text);
         let exact = |it: &Parameter| parameters.values(it.name).find_map(|value| it.read(value));
         let value = |it: &Parameter| if it.kind == Kind::Detail { first(it.name) } else { exact(it) };
@@ -144,7 +144,7 @@ impl Attribution {
                 term: first("utm_term"),
                 content: first("utm_content"),
             },
-            clicks: clicks.or_google(handed_on, now).dated(now),
+            clicks: clicks.or_google(handed_on, now),
         }
     }
 
@@ -179,7 +179,8 @@ mod tests {
     }
 
     fn touch(query: &str, minute: i64) -> Attribution {
-        Attribution::from_url(&Url::parse(&format!("https://www.example.com/lp?{query}")).unwrap(), at(minute))
+        let address = format!("https://www.example.com/lp?{query}");
+        Attribution::of_address(&address, at(minute)).dated(at(minute))
     }
 
     #[test]
@@ -208,16 +209,15 @@ mod tests {
         for routed in
             ["#/lp?gclid=Ab-1_x&utm_source=google", "#gclid=Ab-1_x&utm_source=google", "#!/lp?a=b&gclid=Ab-1_x"]
         {
-            let url = Url::parse(&format!("https://www.example.com/{routed}")).unwrap();
-            let it = Attribution::from_url(&url, at(0));
+            let it = Attribution::of_address(&format!("https://www.example.com/{routed}"), at(0));
             assert_eq!(it.clicks.get("google").unwrap().get("gclid"), Some("Ab-1_x"), "{routed}");
         }
-        let both = Url::parse("https://www.example.com/?gclid=query#/lp?gclid=hash&gbraid=only").unwrap();
-        let click = Attribution::from_url(&both, at(0)).clicks.get("google").unwrap().clone();
+        let both = "https://www.example.com/?gclid=query#/lp?gclid=hash&gbraid=only";
+        let click = Attribution::of_address(both, at(0)).clicks.get("google").unwrap().clone();
         assert_eq!((click.get("gclid"), click.get("gbraid")), (Some("query"), Some("only")));
         for other in ["#section", "#:~:text=gclid", "#/lp?gclid=a%20b", "#/lp/gclid"] {
-            let url = Url::parse(&format!("https://www.example.com/{other}")).unwrap();
-            assert_eq!(Attribution::from_url(&url, at(0)), Attribution::default(), "{other}");
+            let it = Attribution::of_address(&format!("https://www.example.com/{other}"), at(0));
+            assert_eq!(it, Attribution::default(), "{other}");
         }
     }
 

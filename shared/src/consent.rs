@@ -1,11 +1,11 @@
 //! Consent in three values, for each of the two purposes Google asks about.
 
 pub mod statements;
+mod words;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::absent::is_nothing;
+pub use words::UnknownWord;
 
 /// Consent to one purpose. No answer is `unknown`, never consent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Encode, sqlx::Decode)]
@@ -51,35 +51,6 @@ impl ConsentStatus {
         if self == Self::Unknown { other } else { self }
     }
 
-    /// As people, banners and CRMs write it, in any case. Of several that don't say the same, none counts.
-    ///
-    /// # Errors
-    /// If it is neither a yes nor a no, nor plainly nothing. It then counts as unknown.
-    pub fn said(value: &Value) -> Result<Self, UnknownWord> {
-        match value {
-            Value::Null => Ok(Self::Unknown),
-            Value::Bool(yes) => Ok(if *yes { Self::Granted } else { Self::Denied }),
-            Value::Number(number) => Self::in_words(&number.to_string()),
-            Value::String(text) => Self::in_words(text),
-            Value::Array(several) => {
-                let said: Vec<_> = several.iter().map(Self::said).collect::<Result<_, _>>()?;
-                let first = said.first().copied().ok_or(UnknownWord)?;
-                if said.iter().all(|it| *it == first) { Ok(first) } else { Err(UnknownWord) }
-            }
-            Value::Object(_) => Err(UnknownWord),
-        }
-    }
-
-    fn in_words(text: &str) -> Result<Self, UnknownWord> {
-        let is_one_of = |words: &[&str]| words.iter().any(|word| text.trim().eq_ignore_ascii_case(word));
-        match () {
-            () if is_one_of(YES) => Ok(Self::Granted),
-            () if is_one_of(NO) => Ok(Self::Denied),
-            () if is_one_of(UNKNOWN) || is_nothing(text) => Ok(Self::Unknown),
-            () => Err(UnknownWord),
-        }
-    }
-
     /// # Errors
     /// The values allowed.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -87,60 +58,6 @@ impl ConsentStatus {
         said.ok_or_else(|| "must be granted, denied or unknown".into())
     }
 }
-
-/// What is said is neither a yes nor a no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is taken as unknown: it must be granted or denied, true or false, or yes or no")]
-pub struct UnknownWord;
-
-/// A yes in the words of consent banners, forms and CRMs; a checkbox sends `on` or `1`.
-const YES: &[&str] = &[
-    "true",
-    "yes",
-    "y",
-    "on",
-    "1",
-    "granted",
-    "grant",
-    "given",
-    "accepted",
-    "accept",
-    "allowed",
-    "allow",
-    "agreed",
-    "agree",
-    "approved",
-    "consented",
-    "opt-in",
-    "opt_in",
-    "opted-in",
-    "opted_in",
-];
-/// A no in their words.
-const NO: &[&str] = &[
-    "false",
-    "no",
-    "n",
-    "off",
-    "0",
-    "denied",
-    "deny",
-    "declined",
-    "decline",
-    "rejected",
-    "reject",
-    "refused",
-    "refuse",
-    "disallowed",
-    "withdrawn",
-    "revoked",
-    "opt-out",
-    "opt_out",
-    "opted-out",
-    "opted_out",
-];
-/// Nobody said anything.
-const UNKNOWN: &[&str] = &["unknown", "unspecified", "pending", "not_set"];
 
 /// What happens to a conversion while consent to use its data for ads is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -240,70 +157,5 @@ impl Consent {
     #[must_use]
     pub fn is_known(self) -> bool {
         self != Self::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn consent_is_read_as_it_is_written() {
-        use ConsentStatus::{Denied, Granted, Unknown};
-        for (said, status) in [
-            (json!(true), Granted),
-            (json!("TRUE"), Granted),
-            (json!(" Yes "), Granted),
-            (json!("GRANTED"), Granted),
-            (json!("accepted"), Granted),
-            (json!("on"), Granted),
-            (json!(1), Granted),
-            (json!("opt_in"), Granted),
-            (json!(["yes", true]), Granted),
-            (json!(false), Denied),
-            (json!("False"), Denied),
-            (json!("NO"), Denied),
-            (json!("denied"), Denied),
-            (json!("Declined"), Denied),
-            (json!(0), Denied),
-            (json!("off"), Denied),
-            (json!("revoked"), Denied),
-            (json!("unknown"), Unknown),
-            (json!(""), Unknown),
-            (json!(null), Unknown),
-            (json!("undefined"), Unknown),
-            (json!("{{consent}}"), Unknown),
-            (json!("N/A"), Unknown),
-        ] {
-            assert_eq!(ConsentStatus::said(&said), Ok(status), "{said}");
-        }
-    }
-
-    #[test]
-    fn another_word_is_never_a_yes() {
-        for said in [
-            json!("maybe"),
-            json!("not granted"),
-            json!("yes?"),
-            json!("granted, denied"),
-            json!("no yes"),
-            json!("2"),
-            json!(2),
-            json!(-1),
-            json!(1.5),
-            json!({}),
-            json!({"granted": true}),
-            json!([]),
-            json!([true, false]),
-            json!(["maybe"]),
-            json!("CPXxRfAPXxRfA"),
-            json!("ja"),
-            json!("G100"),
-            json!("true;"),
-        ] {
-            assert_eq!(ConsentStatus::said(&said), Err(UnknownWord), "{said}");
-        }
     }
 }

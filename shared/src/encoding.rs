@@ -25,6 +25,22 @@ pub fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     text.into()
 }
 
+/// A body as a text: UTF-16 as its mark or its zeros show it, else as [`decoded`], without a mark before it.
+#[must_use]
+pub fn text_of(body: &[u8]) -> Cow<'_, str> {
+    let utf_16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<_> = bytes.as_chunks().0.iter().map(|pair| unit(*pair)).collect();
+        Cow::from(String::from_utf16_lossy(&units))
+    };
+    match body {
+        [0xFF, 0xFE, text @ ..] => utf_16(text, u16::from_le_bytes),
+        [0xFE, 0xFF, text @ ..] => utf_16(text, u16::from_be_bytes),
+        [1..=255, 0, 1..=255, 0, ..] => utf_16(body, u16::from_le_bytes),
+        [0, 1..=255, 0, 1..=255, ..] => utf_16(body, u16::from_be_bytes),
+        _ => decoded(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)),
+    }
+}
+
 /// Without one layer of percent-encoding.
 #[must_use]
 pub fn unescaped(bytes: &[u8]) -> String {
@@ -68,6 +84,24 @@ mod tests {
         ] {
             assert_eq!(decoded(bytes), text);
         }
+    }
+
+    #[test]
+    fn a_body_may_be_in_utf_16() {
+        let text = "{\"name\":\"Jürgen \u{1F600}\"}";
+        let units = |mark: &[u8], unit: fn(u16) -> [u8; 2]| {
+            [mark, &text.encode_utf16().flat_map(unit).collect::<Vec<_>>()].concat()
+        };
+        for body in [
+            units(b"\xFF\xFE", u16::to_le_bytes),
+            units(b"\xFE\xFF", u16::to_be_bytes),
+            units(b"", u16::to_le_bytes),
+            units(b"", u16::to_be_bytes),
+            [b"\xEF\xBB\xBF", text.as_bytes()].concat(),
+        ] {
+            assert_eq!(text_of(&body), text);
+        }
+        assert_eq!(text_of(b"a\0"), "a\0");
     }
 
     #[test]

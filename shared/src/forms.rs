@@ -3,6 +3,7 @@
 //! A person is refused only if nothing says who it is: whatever else can't be used is left out or cut, with a warning.
 
 mod oddities;
+pub(crate) mod pages;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use crate::absent::is_nothing;
 use crate::attribution::networks::{self, Parameter};
-use crate::attribution::{Attribution, ClickId, Clicks, SessionAttributes, UTM_LIMIT, Utm};
+use crate::attribution::{Attribution, ClickId, Clicks, Page, SessionAttributes, UTM_LIMIT, Utm};
 use crate::clock::Clock;
 use crate::config;
 use crate::http::body::{Answers, Body, Fields, shared_id};
@@ -20,6 +21,7 @@ use crate::leads::{NewLead, refusals};
 use crate::rate_limits::{Callers, RateLimit};
 use crate::settings::{FromSettings, Settings};
 use oddities::Oddities;
+use pages::Pages;
 
 /// Why a form is refused whose `transaction_id` is in use.
 pub const CONFLICT: &str =
@@ -56,10 +58,18 @@ pub struct Form {
 pub fn read(config: &Config, request: &Request, address: Option<&Hash>, at: DateTime<Utc>) -> Result<Form, Problem> {
     let is_strict = prefers_strict(request);
     let body = if is_strict { Body::parse(request.body()) } else { Body::of_form(request.body()) };
-    let read = body.and_then(|body| {
-        let (lead, mut odd) = lead(config, request, &body.fields(), at);
-        let is_known = lead.email.is_some() || lead.phone.is_some() || has_click(&lead);
-        if !is_known {
+    let read = body.and_then(|mut body| {
+        let (mut lead, mut odd) = self::lead(config, request, &body.fields(), at);
+        if !is_known(&lead)
+            && !is_strict
+            && let Some(unfolded) = body.unfolded()
+        {
+            let (inner, found) = self::lead(config, request, &unfolded.fields(), at);
+            if is_known(&inner) {
+                (lead, odd, body) = (inner, found, unfolded);
+            }
+        }
+        if !is_known(&lead) {
             // What was mended is told rather than that nobody is left.
             Body::parse(request.body())?;
             return Err(odd.nobody());
@@ -84,9 +94,10 @@ pub fn why_refused(request: &Request) -> &'static str {
     if Body::of_form(request.body()).is_ok() { refusals::NOBODY } else { refusals::UNREADABLE }
 }
 
-/// Does a click say who it is?
-fn has_click(lead: &NewLead) -> bool {
-    lead.cookie.clicks.has_click() || lead.body.clicks.has_click()
+/// Does anything say who it is: an address, a number that can be matched, or a click?
+fn is_known(lead: &NewLead) -> bool {
+    let has_number = lead.phone.as_ref().is_some_and(|phone| phone.hash().is_ok());
+    lead.email.is_some() || has_number || lead.cookie.clicks.has_click() || lead.body.clicks.has_click()
 }
 
 fn lead(config: &Config, request: &Request, fields: &Fields<'_>, at: DateTime<Utc>) -> (NewLead, Oddities) {
@@ -103,6 +114,9 @@ fn lead(config: &Config, request: &Request, fields: &Fields<'_>, at: DateTime<Ut
     let consent_marketing = answers.boolean("marketing", "consent/marketing", &mut said);
     let consent_data_processing = answers.boolean("data_processing", "consent/data_processing", &mut said);
     odd.refusable(said);
+    let pages = Pages::of(fields, at);
+    let utm = pages.campaign(utm(fields, &mut odd));
+    let clicks = pages.beside(clicks(fields, at, &mut odd));
     let lead = NewLead {
         transaction_id,
         email,
@@ -115,11 +129,8 @@ fn lead(config: &Config, request: &Request, fields: &Fields<'_>, at: DateTime<Ut
         gpc: denies_by_gpc(request, fields),
         visitor_id: cookies::visitor(request),
         cookie: cookies::attribution(request, at),
-        body: Attribution {
-            utm: utm(fields, &mut odd),
-            clicks: cookies::clicks(request, at).merged(clicks(fields, at, &mut odd)),
-        },
-        site: site(request),
+        body: Attribution { utm, clicks: cookies::clicks(request, at).merged(clicks) },
+        site: site(request).or(pages.site),
         session_attributes: odd.parsed(fields, "session_attributes", SessionAttributes::parse),
         spam_signs: spam_signs(fields),
         warnings: Vec::new(),
@@ -191,7 +202,11 @@ fn clicks(fields: &Fields<'_>, at: DateTime<Utc>, odd: &mut Oddities) -> Clicks 
                 let found = texts.iter().find_map(|text| parameter.read(text));
                 let rule = "must be a text";
                 match &found {
-                    Some(_) => odd.change(parameter.name, "is the first of a list that can be used", is_refused("")),
+                    Some(_) => odd.change(
+                        parameter.name,
+                        "is the first value of a list or an object that can be used",
+                        is_refused(""),
+                    ),
                     None => odd.left_out(parameter.name, rule, is_refused("")),
                 }
                 found
@@ -205,6 +220,9 @@ fn click(parameter: &Parameter, text: &str, is_refused: bool, odd: &mut Oddities
     match &found {
         Some(id) if id == text => {}
         Some(_) => odd.change(parameter.name, "is taken without what stands around the id", is_refused),
+        None if Page::read(text).is_some_and(|page| page.has_click()) => {
+            odd.change(parameter.name, "is the address of a page: the click in it is taken", is_refused);
+        }
         None => {
             odd.left_out(
                 parameter.name,

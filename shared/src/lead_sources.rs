@@ -7,7 +7,6 @@ mod body;
 mod declared;
 mod fields;
 mod key;
-mod pages;
 mod presets;
 mod reading;
 mod signing;

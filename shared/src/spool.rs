@@ -10,13 +10,13 @@ use lambda_http::http::{HeaderName, HeaderValue, header};
 use lambda_http::{Body, http};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::attribution::Site;
 use crate::crm::Source;
 use crate::crm::authentication::Verified;
 use crate::forms::Form;
-use crate::http::body::of_people;
+use crate::http::body::filled_in;
 use crate::http::{Request, cookies};
 use crate::identity::Hash;
 use crate::intake::{KeptHeaders, Webhook};
@@ -99,9 +99,8 @@ impl Message {
     /// A form as `request` brought it.
     #[must_use]
     pub fn of_form(request: &Request, form: &Form, address: Option<Hash>) -> Self {
-        // It was read before, so it is an object.
-        let read = of_people(request.body()).ok().map(|read| read.value);
-        let mut body = if let Some(Value::Object(body)) = read { body } else { Map::new() };
+        // It was read before, so it can be.
+        let mut body = filled_in(request.body()).map(|(fields, _)| fields).unwrap_or_default();
         body.insert("transaction_id".into(), form.lead.transaction_id.clone().into());
         let content = Content::Lead(SpooledForm {
             body: Bytes(Value::Object(body).to_string().into_bytes()),

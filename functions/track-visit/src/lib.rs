@@ -4,13 +4,13 @@ use lambda_http::http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::Serialize;
 use shared::App;
-use shared::attribution::{AdMarks, Attribution, Landing, SessionAttributes, Site};
+use shared::attribution::{AdMarks, Attribution, Landing, Page, SessionAttributes};
 use shared::bots;
 use shared::clock::Clock;
 use shared::consent::{Consent, ConsentSource};
 use shared::http::body::{Answers, Body};
 use shared::http::{
-    Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json, user_agent,
+    Caller, Endpoint, Problem, Request, Response, Warning, address, cookies, denies_by_gpc, json, site, user_agent,
 };
 use shared::identity::ip_hash;
 use shared::rate_limits::{self, RateLimit};
@@ -102,7 +102,7 @@ fn parse(app: &App<Config>, request: &Request) -> Result<(Visit, Vec<Warning>), 
     let mut warnings = Vec::new();
     let body = Body::parse(request.body())?;
     let fields = body.fields();
-    let url = fields.required_text("url", page_url);
+    let page = fields.required_text("url", page);
     let referrer = fields.text("referrer").unwrap_or_else(|rule| {
         warnings.push(Warning { field: "referrer", detail: format!("is left out: it {rule}") });
         None
@@ -110,23 +110,24 @@ fn parse(app: &App<Config>, request: &Request) -> Result<(Visit, Vec<Warning>), 
     let consent = Answers::inside(&fields, &mut warnings).to_ads(&mut warnings);
     body.check()?;
 
-    let (url, at) = (url?, app.clock.now());
+    let (page, at) = (page?, app.clock.now());
     let denies_by_gpc = denies_by_gpc(request, &fields);
-    let touch = Attribution::from_url(&url, at);
+    let touch = Attribution::of_address(page.as_str(), at).dated(at);
     let user_agent = user_agent(request);
     let referrer = referrer.map(|text| cut(text, STORED_LIMIT));
-    let landing = Landing { url: &url, referrer: referrer.as_deref(), user_agent: user_agent.as_deref(), at };
+    let (from, by) = (referrer.as_deref(), user_agent.as_deref());
+    let landing = page.url().map(|url| Landing { url, referrer: from, user_agent: by, at });
     let visit = Visit {
         cookie: cookies::visitor(request),
         minted: VisitorId::mint(),
-        site: Site::of(&url),
-        session_attributes: SessionAttributes::of(landing),
-        ad_marks: AdMarks::from_url(&url),
+        site: page.site().or_else(|| site(request)),
+        session_attributes: landing.and_then(SessionAttributes::of),
+        ad_marks: AdMarks::of_address(page.as_str()),
         google_click: touch.clicks.get("google").cloned(),
         bot: bots::judge(request, address(request)),
         is_landing: touch.clicks.has_click(),
         attribution: touch.after(cookies::attribution(request, at)).with(cookies::clicks(request, at)),
-        landing_page: cut(url.as_str(), STORED_LIMIT),
+        landing_page: cut(page.url().map_or(page.as_str(), Url::as_str), STORED_LIMIT),
         referrer,
         user_agent,
         ip_hash: address(request).zip(app.config.ip_hash_key.as_ref()).map(|(ip, key)| ip_hash(ip, key)),
@@ -137,12 +138,10 @@ fn parse(app: &App<Config>, request: &Request) -> Result<(Visit, Vec<Warning>), 
     Ok((visit, warnings))
 }
 
-fn page_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    // The parser takes more than a host's name can have.
-    let is_name = |name: &str| name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
-    let url = url.filter(|url| url.domain().is_none_or(is_name));
-    url.ok_or_else(|| "must be the whole address of the page, https:// and all".into())
+/// Whatever brings a click is the address of a page. Without one it must be whole: anybody could send a word.
+fn page(text: &str) -> Result<Page, String> {
+    let page = Page::read(text).filter(|page| page.is_whole() || page.has_click());
+    page.ok_or_else(|| "must be the whole address of the page, https:// and all".into())
 }
 
 fn cut(text: &str, limit: usize) -> String {

@@ -540,7 +540,10 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         json!("  "),
         json!(7),
         json!({}),
-        json!("/lp?gclid=x"),
+        json!("/lp"),
+        json!("/lp?gclid={gclid}"),
+        json!("?utm_source=google"),
+        json!("lead"),
         json!("www.example.com"),
         json!("javascript:alert(1)"),
         json!("ftp://example.com/"),
@@ -551,6 +554,33 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         bad.push(("/url", url));
     }
     refuses_bad_input((&app, &pool), &ENDPOINT, handle, |request| request, &valid, &bad).await;
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_click_is_kept_whatever_address_it_comes_in(pool: PgPool) {
+    let app = app(&pool);
+    for (nth, (address, landing_page, site)) in [
+        ("/lp?gclid=ID", "/lp?gclid=ID", "www.example.com"),
+        ("example.org/lp?gclid=ID", "https://example.org/lp?gclid=ID", "example.org"),
+        ("?gclid=ID", "?gclid=ID", "www.example.com"),
+        ("utm_source=a&gclid=ID", "utm_source=a&gclid=ID", "www.example.com"),
+        ("(https://example.org/?gclid=ID)", "https://example.org/?gclid=ID", "example.org"),
+        ("<https://example.org/?gclid=ID>", "https://example.org/?gclid=ID", "example.org"),
+        ("android-app://com.example.app/?gclid=ID", "android-app://com.example.app/?gclid=ID", "www.example.com"),
+        ("https://exa mple.com/?gclid=ID", "https://exa mple.com/?gclid=ID", "www.example.com"),
+        ("https://example.org/?gclid=ID==", "https://example.org/?gclid=ID==", "example.org"),
+        ("https://example.org/?p[gclid]=ID", "https://example.org/?p[gclid]=ID", "example.org"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("Click-{nth}");
+        let visited = with(to(&address.replace("ID", &id)), "origin", testing::ORIGIN);
+        assert_eq!(visit(&app, visited).await.status, 200, "{address}");
+        let kept = row(&pool, &format!("{VISITOR} where gclid = '{id}'")).await;
+        assert_eq!(kept["landing_page"], landing_page.replace("ID", &id), "{address}");
+        assert_eq!(kept["site"], site, "{address}");
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -565,7 +595,7 @@ async fn no_visit_is_lost_for_what_it_says_of_consent_or_of_where_it_came_from(p
         ("consent", json!({"ad_user_data": null}), "unknown", None),
         ("consent", json!({"ad_user_data": "maybe"}), "unknown", Some("/consent/ad_user_data")),
         ("consent", json!({"ad_user_data": {}}), "unknown", Some("/consent/ad_user_data")),
-        ("consent", json!("granted"), "unknown", Some("/consent")),
+        ("consent", json!("granted"), "granted", Some("/consent")),
         ("consent", json!(["x"]), "unknown", Some("/consent")),
         ("consent", json!(false), "denied", Some("/consent")),
         ("referrer", json!(7), "unknown", Some("/referrer")),

@@ -83,6 +83,16 @@ impl Clicks {
         self
     }
 
+    /// These, and the clicks of the networks that have none among them.
+    #[must_use]
+    pub fn or(mut self, others: &Self) -> Self {
+        for (network, other) in others.0.iter().filter(|(_, click)| click.is_one()) {
+            let known = self.0.remove(network).unwrap_or_default();
+            self.0.insert(network, if known.is_one() { known } else { other.clone().over(known) });
+        }
+        self
+    }
+
     /// None is later than now; those without a time are of now.
     #[must_use]
     pub fn dated(mut self, now: DateTime<Utc>) -> Self {

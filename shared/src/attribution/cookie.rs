@@ -93,7 +93,6 @@ fn is_plausible(Utm { source, medium, campaign, term, content }: &Utm) -> bool {
 mod tests {
     use chrono::TimeDelta;
     use serde_json::json;
-    use url::Url;
 
     use super::*;
 
@@ -102,7 +101,8 @@ mod tests {
     }
 
     fn touch(query: &str, minute: i64) -> Attribution {
-        Attribution::from_url(&Url::parse(&format!("https://www.example.com/lp?{query}")).unwrap(), at(minute))
+        let address = format!("https://www.example.com/lp?{query}");
+        Attribution::of_address(&address, at(minute)).dated(at(minute))
     }
 
     #[test]

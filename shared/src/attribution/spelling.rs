@@ -41,15 +41,20 @@ fn id(parameter: &Parameter, text: &str, depth: usize) -> Option<String> {
         return Some(text.to_owned());
     }
     let inside = depth.checked_sub(1)?;
-    // A whole address, or what stands behind its question mark.
-    let address = if text.contains(['?', '#']) { Parameters::of(text) } else { Parameters::of(&format!("?{text}")) };
+    // A whole address, or a part of one.
+    let address = Parameters::of(text);
     if let Some(found) = address.values(parameter.name).find_map(|value| id(parameter, value, inside)) {
         return Some(found);
+    }
+    let handed_on = address.values("_gl").chain([text]).find_map(linker::handed_on);
+    if let Some(named) = handed_on.filter(|named| named.parameter == parameter.name) {
+        return Some(named.id);
     }
     let plain = unescaped(text.as_bytes());
     if plain != text {
         return id(parameter, &plain, inside);
     }
+    let text = text.trim_start_matches('=');
     let end = text.char_indices().find(|(_, c)| !(parameter.is_valid)(c.encode_utf8(&mut [0; 4])));
     let (id, rest) = text.split_at(end.map_or(text.len(), |(at, _)| at));
     ((parameter.is_valid)(id) && !is_word(id) && is_glued(parameter, rest)).then(|| id.to_owned())
@@ -66,6 +71,8 @@ fn is_quote(c: char) -> bool {
 /// Is this surely no part of the id before it? A mark that no id has ends it. Behind white space may stand the rest of
 /// an id that was wrapped, so words count only if they are plainly words.
 fn is_glued(parameter: &Parameter, rest: &str) -> bool {
+    // What fills base64 up is no part of it.
+    let rest = rest.trim_start_matches('=');
     let Some(first) = rest.chars().next() else { return true };
     let behind = &rest[first.len_utf8()..];
     if matches!(first, '.' | ':' | '!') {

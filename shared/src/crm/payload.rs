@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::Pointer;
+use crate::encoding::{pairs, text_of};
 use crate::http::Warning;
 use crate::http::body::{
-    Mended, Oddity, OddityKind, json, json_passing_over, of_people, with_escaped_breaks, without_mark,
+    Mended, Oddity, OddityKind, Shape, json, json_passing_over, lines, of_people, with_escaped_breaks, without_mark,
 };
 use crate::http::problem::FieldError;
 
@@ -108,13 +109,14 @@ fn passing_over(body: &[u8]) -> Result<Read, FieldError> {
     Ok(Read { value, oddities, is_mended })
 }
 
-/// A body of people's answers: JSON if it looks like that, else a form. Whatever can be read of it is.
+/// A body of people's answers, whatever it is written as. Whatever can be read of it is.
 pub(crate) fn answers(body: &[u8]) -> Result<Mended, FieldError> {
-    let body = without_mark(body);
-    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => of_people(body),
-        Some(_) if body.contains(&b'=') => Ok(form::read_all(body)),
-        _ => Err(refusal("", "must be a JSON object or a form.")),
+    let text = text_of(body);
+    match Shape::of(&text) {
+        Shape::Json => of_people(body),
+        Shape::Form => Ok(form::read_all(pairs(text.as_bytes()))),
+        Shape::Lines => Ok(form::read_all(lines(&text))),
+        Shape::Multipart | Shape::Other => Err(refusal("", "must be a JSON object or a form.")),
     }
 }
 

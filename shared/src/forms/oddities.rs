@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::absent::is_nothing;
 use crate::attribution::networks;
 use crate::http::Problem;
-use crate::http::body::Fields;
+use crate::http::body::{Fields, value_in};
 use crate::http::problem::FieldError;
 use crate::identity::number_as_text;
 use crate::warning::Warning;
@@ -59,7 +59,7 @@ impl Oddities {
         texts.into_iter().nth(said)
     }
 
-    /// A text, or a whole number as one; of a list each of its texts.
+    /// A text, or a whole number as one; of a list each of its texts, and of an object the one in it.
     fn texts(&mut self, fields: &Fields<'_>, name: &'static str) -> Vec<String> {
         let Some(said) = fields.hint(name, Some) else { return Vec::new() };
         if let Ok(text) = fields.text(name) {
@@ -69,7 +69,7 @@ impl Oddities {
             Value::Array(several) => several.as_slice(),
             one => std::slice::from_ref(one),
         };
-        let texts: Vec<_> = several.iter().filter_map(as_text).collect();
+        let texts: Vec<_> = several.iter().filter_map(|it| as_text(value_in(name, it))).collect();
         if texts.is_empty() {
             self.left_out(name, "must be a text", true);
         }
@@ -153,7 +153,9 @@ impl Oddities {
         let is_sign = |field: &str| ["email", "phone"].contains(&field) || clicks.iter().any(|name| name == field);
         let mut errors = self.errors(|odd| is_sign(odd.warning.field));
         if !errors.iter().any(|error| error.pointer == "/email") {
-            let detail = "is required, unless a phone number or a click id says who it is".into();
+            let detail =
+                "is required, unless a phone number, a click id or the address of a page with one says who it is"
+                    .into();
             errors.insert(0, FieldError { pointer: "/email".into(), detail });
         }
         Problem::invalid_body(errors)

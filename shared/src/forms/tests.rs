@@ -115,6 +115,91 @@ fn an_answer_about_ads_counts_wherever_and_however_it_is_named() {
 }
 
 #[test]
+fn consent_in_one_word_is_said_of_both_purposes() {
+    use ConsentStatus::{Denied, Granted, Unknown};
+    for (said, status) in [
+        (json!("denied"), Denied),
+        (json!("No"), Denied),
+        (json!(false), Denied),
+        (json!(0), Denied),
+        (json!(["granted", "denied"]), Denied),
+        (json!({"value": "denied"}), Denied),
+        (json!({"status": false}), Denied),
+        (json!("granted"), Granted),
+        (json!(true), Granted),
+        (json!("yes"), Granted),
+        (json!({"value": "granted"}), Granted),
+        (json!("perhaps"), Unknown),
+        (json!(["granted", "perhaps"]), Unknown),
+        (json!({"state": ["perhaps"]}), Unknown),
+    ] {
+        let lead = read_one(&json!({"email": "jane@example.com", "consent": said})).unwrap();
+        assert_eq!((lead.consent.ad_user_data, lead.consent.ad_personalization), (status, status), "{said}");
+        assert!(warned(&lead).contains(&"consent"), "{said}: {:?}", lead.warnings);
+        assert_eq!(lead.consent_marketing, None, "{said}");
+    }
+    for (said, marketing, ad_user_data) in [
+        (json!({"marketing": "denied"}), Some(false), Unknown),
+        (json!({"marketing": true}), Some(true), Unknown),
+        (json!([{"marketing": "no"}, "denied"]), Some(false), Denied),
+        (json!({"analytics_storage": "granted"}), None, Unknown),
+        (json!({"marketing": "yes", "ad_user_data": "denied"}), Some(true), Denied),
+        (json!({"Marketing": 0, "adUserData": "Granted"}), Some(false), Granted),
+        (json!("{\"marketing\":false,\"ad_user_data\":\"denied\"}"), Some(false), Denied),
+    ] {
+        let lead = read_one(&json!({"email": "jane@example.com", "consent": said})).unwrap();
+        assert_eq!((lead.consent_marketing, lead.consent.ad_user_data), (marketing, ad_user_data), "{said}");
+    }
+}
+
+#[test]
+fn the_click_in_an_address_is_the_leads() {
+    for (said, name, id) in [
+        (json!({"page_url": "https://www.example.com/lp?gclid=Cj1"}), "gclid", "Cj1"),
+        (json!({"pageUrl": "https://www.example.com/lp?gclid=Cj1"}), "gclid", "Cj1"),
+        (json!({"url": "/lp?gclid=Cj1"}), "gclid", "Cj1"),
+        (json!({"landing_page": "www.example.com/#/lp?wbraid=Cj1"}), "wbraid", "Cj1"),
+        (json!({"landingPage": "https://www.example.com/?gclid=Cj1="}), "gclid", "Cj1"),
+        (json!({"Current URL": "?params[gclid]=Cj1"}), "gclid", "Cj1"),
+        (json!({"referrer": "https://www.example.com/?utm_source=a\\u0026gclid=Cj1"}), "gclid", "Cj1"),
+        (json!({"document_referrer": "https://www.example.com/?msclkid=Cj1"}), "msclkid", "Cj1"),
+        (json!({"source_url": ["", "https://www.example.com/?gclid=Cj1"]}), "gclid", "Cj1"),
+        (
+            json!({"page_url": "https://www.example.com/?gclid=Cj1", "referrer": "https://www.example.com/?gclid=Cj2"}),
+            "gclid",
+            "Cj1",
+        ),
+        (json!({"gclid": "Cj1", "url": "https://www.example.com/?gclid=Cj2&wbraid=Cj3"}), "gclid", "Cj1"),
+        (json!({"gclid": "{{gclid}}", "url": "https://www.example.com/?gclid=Cj1"}), "gclid", "Cj1"),
+        (json!({"gclid": "https://www.example.com/?wbraid=Cj1"}), "wbraid", "Cj1"),
+        (json!({"_gl": "1*1abcdef*_gcl_aw*R0NMLjE3NjM2MzI4MDAuQ2ox"}), "gclid", "Cj1"),
+        (json!({"gclid": "?_gl=1*1abcdef*_ga*MTIz*_gcl_aw*R0NMLjE3NjM2MzI4MDAuQ2ox.."}), "gclid", "Cj1"),
+        (json!({"_gcl_aw": "GCL.1763632800.Cj1"}), "gclid", "Cj1"),
+    ] {
+        let lead = read_one(&said).unwrap_or_else(|it| panic!("{said} {}", it.sentence()));
+        assert_eq!(lead.body.clicks.ids(), [(name, id.to_owned())].into(), "{said}");
+    }
+    let lead = read_one(&json!({
+        "email": "jane@example.com", "utm_source": "own", "referrer": "https://www.google.com/",
+        "url": "https://www.example.com/?utm_source=google&utm_medium=cpc",
+    }));
+    let lead = lead.unwrap();
+    assert_eq!((lead.body.utm.source.as_deref(), lead.body.utm.medium.as_deref()), (Some("own"), Some("cpc")));
+    assert_eq!(lead.site.as_ref().map(crate::attribution::Site::as_str), Some("www.example.com"));
+    for none in [
+        json!({"website": "https://www.example.net/?gclid=Cj1"}),
+        json!({"company_url": "https://www.example.net/?gclid=Cj1"}),
+        json!({"message": "https://www.example.net/?gclid=Cj1"}),
+        json!({"linkedin_profile_url": "https://www.example.net/?gclid=Cj1"}),
+        json!({"url": "home"}),
+    ] {
+        let mut body = none.clone();
+        body["email"] = json!("jane@example.com");
+        assert!(read_one(&body).unwrap().body.clicks.is_empty(), "{body}");
+    }
+}
+
+#[test]
 fn an_id_that_cannot_be_stored_still_tells_a_repeated_form() {
     let id =
         |text: &str| read_one(&json!({"email": "jane@example.com", "transaction_id": text})).unwrap().transaction_id;
@@ -158,6 +243,13 @@ fn a_lead_is_known_by_any_sign_of_a_person() {
         (json!({"email": "jane"}), vec!["/email"]),
         (json!({"email": "null", "phone": "undefined", "gclid": "{{gclid}}"}), vec!["/email", "/phone", "/gclid"]),
         (json!({"phone": "call me"}), vec!["/email", "/phone"]),
+        // Nothing that could be matched.
+        (json!({"phone": "07700 937733"}), vec!["/email", "/phone"]),
+        (json!({"phone": "030 901820", "name": "Jane"}), vec!["/email", "/phone"]),
+        (json!({"phone": "+49 30"}), vec!["/email", "/phone"]),
+        (json!({"phone": "1234"}), vec!["/email", "/phone"]),
+        (json!({"phone": "07700 937733", "email": "n/a"}), vec!["/email", "/phone"]),
+        (json!({"page_url": "https://www.example.com/?utm_source=google"}), vec!["/email"]),
         (json!({"gad_source": "1", "utm_source": "google"}), vec!["/email"]),
         (json!({"fbp": "fb.1.1763632800000.1098115397"}), vec!["/email"]),
     ] {
@@ -165,6 +257,17 @@ fn a_lead_is_known_by_any_sign_of_a_person() {
         let document: Value = serde_json::from_slice(problem.into_response().body()).unwrap();
         let found: Vec<_> = document["errors"].as_array().unwrap().iter().map(|it| it["pointer"].clone()).collect();
         assert_eq!(found, pointers, "{body}");
+    }
+    let problem = read_one(&json!({"phone": "07700 937733"})).unwrap_err();
+    assert!(problem.sentence().contains("PHONE_DEFAULT_REGION"), "{}", problem.sentence());
+    let number = "020 7946 0018";
+    let in_gb = Config { phone_region: Region::parse("GB").ok(), ..config() };
+    assert!(read(&in_gb, &request(&json!({"phone": number})), None, at()).is_ok());
+    for beside in [json!({"email": "jane@example.com"}), json!({"gclid": "Click-1"}), json!({"url": "?gclid=Click-1"})]
+    {
+        let mut body = beside.clone();
+        body["phone"] = json!("07700 937733");
+        assert!(read_one(&body).unwrap().phone.is_some(), "{body}");
     }
     let mut with_cookie = request(&json!({"email": "jane"}));
     with_cookie.headers_mut().insert("cookie", HeaderValue::from_static("_gcl_aw=GCL.1763632800.Cookie-1"));
@@ -279,7 +382,7 @@ fn of_many_odd_leads_none_is_lost_and_none_is_wrong() {
             body.insert((*name).to_owned(), value.clone());
         }
         // A value that can be an id of another network's is one.
-        let is_known = has_email.is_some() || *has_phone || has_click.is_some();
+        let is_known = has_email.is_some() || phone.starts_with('+') || has_click.is_some();
         let body = Value::Object(body);
         match read(&config, &request(&body), None, at()) {
             Ok(Form { lead, .. }) => {

@@ -1,11 +1,16 @@
 //! Reads a JSON body field by field and reports everything that is wrong with it at once.
 
 mod consent;
+mod fields;
+mod filled_in;
 mod form_post;
 mod json;
 mod mending;
+mod names;
 mod of_people;
+mod salvage;
 mod several;
+mod shape;
 
 use std::cell::RefCell;
 
@@ -14,13 +19,15 @@ use serde_json::{Map, Value};
 use super::problem::{FieldError, Problem};
 use crate::warning::Warning;
 use mending::with_whole_characters;
-use several::combined;
 
 pub use consent::Answers;
+pub use fields::{Fields, value_in};
+pub use filled_in::filled_in;
 pub use form_post::{as_json, multipart_as_json, with_plus_in_email};
 pub use json::{Oddity, OddityKind, escaped, json, json_passing_over};
 pub use mending::{with_escaped_breaks, without_mark};
 pub use of_people::{Mended, of_people};
+pub use shape::{Shape, lines};
 
 /// A JSON object as a request's body. Its content type is ignored: beacons can only send `text/plain`.
 #[derive(Debug)]
@@ -49,22 +56,21 @@ impl Body {
         Self::of(value, Vec::new())
     }
 
-    /// As [`Body::parse`], for what a person filled in: as [`of_people`] reads it, and a name may be in any case.
+    /// As [`Body::parse`], for what a person filled in: as [`filled_in`] reads it.
     ///
     /// # Errors
     /// 400 if nothing of it can be read.
     pub fn of_form(bytes: &[u8]) -> Result<Self, Problem> {
-        let Mended { value, warnings } = of_people(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
-        let mut body = Self::of(value, warnings)?;
-        let names: Vec<_> = body.object.keys().filter(|name| name.contains(char::is_uppercase)).cloned().collect();
-        for name in names {
-            let ours = name.to_ascii_lowercase();
-            if let Some(value) = body.object.remove(&name) {
-                let known = body.object.remove(&ours).unwrap_or_default();
-                body.object.insert(ours, combined(known, value));
-            }
-        }
-        Ok(body)
+        let (object, warnings) = filled_in(bytes).map_err(|refusal| Problem::invalid_body(vec![refusal]))?;
+        Ok(Self { object, warnings, errors: RefCell::default() })
+    }
+
+    /// The same with the fields beside the others that are within them; none if there are none.
+    #[must_use]
+    pub fn unfolded(&self) -> Option<Self> {
+        let mut warnings = self.warnings.clone();
+        let object = filled_in::unfolded(&self.object, &mut warnings)?;
+        Some(Self { object, warnings, errors: RefCell::default() })
     }
 
     fn of(value: Value, warnings: Vec<Warning>) -> Result<Self, Problem> {
@@ -77,7 +83,7 @@ impl Body {
     /// The fields of the body itself.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
-        Fields { object: Some(&self.object), path: String::new(), errors: &self.errors }
+        Fields::of(&self.object, &self.errors)
     }
 
     /// # Errors
@@ -86,112 +92,6 @@ impl Body {
         let errors = self.errors.take();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_body(errors)) }
     }
-}
-
-/// The fields of an object, which may be absent.
-#[derive(Clone, Debug)]
-pub struct Fields<'a> {
-    object: Option<&'a Map<String, Value>>,
-    path: String,
-    errors: &'a RefCell<Vec<FieldError>>,
-}
-
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.object?.get(name).filter(|value| !value.is_null())
-    }
-
-    /// Reports this field as invalid.
-    pub fn refuse(&self, name: &str, detail: impl Into<String>) -> Invalid {
-        self.errors.borrow_mut().push(FieldError { pointer: format!("{}/{name}", self.path), detail: detail.into() });
-        Invalid
-    }
-
-    /// A field that may be absent or null, of any type.
-    ///
-    /// # Errors
-    /// Those of `parse`.
-    pub fn optional<T>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&Value) -> Result<T, String>,
-    ) -> Result<Option<T>, Invalid> {
-        self.get(name).map(|value| parse(value).map_err(|detail| self.refuse(name, detail))).transpose()
-    }
-
-    /// A field that the tag adds of itself: what can't be read is as if it weren't there.
-    pub fn hint<T>(&self, name: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
-        self.get(name).and_then(read)
-    }
-
-    /// The texts of a field that may be a list, without empty ones.
-    #[must_use]
-    pub fn texts(&self, name: &str) -> Vec<&'a str> {
-        let several = match self.get(name) {
-            Some(Value::Array(several)) => several.as_slice(),
-            Some(one) => std::slice::from_ref(one),
-            None => &[],
-        };
-        let texts = several.iter().filter_map(Value::as_str).map(|text| text.trim_matches(is_space));
-        texts.filter(|text| !text.is_empty()).collect()
-    }
-
-    /// A text that may be absent, null or empty. What isn't a text is not reported.
-    ///
-    /// # Errors
-    /// If it is not a text.
-    pub fn text(&self, name: &str) -> Result<Option<&'a str>, &'static str> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let text = value.as_str().ok_or("must be a text")?.trim_matches(is_space);
-        Ok(Some(text).filter(|text| !text.is_empty()))
-    }
-
-    /// A text that may be absent, null or empty: templates of CRMs send an empty text for an unknown value.
-    ///
-    /// # Errors
-    /// If it is not a text, and those of `parse`.
-    pub fn optional_text<T>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Invalid> {
-        let text = self.text(name).map_err(|detail| self.refuse(name, detail))?;
-        text.map(|text| parse(text).map_err(|detail| self.refuse(name, detail))).transpose()
-    }
-
-    /// A required text.
-    ///
-    /// # Errors
-    /// If it is missing, and those of [`Fields::optional_text`].
-    pub fn required_text<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, Invalid> {
-        self.optional_text(name, parse)?.ok_or_else(|| self.refuse(name, "is required"))
-    }
-
-    /// The fields of a nested object. Without one there are none.
-    #[must_use]
-    pub fn inner(&self, name: &str) -> Self {
-        let object = self.get(name).and_then(Value::as_object);
-        Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
-    }
-
-    /// The fields of a nested object, which may be absent.
-    #[must_use]
-    pub fn object(&self, name: &str) -> Fields<'a> {
-        let object = self.get(name).and_then(|value| {
-            if value.is_object() {
-                value.as_object()
-            } else {
-                self.refuse(name, "must be an object");
-                None
-            }
-        });
-        Fields { object, path: format!("{}/{name}", self.path), errors: self.errors }
-    }
-}
-
-/// White space, as far as it may stand in a text at all.
-fn is_space(c: char) -> bool {
-    c.is_whitespace() && (!c.is_control() || matches!(c, '\n' | '\r' | '\t'))
 }
 
 /// A text of at most `limit` characters, without control characters but line breaks and tabs.

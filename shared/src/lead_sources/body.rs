@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use crate::crm;
+use crate::encoding::text_of;
 use crate::http::Problem;
-use crate::http::body::Mended;
+use crate::http::body::{Mended, Shape};
 use crate::identity::with_lost_plus;
 
 /// Is it a form, in which a plus that wasn't escaped is a space?
 pub(super) fn is_form(bytes: &[u8]) -> bool {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    !matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+    Shape::of(&text_of(bytes)) == Shape::Form
 }
 
 /// Reads JSON if it looks like that, else a form.

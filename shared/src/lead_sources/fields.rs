@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::answers::Answer;
-use super::pages::is_address;
 use crate::attribution::networks::NETWORKS;
 use crate::consent::ConsentStatus;
+use crate::forms::pages::Rank;
 use crate::http::Warning;
 use crate::identity::{Carrier, Email};
 
@@ -41,6 +41,8 @@ pub(super) struct Recognized {
     pub fields: BTreeMap<String, String>,
     /// The addresses of pages, its own first.
     pub pages: Vec<String>,
+    /// And of the pages before.
+    pub referrers: Vec<String>,
     pub warnings: Vec<Warning>,
 }
 
@@ -63,7 +65,8 @@ pub(super) fn recognized(found: &[Answer], declared: &Declared, carrier: Carrier
         fields.extend(said.map(|value| (parameter.name.to_owned(), value.to_owned())));
     }
     fields.extend(reader.consent());
-    Recognized { fields, pages: reader.pages(), warnings }
+    let (pages, referrers) = reader.pages();
+    Recognized { fields, pages, referrers, warnings }
 }
 
 const EMAIL_KINDS: &[&str] = &["email", "input_email", "work_email"];
@@ -84,23 +87,6 @@ const PHONE: &[&str] = &[
     "text_reminder_number",
 ];
 const MESSAGE: &[&str] = &["message", "msg", "comment", "comments", "nachricht", "mensaje", "enquiry", "inquiry"];
-const PAGE: &[&str] = &[
-    "page",
-    "page_url",
-    "pageurl",
-    "url",
-    "uri",
-    "href",
-    "landing",
-    "landing_page",
-    "source_url",
-    "referrer",
-    "referer",
-];
-const LANDING: &[&str] = &["landing", "landing_page", "landingpage", "entry", "first"];
-const REFERRER: &[&str] = &["referrer", "referer", "ref", "previous"];
-/// Pages that aren't the website's own.
-const OF_THE_PERSON: &[&str] = &["website", "web_site", "homepage", "company"];
 const WHOLE_NAME: &[&str] = &["name", "full_name", "fullname", "your_name", "nombre", "nom", "vollstandiger_name"];
 const FIRST_NAME: &[&str] = &["first_name", "firstname", "given_name", "vorname", "your_first_name", "fname"];
 const LAST_NAME: &[&str] = &["last_name", "lastname", "family_name", "nachname", "surname", "your_last_name", "lname"];
@@ -193,21 +179,17 @@ impl<'a> Reader<'a> {
         PURPOSES.iter().filter_map(of).collect()
     }
 
-    /// Addresses of pages: the form's own, then that of the landing page, and the one before last.
-    fn pages(&self) -> Vec<String> {
-        let rank = |answer: &&Answer| {
-            let is = |words: &[&str]| answer.names.iter().any(|name| has_word(name, words));
-            let is_exact = answer.names.iter().any(|name| is_exactly(name, PAGE));
-            (is(REFERRER), is(LANDING), !is_exact)
-        };
-        let is_page = |answer: &&Answer| {
-            let is = |words: &[&str]| answer.names.iter().any(|name| has_word(name, words));
-            is(PAGE) && !is(OF_THE_PERSON)
-        };
-        let mut named: Vec<_> = self.found.iter().filter(is_page).collect();
-        named.sort_by_key(rank);
-        let named = named.into_iter().flat_map(|answer| &answer.values).map(String::as_str);
-        self.pointed_at("page").chain(named).filter(|text| is_address(text)).map(String::from).collect()
+    /// Addresses of pages, and of the pages before: the form's own, then that of the landing page.
+    fn pages(&self) -> (Vec<String>, Vec<String>) {
+        let rank = |answer: &'a Answer| Some((Rank::of(&answer.names)?, answer));
+        let mut named: Vec<_> = self.found.iter().filter_map(rank).collect();
+        named.sort_by_key(|(rank, _)| *rank);
+        let (referrers, own): (Vec<_>, Vec<_>) = named.into_iter().partition(|(rank, _)| rank.is_referrer());
+        let values = |answers: Vec<(Rank, &'a Answer)>| answers.into_iter().flat_map(|(_, answer)| &answer.values);
+        (
+            self.pointed_at("page").map(String::from).chain(values(own).cloned()).collect(),
+            values(referrers).cloned().collect(),
+        )
     }
 }
 

@@ -1,14 +1,13 @@
 //! From what a source sent to the request that the website's form would have made of it.
 
 use chrono::{DateTime, Utc};
-use lambda_http::http::{HeaderValue, header};
 use lambda_http::{Body, http};
 use serde_json::{Map, Value};
 
 use super::declared::Texts;
 use super::fields::{Declared, PURPOSES, Recognized, recognized};
 use super::source::Source;
-use super::{answers, body, pages};
+use super::{answers, body};
 use crate::forms::{self, Form};
 use crate::http::body::{Mended, shared_id, with_plus_in_email};
 use crate::http::{Problem, Request};
@@ -48,7 +47,7 @@ impl Source {
             *email = with_plus_in_email(std::mem::take(email));
         }
         let warned = std::mem::take(&mut recognized.warnings).into_iter().chain(warnings);
-        let request = self.request(&body, bytes, recognized, at);
+        let request = self.request(&body, bytes, recognized);
         let mut form = forms::read(config, &request, None, at)?;
         form.lead.source = Some(self.name.clone());
         // The sender is known. Its address has the leads of many people.
@@ -58,9 +57,8 @@ impl Source {
     }
 
     /// The request that the website's form would have made.
-    fn request(&self, body: &Value, bytes: &[u8], said: Recognized, at: DateTime<Utc>) -> Request {
-        let Recognized { mut fields, pages, .. } = said;
-        pages::add(&mut fields, &pages, at);
+    fn request(&self, body: &Value, bytes: &[u8], said: Recognized) -> Request {
+        let Recognized { mut fields, pages, referrers, .. } = said;
         let own = fields.remove("transaction_id").filter(|id| shared_id(id).is_ok());
         // WPForms counts entries that it doesn't keep as 0.
         let id = self.id.0.iter().find_map(|pointer| answers::text(body.pointer(pointer)?)).filter(|id| id != "0");
@@ -76,11 +74,12 @@ impl Source {
         if !consent.is_empty() {
             form.insert("consent".into(), consent.into());
         }
-        let mut request = http::Request::new(Body::Text(Value::Object(form).to_string()));
-        if let Some(page) = pages::whole(&pages).and_then(|page| HeaderValue::try_from(page.as_str()).ok()) {
-            request.headers_mut().insert(header::REFERER, page);
+        for (name, pages) in [("page_url", pages), ("referrer", referrers)] {
+            if !pages.is_empty() {
+                form.insert(name.into(), pages.into());
+            }
         }
-        request
+        http::Request::new(Body::Text(Value::Object(form).to_string()))
     }
 
     /// The same for the same lead: of the sender's id, else of the whole body.

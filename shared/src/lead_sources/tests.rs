@@ -27,11 +27,18 @@ fn source(toml: &str) -> Source {
     sources(toml).unwrap().0.into_values().next().unwrap()
 }
 
-/// What becomes of a body: the form that the website would have sent.
+/// What becomes of a body: the form that the website would have sent, with what its pages say.
 fn read(source: &Source, body: &str) -> Value {
     match source.read(&config(), body.as_bytes(), at()) {
         Ok(Reading::Ignored) => json!("ignored"),
-        Ok(Reading::Lead(_, request)) => serde_json::from_slice(request.body()).unwrap(),
+        Ok(Reading::Lead(form, request)) => {
+            let mut sent: Value = serde_json::from_slice(request.body()).unwrap();
+            for (name, id) in form.lead.body.clicks.ids() {
+                sent[name] = json!(id);
+            }
+            sent["utm_source"] = json!(form.lead.body.utm.source);
+            sent
+        }
         Err(problem) => serde_json::from_slice(problem.into_response().body()).unwrap(),
     }
 }

@@ -166,13 +166,13 @@ async fn an_id_that_another_person_has_costs_no_lead(pool: PgPool) {
             (&of_click, json!({"gclid": "Click-2"}), true),
             (&of_click, json!({"email": "joe@example.com"}), true),
             (&json!({"email": "jane@example.com"}), json!({"phone": "+49 30 23125302"}), true),
-            (&json!({"phone": "030 901820"}), json!({"phone": "030 901821"}), true),
+            (&json!({"phone": "+49 30 901820"}), json!({"phone": "+49 30 901821"}), true),
             (&jane, json!({"email": "JANE@example.com", "name": "Jane"}), false),
             (&jane, json!({"email": "jane@work.example.com", "phone": "+49 (30) 23125301"}), false),
             (&jane, json!({"phone": "0049 30 23125301", "message": "Hello?"}), false),
             (&of_click, json!({"gclid": "Click-1", "name": "Jane"}), false),
             (&of_click, json!({"gclid": "Click-1", "email": "jane@example.com"}), false),
-            (&json!({"phone": "030 901820"}), json!({"phone": "030 901820", "name": "Jane"}), false),
+            (&json!({"phone": "+49 30 901820"}), json!({"phone": "+49 30 901820", "name": "Jane"}), false),
         ] {
             nth += 1;
             let with_id = |body: &Value| {

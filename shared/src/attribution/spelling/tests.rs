@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use url::Url;
 
 use crate::attribution::networks::{NETWORKS, Parameter};
 use crate::attribution::{AdMarks, Attribution};
@@ -20,8 +19,7 @@ fn parameter(name: &str) -> &'static Parameter {
 
 /// Of Google's click of this address, the parameter of this name.
 fn of(address: &str, name: &str) -> Option<String> {
-    let it = Attribution::from_url(&Url::parse(address).unwrap(), now());
-    it.clicks.get("google")?.get(name).map(String::from)
+    Attribution::of_address(address, now()).clicks.get("google")?.get(name).map(String::from)
 }
 
 #[test]
@@ -80,6 +78,30 @@ fn a_click_is_found_however_its_address_is_written() {
         "?gclid=gclid%3DAb-1_x",
         "?gclid=https%3A%2F%2Fwww.example.com%2F%3Fgclid%3DAb-1_x%26x%3D1",
         "?gclid=GCL.1763632800.Ab-1_x",
+        // What fills base64 up, and a sign too many.
+        "?gclid=Ab-1_x=",
+        "?gclid=Ab-1_x==&x=1",
+        "?gclid=Ab-1_x%3D",
+        "?x=1&gclid=Ab-1_x%253D%253D",
+        "?gclid==Ab-1_x",
+        "#/lp?gclid=Ab-1_x=",
+        // Names in brackets.
+        "?params[gclid]=Ab-1_x",
+        "?params%5Bgclid%5D=Ab-1_x&x=1",
+        "?a[b][gclid]=Ab-1_x",
+        "?gclid[]=Ab-1_x",
+        "?gclid[0]=Ab-1_x",
+        "#/lp?query[GCLID]=Ab-1_x",
+        "?params[gclid]=Other&gclid=Ab-1_x",
+        // Signs as scripts and JSON escape them.
+        "?utm_source=google\\u0026gclid=Ab-1_x",
+        "?utm_source=google\\U0026gclid\\u003dAb-1_x\\u0026x=1",
+        "?utm_source=google\\x26gclid=Ab-1_x",
+        "lp\\u003fgclid\\u003dAb-1_x",
+        "?utm_source=google%5Cu0026gclid=Ab-1_x",
+        "?utm_source=google&#38;gclid=Ab-1_x",
+        "?a=b|gclid=Ab-1_x",
+        "?a=b,gclid=Ab-1_x,x=1",
     ] {
         assert_eq!(of(&format!("{SITE}{rest}"), "gclid").as_deref(), Some("Ab-1_x"), "{rest}");
     }
@@ -88,6 +110,29 @@ fn a_click_is_found_however_its_address_is_written() {
     assert_eq!(of(&format!("{SITE}?gclid=query#gclid=hash&wbraid=Only"), "gclid").as_deref(), Some("query"));
     assert_eq!(of(&format!("{SITE}?x=1#/?WBRAID=Braid-1"), "wbraid").as_deref(), Some("Braid-1"));
     assert_eq!(of(&format!("{SITE}?gbraid=0AAAA-x%26x"), "gbraid").as_deref(), Some("0AAAA-x"));
+}
+
+#[test]
+fn a_click_is_found_in_what_is_no_whole_address() {
+    for text in [
+        "/lp?gclid=Ab-1_x",
+        "www.example.com/lp?gclid=Ab-1_x",
+        "?gclid=Ab-1_x",
+        "gclid=Ab-1_x",
+        "utm_source=a&gclid=Ab-1_x",
+        "&gclid=Ab-1_x",
+        "#gclid=Ab-1_x",
+        "params[gclid]=Ab-1_x",
+        "(https://www.example.com/?gclid=Ab-1_x)",
+        "<https://www.example.com/?gclid=Ab-1_x>",
+        "android-app://com.example.app/https/www.example.com/lp?gclid=Ab-1_x",
+        "https://exa mple.com/?gclid=Ab-1_x",
+        "gclid%3DAb-1_x%26x%3D1",
+    ] {
+        assert_eq!(of(text, "gclid").as_deref(), Some("Ab-1_x"), "{text}");
+        assert_eq!(parameter("gclid").read(text).as_deref(), Some("Ab-1_x"), "{text}");
+    }
+    assert_eq!(Attribution::of_address("utm_source=a&gclid=Ab", now()).utm.source.as_deref(), Some("a"));
 }
 
 #[test]
@@ -126,7 +171,7 @@ fn what_is_surely_no_click_is_none() {
         "Ab\n1",
         "Ab\u{200b}1",
         "Ab=1",
-        "Ab==",
+        "Ab=1=",
         "Ab*1",
         "Ab@1",
         "Ab.1",
@@ -137,7 +182,7 @@ fn what_is_surely_no_click_is_none() {
         "\u{0}",
         "日本",
     ] {
-        let url = Url::parse_with_params(SITE, [("gclid", value)]).unwrap();
+        let url = url::Url::parse_with_params(SITE, [("gclid", value)]).unwrap();
         assert_eq!(of(url.as_str(), "gclid"), None, "{value}");
         assert_eq!(parameter("gclid").read(value), None, "{value}");
     }
@@ -176,24 +221,25 @@ fn googles_tag_hands_a_click_on_and_any_other_comes_before_it() {
     let cookie = URL_SAFE_NO_PAD.encode(format!("GCL.{}.Linker-1", clicked.timestamp()));
     let gl = format!("_gl=1*1abcdef*_ga*MTIz*_gcl_aw*{cookie}..");
     for rest in [format!("?{gl}"), format!("#{gl}"), format!("?a=b&amp;{gl}"), format!("?{}", gl.replace('*', "%2A"))] {
-        let it = Attribution::from_url(&Url::parse(&format!("{SITE}{rest}")).unwrap(), now());
+        let it = Attribution::of_address(&format!("{SITE}{rest}"), now());
         let click = it.clicks.get("google").unwrap();
         assert_eq!((click.get("gclid"), click.at), (Some("Linker-1"), Some(clicked)), "{rest}");
     }
     assert_eq!(of(&format!("{SITE}?{gl}&gclid=Query"), "gclid").as_deref(), Some("Query"));
     assert_eq!(of(&format!("{SITE}?{gl}&wbraid=Query"), "gclid"), None, "never two clicks in one");
     assert_eq!(of(&format!("{SITE}?{gl}&gclid=undefined"), "gclid").as_deref(), Some("Linker-1"));
+    for text in [format!("?{gl}"), gl.clone(), gl["_gl=".len()..].to_owned(), format!("{SITE}?x=1&{gl}")] {
+        assert_eq!(parameter("gclid").read(&text).as_deref(), Some("Linker-1"), "{text}");
+        assert_eq!(parameter("wbraid").read(&text), None, "{text}");
+    }
     let ahead = URL_SAFE_NO_PAD.encode("GCL.4000000000.Linker-1");
-    let it = Attribution::from_url(&Url::parse(&format!("{SITE}?_gl=1*x*_gcl_aw*{ahead}")).unwrap(), now());
+    let it = Attribution::of_address(&format!("{SITE}?_gl=1*x*_gcl_aw*{ahead}"), now());
     assert_eq!(it.clicks.get("google").unwrap().at, Some(now()), "nobody clicked tomorrow");
 }
 
 #[test]
 fn the_campaign_of_an_address_is_its_own_and_no_template() {
-    let source = |rest: &str| {
-        let url = Url::parse(&format!("{SITE}{rest}")).unwrap();
-        Attribution::from_url(&url, now()).utm.source
-    };
+    let source = |rest: &str| Attribution::of_address(&format!("{SITE}{rest}"), now()).utm.source;
     for rest in [
         "?utm_source=google",
         "?UTM_Source=google",
@@ -214,7 +260,7 @@ fn the_campaign_of_an_address_is_its_own_and_no_template() {
 
 #[test]
 fn the_marks_of_an_ad_are_known_without_a_click() {
-    let marks = |rest: &str| AdMarks::from_url(&Url::parse(&format!("{SITE}{rest}")).unwrap());
+    let marks = |rest: &str| AdMarks::of_address(&format!("{SITE}{rest}"));
     let both = AdMarks { source: Some("1".into()), campaign_id: Some("21".into()) };
     for rest in [
         "?gad_source=1&gad_campaignid=21",

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{Read, refusal};
-use crate::encoding::pairs;
 use crate::http::body::{Mended, Oddity, OddityKind, escaped};
 use crate::http::problem::FieldError;
 use crate::warning::Warning;
@@ -71,11 +70,11 @@ fn pointer(name: &str) -> String {
 
 /// The fields of a form of people: whatever can be read of it is. A name with brackets stands only for objects and
 /// arrays.
-pub(super) fn read_all(body: &[u8]) -> Mended {
+pub(super) fn read_all(written: impl Iterator<Item = (String, String)>) -> Mended {
     let mut fields = Map::new();
     let mut nested = Nested::default();
     let mut has_nul = false;
-    for (name, value) in pairs(body) {
+    for (name, value) in written {
         has_nul |= name.contains('\0') || value.contains('\0');
         let (name, value) = (name.replace('\0', ""), value.replace('\0', ""));
         if !name.is_empty() && !nested.put(&name, &value) {

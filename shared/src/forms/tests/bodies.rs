@@ -45,7 +45,7 @@ fn a_body_that_is_nearly_right_costs_no_lead_and_is_refused_who_wants_it_strict(
         assert!(warned(&lead).contains(&"body"), "{shown:.90}: {:?}", lead.warnings);
         assert!(of_bytes(&body, "application/json", "handling=strict").is_err(), "{shown:.90}");
     }
-    for body in ["{\"email\":\"jane@example.com\"", "{\"name\":\"a\nb\"}", "{\"email\":\"x\ny\"}"] {
+    for body in ["{\"email\":\"jane@example.com", "{\"name\":\"a\nb\"}", "{\"email\":\"x\ny\"}"] {
         assert!(of_bytes(body.as_bytes(), "application/json", "").is_err(), "{body}");
     }
 }
@@ -124,5 +124,63 @@ fn a_form_post_is_read_in_either_encoding_and_by_its_first_address() {
         let lead = of_bytes(body.as_bytes(), form, "").unwrap_or_else(|it| panic!("{body} {}", it.sentence()));
         assert_eq!(told(&lead), expected, "{body}");
         assert_eq!(warned(&lead), field.into_iter().collect::<Vec<_>>(), "{body}");
+    }
+}
+
+#[test]
+fn whatever_a_body_is_written_as_costs_no_lead() {
+    let jane = json!(["jane@example.com", null, null, null]);
+    let with_click = json!(["jane@example.com", null, "Cj1", null]);
+    let utf_16 = |text: &str, unit: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(unit).collect::<Vec<_>>();
+    let body = "\u{feff}{\"email\":\"jane@example.com\"}";
+    for (body, expected) in [
+        (b"email=jane%40example.com&gclid=Cj1".to_vec(), &with_click),
+        (br#"[{"email":"jane@example.com"}]"#.to_vec(), &jane),
+        (br#"[{"name":"email","value":"jane@example.com"},{"name":"gclid","value":"Cj1"}]"#.to_vec(), &with_click),
+        (br#""{\"email\":\"jane@example.com\"}""#.to_vec(), &jane),
+        (br#"{"email":{"value":"jane@example.com"},"gclid":{"id":"Cj1"}}"#.to_vec(), &with_click),
+        (br#"{"email":[{"address":"jane@example.com","type":"work"}]}"#.to_vec(), &jane),
+        (br#"{"data":{"fields":{"E-Mail":"jane@example.com","GCLID":"Cj1"}}}"#.to_vec(), &with_click),
+        (br#"{"url":"https://www.example.com/","lead":[{"emailAddress":"jane@example.com"}]}"#.to_vec(), &jane),
+        (br#"{"payload":"{\"email\":\"jane@example.com\"}"}"#.to_vec(), &jane),
+        (br#"{"email":"","kontakt":"jane@example.com"}"#.to_vec(), &jane),
+        (utf_16(body, u16::to_le_bytes), &jane),
+        (utf_16(body, u16::to_be_bytes), &jane),
+        (b"{\"email\":\"jane@example.com\",}".to_vec(), &jane),
+        (b"{'email': 'jane@example.com', gclid: 'Cj1'}".to_vec(), &with_click),
+        (br#"{"email":"jane@example.com","score":NaN,"max":Infinity}"#.to_vec(), &jane),
+        (br#"{"email":"jane@example.com","score":1e999}"#.to_vec(), &jane),
+        (br#"{"email":"jane@example.com","gclid":"Cj1""#.to_vec(), &with_click),
+        (br#"{"email":"jane@example.com","gclid":"Cj"#.to_vec(), &jane),
+        (b"email: jane@example.com".to_vec(), &jane),
+        (b"Your e-mail: jane@example.com\r\nPage: https://www.example.com/?gclid=Cj1\r\n".to_vec(), &with_click),
+        (b"--x\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\njane@example.com\r\n--x--".to_vec(), &jane),
+    ] {
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let lead = of_bytes(&body, "application/json", "").unwrap_or_else(|it| panic!("{shown} {}", it.sentence()));
+        assert_eq!(told(&lead), *expected, "{shown}");
+        assert!(!lead.warnings.is_empty(), "{shown}");
+        assert!(of_bytes(&body, "application/json", "handling=strict").is_err(), "{shown}");
+    }
+    for nobody in
+        ["[]", "7", "null", "{}", "name: Jane", "name=Jane", "Jane", "[{\"name\":\"Jane\"}]", "{\"a\":{\"b\":\"c\"}}"]
+    {
+        assert!(of_bytes(nobody.as_bytes(), "application/json", "").is_err(), "{nobody}");
+    }
+}
+
+#[test]
+fn a_form_that_is_kept_for_later_is_the_same_lead() {
+    for body in [
+        r#"[{"email":"jane@example.com"}]"#,
+        "email=jane%40example.com&consent[ad_user_data]=no",
+        r#"{"data":{"email":"jane@example.com"}}"#,
+        "{email:'jane@example.com',page_url:'/lp?gclid=Cj1'}",
+        "email: jane@example.com",
+    ] {
+        let (fields, _) = crate::http::body::filled_in(body.as_bytes()).unwrap();
+        let kept = Value::Object(fields).to_string();
+        let (first, again) = (of_bytes(body.as_bytes(), "", "").unwrap(), of_bytes(kept.as_bytes(), "", "").unwrap());
+        assert_eq!((told(&first), first.consent), (told(&again), again.consent), "{body}");
     }
 }

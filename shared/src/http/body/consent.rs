@@ -20,10 +20,20 @@ impl<'a> Fields<'a> {
     /// What is said of a purpose, however its name is spelled: a no isn't lost for `adUserData`.
     fn said_of(&self, purpose: &str) -> Option<&'a Value> {
         let plain = |name: &str| name.replace(['_', '-', ' '], "").to_lowercase();
-        let spelled = || self.object?.iter().find(|(name, said)| !said.is_null() && plain(name) == plain(purpose));
+        let spelled = || self.iter().find(|(name, _)| plain(name) == plain(purpose));
         self.hint(purpose, Some).or_else(|| spelled().map(|(_, said)| said))
     }
 }
+
+/// What is said instead of an object, or in one that has it as its value.
+fn word_in(said: &Value) -> Option<&Value> {
+    match said {
+        Value::Object(object) => ["value", "status", "state", "answer"].iter().find_map(|name| object.get(*name)),
+        word => Some(word),
+    }
+}
+
+const PURPOSES: &[&str] = &["ad_user_data", "ad_personalization", "marketing", "data_processing"];
 
 impl<'a> Answers<'a> {
     /// Those of the body itself.
@@ -32,29 +42,35 @@ impl<'a> Answers<'a> {
         Self { fields, beside: None, flat: ConsentStatus::Unknown }
     }
 
-    /// Those of the object `consent`, for Google's purposes also of the body itself. A no that stands there instead of
-    /// an object is one to everything; a yes doesn't say to what.
+    /// Those of the object `consent`, for Google's purposes also of the body itself. A word that stands there instead
+    /// of an object is said of both of Google's purposes, and a no among several words counts.
     #[must_use]
     pub fn inside(body: &Fields<'a>, warnings: &mut Vec<Warning>) -> Self {
         let said = match body.hint("consent", Some) {
             Some(Value::Array(several)) => several.as_slice(),
             one => one.map(std::slice::from_ref).unwrap_or_default(),
         };
-        let mut words = said.iter().filter(|said| !said.is_object()).peekable();
-        let mut flat = ConsentStatus::Unknown;
-        if words.peek().is_some() {
-            let is_no = words.any(|said| ConsentStatus::said(said) == Ok(ConsentStatus::Denied));
-            flat = if is_no { ConsentStatus::Denied } else { flat };
-            let detail = if is_no {
-                "is taken as a no to everything: it must be an object that says it of each purpose"
-            } else {
-                "is left out: it must be an object that says it of each purpose, such as ad_user_data"
-            };
-            warnings.push(Warning { field: "consent", detail: detail.into() });
+        let names_a_purpose = |said: &&Value| {
+            let fields = body.inside("consent", said.as_object());
+            PURPOSES.iter().any(|purpose| fields.said_of(purpose).is_some())
+        };
+        let words = said.iter().filter(|said| !names_a_purpose(said)).filter_map(word_in);
+        let words: Vec<_> = words.map(ConsentStatus::said).collect();
+        let said_of_all = |status| words.contains(&Ok(status));
+        let (flat, detail) = match () {
+            () if said_of_all(ConsentStatus::Denied) => (ConsentStatus::Denied, "is taken as a no to both"),
+            () if words.iter().any(Result::is_err) => (ConsentStatus::Unknown, "is taken as unknown"),
+            () if said_of_all(ConsentStatus::Granted) => (ConsentStatus::Granted, "is taken as a yes to both"),
+            () => (ConsentStatus::Unknown, "is taken as unknown"),
+        };
+        if flat != ConsentStatus::Unknown || words.iter().any(Result::is_err) {
+            let detail = format!("{detail} ad_user_data and ad_personalization: say it of each, in an object");
+            warnings.push(Warning { field: "consent", detail });
         }
-        let of = |object| Fields { object, path: format!("{}/consent", body.path), errors: body.errors };
-        let beside = Fields { object: body.object, path: body.path.clone(), errors: body.errors };
-        Self { fields: of(said.iter().find_map(Value::as_object)), beside: Some(beside), flat }
+        let object =
+            said.iter().find(|said| names_a_purpose(said)).or_else(|| said.iter().find(|said| said.is_object()));
+        let fields = body.inside("consent", object.and_then(Value::as_object));
+        Self { fields, beside: Some(body.clone()), flat }
     }
 
     /// The answer for this purpose; `field` is the purpose as a warning names it.

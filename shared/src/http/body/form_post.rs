@@ -4,29 +4,20 @@ use lambda_http::Body;
 use lambda_http::http::{HeaderValue, header};
 use serde_json::{Map, Value};
 
+use super::names::ours;
 use super::several::combined;
+use super::shape::Shape;
 use crate::consent::ConsentStatus;
 use crate::encoding::{decoded, pairs};
 use crate::http::Request;
 use crate::identity::{Carrier, Email, with_lost_plus};
 
 /// More fields than any form has.
-const MOST_FIELDS: usize = 1_000;
+pub(super) const MOST_FIELDS: usize = 1_000;
 /// What form builders send of a field beside its value, as in `fields[email][title]`.
 const BESIDE_THE_VALUE: &[&str] = &["id", "type", "title", "raw_value", "required", "label", "name"];
 /// The purposes that are in the object `consent`.
 const PURPOSES: &[&str] = &["marketing", "data_processing", "ad_user_data", "ad_personalization"];
-/// Usual names of our fields.
-const ALIASES: &[(&str, &str)] = &[
-    ("e_mail", "email"),
-    ("mail", "email"),
-    ("email_address", "email"),
-    ("tel", "phone"),
-    ("telephone", "phone"),
-    ("phone_number", "phone"),
-    ("full_name", "name"),
-];
-
 /// The same request with a JSON body if it is a form post, urlencoded or multipart; else as it is. A JSON object stays
 /// one whatever its content type says.
 #[must_use]
@@ -42,16 +33,17 @@ pub fn as_json(mut request: Request) -> Request {
         "multipart/form-data" if !is_json => multipart(request.body(), content_type),
         _ => return request,
     };
-    *request.body_mut() = Body::Text(form(fields).to_string());
+    *request.body_mut() = Body::Text(Value::Object(form(fields)).to_string());
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request
 }
 
-/// The JSON of a multipart form; None of any other body.
+/// The JSON of a multipart form, whatever its content type says; None of any other body.
 #[must_use]
 pub fn multipart_as_json(request: &Request) -> Option<String> {
     let (kind, content_type) = content_type(request);
-    (kind == "multipart/form-data").then(|| form(multipart(request.body(), content_type)).to_string())
+    let is_one = kind == "multipart/form-data" || Shape::of(&decoded(request.body())) == Shape::Multipart;
+    is_one.then(|| Value::Object(form(multipart(request.body(), content_type))).to_string())
 }
 
 /// In small letters without its parameters, and as it is.
@@ -60,15 +52,15 @@ fn content_type(request: &Request) -> (String, &str) {
     (written.split(';').next().unwrap_or_default().trim().to_ascii_lowercase(), written)
 }
 
-fn form(fields: Vec<(String, String)>) -> Value {
+pub(super) fn form(fields: Vec<(String, String)>) -> Map<String, Value> {
     let mut form = Map::new();
     for (name, value) in fields.into_iter().take(MOST_FIELDS) {
         put(&mut form, &name, value);
     }
-    Value::Object(form)
+    form
 }
 
-fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
+pub(super) fn urlencoded(body: &[u8]) -> Vec<(String, String)> {
     pairs(body).map(|(name, value)| (name.clone(), with_plus(&name, value))).collect()
 }
 
@@ -88,14 +80,17 @@ pub fn with_plus_in_email(text: String) -> String {
     found.map_or(text, |found| found.emails.iter().map(Email::as_str).collect::<Vec<_>>().join(", "))
 }
 
-/// The texts of a multipart body (RFC 7578). Files are left out.
-fn multipart(body: &[u8], content_type: &str) -> Vec<(String, String)> {
+/// The texts of a multipart body (RFC 7578). Files are left out. The boundary that the content type doesn't name is what
+/// the body begins with.
+pub(super) fn multipart(body: &[u8], content_type: &str) -> Vec<(String, String)> {
     let boundary = content_type.split(';').find_map(|part| {
         let (name, value) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
     });
-    let Some(boundary) = boundary.filter(|it| !it.is_empty()) else { return Vec::new() };
     let text = decoded(body);
+    let first_line = || text.lines().next()?.strip_prefix("--").map(str::trim_end);
+    let named = boundary.filter(|it| !it.is_empty() && text.contains(&format!("--{it}")));
+    let Some(boundary) = named.or_else(first_line).filter(|it| !it.is_empty()) else { return Vec::new() };
     let separator = format!("--{boundary}");
     let parts = text.split(&separator).skip(1).take_while(|part| !part.starts_with("--"));
     parts.filter_map(part).collect()
@@ -128,10 +123,7 @@ fn field(written: &str) -> Option<String> {
         [_, _, ..] if BESIDE_THE_VALUE.iter().any(|it| last.eq_ignore_ascii_case(it)) => return None,
         _ => last,
     };
-    let name = name.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-    let name = name.strip_prefix("your_").unwrap_or(&name);
-    let ours = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, ours)| ours);
-    Some(ours.to_owned())
+    Some(ours(name))
 }
 
 /// Of several values, as of boxes to tick, all that say something are kept.
@@ -222,9 +214,11 @@ mod tests {
         let latin: Value = serde_json::from_slice(as_json(latin).body()).unwrap();
         assert_eq!(latin["message"], "Zeile Ü one\r\n\r\nline two");
         assert_eq!(read("Multipart/Form-Data; boundary=\"x1\"", body), form);
-        for broken in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
-            assert_eq!(read(broken, body), json!({}), "{broken}");
+        let body = body.strip_prefix("preamble\r\n").unwrap();
+        for other in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
+            assert_eq!(read(other, body), form, "{other}");
         }
+        assert_eq!(read("multipart/form-data", "no form"), json!({}));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::mending::{with_whole_characters, without_nul};
 use super::several::combined;
 use crate::http::problem::FieldError;
 
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 const KEY_LIMIT: usize = 64;
 const NUL: &str = "must not contain U+0000";
 
@@ -40,6 +40,25 @@ pub fn json_passing_over(bytes: &[u8]) -> Result<(Value, Vec<Oddity>), FieldErro
 /// As [`json_passing_over`].
 pub(super) fn json_combining(bytes: &[u8]) -> Result<(Value, Vec<Oddity>), FieldError> {
     passing(bytes, Passed { combines: true, ..Passed::default() })
+}
+
+/// The same of JSON5, which has comments, names without quotation marks and the like.
+///
+/// # Errors
+/// When it is no JSON5.
+pub(super) fn json5_combining(text: &str) -> Result<(Value, Vec<Oddity>), json5::Error> {
+    json5::from_str::<Combined>(text).map(|Combined(value, oddities)| (value, oddities))
+}
+
+struct Combined(Value, Vec<Oddity>);
+
+impl<'de> Deserialize<'de> for Combined {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        let passed = Some(Passed { combines: true, ..Passed::default() });
+        let mut place = Place { pointer: String::new(), depth: 0, fault: None, passed };
+        let value = Element(&mut place).deserialize(text)?;
+        Ok(Self(value, place.passed.map(|passed| passed.oddities).unwrap_or_default()))
+    }
 }
 
 fn passing(bytes: &[u8], passed: Passed) -> Result<(Value, Vec<Oddity>), FieldError> {
@@ -201,7 +220,8 @@ impl<'de> Visitor<'de> for Element<'_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
         self.0.check(value)?;
-        Ok(value.into())
+        // Of JSON it was replaced before.
+        Ok(value.replace('\0', "\u{fffd}").into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {

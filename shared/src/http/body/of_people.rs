@@ -5,9 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::json::{OddityKind, json_combining};
-use super::mending::{with_escaped_controls, with_whole_characters, without_mark, without_nul};
-use crate::encoding::decoded;
+use super::json::{Oddity, OddityKind, json_combining, json5_combining};
+use super::mending::{with_escaped_controls, with_whole_characters, without_nul};
+use super::salvage::salvaged;
+use super::shape::behind_something;
+use crate::encoding::text_of;
 use crate::http::problem::FieldError;
 use crate::warning::Warning;
 
@@ -16,6 +18,10 @@ const CHARACTERS: &str = "has characters that can't be stored, such as U+0000 or
                           by U+FFFD";
 const TWICE: &str =
     "names something twice: what says something counts, and of several values the first that can be used";
+const JSON5: &str = "is no JSON, but reads as JSON5: no comma may be the last, names and texts stand in \"…\", and there \
+                     is no NaN";
+const BROKEN: &str = "is broken JSON, and only what is surely whole was read: let a library write it, and look at where it \
+                      ends";
 const DEEP: &str = "nests deeper than 16 levels: what is deeper is left out";
 
 /// A document that was read, and what had to be mended for that.
@@ -30,14 +36,20 @@ pub struct Mended {
 /// # Errors
 /// When it is no JSON for another reason than those that are mended.
 pub fn of_people(bytes: &[u8]) -> Result<Mended, FieldError> {
-    let text = decoded(without_mark(bytes));
+    let text = text_of(bytes);
     let escaped = with_escaped_controls(text.as_bytes());
     let whole = without_nul(escaped.as_deref().unwrap_or(text.as_bytes()));
     let stored = with_whole_characters(&whole);
-    let (value, oddities) = json_combining(&stored)?;
+    let (read, mended) = match json_combining(&stored) {
+        Ok(read) => (read, None),
+        Err(refusal) => nearly(&stored, &text).map(|(read, how)| (read, Some(how))).ok_or(refusal)?,
+    };
+    let (value, oddities) = read;
     let is_there = |kind| oddities.iter().any(|it| it.kind == kind);
     let is_replaced = matches!(whole, Cow::Owned(_)) || matches!(stored, Cow::Owned(_));
     let found = [
+        (mended == Some(JSON5), JSON5),
+        (mended == Some(BROKEN), BROKEN),
         (matches!(text, Cow::Owned(_)), ENCODING),
         (is_replaced, CHARACTERS),
         (is_there(OddityKind::Twice), TWICE),
@@ -47,6 +59,36 @@ pub fn of_people(bytes: &[u8]) -> Result<Mended, FieldError> {
     let of_breaks = escaped.is_some().then(Warning::of_mended_body);
     let warnings = of_breaks.into_iter().chain(found.into_iter().filter_map(of_body)).collect();
     Ok(Mended { value, warnings })
+}
+
+/// What isn't JSON: what `stored` is as JSON5, else what can be read of the text as it came.
+fn nearly(stored: &[u8], text: &str) -> Option<((Value, Vec<Oddity>), &'static str)> {
+    let stored = str::from_utf8(stored).ok().filter(|text| nests_at_most(text, MOST_NESTED) && !has_bare_plus(text));
+    if let Some(read) = stored.and_then(|text| json5_combining(text).ok()) {
+        return Some((read, JSON5));
+    }
+    let text = behind_something(text).unwrap_or(text);
+    salvaged(&text.replace('\0', "\u{fffd}")).map(|value| ((value, Vec::new()), BROKEN))
+}
+
+/// The reader of JSON5 calls itself for every level.
+const MOST_NESTED: usize = 64;
+
+fn nests_at_most(text: &str, levels: usize) -> bool {
+    let mut depth = 0_usize;
+    text.bytes().all(|byte| {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= levels
+    })
+}
+
+/// A phone number without quotation marks would lose its plus.
+fn has_bare_plus(text: &str) -> bool {
+    text.split(':').skip(1).any(|behind| behind.trim_start().starts_with('+'))
 }
 
 #[cfg(test)]
@@ -119,14 +161,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
-        for body in
-            ["", "{", "{\"a\":\"x", "{\"a\":\"60\" oak\"}", "{\"a\":1,}", "{\"a\":\"\\\n\"}", "a=b", "<html>", "{} {}"]
-        {
+    fn what_is_no_json_is_read_as_far_as_it_is_surely_whole() {
+        let jane = json!({"email": "jane@example.com"});
+        for (body, value, said) in [
+            (r#"{"email":"jane@example.com",}"#, jane.clone(), JSON5),
+            ("{'email':'jane@example.com'}", jane.clone(), JSON5),
+            ("{email:\"jane@example.com\"}", jane.clone(), JSON5),
+            ("{\"email\":\"jane@example.com\"} // the end", jane.clone(), JSON5),
+            (
+                r#"{"email":"jane@example.com","n":NaN,"i":-Infinity,"x":1e999}"#,
+                json!({"email": "jane@example.com", "n": null, "i": null, "x": null}),
+                JSON5,
+            ),
+            (r#"{"email":"jane@example.com","x":1e999}"#, json!({"email": "jane@example.com", "x": null}), JSON5),
+            (r#"{"a":'\0',}"#, json!({"a": "\u{fffd}"}), JSON5),
+            (r#"{"phone":+4930901820}"#, json!({"phone": "+4930901820"}), BROKEN),
+            (r#"{"email":"jane@example.com""#, jane.clone(), BROKEN),
+            (r#"{"email":"jane@example.com","name":"Ja"#, jane.clone(), BROKEN),
+            (r#"{"email":"jane@example.com"}}"#, jane.clone(), BROKEN),
+            ("callback({\"email\":\"jane@example.com\"});", jane.clone(), BROKEN),
+            (r#"{"email":"jane@example.com","ok":True}"#, json!({"email": "jane@example.com", "ok": true}), BROKEN),
+            (
+                r#"{"a":"60" oak","email":"jane@example.com"}"#,
+                json!({"a": "60\" oak", "email": "jane@example.com"}),
+                BROKEN,
+            ),
+        ] {
+            assert_eq!(mended(body.as_bytes()), (value, vec![said.to_owned()]), "{body}");
+        }
+        let utf_16: Vec<u8> =
+            "\u{feff}{\"email\":\"jane@example.com\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(mended(&utf_16), (jane, vec![ENCODING.to_owned()]));
+    }
+
+    #[test]
+    fn where_nothing_is_whole_it_is_refused() {
+        for body in ["", "{", "{\"a\":\"x", "{\"email\":\"jane@example.co", "a=b", "<html>", "{} {}"] {
             let refused = of_people(body.as_bytes()).unwrap_err();
             assert!(refused.detail.starts_with("must be JSON"), "{body}: {refused:?}");
         }
-        let bottomless = "[".repeat(100_000);
-        assert!(of_people(bottomless.as_bytes()).is_err());
+        for bottomless in ["[", "{\"a\":", "[{\"a\":", "{a:"] {
+            assert!(of_people(bottomless.repeat(60_000).as_bytes()).is_err(), "{bottomless}");
+        }
     }
 }

@@ -59,6 +59,8 @@ fn the_click_is_found_in_any_address_that_the_lead_brings() {
         (json!({"url": "index.php?gclid=Ab1"}), "Ab1", None),
         (json!({"url": "?gclid=Ab1"}), "Ab1", None),
         (json!({"url": "#/thanks?gclid=Ab1"}), "Ab1", None),
+        (json!({"referrer": "android-app://com.example.app/?gclid=Ab1"}), "Ab1", None),
+        (json!({"url": "<https://www.example.com/?params[gclid]=Ab1>"}), "Ab1", Some("www.example.com")),
         (json!({"url": "gclid=Ab1&utm_source=google"}), "Ab1", None),
         (json!({"url": "https://exa mple.com/?gclid=Ab1"}), "Ab1", None),
         (
@@ -83,7 +85,7 @@ fn the_click_is_found_in_any_address_that_the_lead_brings() {
     for none in [
         json!({"url": "/lp?gclid={gclid}", "referrer": "https://www.google.com/"}),
         json!({"website_url": "https://customer.example.com/?gclid=Ab1"}),
-        json!({"url": "undefined", "page": "Contact us?", "referrer": "android-app://com.google/?gclid=Ab1"}),
+        json!({"url": "undefined", "page": "Contact us?", "referrer": "android-app://com.google/"}),
         json!({"message": "see https://www.example.com/?gclid=Ab1"}),
     ] {
         let mut body = none.clone();
