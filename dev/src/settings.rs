@@ -11,6 +11,7 @@ use shared::crm::authentication::{Sample, Signed};
 use shared::crm::{Sources, presets};
 use shared::deals::Stages;
 use shared::identity::Hash;
+use shared::lead_sources;
 use shared::settings::{ConfigError, Values};
 
 use crate::functions::{Config, Functions};
@@ -172,12 +173,13 @@ fn changed_by(environment: impl Fn(&str) -> Option<String>, database_url: &str, 
             values.insert(name.into(), SecretString::from(value));
         }
     }
-    // What declarations from outside name, and what replaces or precedes the secrets of the presets.
+    // What declarations from outside name, and what the presets do that they may start from.
     let declared = environment("CRM_SOURCES").unwrap_or_default();
     let declared = std::fs::read_to_string(declared.trim()).unwrap_or(declared);
-    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let named = declared.split(|c| !is_name(c)).filter(|word| word.len() > 3 && *word != "CRM_SOURCES");
-    for name in named.chain(CRM_SECRETS.iter().map(|(name, _)| *name)) {
+    let of_leads = lead_sources::names().filter_map(lead_sources::toml);
+    let mut declarations: Vec<&str> = presets::names().filter_map(presets::toml).chain(of_leads).collect();
+    declarations.push(&declared);
+    for name in declarations.into_iter().flat_map(named) {
         for name in [name.to_owned(), format!("{name}_PREVIOUS")] {
             if let Some(value) = environment(&name) {
                 values.insert(name, SecretString::from(value));
@@ -185,6 +187,12 @@ fn changed_by(environment: impl Fn(&str) -> Option<String>, database_url: &str, 
         }
     }
     values
+}
+
+/// The names of settings in declarations.
+fn named(declarations: &str) -> impl Iterator<Item = &str> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    declarations.split(move |c| !is_name(c)).filter(|word| word.len() > 3 && *word != "CRM_SOURCES")
 }
 
 /// These settings as lines for a shell: `adtrail` in another terminal sees what the server sees.
@@ -244,5 +252,20 @@ mod tests {
         let mut settings = Settings::new(&unchanged);
         let (events, conversions) = (analytics::destinations(&mut settings), platforms::destinations(&mut settings));
         assert_eq!((events.iter().count(), conversions.iter().count()), (1, 1), "{:?}", settings.noted());
+    }
+
+    #[test]
+    fn the_secrets_arrive_that_a_declaration_or_its_preset_names() {
+        let sources = "[forms]\nkind = \"lead\"\npreset = \"typeform\"\n[acme]\nauth = [{ bearer = { secret = \"ACME_TOKEN\" } }]";
+        let given = ["TYPEFORM_SECRET", "TYPEFORM_SECRET_PREVIOUS", "GOOGLE_LEAD_FORM_KEY", "ACME_TOKEN", "ZOHO_TOKEN"];
+        let others = ["GOOGLE_CLIENT_SECRET", "DATABASE_URL", "HOME"];
+        let environment = |name: &str| match name {
+            "CRM_SOURCES" => Some(sources.to_owned()),
+            name => given.iter().chain(&others).find(|it| **it == name).map(|_| "from outside".to_owned()),
+        };
+        let values = changed_by(environment, "postgres://127.0.0.1/postgres", 8080);
+        let arrives = |name: &&str| values.get(*name).is_some_and(|it| it.expose_secret() == "from outside");
+        assert_eq!(given.iter().filter(|it| !arrives(it)).collect::<Vec<_>>(), Vec::<&&str>::new());
+        assert!(!others.iter().any(|it| arrives(&it)), "{:?}", values.keys());
     }
 }

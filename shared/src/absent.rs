@@ -4,6 +4,9 @@
 const NOTHINGS: &[&str] =
     &["null", "undefined", "none", "nil", "n/a", "na", "nan", "-", "--", "—", "(not set)", "[object object]"];
 
+/// Those of them that no person writes.
+const FAILURES: &[&str] = &["nan", "undefined", "[object object]"];
+
 /// What a template's gaps stand between, where nobody filled them in.
 const GAPS: &[(&str, &str)] = &[("{", "}"), ("[[", "]]"), ("<%", "%>"), ("${", "}"), ("%", "%")];
 
@@ -12,6 +15,13 @@ const GAPS: &[(&str, &str)] = &[("{", "}"), ("[[", "]]"), ("<%", "%>"), ("${", "
 pub fn is_nothing(text: &str) -> bool {
     let text = text.trim();
     text.is_empty() || NOTHINGS.iter().any(|nothing| text.eq_ignore_ascii_case(nothing)) || is_unfilled(text)
+}
+
+/// Does it stand where a value was meant to be: a gap that a template didn't fill in, or what a program made of none?
+#[must_use]
+pub fn is_failure(text: &str) -> bool {
+    let text = text.trim();
+    FAILURES.iter().any(|failure| text.eq_ignore_ascii_case(failure)) || is_unfilled(text)
 }
 
 /// Is it nothing but a gap of a template, such as `{{x}}`?
@@ -59,6 +69,24 @@ mod tests {
             "\u{a0}null\u{a0}",
         ] {
             assert!(is_nothing(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_or_a_template_failed_to_fill_in_is_told_from_a_field_left_empty() {
+        for (text, is_one) in [
+            ("NaN", true),
+            (" undefined ", true),
+            ("[object Object]", true),
+            ("{{deal.amount}}", true),
+            ("${amount}", true),
+            ("", false),
+            ("N/A", false),
+            ("None", false),
+            ("null", false),
+            ("-", false),
+        ] {
+            assert_eq!(is_failure(text), is_one, "{text}");
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Written {
     pub number: f64,
     /// Does it have a decimal sign other than the declared one?
     pub is_undeclared: bool,
+    /// Could the declared decimal sign be one between thousands, as in 1,234?
+    pub may_be_thousands: bool,
     /// The signs and codes of currencies around it.
     pub currencies: Vec<String>,
 }
@@ -46,6 +48,9 @@ pub(super) enum Unread {
 /// # Errors
 /// If it is no number, one below zero, or one of several and the style doesn't say which.
 pub(super) fn read(text: &str, style: Style) -> Result<Written, Unread> {
+    // Arabic has signs of its own, which can't be mistaken.
+    let says_itself = text.contains(dress::ARABIC_DECIMAL);
+    let style = if says_itself { Style { decimal: Some(DecimalSign::Point), ..style } } else { style };
     let plain = dress::plain(text);
     let dressed = dress::off(&plain).ok_or(Unread::NoNumber)?;
     let is_bare = dressed.currencies.is_empty();
@@ -56,7 +61,8 @@ pub(super) fn read(text: &str, style: Style) -> Result<Written, Unread> {
     if dressed.has_plus && number >= LEAST_WITHOUT_PLUS {
         return Err(Unread::NoNumber);
     }
-    Ok(Written { number, is_undeclared, currencies: dressed.currencies })
+    let may_be_thousands = !says_itself && !style.has_three_decimals && may_be_thousands(dressed.number, style);
+    Ok(Written { number, is_undeclared, may_be_thousands, currencies: dressed.currencies })
 }
 
 /// The number, and whether its sign isn't the declared one.
@@ -80,6 +86,15 @@ fn number(text: &str, style: Style, is_bare: bool) -> Result<(f64, bool), Unread
     let digits = first.or(second).ok_or(Unread::NoNumber)?;
     let number: f64 = format!("{digits}e{power}").parse().map_err(|_| Unread::NoNumber)?;
     if number.is_finite() { Ok((number, is_undeclared)) } else { Err(Unread::NoNumber) }
+}
+
+/// Is the declared sign the only one, with three digits after it, as one between thousands has them?
+fn may_be_thousands(text: &str, style: Style) -> bool {
+    let parts = style.decimal.and_then(|sign| text.split_once(sign.as_char()));
+    parts.is_some_and(|(whole, decimals)| {
+        let is_first_group = are_digits(whole) && whole.len() <= 3 && !whole.starts_with('0');
+        is_first_group && are_digits(decimals) && decimals.len() == 3
+    })
 }
 
 /// The number with a point and without separators, if it is one where this is the decimal sign. If nobody declared

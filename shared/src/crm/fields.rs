@@ -104,7 +104,7 @@ impl DeclaredFields {
         let text = |field: Option<Text>| field.map(|it| it.without(Nothing::Words));
         let pointers = |field: Option<Pointers>| field.map(|it| it.without(Nothing::Words));
         let consent = |field: Option<Pointers>| field.map(|it| it.without(Nothing::WordsButFalse));
-        let number = |field: Option<Number>| field.map(|it| it.without(Nothing::Amount));
+        let number = |field: Option<Number>| field.map(|it| it.without(Nothing::Words));
         Self {
             event_id: text(self.event_id),
             deal_id: text(self.deal_id),

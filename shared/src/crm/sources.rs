@@ -2,9 +2,9 @@
 
 mod challenge;
 mod declared;
+mod secrets;
 mod shown;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
@@ -22,6 +22,8 @@ use crate::http::problem::FieldError;
 use crate::identity::Carrier;
 
 pub(super) use declared::DeclaredSource;
+pub use secrets::Missing;
+use secrets::{Lenience, Secrets, fetch, schemes};
 
 /// The source that needs no declaration: the contract of `POST /api/webhooks/crm-conversion`.
 pub const DEFAULT: &str = "crm-conversion";
@@ -40,24 +42,12 @@ const KIND: Kind = Kind {
     },
 };
 
-/// Looks up the secret that a setting holds.
-type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
-
 /// What a source sends, where it says so. Those of leads are read elsewhere.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum SourceKind {
     Deal,
     Lead,
-}
-
-/// Which secrets may be missing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Lenience {
-    None,
-    /// The secrets of the preset that a source starts from.
-    OfPreset,
-    All,
 }
 
 /// All sources by name.
@@ -85,15 +75,6 @@ pub struct Source {
     pub(super) strict: bool,
     pub(super) fields: DeclaredFields,
     pub(super) rules: Vec<Rule>,
-}
-
-/// A part of a declaration that can't be used while its setting is missing.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// The scheme as it is called in a declaration, or `fetch`.
-    pub part: &'static str,
-    /// Which setting, and the fix.
-    pub problem: String,
 }
 
 impl Sources {
@@ -192,19 +173,9 @@ impl Source {
             problems.extend(found);
             Default::default()
         });
-        let fetch = declared.fetch.as_ref().and_then(|fetch| {
-            let requested = RequestedSecrets::new(secret);
-            Lookup::new(fetch.get_ref(), declared.pointers(), &|setting| requested.get(setting)).map_or_else(
-                |what| {
-                    if lenience > Lenience::None && requested.some_missing() {
-                        missing.push(Missing { part: "fetch", problem: what });
-                    } else {
-                        problems.push(DeclarationProblem::at(fetch.span(), what));
-                    }
-                    None
-                },
-                Some,
-            )
+        let fetch = fetch(&declared, secret, lenience, &mut missing).unwrap_or_else(|found| {
+            problems.push(found);
+            None
         });
         let mut rules = Vec::new();
         for rule in declared.rules.into_iter().flatten() {
@@ -272,58 +243,6 @@ fn check_name(name: &Spanned<String>) -> Result<(), Vec<DeclarationProblem>> {
     }
     let what = "the name of a source is 1 to 40 lower-case letters, digits and hyphens, as it stands in its URL";
     Err(vec![DeclarationProblem::at(name.span(), what)])
-}
-
-/// Each of the operator's schemes must work, but only one of a preset's alternatives; those without a secret are
-/// returned as missing.
-fn schemes(
-    declared: &DeclaredSource,
-    here: &std::ops::Range<usize>,
-    secret: &Secrets<'_>,
-    lenience: Lenience,
-) -> Result<(Vec<Scheme>, Vec<Missing>), Vec<DeclarationProblem>> {
-    let (mut schemes, mut problems, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-    for scheme in declared.auth.iter().flatten() {
-        let requested = RequestedSecrets::new(secret);
-        match Scheme::new(scheme.get_ref(), &|setting| requested.get(setting)) {
-            Ok(scheme) => schemes.push(scheme),
-            Err(problem) if requested.some_missing() && (scheme.span() == *here || lenience == Lenience::All) => {
-                missing.push(Missing { part: scheme.get_ref().name(), problem });
-            }
-            Err(what) => problems.push(DeclarationProblem::at(scheme.span(), what)),
-        }
-    }
-    if schemes.is_empty() && lenience == Lenience::None && !missing.is_empty() {
-        let mut missing: Vec<_> = missing.iter().map(|missing| missing.problem.as_str()).collect();
-        missing.dedup();
-        problems.push(DeclarationProblem::at(here.clone(), missing.join("; or ")));
-    }
-    if problems.is_empty() { Ok((schemes, missing)) } else { Err(problems) }
-}
-
-/// Secrets, and whether one that was requested is missing.
-struct RequestedSecrets<'a> {
-    secret: &'a Secrets<'a>,
-    some_missing: Cell<bool>,
-}
-
-impl<'a> RequestedSecrets<'a> {
-    fn new(secret: &'a Secrets<'a>) -> Self {
-        Self { secret, some_missing: Cell::new(false) }
-    }
-
-    fn get(&self, setting: &str) -> Option<SecretString> {
-        let found = (self.secret)(setting);
-        // A previous secret is set only while one is being replaced.
-        if found.is_none() && !setting.ends_with("_PREVIOUS") {
-            self.some_missing.set(true);
-        }
-        found
-    }
-
-    fn some_missing(&self) -> bool {
-        self.some_missing.get()
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,11 @@ const SIGNS: &[&str] = &[
     "Ft", "лв.", "лв", "lei", "руб.", "руб", "грн.", "грн", "TL", "Rs.", "Rs", "S/.", "S/", "R",
 ];
 
+/// What Arabic writes before decimals.
+pub(super) const ARABIC_DECIMAL: char = '٫';
+/// The first of ten digits, in the scripts that have digits of their own and are met in amounts.
+const ZEROS: [char; 5] = ['０', '٠', '۰', '०', '০'];
+
 /// A number and what stood around it.
 pub(super) struct Dressed<'a> {
     pub number: &'a str,
@@ -22,16 +27,22 @@ pub(super) struct Dressed<'a> {
 pub(in crate::crm) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         c if is_invisible(c) => None,
-        '’' | '‘' | 'ʼ' | '´' | '`' | '＇' => Some('\''),
+        // Arabic's separator of thousands is nothing else, as an apostrophe.
+        '’' | '‘' | 'ʼ' | '´' | '`' | '＇' | '′' | '٬' => Some('\''),
         '−' | '‐'..='―' | '﹣' | '－' => Some('-'),
         '＋' => Some('+'),
-        '０'..='９' => char::from_u32(u32::from(c) - u32::from('０') + u32::from('0')),
-        '．' => Some('.'),
-        '，' => Some(','),
+        '．' | ARABIC_DECIMAL => Some('.'),
+        '，' | '،' => Some(','),
         c if c.is_whitespace() => Some(' '),
-        c => Some(c),
+        c => Some(digit(c).unwrap_or(c)),
     };
     text.chars().filter_map(plain).collect()
+}
+
+/// The digit that this is in another script.
+fn digit(c: char) -> Option<char> {
+    let value = ZEROS.iter().find_map(|zero| u32::from(c).checked_sub(u32::from(*zero)).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
 }
 
 /// Takes off what stands around the number: at most one minus, plus or pair of brackets, and two currencies.

@@ -128,7 +128,6 @@ fn what_is_no_amount_is_none_in_any_style() {
         "1e3.5",
         "(5",
         "5)",
-        "٥٠٠",
         "5 apples",
         "1,23,4567",
         "1_000",
@@ -180,6 +179,61 @@ fn a_plus_and_a_decimal_sign_at_the_end_change_nothing() {
         assert_eq!(number_of(text, style), Err(Unread::NoNumber), "{text} {style:?}");
     }
     assert_eq!(number_of("-5,", COMMA), Err(Unread::Negative));
+}
+
+#[test]
+fn digits_and_separators_of_other_scripts_say_one_amount() {
+    for (text, number) in [
+        ("٥٠٠", 500.0),
+        ("١٬٢٣٤٫٥٦", 1234.56),
+        ("١٬٢٣٤", 1234.0),
+        ("١٫٢٣٤", 1.234),
+        ("۱۲٬۳۴۵٬۶۷۸", 12_345_678.0),
+        ("\u{200f}٧٬٠٠٠٫٥٠\u{a0}EUR", 7000.5),
+        ("1٬234٫5", 1234.5),
+        ("१,२३,४५६.५०", 123_456.5),
+        ("１\u{3000}２３４", 1234.0),
+        ("1\u{202f}234\u{202f}567", 1_234_567.0),
+        ("1\u{2007}234", 1234.0),
+        ("1′234", 1234.0),
+        ("1’234’567.5", 1_234_567.5),
+    ] {
+        assert_eq!(number_of(text, UNDECLARED), Ok(number), "{text}");
+    }
+    // Whatever is declared: these signs can be no others.
+    for style in [POINT, COMMA] {
+        let written = read("١٬٢٣٤٫٥٦٧", style).unwrap();
+        assert!(written.number == 1234.567 && !written.is_undeclared && !written.may_be_thousands, "{written:?}");
+    }
+    for text in ["١٢٬٣٤", "٫٥", "١٫٢٫٣", "١٬٢٣٤٬"] {
+        assert_eq!(number_of(text, UNDECLARED), Err(Unread::NoNumber), "{text}");
+    }
+}
+
+#[test]
+fn three_digits_after_the_declared_sign_may_be_thousands() {
+    for (text, style, number, may_be) in [
+        ("1,000", COMMA, 1.0, true),
+        ("€ 15,000", COMMA, 15.0, true),
+        ("1.000", POINT, 1.0, true),
+        ("-0", COMMA, 0.0, false),
+        ("999,999 EUR", COMMA, 999.999, true),
+        ("١,٢٣٤", COMMA, 1.234, true),
+        ("1,00", COMMA, 1.0, false),
+        ("1,0000", COMMA, 1.0, false),
+        ("0,125", COMMA, 0.125, false),
+        ("1234,567", COMMA, 1234.567, false),
+        ("1.234,567", COMMA, 1234.567, false),
+        ("1.000", COMMA, 1000.0, false),
+        ("1,000", POINT, 1000.0, false),
+        ("1,234e3", COMMA, 1234.0, false),
+        ("1000", COMMA, 1000.0, false),
+    ] {
+        let written = read(text, style).unwrap();
+        assert_eq!((written.number, written.may_be_thousands), (number, may_be), "{text} {style:?}");
+    }
+    let dinars = Style { has_three_decimals: true, ..COMMA };
+    assert!(!read("1,234", dinars).unwrap().may_be_thousands);
 }
 
 #[test]

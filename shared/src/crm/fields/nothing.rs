@@ -4,10 +4,6 @@ use serde_json::Value;
 
 use crate::absent::is_nothing;
 
-/// The words that say nothing, also of an amount. `n/a` and `NaN` aren't among them: somebody reckoned an amount, and
-/// couldn't.
-const NO_AMOUNT: [&str; 7] = ["null", "undefined", "none", "nil", "-", "--", "—"];
-
 /// What a field takes for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::crm) enum Nothing {
@@ -18,8 +14,6 @@ pub(in crate::crm) enum Nothing {
     Words,
     /// Also such words, but `false` is an answer.
     WordsButFalse,
-    /// Also `false`, and the words that say nothing of an amount.
-    Amount,
 }
 
 impl Nothing {
@@ -27,21 +21,18 @@ impl Nothing {
         match value {
             Value::Null => true,
             Value::Array(elements) => elements.is_empty(),
-            Value::Bool(false) => matches!(self, Self::Words | Self::Amount),
+            Value::Bool(false) => self == Self::Words,
             Value::String(text) => self.includes_text(text.trim()),
             _ => false,
         }
     }
 
     fn includes_text(self, text: &str) -> bool {
-        let is = |word: &&str| text.eq_ignore_ascii_case(word);
-        text.is_empty()
-            || match self {
-                Self::Empty => false,
-                Self::Words => is_nothing(text) || is(&"false"),
-                Self::WordsButFalse => is_nothing(text),
-                Self::Amount => NO_AMOUNT.iter().any(is) || is(&"false"),
-            }
+        match self {
+            Self::Empty => text.is_empty(),
+            Self::Words => is_nothing(text) || text.eq_ignore_ascii_case("false"),
+            Self::WordsButFalse => is_nothing(text),
+        }
     }
 }
 
@@ -53,26 +44,26 @@ mod tests {
 
     #[test]
     fn each_kind_of_field_has_its_own_nothing() {
-        for (value, empty, words, but_false, amount) in [
-            (json!(null), true, true, true, true),
-            (json!(" "), true, true, true, true),
-            (json!([]), true, true, true, true),
-            (json!(false), false, true, false, true),
-            (json!("False"), false, true, false, true),
-            (json!("undefined"), false, true, true, true),
-            (json!("None"), false, true, true, true),
-            (json!(" — "), false, true, true, true),
-            (json!("N/A"), false, true, true, false),
-            (json!("NaN"), false, true, true, false),
-            (json!("{{deal.amount}}"), false, true, true, false),
-            (json!(0), false, false, false, false),
-            (json!("0"), false, false, false, false),
-            (json!(true), false, false, false, false),
-            (json!({}), false, false, false, false),
-            (json!("Nonesuch"), false, false, false, false),
+        for (value, empty, words, but_false) in [
+            (json!(null), true, true, true),
+            (json!(" "), true, true, true),
+            (json!([]), true, true, true),
+            (json!(false), false, true, false),
+            (json!("False"), false, true, false),
+            (json!("undefined"), false, true, true),
+            (json!("None"), false, true, true),
+            (json!(" — "), false, true, true),
+            (json!("N/A"), false, true, true),
+            (json!("NaN"), false, true, true),
+            (json!("{{deal.amount}}"), false, true, true),
+            (json!(0), false, false, false),
+            (json!("0"), false, false, false),
+            (json!(true), false, false, false),
+            (json!({}), false, false, false),
+            (json!("Nonesuch"), false, false, false),
         ] {
-            let kinds = [Nothing::Empty, Nothing::Words, Nothing::WordsButFalse, Nothing::Amount];
-            assert_eq!(kinds.map(|it| it.includes(&value)), [empty, words, but_false, amount], "{value}");
+            let kinds = [Nothing::Empty, Nothing::Words, Nothing::WordsButFalse];
+            assert_eq!(kinds.map(|it| it.includes(&value)), [empty, words, but_false], "{value}");
         }
     }
 }

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::Reader;
-use crate::crm::amounts::{self, Style, Unread, currencies_of, currency_of, one_currency};
-use crate::crm::fields::{DecimalSign, Number, Text};
+use crate::absent::is_failure;
+use crate::crm::amounts::{self, Style, Unread, Written, currencies_of, currency_of, one_currency};
+use crate::crm::fields::{DecimalSign, Nothing, Number, Text};
 use crate::crm::rules::{Amount, rounded};
 use crate::money::Money;
 
@@ -15,8 +16,8 @@ const THREE_DECIMALS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TN
 struct Found {
     pointer: String,
     number: Result<f64, String>,
-    /// Is its decimal sign another than the declared one?
-    is_undeclared: bool,
+    /// What somebody should know about it.
+    doubt: Option<String>,
     /// The signs and codes of currencies around it.
     currencies: Vec<String>,
 }
@@ -72,20 +73,29 @@ impl Reader<'_> {
     fn amount(&mut self, currency: Option<&str>) -> Option<(f64, Option<String>)> {
         let field = self.source.fields.value.as_ref()?;
         let has_three_decimals = currency.is_some_and(|code| THREE_DECIMALS.contains(&code));
-        let found = self.number(field, has_three_decimals)?;
+        let Some(found) = self.number(field, has_three_decimals) else {
+            self.warn_of_failure(field);
+            return None;
+        };
         if found.number.is_ok() {
             self.compare(&found, currency);
         }
-        if found.is_undeclared {
-            let detail = format!(
-                "has another decimal sign at {} than declared; it was read as the only amount that it can be",
-                found.pointer
-            );
-            self.warn("value", detail);
+        if let Some(doubt) = &found.doubt {
+            self.warn("value", format!("at {} {doubt}", found.pointer));
         }
         let own = one_currency(found.currencies.iter().map(String::as_str));
         let value = found.number.and_then(|number| Money::value_from(&number.into()));
         self.keep(&found.pointer, value).map(|value| (value, own))
+    }
+
+    /// There is no amount. A text that no person writes says that there was to be one.
+    fn warn_of_failure(&mut self, field: &Number) {
+        let mut there = field.at.iter().filter_map(|pointer| pointer.find(self.item, Nothing::Empty));
+        let failure = there.find(|(_, value)| !self.source.strict && value.as_str().is_some_and(is_failure));
+        if let Some((pointer, _)) = failure {
+            let detail = "a template or a program failed to fill in the amount: the deal is taken without one";
+            self.warn("value", format!("at {pointer} {detail}"));
+        }
     }
 
     /// The currency that stands with an amount is the deal's: a code says so for certain, a sign is shared by several.
@@ -132,7 +142,7 @@ impl Reader<'_> {
     fn number(&mut self, field: &Number, has_three_decimals: bool) -> Option<Found> {
         self.waits |= field.at.wait(self.item);
         let (pointer, value) = field.at.find(self.item)?;
-        let mut found = Found { pointer, number: Err(NO_AMOUNT.into()), is_undeclared: false, currencies: Vec::new() };
+        let mut found = Found { pointer, number: Err(NO_AMOUNT.into()), doubt: None, currencies: Vec::new() };
         let value = self.only(&value);
         if field.at.nothing().includes(value) {
             return None;
@@ -143,7 +153,7 @@ impl Reader<'_> {
                 match amounts::read(text, Style { decimal: field.decimal, has_three_decimals }) {
                     Ok(written) => {
                         found.number = Ok(written.number);
-                        found.is_undeclared = written.is_undeclared;
+                        found.doubt = doubt(&written, field);
                         found.currencies = written.currencies;
                     }
                     Err(unread) => found.number = Err(why(unread, field)),
@@ -186,6 +196,22 @@ fn currency_in(text: &str) -> Result<String, String> {
         one_currency(written.currencies.iter().map(String::as_str))
     };
     code.or_else(|_| sign().or_else(of_amount).ok_or_else(|| NO_CURRENCY.into()))
+}
+
+/// What somebody should know of an amount that was read.
+fn doubt(written: &Written, field: &Number) -> Option<String> {
+    let sign = field.decimal?;
+    if written.is_undeclared {
+        return Some("has another decimal sign than declared; it was read as the only amount that it can be".into());
+    }
+    let other = if sign == DecimalSign::Comma { '.' } else { ',' };
+    written.may_be_thousands.then(|| {
+        format!(
+            "was read as {}, since decimal = \"{}\" is declared: if thousands are written so, declare \"{other}\"",
+            written.number,
+            sign.as_char()
+        )
+    })
 }
 
 const NO_CURRENCY: &str = "must be a currency code of ISO 4217, such as EUR, or a sign that stands for one only, such \

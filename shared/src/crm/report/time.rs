@@ -1,5 +1,6 @@
 //! The times of a deal.
 
+mod clock;
 mod standards;
 mod written;
 
@@ -10,7 +11,7 @@ use super::Reader;
 use crate::attribution::CLICK_COUNTS;
 use crate::crm::fields::{Moment, Pointers, Zone};
 use crate::deals::day::TO_END;
-use written::{Written, epoch, rfc_3339};
+use written::{Written, rfc_3339};
 
 /// How far a CRM's clock may be ahead of ours.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(10);
@@ -96,12 +97,8 @@ impl Reader<'_> {
         let time = match value.as_str().map(str::trim) {
             Some(text) if self.source.strict => Time::exactly(rfc_3339(text).ok_or(RFC_3339)?),
             None if self.source.strict => return Err("must be a text"),
-            Some(text) => self.written(text)?,
-            None => value
-                .as_f64()
-                .and_then(epoch)
-                .map(Time::exactly)
-                .ok_or("must be a time: a text, or seconds or milliseconds since 1970")?,
+            Some(text) => self.settled(written::read(text, self.source.fields.date_order)?)?,
+            None => self.settled(value.as_f64().and_then(written::number).ok_or(NO_TIME)?)?,
         };
         let is_day = time.from != time.at;
         let is_ahead = time.from > received_at + CLOCK_SKEW;
@@ -116,13 +113,14 @@ impl Reader<'_> {
         }
     }
 
-    fn written(&self, text: &str) -> Result<Time, &'static str> {
+    /// What was written, by the clocks of the source's zone.
+    fn settled(&self, written: Written) -> Result<Time, &'static str> {
         let fields = &self.source.fields;
-        match written::read(text, fields.date_order)? {
+        match written {
             Written::Exactly(at) => Ok(Time::exactly(at)),
             Written::Locally(local) => {
                 let moment = fields.zone.as_ref().ok_or(NO_ZONE)?.moment(local).ok_or(OUTSIDE)?;
-                Ok(self.settled(moment))
+                Ok(self.chosen(moment))
             }
             Written::Day(day) => {
                 let last = day.and_time(NaiveTime::MIN) + TO_END;
@@ -146,7 +144,7 @@ impl Reader<'_> {
 
     /// Of a time that came twice the later: reports arrive at once, and it can't be before its click then. Unless that
     /// is still to come.
-    fn settled(&self, moment: Moment) -> Time {
+    fn chosen(&self, moment: Moment) -> Time {
         match moment {
             Moment::Once(at) => Time::exactly(at),
             Moment::Skipped(at) => Time { doubt: Some(SKIPPED), ..Time::exactly(at) },
@@ -156,6 +154,7 @@ impl Reader<'_> {
     }
 }
 
+const NO_TIME: &str = "must be a time: a text, or seconds or milliseconds since 1970";
 const OUTSIDE: &str = "must be a time that there was";
 
 fn latest(zone: &Zone, local: NaiveDateTime) -> Option<DateTime<Utc>> {

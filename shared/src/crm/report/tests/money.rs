@@ -15,6 +15,11 @@ fn an_amount_is_read_as_crms_write_it() {
         (&plain, json!(false), None),
         (&plain, json!("None"), None),
         (&plain, json!("-"), None),
+        (&plain, json!("n/a"), None),
+        (&plain, json!("N/A"), None),
+        (&plain, json!(" NaN "), None),
+        (&plain, json!("{{amount}}"), None),
+        (&plain, json!(["N/A"]), None),
         (&plain, json!(null), None),
         (&cents, json!(600_050), Some(6000.5)),
         (&cents, json!("1"), Some(0.01)),
@@ -26,8 +31,8 @@ fn an_amount_is_read_as_crms_write_it() {
     for (value, currency, pointer) in [
         (json!("1.234"), json!("EUR"), "/value"),
         (json!("6,000"), json!("EUR"), "/value"),
-        (json!("n/a"), json!("EUR"), "/value"),
-        (json!("{{amount}}"), json!("EUR"), "/value"),
+        (json!("on request"), json!("EUR"), "/value"),
+        (json!("N/A EUR"), json!("EUR"), "/value"),
         (json!("5 USD"), json!("EUR"), "/value"),
         (json!(true), json!("EUR"), "/value"),
         (json!("-1"), json!("EUR"), "/value"),
@@ -138,4 +143,48 @@ fn a_currency_that_is_fetched_comes_before_the_one_that_stands_with_the_amount()
         let item = json!({"id": 7, "value": "£5", "fetched": {"deal": fetched}});
         assert_eq!(worth(&deal(&source, &item)), Some((5.0, currency)));
     }
+}
+
+/// The warnings about the amount of a deal.
+fn doubts(source: &Source, value: &Value) -> Vec<String> {
+    let item = json!({"id": 7, "value": value, "currency": "EUR", "email": "jane@example.com"});
+    let warnings = read(source, &item).warnings;
+    warnings.into_iter().filter(|it| it.field == "value").map(|it| it.detail).collect()
+}
+
+#[test]
+fn an_amount_that_a_template_failed_to_fill_in_is_none_and_warned_of() {
+    let plain = source("", MONEY, ALWAYS);
+    for value in [json!("NaN"), json!("{{amount}}"), json!("${deal.value}"), json!("undefined"), json!("%amount%")] {
+        let doubts = doubts(&plain, &value);
+        assert!(doubts.len() == 1 && doubts[0].starts_with("at /value a template"), "{value}: {doubts:?}");
+    }
+    for value in [json!("N/A"), json!("-"), json!(false), json!(null), json!(""), json!("None"), json!(6000)] {
+        assert_eq!(doubts(&plain, &value), Vec::<String>::new(), "{value}");
+    }
+}
+
+#[test]
+fn three_digits_after_a_declared_sign_name_the_declaration() {
+    let with = |sign: &str| {
+        let declared = format!("{{ at = \"/value\", decimal = \"{sign}\" }}");
+        source("", &MONEY.replace("\"/value\"", &declared), ALWAYS)
+    };
+    for (sign, value, warned) in [
+        (",", json!("1,000"), true),
+        (",", json!("€ 15,000"), true),
+        (".", json!("1.000"), true),
+        (",", json!("1.000"), false),
+        (",", json!("1,00"), false),
+        (",", json!(1.234), false),
+    ] {
+        let doubts = doubts(&with(sign), &value);
+        let declared = format!("decimal = \"{sign}\"");
+        assert_eq!(doubts.len(), usize::from(warned), "{value}: {doubts:?}");
+        assert!(doubts.iter().all(|it| it.contains(&declared)), "{value}: {doubts:?}");
+    }
+    // Millimes are usual.
+    let item = json!({"id": 7, "value": "1,234", "currency": "TND", "email": "jane@example.com"});
+    let warnings = read(&with(","), &item).warnings;
+    assert!(warnings.iter().all(|it| it.field != "value"), "{warnings:?}");
 }

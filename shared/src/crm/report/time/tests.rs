@@ -156,11 +156,27 @@ fn what_is_no_time_says_what_to_declare() {
     for (value, why) in [
         (json!("2026-11-20 13:03:11"), "zone = \"Europe/Berlin\""),
         (json!("2026-11-20T13:03:11.5"), "zone = \"Europe/Berlin\""),
-        (json!("20.11.2026 13:03"), "date_order = \"dmy\""),
-        (json!("11/20/2026"), "date_order"),
+        (json!("20.11.2026 13:03"), "zone = \"Europe/Berlin\""),
+        (json!("03.04.2026 13:03"), "date_order = \"dmy\""),
         (json!("05/06/2026"), "date_order"),
+        (json!("05/06/26"), "date_order"),
+        (json!("26-11-20"), "date_order"),
+        (json!("31/31/2026"), "a day that there is"),
+        (json!("29/02/2027"), "a day that there is"),
+        (json!("2026-11-19 14:00 CST"), "RFC 3339"),
+        (json!("2026-11-19 14:00 BST"), "RFC 3339"),
+        (json!("19.11.2026 14:00 +15"), "RFC 3339"),
+        (json!("2026-11-19 14:00 +1:5"), "RFC 3339"),
+        (json!("Nov 31 2026"), "RFC 3339"),
+        (json!("Nov 19"), "RFC 3339"),
+        (json!("Nov Dec 19 2026"), "RFC 3339"),
+        (json!("Nov 19 2026 or so"), "RFC 3339"),
+        (json!("1/2/3/2026"), "RFC 3339"),
+        (json!("20/2026/11"), "RFC 3339"),
+        (json!("45990.5"), "zone = \"Europe/Berlin\""),
+        (json!(20_261_320), "since 1970"),
         (json!("2026-02-30"), "a day that there is"),
-        (json!("20.11.26"), "RFC 3339"),
+        (json!("20.11.226"), "RFC 3339"),
         (json!("yesterday"), "RFC 3339"),
         (json!("-1795176191"), "RFC 3339"),
         (json!("1.8e9"), "RFC 3339"),
@@ -177,6 +193,53 @@ fn what_is_no_time_says_what_to_declare() {
     }
     let other_order = with("date_order = \"dmy\"");
     assert_eq!(read(&other_order, &json!("11/20/2026")), Err("must be a day that there is"));
+}
+
+#[test]
+fn a_day_and_a_time_are_read_as_people_and_tables_write_them() {
+    let (berlin, utc) = ("zone = \"Europe/Berlin\"", "zone = \"UTC\"");
+    for (value, zone, at) in [
+        // There is no 29th month.
+        (json!("19.11.2026 14:00"), berlin, "2026-11-19T13:00:00+00:00"),
+        (json!("11/19/2026 2:00 PM"), utc, "2026-11-19T14:00:00+00:00"),
+        (json!("11/19/2026"), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!("19/11/26"), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!("19.11.26 14:00"), berlin, "2026-11-19T13:00:00+00:00"),
+        (json!("10/10/2026"), utc, "2026-10-10T23:59:59.999999+00:00"),
+        (json!("2026.11.19."), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!("19-11-2026 14:00:09 GMT+1"), "", "2026-11-19T13:00:09+00:00"),
+        (json!("03/04/26 09:00"), "zone = \"UTC\"\ndate_order = \"dmy\"", "2026-04-03T09:00:00+00:00"),
+        // The name of the month.
+        (json!("Nov 19 2026 2:00 PM"), utc, "2026-11-19T14:00:00+00:00"),
+        (json!("November 19th, 2026 at 2:00 p.m."), utc, "2026-11-19T14:00:00+00:00"),
+        (json!("Thursday, 19 November 2026 14:00"), berlin, "2026-11-19T13:00:00+00:00"),
+        (json!("19-Nov-2026 14:00:00"), utc, "2026-11-19T14:00:00+00:00"),
+        (json!("19-NOV-26"), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!("19. Sept. 2026"), utc, "2026-09-19T23:59:59.999999+00:00"),
+        (json!("Nov 19, 2026, 2:00:09\u{202f}PM EST"), "", "2026-11-19T19:00:09+00:00"),
+        (json!("2026-Nov-19 14:00 +01:00"), "", "2026-11-19T13:00:00+00:00"),
+        // Zones that are abbreviated or named.
+        (json!("2026-11-19 14:00:00 CET"), "", "2026-11-19T13:00:00+00:00"),
+        (json!("2026-07-19T14:00 CEST"), "", "2026-07-19T12:00:00+00:00"),
+        (json!("2026-11-19 14:00 PST"), berlin, "2026-11-19T22:00:00+00:00"),
+        (json!("19.11.2026 14:00 MEZ"), utc, "2026-11-19T13:00:00+00:00"),
+        (json!("11/19/2026 2:00 PM AEDT"), "", "2026-11-19T03:00:00+00:00"),
+        (json!("2026-11-19 14:00 NST"), "", "2026-11-19T17:30:00+00:00"),
+        (json!("2026-11-19T14:00:00+01:00[Europe/Berlin]"), "", "2026-11-19T13:00:00+00:00"),
+        // Spaces, marks and digits that nobody sees or types.
+        (json!("\u{200e}11/19/2026, \u{200e}2:00\u{202f}PM"), utc, "2026-11-19T14:00:00+00:00"),
+        (json!("٢٠٢٦-١١-١٩ ١٤:٠٠"), utc, "2026-11-19T14:00:00+00:00"),
+        // Tables count the days, and some programs count finer.
+        (json!("45990.5"), utc, "2025-11-29T12:00:00+00:00"),
+        (json!(45990.5), berlin, "2025-11-29T11:00:00+00:00"),
+        (json!(46345.583_333_333_3), utc, "2026-11-19T14:00:00+00:00"),
+        (json!(46345), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!(20_261_119), utc, "2026-11-19T23:59:59.999999+00:00"),
+        (json!(1_795_172_591_250_000_i64), "", "2026-11-20T11:03:11.250+00:00"),
+        (json!("1795172591250000000"), "", "2026-11-20T11:03:11.250+00:00"),
+    ] {
+        assert_eq!(read(&with(zone), &value), Ok((at.into(), None)), "{value}");
+    }
 }
 
 #[test]
