@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Lists, shows and repairs received deals and events
     #[command(subcommand)]
     Inbox(InboxCommand),
+    /// Imports deals of the past from a CSV file
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Records the consent of a lead
     #[command(subcommand)]
     Lead(LeadCommand),
@@ -445,6 +448,35 @@ pub(crate) enum InboxCommand {
         #[arg(long, value_name = "FILE")]
         body: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Reads the deals of a file as if its CRM reported them now, and counts what they are or would be
+    ///
+    /// The mapping is a declaration as in docs/crm.md, without what only webhooks have: it says which columns the
+    /// fields are in and what the stages mean. Without --apply nothing is stored. Rows are stored in batches, each
+    /// once: run the same command again after it was interrupted. Bad rows are listed with their lines, and the others
+    /// are imported. UTF-8, UTF-16 and Windows-1252 are read, with commas, semicolons, tabs or bars.
+    #[command(after_help = "Examples:
+  adtrail import deals deals.csv --mapping history.toml
+  adtrail import deals deals.csv --mapping history.toml --bad-rows bad.csv --apply")]
+    Deals(Import),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// CSV file whose first line names the columns
+    pub file: PathBuf,
+    /// TOML file that says which columns the fields are in
+    #[arg(long, value_name = "FILE")]
+    pub mapping: PathBuf,
+    /// Stores them
+    #[arg(long)]
+    pub apply: bool,
+    /// Writes every row that can't be read into this CSV file, with its line and why
+    #[arg(long, value_name = "FILE")]
+    pub bad_rows: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

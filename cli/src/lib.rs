@@ -10,6 +10,7 @@ mod crm;
 mod destinations;
 mod doctor;
 mod failure;
+mod import;
 mod inbox;
 mod lead;
 mod migrate;
@@ -30,7 +31,8 @@ pub use failure::Failure;
 pub use setup::parameter;
 
 use arguments::{
-    Arguments, Command, CrmCommand, DestinationsCommand, Doctor, DoctorCommand, InboxCommand, LeadCommand, SpoolCommand,
+    Arguments, Command, CrmCommand, DestinationsCommand, Doctor, DoctorCommand, ImportCommand, InboxCommand,
+    LeadCommand, SpoolCommand,
 };
 
 /// Runs one command. The arguments are those of the process, starting with its name; the answer is written to `out`,
@@ -88,6 +90,7 @@ pub async fn run(
         Command::Inbox(InboxCommand::Show { name }) => inbox::show(values()?, &name).await?,
         Command::Inbox(InboxCommand::Attach { name, lead_id }) => inbox::attach(values()?, &name, lead_id).await?,
         Command::Inbox(InboxCommand::Retry { name, body }) => inbox::retry(values()?, &name, body.as_deref()).await?,
+        Command::Import(ImportCommand::Deals(import)) => import::deals(values()?, &import).await?,
         Command::Destinations { command: None } => destinations::list(values()?).await?,
         Command::Destinations { command: Some(DestinationsCommand::Test { deal, event: Some(event), .. }) } => {
             destinations::test_event(values()?, &deal, &event)?

@@ -16,4 +16,4 @@ pub(crate) use fields::check_json_pointer;
 pub use payload::Item;
 pub(crate) use payload::answers;
 pub use report::{Circumstances, Meaning, Reading, Report};
-pub use sources::{DEFAULT, Missing, Source, Sources};
+pub use sources::{DEFAULT, Mapping, Missing, Source, Sources};

@@ -7,6 +7,7 @@ pub mod entry;
 pub mod events;
 pub mod gauges;
 pub mod ignored;
+pub mod importing;
 pub mod listing;
 pub mod losses;
 pub mod matching;

@@ -4,6 +4,7 @@
 mod applying;
 mod follow_up;
 mod headers;
+mod importing;
 mod merging;
 mod reading_again;
 mod rereading;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub use follow_up::{Resumed, fetch_due, rematch, resume, resume_from};
 pub use headers::KeptHeaders;
+pub use importing::{Becomes, Import, Row, RowOutcome};
 pub use rereading::reread;
 
 use crate::clock::Clock;
@@ -239,19 +241,7 @@ fn read_hashed(config: &Config, webhook: &Webhook<'_>, of_body: &Hash) -> Vec<(S
 /// Processes a webhook, all of it or, if this fails, nothing.
 pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Result<Vec<Processed>, DbError> {
     let payload_hash = Hash::of(webhook.body);
-    let readings = read_hashed(config, webhook, &payload_hash);
-    // All at once and in one order: two bodies with the same deals can't deadlock.
-    let names = lock(tx, readings.iter().map(|(_, reading)| reading)).await?;
-    let known = known_losses(tx, &webhook.source.name, &readings).await?;
-    let (ids, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
-    let events = readings.into_iter().zip(known).map(|(reading, is_known)| Event { reading, is_known }).collect();
-    let mut processed = process(tx, config, events, names, webhook.received_at, webhook.received_at).await?;
-    let mut kept: Vec<InboxEvent> = Vec::new();
-    for (position, (source_event_id, it)) in ids.into_iter().zip(&processed).enumerate() {
-        if kept.iter().all(|event| event.source_event_id != source_event_id) {
-            kept.push(it.as_event(position, source_event_id));
-        }
-    }
+    let events = read_hashed(config, webhook, &payload_hash);
     let receipt = WebhookReceipt {
         source: &webhook.source.name,
         payload_hash: &payload_hash,
@@ -260,21 +250,65 @@ pub async fn receive(tx: &mut Tx, config: &Config, webhook: &Webhook<'_>) -> Res
         verified_by: &webhook.verified.scheme,
         verified_with: &webhook.verified.secret,
     };
-    let processed_before = receipts::keep(tx, &receipt, &kept, webhook.received_at).await?;
-    for event in kept.iter().filter(|event| event.state == EventState::Received) {
-        // Its lookup was done before.
-        if processed_before.contains(&event.source_event_id) {
-            processed[event.position].outcome = EventOutcome::Duplicate { conversion_id: None };
-        }
+    let bodies = vec![ReadBody { receipt, events }];
+    let processed = store(tx, config, &webhook.source.name, bodies, webhook.received_at).await?;
+    Ok(processed.into_iter().flatten().collect())
+}
+
+/// A body with what was read in it, each event with its sender's id.
+struct ReadBody<'a> {
+    receipt: WebhookReceipt<'a>,
+    events: Vec<(String, Reading)>,
+}
+
+/// Processes bodies of one source that arrived together, in their order, and keeps them. Returns the outcomes of each.
+async fn store(
+    tx: &mut Tx,
+    config: &Config,
+    source: &str,
+    bodies: Vec<ReadBody<'_>>,
+    received_at: DateTime<Utc>,
+) -> Result<Vec<Vec<Processed>>, DbError> {
+    let (mut receipts, mut readings) = (Vec::new(), Vec::new());
+    for ReadBody { receipt, events } in bodies {
+        receipts.push((receipt, events.len()));
+        readings.extend(events);
     }
-    renew_status(tx, &processed).await?;
-    ignored::count(tx, &webhook.source.name, ignored_of(&processed), webhook.received_at).await?;
-    Ok(processed)
+    // All at once and in one order: two bodies with the same deals can't deadlock.
+    let names = lock(tx, readings.iter().map(|(_, reading)| reading)).await?;
+    let known = known_losses(tx, source, &readings).await?;
+    let (ids, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
+    let event = |(reading, is_known)| Event { reading, is_known, arrived_at: received_at };
+    let events = readings.into_iter().zip(known).map(event).collect();
+    let all = process(tx, config, events, names, received_at).await?;
+    let mut all = ids.into_iter().zip(all);
+    let mut stored = Vec::new();
+    for (receipt, length) in receipts {
+        let (ids, mut processed): (Vec<_>, Vec<_>) = all.by_ref().take(length).unzip();
+        let mut kept: Vec<InboxEvent> = Vec::new();
+        for (position, (source_event_id, it)) in ids.into_iter().zip(&processed).enumerate() {
+            if kept.iter().all(|event| event.source_event_id != source_event_id) {
+                kept.push(it.as_event(position, source_event_id));
+            }
+        }
+        let processed_before = receipts::keep(tx, &receipt, &kept, received_at).await?;
+        for event in kept.iter().filter(|event| event.state == EventState::Received) {
+            // Its lookup was done before.
+            if processed_before.contains(&event.source_event_id) {
+                processed[event.position].outcome = EventOutcome::Duplicate { conversion_id: None };
+            }
+        }
+        stored.push(processed);
+    }
+    let all = || stored.iter().flatten();
+    renew_status(tx, all()).await?;
+    ignored::count(tx, source, ignored_of(all()), received_at).await?;
+    Ok(stored)
 }
 
 /// Why events were ignored.
-fn ignored_of(processed: &[Processed]) -> impl Iterator<Item = &str> {
-    processed.iter().filter_map(|it| match &it.outcome {
+fn ignored_of<'a>(processed: impl Iterator<Item = &'a Processed>) -> impl Iterator<Item = &'a str> {
+    processed.filter_map(|it| match &it.outcome {
         EventOutcome::Ignored { reason } => Some(reason.as_str()),
         _ => None,
     })
@@ -301,8 +335,8 @@ async fn known_losses(tx: &mut Tx, source: &str, readings: &[(String, Reading)])
 }
 
 /// Renews the status of the leads that events concern. Comes last in the transaction, but for what is counted.
-async fn renew_status(tx: &mut Tx, processed: &[Processed]) -> Result<(), DbError> {
-    let deals = processed.iter().filter_map(|it| it.concerns.as_deref());
+async fn renew_status<'a>(tx: &mut Tx, processed: impl Iterator<Item = &'a Processed>) -> Result<(), DbError> {
+    let deals = processed.filter_map(|it| it.concerns.as_deref());
     leads::renew_status(tx, &deals.collect::<Vec<_>>(), &[]).await
 }
 

@@ -91,11 +91,12 @@ export class Site extends EventEmitter {
   alone(address) {
     const folder = mkdtempSync(join(tmpdir(), "adtrail-tag-"));
     const args = ["--headless", "--disable-gpu", "--no-first-run", `--user-data-dir=${folder}`, ...this.arguments, address];
-    const chromium = spawn(executablePath, args, { stdio: "ignore" });
+    // In a group of its own, so that no process of it writes to the folder while that is removed.
+    const chromium = spawn(executablePath, args, { stdio: "ignore", detached: true });
     return async () => {
-      chromium.kill();
+      process.kill(-chromium.pid, "SIGKILL");
       await once(chromium, "exit");
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
     };
   }
 

@@ -82,6 +82,7 @@ fn help_has_an_example_for_every_command() {
         &["inbox", "show"],
         &["inbox", "attach"],
         &["inbox", "retry"],
+        &["import", "deals"],
         &["migrate"],
         &["setup"],
     ] {

@@ -77,6 +77,15 @@ pub struct Source {
     pub(super) rules: Vec<Rule>,
 }
 
+/// How the columns of a file are read.
+#[derive(Debug)]
+pub struct Mapping {
+    /// Its name is that of the source that the deals are said to come from.
+    pub source: Source,
+    /// The columns that it names.
+    pub columns: Vec<String>,
+}
+
 impl Sources {
     /// Reads the operator's declarations: each table is a source. The default source exists whether or not it is
     /// declared; while its secrets are not set, authentication to it always fails.
@@ -121,6 +130,39 @@ impl Sources {
             sources.insert(DEFAULT.into(), Self::preset(DEFAULT, stages, secret)?);
         }
         Ok(Self(sources))
+    }
+
+    /// Reads the mapping of a file: a declaration of one source, without what only webhooks have. Its pointers name the
+    /// columns of the file.
+    ///
+    /// # Errors
+    /// For the operator: what is wrong in which line, and the fix.
+    pub fn mapping(toml: &str, stages: &Stages) -> Result<Mapping, String> {
+        let mut problems = Problems::of(toml, Kind { noun: "mapping", ..KIND });
+        let mut tables = problems.tables();
+        let table = tables.pop();
+        problems.check()?;
+        let Some(mut table) = table.filter(|_| tables.is_empty()) else {
+            return Err("must be one table, such as [history], with [history.fields] and [[history.rules]]".into());
+        };
+        let mut problems = Problems::of(toml, Kind { noun: "mapping", ..KIND });
+        let name = table.name.clone();
+        let declared = table.take::<SourceKind>("kind").and_then(|_| table.read::<DeclaredSource>());
+        let read = declared.and_then(|declared| {
+            if let Some(problem) = declared.of_webhooks(&name) {
+                return Err(vec![problem]);
+            }
+            let columns = declared.columns();
+            Ok(Mapping { columns, source: Source::new(&name, declared, stages, &|_| None, Lenience::File)? })
+        });
+        match read {
+            Ok(mapping) => Ok(mapping),
+            Err(found) => {
+                problems.add(name.get_ref(), found);
+                problems.check()?;
+                Err("can't be read".into())
+            }
+        }
     }
 
     /// An unchanged preset, with those of its secrets that are set.
@@ -169,6 +211,7 @@ impl Source {
             None => declared,
         };
         let mut problems = declared.problems(name);
+        problems.extend(declared.unproven(name).filter(|_| lenience > Lenience::File));
         let (schemes, mut missing) = schemes(&declared, &here, secret, lenience).unwrap_or_else(|found| {
             problems.extend(found);
             Default::default()

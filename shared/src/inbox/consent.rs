@@ -7,10 +7,11 @@ use crate::db::{DbError, Tx};
 use crate::deals::Deal;
 use crate::identity::{Email, Hash};
 
-/// Keeps what these reports state, as of the time the CRM changed the deal. A CRM repeats its field with every report:
-/// it is a statement when it differs from the last one on the deal.
-pub async fn state(tx: &mut Tx, deals: &[&Deal], reported_at: DateTime<Utc>) -> Result<(), DbError> {
-    let deals: Vec<_> = deals.iter().filter(|deal| deal.consent.is_known()).collect();
+/// Keeps what these reports state, each with its arrival, as of the time the CRM changed the deal. A CRM repeats its
+/// field with every report: it is a statement when it differs from the last one on the deal.
+pub async fn state(tx: &mut Tx, reports: &[(&Deal, DateTime<Utc>)]) -> Result<(), DbError> {
+    let (deals, arrived_at): (Vec<_>, Vec<_>) =
+        reports.iter().copied().filter(|(deal, _)| deal.consent.is_known()).unzip();
     if deals.is_empty() {
         return Ok(());
     }
@@ -21,7 +22,8 @@ pub async fn state(tx: &mut Tx, deals: &[&Deal], reported_at: DateTime<Utc>) -> 
         deals.iter().map(|it| it.phone.as_ref().and_then(|phone| phone.hash().ok()).map(Hash::as_str)).collect();
     let ad_user_data: Vec<_> = deals.iter().map(|it| it.consent.ad_user_data).collect();
     let ad_personalization: Vec<_> = deals.iter().map(|it| it.consent.ad_personalization).collect();
-    let times: Vec<_> = deals.iter().map(|it| it.updated_at.map_or(reported_at, |at| at.min(reported_at))).collect();
+    let as_of = |(deal, arrived_at): (&&Deal, &DateTime<Utc>)| deal.updated_at.unwrap_or(*arrived_at).min(*arrived_at);
+    let times: Vec<_> = deals.iter().zip(&arrived_at).map(as_of).collect();
     sqlx::query!(
         "-- inbox::consent::state
         insert into public.consent_statements (

@@ -70,18 +70,18 @@ pub async fn dated_before_wins(
 }
 
 /// Stores the losses, of each deal the latest; those of the deals in `known` were processed before and change nothing,
-/// and those in `dated` count as of another time than they say. They arrived at `arrived_at`. No deal may be there
+/// and those in `dated` count as of another time than they say. Each has the time of its arrival. No deal may be there
 /// twice. The caller holds the deals' locks, and holds back their matches.
 pub async fn keep(
     tx: &mut Tx,
-    losses: &[&Loss],
+    losses: &[(&Loss, DateTime<Utc>)],
     known: &[&str],
     dated: &BTreeMap<String, DateTime<Utc>>,
-    arrived_at: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if losses.is_empty() {
         return Ok(());
     }
+    let (losses, arrived_at): (Vec<&Loss>, Vec<_>) = losses.iter().copied().unzip();
     let deals: Vec<_> = losses.iter().map(|it| it.crm_deal_id.as_str()).collect();
     let lost_at: Vec<_> = losses
         .iter()
@@ -93,9 +93,9 @@ pub async fn keep(
     sqlx::query!(
         "-- inbox::losses::keep
         insert into public.lost_deals as d (crm_deal_id, lost_at, payload_hash, received_at, is_reopened, as_of)
-        select l.crm_deal_id, l.lost_at, l.payload_hash, $4, l.is_reopened, l.as_of
-        from unnest($1::text[], $2::timestamptz[], $3::text[], $6::boolean[], $7::timestamptz[])
-            as l (crm_deal_id, lost_at, payload_hash, is_reopened, as_of)
+        select l.crm_deal_id, l.lost_at, l.payload_hash, l.arrived_at, l.is_reopened, l.as_of
+        from unnest($1::text[], $2::timestamptz[], $3::text[], $4::timestamptz[], $6::boolean[], $7::timestamptz[])
+            as l (crm_deal_id, lost_at, payload_hash, arrived_at, is_reopened, as_of)
         on conflict (crm_deal_id) do update
         -- A report without a time of its own must not become newer by being sent again.
         set (lost_at, is_reopened, received_at) = (
@@ -115,7 +115,7 @@ pub async fn keep(
         &deals as &[&str],
         &lost_at,
         &payloads as &[&str],
-        arrived_at,
+        &arrived_at,
         known as &[&str],
         &reopened,
         &as_of,

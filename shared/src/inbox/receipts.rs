@@ -8,6 +8,9 @@ use super::events::{EventState, InboxEvent};
 use crate::db::{DbError, Tx};
 use crate::identity::Hash;
 
+/// How a row of a file got here, in place of a scheme of authentication.
+pub const IMPORTED: &str = "import";
+
 /// A body whose sender is authenticated.
 #[derive(Debug)]
 pub struct WebhookReceipt<'a> {

@@ -33,7 +33,7 @@ pub struct Received {
 }
 
 /// Stores deals in the inbox, once per deal and type, and returns their states in the same order. No deal may be there
-/// twice. `reported_at` is when the reports arrived, which may be long before `now`. The caller must hold the locks of
+/// twice. Each report has the time of its arrival, which may be long before `now`. The caller must hold the locks of
 /// [`super::locks_of`].
 ///
 /// If a deal is reported again, the newest report counts: by the CRM's `updated_at`, else by arrival. A body that was
@@ -42,14 +42,13 @@ pub struct Received {
 /// its click takes both, as long as nothing of it was sent.
 pub async fn receive(
     tx: &mut Tx,
-    deals: &[&Deal],
-    reported_at: DateTime<Utc>,
+    deals: &[(&Deal, DateTime<Utc>)],
     now: DateTime<Utc>,
 ) -> Result<Vec<Received>, DbError> {
     if deals.is_empty() {
         return Ok(Vec::new());
     }
-    let reports: Vec<_> = deals.iter().map(|deal| Report::of(deal, reported_at)).collect();
+    let reports: Vec<_> = deals.iter().map(|(deal, reported_at)| Report::of(deal, *reported_at)).collect();
     let mut standing = store(tx, &reports, now).await?;
     let known: Vec<_> = reports.iter().filter_map(|it| Some((standing.remove(&it.deal.crm_deal_id)?, it))).collect();
     let again = || known.iter().filter(|(row, _)| row.is_again && row.is_new);
@@ -176,7 +175,6 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let stated_at: Vec<_> = reports.iter().map(|it| it.deal.occurred_at).collect();
     let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
     let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
-    let clicks: Vec<_> = reports.iter().map(|it| json!(it.deal.clicks)).collect();
     let told_as_of: Vec<_> = reports.iter().map(|it| it.deal.as_of).collect();
     let is_crms_word: Vec<_> =
         reports.iter().map(|it| it.deal.updated_at.is_some() || it.deal.event_at.is_some()).collect();
@@ -210,13 +208,13 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             insert into public.deal_reports (
                 inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at, as_of, is_crms_word
             )
-            select s.id, d.payload_hash, $15, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
+            select s.id, d.payload_hash, d.arrived_at, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
             from stored s
             join unnest(
                 $2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
-                $21::timestamptz[], $22::boolean[]
+                $21::timestamptz[], $22::boolean[], $24::timestamptz[]
             )
-                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at, as_of, is_crms_word)
+                as d (crm_deal_id, payload_hash, stated_at, stated_as_of, noticed_at, as_of, is_crms_word, arrived_at)
                 on d.crm_deal_id = s.crm_deal_id
             on conflict do nothing
             returning inbox_id
@@ -252,10 +250,11 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
         &stated_as_of as &[Option<DateTime<Utc>>],
         &noticed_at as &[Option<DateTime<Utc>>],
         &persons.phone_digits as &[Option<&str>],
-        &clicks,
+        &reports.iter().map(|it| json!(it.deal.clicks)).collect::<Vec<_>>(),
         &told_as_of,
         &is_crms_word,
         READING,
+        &reports.iter().map(|it| it.reported_at).collect::<Vec<_>>(),
     )
     .fetch_all(tx)
     .await?;

@@ -24,17 +24,17 @@ pub(super) struct Event {
     pub reading: Reading,
     /// Does it report a loss, and was that processed before?
     pub is_known: bool,
+    /// When it arrived, which may be long ago.
+    pub arrived_at: DateTime<Utc>,
 }
 
-/// Applies the events of a body that arrived at `arrived_at`, and returns the outcome of each. The result is the same
-/// as if each came in a body of its own. The caller holds the locks and knows whose the names are; it renews the status
-/// of the leads.
+/// Applies events in their order, and returns the outcome of each. The result is the same as if each came in a body of
+/// its own. The caller holds the locks and knows whose the names are; it renews the status of the leads.
 pub(super) async fn process(
     tx: &mut Tx,
     config: &Config,
     mut events: Vec<Event>,
     mut names: Names,
-    arrived_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Processed>, DbError> {
     let held_back = to_hold_back(&events, &names);
@@ -49,7 +49,7 @@ pub(super) async fn process(
             event.rename(&names);
         }
         for round in &rounds(until_merge, start, &applied) {
-            applied.extend(round.apply(tx, config, arrived_at, now).await?);
+            applied.extend(round.apply(tx, config, now).await?);
         }
         if let Some(merge) = events.get(end).and_then(Event::merge) {
             applied.insert(end, merging::apply(tx, config, merge, &names, now).await?);

@@ -124,14 +124,14 @@ async fn apply(
     }
     let processed = db.tx(async |tx| -> Result<_, DbError> {
         let names = lock(tx, std::iter::once(&reading)).await?;
-        let event = Event { reading, is_known: kept.is_taken };
-        let processed = process(tx, config, vec![event], names, kept.received_at, now).await?;
+        let event = Event { reading, is_known: kept.is_taken, arrived_at: kept.received_at };
+        let processed = process(tx, config, vec![event], names, now).await?;
         let position = usize::try_from(kept.position).unwrap_or_default();
         for it in &processed {
             events::settle(tx, kept.id, &it.as_event(position, kept.source_event_id.clone()), now).await?;
         }
-        renew_status(tx, &processed).await?;
-        ignored::count(tx, &kept.source, ignored_of(&processed), now).await?;
+        renew_status(tx, processed.iter()).await?;
+        ignored::count(tx, &kept.source, ignored_of(processed.iter()), now).await?;
         Ok(processed)
     });
     let mut processed = match processed.await {

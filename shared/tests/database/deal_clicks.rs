@@ -18,7 +18,7 @@ fn clicks(document: &Value) -> Clicks {
 }
 
 async fn receive(app: &App<intake::Config>, deal: &Deal) {
-    let received = app.db.tx(async |tx| inbox::receive(tx, &[deal], start(), start()).await);
+    let received = app.db.tx(async |tx| inbox::receive(tx, &[(deal, start())], start()).await);
     assert_eq!(received.await.unwrap().len(), 1);
 }
 

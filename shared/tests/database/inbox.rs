@@ -147,7 +147,7 @@ async fn a_deal_and_its_lead_that_come_at_once_do_not_miss_each_other(pool: PgPo
         let created = app.db.tx(async |tx| leads::create(tx, &lead, &Callers::default()).await);
         let by_deal = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
-            let received = inbox::receive(tx, &[&deal], start(), start()).await?;
+            let received = inbox::receive(tx, &[(&deal, start())], start()).await?;
             Ok::<_, DbError>(
                 record_matches(
                     tx,

@@ -28,7 +28,7 @@ async fn lose(app: &App<intake::Config>, id: &str) -> Result<bool, DbError> {
         .tx(async |tx| {
             locks::take(tx, &Locks::of_deal(id)).await?;
             losses::hold_back_matches(tx, &[id]).await?;
-            losses::keep(tx, &[&loss(id, start())], &[], &BTreeMap::new(), start()).await?;
+            losses::keep(tx, &[(&loss(id, start()), start())], &[], &BTreeMap::new()).await?;
             let retracted = conversions::retract(tx, &app.config.destinations, &[id], start()).await?;
             leads::renew_status(tx, &[id], &[]).await?;
             Ok(!retracted.is_empty())
@@ -116,7 +116,7 @@ async fn a_form_and_a_closing_concurrent_with_a_loss_queue_nothing(pool: PgPool)
         });
         let closing = app.db.tx(async |tx| {
             locks::take(tx, &inbox::locks_of(&deal)).await?;
-            let received = inbox::receive(tx, &[&deal], start(), start()).await?;
+            let received = inbox::receive(tx, &[(&deal, start())], start()).await?;
             record_matches(tx, &app.config.destinations, app.config.match_by, &[received[0].inbox_id], app.clock.now())
                 .await
         });
@@ -156,7 +156,7 @@ async fn the_latest_of_several_losses_is_kept(pool: PgPool) {
     let hour = chrono::TimeDelta::hours(1);
     for (lost_at, kept) in [(start(), start()), (start() - hour, start()), (start() + hour, start() + hour)] {
         app.db
-            .tx(async |tx| losses::keep(tx, &[&loss("D-1", lost_at)], &[], &BTreeMap::new(), start()).await)
+            .tx(async |tx| losses::keep(tx, &[(&loss("D-1", lost_at), start())], &[], &BTreeMap::new()).await)
             .await
             .unwrap();
         let stored: DateTime<Utc> =

@@ -45,7 +45,7 @@ async fn receive(app: &App<intake::Config>, deal: &Deal) -> Uuid {
     let received: Result<_, DbError> = app
         .db
         .tx(async |tx| {
-            let received = inbox::receive(tx, &[deal], app.clock.now(), app.clock.now()).await?;
+            let received = inbox::receive(tx, &[(deal, app.clock.now())], app.clock.now()).await?;
             record_matches(tx, &app.config.destinations, app.config.match_by, &[received[0].inbox_id], app.clock.now())
                 .await?;
             Ok(received[0].inbox_id)

@@ -64,6 +64,12 @@ impl Pointer {
         self.text.strip_prefix(FETCHED).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[']))
     }
 
+    /// The name that it begins with.
+    pub fn root(&self) -> Option<String> {
+        let name = self.text.split('/').nth(1)?;
+        Some(name.replace("~1", "/").replace("~0", "~"))
+    }
+
     /// Everything it points at, in its order.
     pub fn all<'a>(&self, item: &'a Value) -> Vec<Found<'a>> {
         let mut found = vec![(String::new(), item)];

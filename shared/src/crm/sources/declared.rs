@@ -64,19 +64,46 @@ impl DeclaredSource {
         }
     }
 
+    /// A source that nothing could prove.
+    pub(super) fn unproven(&self, name: &Spanned<String>) -> Option<DeclarationProblem> {
+        self.auth.as_ref().is_none_or(Vec::is_empty).then(|| {
+            let what = format!(
+                "says nowhere how it authenticates: add [[{}.auth]] with a scheme, such as bearer = {{ secret = \
+                 \"NAME_OF_A_SETTING\" }}",
+                name.get_ref()
+            );
+            DeclarationProblem::at(name.span(), what)
+        })
+    }
+
+    /// What a webhook has and a file hasn't.
+    pub(super) fn of_webhooks(&self, name: &Spanned<String>) -> Option<DeclarationProblem> {
+        let keys = [
+            ("preset", self.preset.is_some()),
+            ("body", self.body.is_some()),
+            ("items", self.items.is_some()),
+            ("challenge", self.challenge.is_some()),
+            ("auth", self.auth.is_some()),
+            ("fetch", self.fetch.is_some()),
+        ];
+        let (key, _) = keys.into_iter().find(|(_, is_there)| *is_there)?;
+        let what = format!("{key} is of webhooks, and this is the mapping of a file: leave it out");
+        Some(DeclarationProblem::at(name.span(), what))
+    }
+
+    /// The columns of a file that it names.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let mut columns: Vec<_> = self.pointers().into_iter().filter_map(Pointer::root).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
     /// Missing and contradictory keys.
     pub(super) fn problems(&self, name: &Spanned<String>) -> Vec<DeclarationProblem> {
         let (here, name) = (name.span(), name.get_ref());
         let mut problems = Vec::new();
         let mut find = |at: &Range<usize>, what: String| problems.push(DeclarationProblem::at(at.clone(), what));
-        if self.auth.as_ref().is_none_or(Vec::is_empty) {
-            find(
-                &here,
-                format!(
-                    "says nowhere how it authenticates: add [[{name}.auth]] with a scheme, such as bearer = {{ secret = \"NAME_OF_A_SETTING\" }}"
-                ),
-            );
-        }
         if self.fields.deal_id.is_none() {
             find(&here, format!("needs the id of the deal: add deal_id = \"/deal/id\" to [{name}.fields]"));
         }

@@ -16,6 +16,8 @@ pub(super) type Secrets<'a> = dyn Fn(&str) -> Option<SecretString> + 'a;
 /// Which secrets may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lenience {
+    /// None is asked for: nobody sends a file.
+    File,
     None,
     /// The secrets of the preset that a source starts from.
     OfPreset,

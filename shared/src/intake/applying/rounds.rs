@@ -13,11 +13,14 @@ use crate::deals::{Deal, Deletion, Loss, Restoration};
 use crate::inbox::{self, Received, after_loss, deletions, losses, times};
 use crate::intake::Config;
 
+/// A report, and when it arrived.
+type Arrived<'a, T> = (&'a T, DateTime<Utc>);
+
 /// Events of as many deals, each with its position in the body.
 #[derive(Default)]
 pub(super) struct Round<'a> {
-    stages: Vec<(usize, &'a Deal)>,
-    losses: Vec<(usize, &'a Loss)>,
+    stages: Vec<(usize, Arrived<'a, Deal>)>,
+    losses: Vec<(usize, Arrived<'a, Loss>)>,
     deletions: Vec<(usize, &'a Deletion)>,
     restorations: Vec<(usize, &'a Restoration)>,
     /// The deals whose loss was processed before.
@@ -41,8 +44,8 @@ pub(super) fn rounds<'a>(events: &'a [Event], start: usize, applied: &BTreeMap<u
         }
         let round = &mut rounds[*nth];
         match report {
-            Report::Reached(deal) => round.stages.push((position, deal)),
-            Report::Lost(loss) => round.losses.push((position, loss)),
+            Report::Reached(deal) => round.stages.push((position, (deal, event.arrived_at))),
+            Report::Lost(loss) => round.losses.push((position, (loss, event.arrived_at))),
             Report::Deleted(deletion) => round.deletions.push((position, deletion)),
             Report::Restored(restoration) => round.restorations.push((position, restoration)),
             Report::Merged(_) => continue,
@@ -59,27 +62,29 @@ impl Round<'_> {
         &self,
         tx: &mut Tx,
         config: &Config,
-        arrived_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<(usize, Applied)>, DbError> {
         let stages = &config.destinations.stages;
-        let reopenings: Vec<_> = self.stages.iter().filter_map(|(_, deal)| reopening(deal, arrived_at)).collect();
-        let losses: Vec<_> = self.losses.iter().map(|(_, loss)| *loss).chain(&reopenings).collect();
-        let new_losses: Vec<_> =
-            losses.iter().filter(|it| !self.known.contains(&it.crm_deal_id.as_str())).copied().collect();
+        let reopenings: Vec<_> = self.stages.iter().filter_map(|(_, arrived)| reopening(arrived)).collect();
+        let reopenings = reopenings.iter().map(|(loss, arrived_at)| (loss, *arrived_at));
+        let losses: Vec<_> = self.losses.iter().map(|(_, arrived)| *arrived).chain(reopenings).collect();
+        let is_new = |(loss, _): &(&Loss, _)| !self.known.contains(&loss.crm_deal_id.as_str());
+        let new_losses: Vec<_> = losses.iter().copied().filter(is_new).map(|(loss, _)| loss).collect();
         let dated = losses::dated_before_wins(tx, stages, &new_losses).await?;
-        losses::keep(tx, &losses, &self.known, &dated, arrived_at).await?;
+        losses::keep(tx, &losses, &self.known, &dated).await?;
         deletions::keep(tx, &self.deletions.iter().map(|(_, it)| *it).collect::<Vec<_>>(), now).await?;
         deletions::lift(tx, &self.restorations.iter().map(|(_, it)| *it).collect::<Vec<_>>(), now).await?;
-        let lost: Vec<_> = losses.iter().map(|loss| loss.crm_deal_id.as_str()).collect();
+        let lost: Vec<_> = losses.iter().map(|(loss, _)| loss.crm_deal_id.as_str()).collect();
         let deleted = self.deletions.iter().map(|(_, it)| it.crm_deal_id.as_str());
         let restored: Vec<_> = self.restorations.iter().map(|(_, it)| it.crm_deal_id.as_str()).collect();
 
-        let deals: Vec<_> = self.stages.iter().map(|(_, deal)| *deal).collect();
-        let received = inbox::receive(tx, &deals, arrived_at, now).await?;
+        let reports: Vec<_> = self.stages.iter().map(|(_, arrived)| *arrived).collect();
+        let received = inbox::receive(tx, &reports, now).await?;
+        let deals: Vec<_> = reports.iter().map(|(deal, _)| *deal).collect();
 
-        let new: Vec<_> = deals.iter().zip(&received).filter(|(_, it)| it.is_new).map(|(deal, _)| *deal).collect();
-        inbox::consent::state(tx, &new, arrived_at).await?;
+        let new: Vec<_> =
+            reports.iter().zip(&received).filter(|(_, it)| it.is_new).map(|(arrived, _)| *arrived).collect();
+        inbox::consent::state(tx, &new).await?;
 
         let is_changed = |it: &&Received| it.is_new && it.conversion_id.is_some();
         let changed: Vec<_> = received.iter().filter(is_changed).map(|it| it.inbox_id).collect();
@@ -109,7 +114,7 @@ impl Round<'_> {
         let wins: Vec<_> = wins.map(|(deal, received)| (*deal, received)).collect();
         let after_losses = after_loss::doubtful(tx, stages, &wins).await?;
 
-        let stages = self.stages.iter().zip(&received).map(|((position, deal), received)| {
+        let stages = self.stages.iter().zip(&received).map(|((position, (deal, _)), received)| {
             let applied = match (received.conversion_id, retracted_of(&deal.crm_deal_id)) {
                 (_, Some(retracted)) if deal.is_open => {
                     Applied { inbox_id: Some(received.inbox_id), ..Applied::lost(Some(retracted)) }
@@ -126,7 +131,7 @@ impl Round<'_> {
             let concerns_lead = applied.concerns_lead || deal.is_open || changed.contains(&received.inbox_id);
             (*position, Applied { warnings, concerns_lead, ..applied })
         });
-        let losses = self.losses.iter().map(|(position, loss)| {
+        let losses = self.losses.iter().map(|(position, (loss, _))| {
             let applied = Applied::lost(retracted_of(&loss.crm_deal_id));
             let warnings =
                 dated.get(&loss.crm_deal_id).map(|won_at| doubts::dated_before(loss, *won_at)).into_iter().collect();
@@ -143,12 +148,13 @@ impl Round<'_> {
 }
 
 /// What says that a win no longer stands although the deal reached another stage.
-fn reopening(deal: &Deal, arrived_at: DateTime<Utc>) -> Option<Loss> {
-    deal.is_open.then(|| Loss {
+fn reopening((deal, arrived_at): &Arrived<'_, Deal>) -> Option<(Loss, DateTime<Utc>)> {
+    let loss = || Loss {
         crm_deal_id: deal.crm_deal_id.clone(),
-        lost_at: deal.occurred_at.or(deal.event_at).unwrap_or(arrived_at),
+        lost_at: deal.occurred_at.or(deal.event_at).unwrap_or(*arrived_at),
         as_of: deal.as_of,
         is_reopened: true,
         payload_hash: deal.payload_hash.clone(),
-    })
+    };
+    deal.is_open.then(|| (loss(), *arrived_at))
 }
