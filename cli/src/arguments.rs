@@ -40,6 +40,17 @@ pub(crate) enum Command {
     /// Imports deals of the past from a CSV file
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Says what became of a deal, in one sentence for each stage that it reached
+    ///
+    /// Whether it counts, or what it waits for and until when, or why it isn't sent, or what the platform refused. Of
+    /// several destinations the one that got furthest decides. What the CRM sent is shown by `adtrail inbox show`.
+    #[command(after_help = "Examples:
+  adtrail explain D-1042
+  adtrail explain D-1042 --json")]
+    Explain {
+        /// Id of the deal, as the CRM calls it
+        deal: String,
+    },
     /// Records the consent of a lead
     #[command(subcommand)]
     Lead(LeadCommand),

@@ -9,6 +9,7 @@ mod body;
 mod crm;
 mod destinations;
 mod doctor;
+mod explain;
 mod failure;
 mod import;
 mod inbox;
@@ -114,6 +115,7 @@ pub async fn run(
             None => spool::discard_all(values()?, yes).await?,
         },
         Command::Migrate { yes, dry_run } => migrate::migrate(values()?, yes, dry_run).await?,
+        Command::Explain { deal } => explain::explain(values()?, &deal).await?,
         Command::Lead(LeadCommand::Consent { lead_id, answer }) => lead::consent(values()?, lead_id, answer).await?,
         Command::Setup(arguments) => setup::setup(&arguments).await?,
     };

@@ -48,6 +48,8 @@ const OUT_OF_REACH: &[&str] = &[
     "table visitors",
     "table webhook_refusals",
     "view conversion_metrics",
+    "view deal_outcomes",
+    "view delivery_outcomes",
 ];
 
 /// SQLSTATE `insufficient_privilege`.

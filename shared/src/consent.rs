@@ -69,6 +69,15 @@ pub enum UnknownConsent {
 }
 
 impl UnknownConsent {
+    /// As in the setting and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Send => "send",
+        }
+    }
+
     /// Every status that may be sent, for statements to compare with.
     #[must_use]
     pub fn sendable(self) -> Vec<ConsentStatus> {

@@ -44,6 +44,7 @@ pub mod conversions; // deals that count, and what corrects them
 // The shell: what brings the rest together.
 pub mod config; // what the settings mean together
 pub mod queue; // what is sent to which platform, and when
+pub mod outcomes; // what became of every deal
 pub mod event_queue; // events that wait to be sent to analytics
 pub mod event_delivery; // sends them
 pub mod health; // is everything on its way?

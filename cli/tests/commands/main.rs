@@ -5,6 +5,7 @@
 mod attach;
 mod destinations;
 mod dry_run;
+mod explain;
 mod import;
 mod lead;
 mod list;

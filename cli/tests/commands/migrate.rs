@@ -30,7 +30,9 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
     // As if the last ones had never run.
     execute(
         &pool,
-        "drop view public.conversion_metrics;
+        "drop view public.deal_outcomes;
+         drop view public.delivery_outcomes;
+         drop view public.conversion_metrics;
          drop function public.is_of_bot;
          alter table public.visitors drop column session_attributes, drop column bot_score, drop column bot_reasons;
          alter table public.leads drop column spam_signs;
@@ -74,6 +76,7 @@ async fn an_interrupted_upgrade_goes_on_where_it_stopped(pool: PgPool) {
         "027_told_by_click",
         "028_silences",
         "029_counted_windows",
+        "030_outcomes",
     ];
     assert_eq!(done["migrations"], json!(expected));
     execute(&pool, "select sent_to from public.conversion_queue; select clicks from public.inbox").await;
@@ -123,16 +126,16 @@ async fn what_is_there_without_a_record_is_recorded_and_gone_on_with(pool: PgPoo
     let all = applied(&pool).await;
     for (planted, said) in [
         (
-            "delete from public._sqlx_migrations where version = 29",
-            "Migration 029_counted_windows makes what is there already (",
+            "delete from public._sqlx_migrations where version = 30",
+            "Migration 030_outcomes makes what is there already (",
         ),
         (
             "delete from public._sqlx_migrations where version = 12",
             "Migration 012_candidates isn't recorded as applied",
         ),
         (
-            "update public._sqlx_migrations set success = false where version = 29",
-            "029_counted_windows is recorded as unsuccessful",
+            "update public._sqlx_migrations set success = false where version = 30",
+            "030_outcomes is recorded as unsuccessful",
         ),
         ("update public._sqlx_migrations set success = false where version = 3", "is recorded as unsuccessful"),
     ] {

@@ -146,7 +146,9 @@ pub async fn handle(app: &App<Config>, deadline: DateTime<Utc>) -> Result<Summar
 /// That the schedule runs can then be seen in the database. Nothing depends on it, and the schema may be older.
 async fn note_end(app: &App<Config>) {
     let now = app.clock.now();
-    if let Err(error) = app.db.tx(async |tx| queue::runs::note(tx, &app.config.function, now).await).await {
+    let Config { function, policy, .. } = &app.config;
+    let noted = app.db.tx(async |tx| queue::runs::note(tx, function, policy.unknown_consent, now).await).await;
+    if let Err(error) = noted {
         tracing::warn!(%error, "the end of the run wasn't noted");
     }
 }

@@ -9,7 +9,8 @@ const ESCAPED_AGAIN: usize = 3;
 const MOST: usize = 4_096;
 
 /// The parameters of an address, the surest ones first: of its query, of its fragment, of either where the signs
-/// between them or the brackets around their names are odd, and of the address when it was escaped too often. Their names are in small letters.
+/// between them or the brackets around their names are odd, and of the address when it was escaped too often. Their
+/// names are in small letters.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     all: Vec<(String, String)>,

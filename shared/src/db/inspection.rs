@@ -5,15 +5,17 @@ use chrono::{DateTime, Utc};
 use super::{DbError, Tx};
 
 /// Our tables and views in the schema public. `tests/database/inspection.rs` compares them with the migrations.
-pub const RELATIONS: [&str; 24] = [
+pub const RELATIONS: [&str; 26] = [
     "_sqlx_migrations",
     "consent_statements",
     "conversion_metrics",
     "conversion_queue",
     "conversions",
     "deal_names",
+    "deal_outcomes",
     "deal_reports",
     "deleted_deals",
+    "delivery_outcomes",
     "event_queue",
     "ignored_values",
     "inbox",

@@ -208,7 +208,8 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
             insert into public.deal_reports (
                 inbox_id, payload_hash, received_at, stated_at, stated_as_of, noticed_at, as_of, is_crms_word
             )
-            select s.id, d.payload_hash, d.arrived_at, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
+            select
+                s.id, d.payload_hash, d.arrived_at, d.stated_at, d.stated_as_of, d.noticed_at, d.as_of, d.is_crms_word
             from stored s
             join unnest(
                 $2::text[], $12::text[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],

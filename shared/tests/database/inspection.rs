@@ -40,8 +40,8 @@ async fn a_schema_of_supabases_tool_is_compared_by_its_record(pool: PgPool) {
     )
     .await;
     assert_eq!(schema().await, Schema::Current);
-    execute(&pool, "delete from supabase_migrations.schema_migrations where version = '029'").await;
-    assert!(matches!(schema().await, Schema::Older(missing) if missing[0].version == 29), "the site's is no later one");
+    execute(&pool, "delete from supabase_migrations.schema_migrations where version = '030'").await;
+    assert!(matches!(schema().await, Schema::Older(missing) if missing[0].version == 30), "the site's is no later one");
     execute(&pool, "drop schema supabase_migrations cascade").await;
     assert_eq!(schema().await, Schema::Unrecorded);
 }

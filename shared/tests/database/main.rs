@@ -19,5 +19,6 @@ mod inspection;
 mod losses;
 mod matching;
 mod migrated;
+mod outcomes;
 mod queue;
 mod texts;

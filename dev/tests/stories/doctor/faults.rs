@@ -157,7 +157,7 @@ pub const FAULTS: &[Planted] = &[
             made: "delete from public._sqlx_migrations where version = 29",
             undone: "insert into public._sqlx_migrations values (29, 'counted windows', now(), true, '', 0)",
         }],
-        found: &[(ERROR, "database.schema", "it lacks 029_counted_windows")],
+        found: &[(ERROR, "database.schema", "it lacks 030_outcomes")],
     },
     Planted {
         name: "the schema is newer",

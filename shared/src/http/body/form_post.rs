@@ -80,8 +80,8 @@ pub fn with_plus_in_email(text: String) -> String {
     found.map_or(text, |found| found.emails.iter().map(Email::as_str).collect::<Vec<_>>().join(", "))
 }
 
-/// The texts of a multipart body (RFC 7578). Files are left out. The boundary that the content type doesn't name is what
-/// the body begins with.
+/// The texts of a multipart body (RFC 7578). Files are left out. The boundary that the content type doesn't name is
+/// what the body begins with.
 pub(super) fn multipart(body: &[u8], content_type: &str) -> Vec<(String, String)> {
     let boundary = content_type.split(';').find_map(|part| {
         let (name, value) = part.split_once('=')?;
