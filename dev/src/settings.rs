@@ -266,6 +266,6 @@ mod tests {
         let values = changed_by(environment, "postgres://127.0.0.1/postgres", 8080);
         let arrives = |name: &&str| values.get(*name).is_some_and(|it| it.expose_secret() == "from outside");
         assert_eq!(given.iter().filter(|it| !arrives(it)).collect::<Vec<_>>(), Vec::<&&str>::new());
-        assert!(!others.iter().any(|it| arrives(it)), "{:?}", values.keys());
+        assert!(!others.iter().any(arrives), "{:?}", values.keys());
     }
 }

@@ -188,7 +188,8 @@ async fn whatever_a_page_sends_breaks_nothing(pool: PgPool) {
         assert_eq!(stage.value::<i64>(&format!("select count(*) from public.{table}")).await, 0, "{table}");
     }
     let wrong = "select landing_page from public.visitors
-                 where landing_page !~ '^https?://' or landing_page ~ '[\\u0001-\\u001f]' or length(landing_page) > 2048
+                 where landing_page ~* '^[a-z][a-z0-9+.-]*:' and landing_page !~ '^https?://'
+                     or landing_page ~ '[\\u0001-\\u001f]' or length(landing_page) > 2048
                      or gclid !~ '^[A-Za-z0-9_-]+$' or gbraid !~ '^[A-Za-z0-9_-]+$' or length(gclid) > 512
                      or length(session_attributes) > 4096 or bot_score not in (0, 50)";
     assert_eq!(json!(rows(&pool, wrong).await), json!([]));

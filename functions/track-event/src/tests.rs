@@ -246,7 +246,7 @@ async fn no_event_is_lost_for_its_address_or_for_what_it_says_of_consent(pool: P
             json!("unknown"),
             Some("/consent/analytics_storage"),
         ),
-        ("consent", json!("granted"), "ad_user_data", json!("unknown"), Some("/consent")),
+        ("consent", json!("granted"), "ad_user_data", json!("granted"), Some("/consent")),
     ]
     .into_iter()
     .enumerate()

@@ -546,6 +546,8 @@ async fn bad_input_is_refused_and_leaves_nothing(pool: PgPool) {
         json!("lead"),
         json!("www.example.com"),
         json!("javascript:alert(1)"),
+        json!("javascript://x/?gclid=Abc-1"),
+        json!("data:text/html,<b>?gclid=Abc-1&at=https://example.com"),
         json!("ftp://example.com/"),
         json!("https://www.example.com*/"),
         json!("https://"),

@@ -48,7 +48,7 @@ impl Parameters {
         found
     }
 
-    /// What a form or a framework names `params[gclid]` or `gclid[]`, besides under the name itself.
+    /// What a form or a framework names `params[click]` or `click[]`, besides under the name itself.
     fn add_inner(&mut self) {
         let inner = |(name, value): &(String, String)| Some((inner_name(name)?.to_owned(), value.clone()));
         let inner: Vec<_> = self.all.iter().filter_map(inner).collect();
@@ -90,7 +90,7 @@ fn parameters_in(text: &str) -> &str {
     if is_bare(text) { text } else { text.split_once(['?', '&', '#']).map_or("", |(_, parameters)| parameters) }
 }
 
-/// `gclid` of `params[gclid]`, `gclid[]` and `gclid[0]`.
+/// `click` of `params[click]`, `click[]` and `click[0]`.
 fn inner_name(name: &str) -> Option<&str> {
     let (outer, rest) = name.split_once('[')?;
     let last = rest.strip_suffix(']')?.rsplit("][").find(|part| !part.bytes().all(|c| c.is_ascii_digit()));

@@ -23,7 +23,7 @@ impl Page {
         let text = bare(written);
         let is_address = match scheme(text) {
             Some(scheme) if is_of_the_web(scheme) => true,
-            Some(_) => text.contains("://"),
+            Some(scheme) => is_of_an_app(scheme) && text[scheme.len()..].starts_with("://"),
             None => {
                 let place = text.split(['?', '#']).next().unwrap_or_default();
                 let has_more = text.contains(['/', '?', '#', '=']);
@@ -64,6 +64,11 @@ impl Page {
 
 fn is_of_the_web(scheme: &str) -> bool {
     ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it))
+}
+
+/// What runs in a browser that follows it is nobody's page.
+fn is_of_an_app(scheme: &str) -> bool {
+    !["javascript", "vbscript", "data", "blob"].iter().any(|it| scheme.eq_ignore_ascii_case(it))
 }
 
 /// Without the brackets and quotation marks around it, also if only one of them is there.

@@ -95,6 +95,11 @@ impl<'a> Report<'a> {
         self.deal.occurred_at.map(|at| self.deal.updated_at.unwrap_or(at))
     }
 
+    /// Is it the CRM, and not its arrival, that says how new it is?
+    fn is_crms_word(&self) -> bool {
+        self.deal.updated_at.is_some() || self.deal.event_at.is_some()
+    }
+
     /// When its event happened, if it states no time.
     fn noticed_at(&self) -> Option<DateTime<Utc>> {
         self.deal.event_at.or(Some(self.reported_at)).filter(|_| self.deal.occurred_at.is_none())
@@ -176,8 +181,7 @@ async fn store(tx: &mut Tx, reports: &[Report<'_>], now: DateTime<Utc>) -> Resul
     let stated_as_of: Vec<_> = reports.iter().map(Report::stated_as_of).collect();
     let noticed_at: Vec<_> = reports.iter().map(Report::noticed_at).collect();
     let told_as_of: Vec<_> = reports.iter().map(|it| it.deal.as_of).collect();
-    let is_crms_word: Vec<_> =
-        reports.iter().map(|it| it.deal.updated_at.is_some() || it.deal.event_at.is_some()).collect();
+    let is_crms_word: Vec<_> = reports.iter().map(Report::is_crms_word).collect();
     let standing = sqlx::query_as!(
         Standing,
         r#"-- inbox::receiving::store

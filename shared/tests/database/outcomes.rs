@@ -242,7 +242,8 @@ async fn a_deal_without_a_lead_waits_or_is_given_up(pool: PgPool) {
         &pool,
         "update public.inbox set received_at = '2026-11-20T12:00:00Z';
          update public.inbox set state = 'expired' where crm_deal_id = 'expired';
-         insert into public.lost_deals (crm_deal_id, lost_at, payload_hash) values ('lost', now() + interval '1 year', '')",
+         insert into public.lost_deals (crm_deal_id, lost_at, payload_hash)
+         values ('lost', now() + interval '1 year', '')",
     )
     .await;
     for (deal, state, sentence) in [

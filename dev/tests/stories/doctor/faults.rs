@@ -154,8 +154,8 @@ pub const FAULTS: &[Planted] = &[
     Planted {
         name: "the schema is older",
         changes: &[Sql {
-            made: "delete from public._sqlx_migrations where version = 29",
-            undone: "insert into public._sqlx_migrations values (29, 'counted windows', now(), true, '', 0)",
+            made: "delete from public._sqlx_migrations where version = 30",
+            undone: "insert into public._sqlx_migrations values (30, 'outcomes', now(), true, '', 0)",
         }],
         found: &[(ERROR, "database.schema", "it lacks 030_outcomes")],
     },
