@@ -12,6 +12,7 @@ use shared::clock::Clock;
 use shared::crm::Sources;
 use shared::deals::Stages;
 use shared::intake::{Import as Importing, Row, RowOutcome};
+use shared::json_pointer;
 use shared::settings::{Settings, Values};
 
 use crate::answer::Answer;
@@ -84,7 +85,7 @@ pub(crate) async fn deals(values: &Values, import: &crate::arguments::Import) ->
 
 /// The errors of a row, each with its column.
 fn in_words(errors: &[shared::http::problem::FieldError]) -> String {
-    let column = |pointer: &str| pointer.trim_start_matches('/').replace("~1", "/").replace("~0", "~");
+    let column = |pointer: &str| json_pointer::names(pointer).collect::<Vec<_>>().join("/");
     let each = errors.iter().map(|error| format!("{} {}", column(&error.pointer), error.detail).trim().to_owned());
     each.collect::<Vec<_>>().join("; ")
 }

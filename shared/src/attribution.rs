@@ -10,13 +10,14 @@ mod session;
 mod site;
 mod spelling;
 
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
 use crate::absent::is_nothing;
 use address::Parameters;
-use chrono::{DateTime, TimeDelta, Utc};
 pub use clicks::{Click, Clicks};
 use networks::{Kind, Parameter};
 pub use page::Page;
-use serde::{Deserialize, Serialize};
 pub use session::{Landing, SessionAttributes};
 pub use site::Site;
 

@@ -6,6 +6,7 @@
 pub mod absent; // words that stand for nothing
 pub mod clock; // the time, injected
 pub mod encoding; // bytes as a text
+pub mod json_pointer; // a name as a part of one
 pub mod invisible; // characters that nobody sees
 pub mod money; // a value and its currency
 pub mod identity; // e-mail, phone and their hashes

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::attribution::CLICK_COUNTS;
 use crate::db::{DbError, Tx};
 
 /// What became of a deal at a stage. Of several destinations the one that got furthest decides.
@@ -122,7 +123,9 @@ impl DealOutcome {
             State::Skipped => format!("It isn't sent: {}.", skipped(self.reason_code.as_deref())),
             State::Refused => format!("It doesn't count at {place}{because}."),
             State::Retracted => self.retracted(place),
-            State::Expired if self.conversion_id.is_none() => "No lead was found for it within 90 days.".into(),
+            State::Expired if self.conversion_id.is_none() => {
+                format!("No lead was found for it within {} days.", CLICK_COUNTS.num_days())
+            }
             State::Expired => format!("It no longer counts at {place}{because}."),
             State::AwaitingLead => format!("It waits for its lead{}.", until("until")),
             State::Lost => "The deal was lost before its lead was known.".into(),

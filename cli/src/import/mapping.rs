@@ -1,5 +1,6 @@
 //! A mapping names columns as they are called; a declaration has pointers in their place.
 
+use shared::json_pointer;
 use toml_edit::{DocumentMut, Item, TableLike, Value};
 
 /// What of the fields are no columns.
@@ -70,11 +71,7 @@ fn point_keys(conditions: &mut dyn TableLike) {
 }
 
 fn pointer(column: &str) -> String {
-    if column.starts_with('/') {
-        column.to_owned()
-    } else {
-        format!("/{}", column.replace('~', "~0").replace('/', "~1"))
-    }
+    if column.starts_with('/') { column.to_owned() } else { format!("/{}", json_pointer::escaped(column)) }
 }
 
 #[cfg(test)]

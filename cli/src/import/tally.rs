@@ -25,6 +25,7 @@ struct Bad {
     lines: Vec<u64>,
 }
 
+#[derive(Default)]
 pub(super) struct Tally {
     rows: u64,
     new: BTreeMap<String, u64>,
@@ -38,15 +39,7 @@ pub(super) struct Tally {
 impl Tally {
     pub fn new(list: Option<&Path>) -> Result<Self, Failure> {
         let list = list.map(File::create).transpose().map_err(|error| unwritten(&error))?.map(BufWriter::new);
-        let mut tally = Self {
-            rows: 0,
-            new: BTreeMap::new(),
-            changed: 0,
-            known: 0,
-            ignored: BTreeMap::new(),
-            bad: BTreeMap::new(),
-            list,
-        };
+        let mut tally = Self { list, ..Self::default() };
         if let Some(list) = &mut tally.list {
             writeln!(list, "line,why").map_err(|error| unwritten(&error))?;
         }

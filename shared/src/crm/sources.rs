@@ -17,7 +17,7 @@ use super::payload::{self, BodyEncoding, Item};
 use super::presets;
 use super::rules::{Conditions, Rule};
 use crate::deals::Stages;
-use crate::declarations::{DeclarationProblem, Kind, Problems};
+use crate::declarations::{DeclarationProblem, Kind, Problems, Table};
 use crate::http::problem::FieldError;
 use crate::identity::Carrier;
 
@@ -86,6 +86,19 @@ pub struct Mapping {
     pub columns: Vec<String>,
 }
 
+impl Mapping {
+    fn of(mut table: Table<'_>, stages: &Stages) -> Result<Self, Vec<DeclarationProblem>> {
+        let name = table.name.clone();
+        table.take::<SourceKind>("kind")?;
+        let declared: DeclaredSource = table.read()?;
+        if let Some(problem) = declared.of_webhooks(&name) {
+            return Err(vec![problem]);
+        }
+        let columns = declared.columns();
+        Ok(Self { columns, source: Source::new(&name, declared, stages, &|_| None, Lenience::File)? })
+    }
+}
+
 impl Sources {
     /// Reads the operator's declarations: each table is a source. The default source exists whether or not it is
     /// declared; while its secrets are not set, authentication to it always fails.
@@ -139,30 +152,17 @@ impl Sources {
     /// For the operator: what is wrong in which line, and the fix.
     pub fn mapping(toml: &str, stages: &Stages) -> Result<Mapping, String> {
         let mut problems = Problems::of(toml, Kind { noun: "mapping", ..KIND });
-        let mut tables = problems.tables();
-        let table = tables.pop();
-        problems.check()?;
-        let Some(mut table) = table.filter(|_| tables.is_empty()) else {
-            return Err("must be one table, such as [history], with [history.fields] and [[history.rules]]".into());
-        };
-        let mut problems = Problems::of(toml, Kind { noun: "mapping", ..KIND });
-        let name = table.name.clone();
-        let declared = table.take::<SourceKind>("kind").and_then(|_| table.read::<DeclaredSource>());
-        let read = declared.and_then(|declared| {
-            if let Some(problem) = declared.of_webhooks(&name) {
-                return Err(vec![problem]);
-            }
-            let columns = declared.columns();
-            Ok(Mapping { columns, source: Source::new(&name, declared, stages, &|_| None, Lenience::File)? })
-        });
-        match read {
-            Ok(mapping) => Ok(mapping),
-            Err(found) => {
-                problems.add(name.get_ref(), found);
-                problems.check()?;
-                Err("can't be read".into())
+        let mut mapping = None;
+        if let Ok([table]) = <[_; 1]>::try_from(problems.tables()) {
+            let name = table.name.clone();
+            match Mapping::of(table, stages) {
+                Ok(read) => mapping = Some(read),
+                Err(found) => problems.add(name.get_ref(), found),
             }
         }
+        problems.check()?;
+        mapping
+            .ok_or_else(|| "must be one table, such as [history], with [history.fields] and [[history.rules]]".into())
     }
 
     /// An unchanged preset, with those of its secrets that are set.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Source, body, presets};
+use crate::json_pointer;
 
 impl Source {
     /// A body as its preset's sender sends it.
@@ -17,8 +18,7 @@ impl Source {
         let key = self.key.as_ref()?;
         let mut body = body::read(json).ok().filter(|_| !body::is_form(json))?.value;
         let (object, name) = key.at.rsplit_once('/')?;
-        let name = name.replace("~1", "/").replace("~0", "~");
-        body.pointer_mut(object)?.as_object_mut()?.insert(name, Value::from(key.live()));
+        body.pointer_mut(object)?.as_object_mut()?.insert(json_pointer::unescaped(name), Value::from(key.live()));
         Some(body.to_string())
     }
 }

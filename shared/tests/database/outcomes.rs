@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::App;
+use shared::attribution::CLICK_COUNTS;
 use shared::db::DbError;
 use shared::outcomes::{self, DealOutcome, State};
+use shared::platforms::Operation;
 use sqlx::PgPool;
 use testing::{app, due, execute, row, rows, waiting_deal};
 use uuid::Uuid;
@@ -216,12 +218,13 @@ async fn a_deal_that_was_taken_back_says_whether_the_platform_was_told(pool: PgP
     {
         let deal = format!("D-{n}");
         let original = matched(&pool, &deal, &conversion, &sent).await;
+        let lane = Operation::Retraction.lane_of("google_ads");
         execute(
             &pool,
             &format!(
                 "insert into public.conversion_queue
                    (conversion_id, platform, adjusts, status, uploaded_at, last_error)
-                 select conversion_id, 'google_ads_retractions', id, '{status}', '{at}', 'why'
+                 select conversion_id, '{lane}', id, '{status}', '{at}', 'why'
                  from public.conversion_queue where id = '{original}'"
             ),
         )
@@ -254,6 +257,8 @@ async fn a_deal_without_a_lead_waits_or_is_given_up(pool: PgPool) {
         let told = of_deal(&app, deal).await;
         assert_eq!((told.state, told.sentence().as_str()), (state, sentence));
     }
+    let received_at: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
+    assert_eq!(of_deal(&app, "waits").await.until, Some(received_at + CLICK_COUNTS));
     assert!(outcomes_of(&app, "nobody's").await.is_empty());
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{Nothing, scalar};
+use crate::json_pointer;
 
 /// Where an item holds what was fetched from the CRM.
 const FETCHED: &str = "/fetched";
@@ -66,8 +67,7 @@ impl Pointer {
 
     /// The name that it begins with.
     pub fn root(&self) -> Option<String> {
-        let name = self.text.split('/').nth(1)?;
-        Some(name.replace("~1", "/").replace("~0", "~"))
+        json_pointer::names(&self.text).next()
     }
 
     /// Everything it points at, in its order.
@@ -113,7 +113,7 @@ pub(crate) fn check_json_pointer(text: &str) -> Result<(), String> {
 
 impl Step {
     fn parse(segment: &str) -> Result<Self, String> {
-        let name = segment.replace("~1", "/").replace("~0", "~");
+        let name = json_pointer::unescaped(segment);
         mistakes::check(&name)?;
         if name == "*" {
             return Ok(Self::All);
@@ -175,7 +175,7 @@ fn elements<'a>(at: &str, value: &'a Value) -> Vec<Found<'a>> {
 
 /// The pointer to what is called so in what is there.
 pub(in crate::crm) fn under(at: &str, name: &str) -> String {
-    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("{at}/{}", json_pointer::escaped(name))
 }
 
 /// Has the lookup been done?

@@ -1,8 +1,8 @@
 //! What the answer of a known CRM can have. A pointer at anything else would find nothing, and nobody would notice.
 
 use super::DeclaredLookup;
-use super::asked::names;
 use crate::crm::fields::Pointer;
+use crate::json_pointer;
 
 /// What HubSpot's records have beside their properties, as they are asked for.
 const HUBSPOT_RECORD: [&str; 8] =
@@ -17,7 +17,7 @@ impl DeclaredLookup {
             Self::Close(_) => ("Close", &["emails", "phones", "lead"]),
             Self::Get(_) | Self::Post(_) => return None,
         };
-        let names = names(pointer);
+        let names: Vec<_> = json_pointer::names(pointer.as_str()).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let ["fetched", part, ref rest @ ..] = names[..] else { return None };
         // A choice such as contacts[id=7] is of contacts.

@@ -1,6 +1,7 @@
 //! What the pointers of a declaration want of a record beyond what a lookup always asks for.
 
 use crate::crm::fields::Pointer;
+use crate::json_pointer;
 
 /// Names of fields, each once, by the record they are of.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,7 @@ impl Asked {
     pub fn by<'a>(pointers: impl IntoIterator<Item = &'a Pointer>) -> Self {
         let mut asked = Self::default();
         for pointer in pointers {
-            let names = names(pointer);
+            let names: Vec<_> = json_pointer::names(pointer.as_str()).collect();
             let names: Vec<_> = names.iter().map(String::as_str).collect();
             let (list, name) = match names[..] {
                 ["fetched", "deal", "properties", name, ..] => (&mut asked.deal, name),
@@ -35,11 +36,6 @@ impl Asked {
         }
         asked
     }
-}
-
-/// The names that a pointer goes along.
-pub(super) fn names(pointer: &Pointer) -> Vec<String> {
-    pointer.as_str().split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 #[cfg(test)]

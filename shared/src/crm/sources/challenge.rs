@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Source;
 use crate::crm::payload;
+use crate::json_pointer;
 
 /// The longest text that is sent back, in bytes.
 const LONGEST: usize = 1_000;
@@ -22,7 +23,7 @@ impl Source {
             Value::Number(number) => !number.is_f64(),
             _ => false,
         })?;
-        let names: Vec<_> = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+        let names: Vec<_> = json_pointer::names(pointer).collect();
         let mut inner = &item;
         for name in &names {
             let object = inner.as_object().filter(|object| is_alone(object, name))?;

@@ -33,7 +33,8 @@ fn word_in(said: &Value) -> Option<&Value> {
     }
 }
 
-const PURPOSES: &[&str] = &["ad_user_data", "ad_personalization", "marketing", "data_processing"];
+/// The purposes that are in the object `consent`.
+pub(super) const PURPOSES: &[&str] = &["ad_user_data", "ad_personalization", "marketing", "data_processing"];
 
 impl<'a> Answers<'a> {
     /// Those of the body itself.

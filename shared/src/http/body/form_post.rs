@@ -4,6 +4,7 @@ use lambda_http::Body;
 use lambda_http::http::{HeaderValue, header};
 use serde_json::{Map, Value};
 
+use super::consent::PURPOSES;
 use super::names::ours;
 use super::several::combined;
 use super::shape::Shape;
@@ -16,8 +17,7 @@ use crate::identity::{Carrier, Email, with_lost_plus};
 pub(super) const MOST_FIELDS: usize = 1_000;
 /// What form builders send of a field beside its value, as in `fields[email][title]`.
 const BESIDE_THE_VALUE: &[&str] = &["id", "type", "title", "raw_value", "required", "label", "name"];
-/// The purposes that are in the object `consent`.
-const PURPOSES: &[&str] = &["marketing", "data_processing", "ad_user_data", "ad_personalization"];
+
 /// The same request with a JSON body if it is a form post, urlencoded or multipart; else as it is. A JSON object stays
 /// one whatever its content type says.
 #[must_use]

@@ -8,6 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::mending::{with_whole_characters, without_nul};
 use super::several::combined;
 use crate::http::problem::FieldError;
+use crate::json_pointer;
 
 pub(super) const MAX_DEPTH: usize = 16;
 const KEY_LIMIT: usize = 64;
@@ -99,7 +100,7 @@ fn with_characters(bytes: &[u8]) -> Option<Vec<u8>> {
 pub fn escaped(name: &str) -> String {
     let (shown, rest) = name.split_at(name.char_indices().nth(KEY_LIMIT).map_or(name.len(), |(at, _)| at));
     let cut = if rest.is_empty() { "" } else { "…" };
-    shown.replace('~', "~0").replace('/', "~1") + cut
+    json_pointer::escaped(shown) + cut
 }
 
 /// Where in the text the reader is.

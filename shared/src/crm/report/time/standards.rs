@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Month, NaiveDate, NaiveDateTime, Utc, Weekday};
 
-use super::clock::{Clock, clock};
+use super::clock::clock;
 use super::written::Written;
 
 const COMPACT_WITH_ZONE: &str = "%Y%m%dT%H%M%S%.f%#z";
@@ -65,7 +65,7 @@ fn with_named_month(text: &str) -> Option<Written> {
     }
     match rest[..] {
         [] => Some(Written::Day(day)),
-        _ => clock(&rest.join(" ")).and_then(|clock: Clock| clock.on(day)),
+        _ => clock(&rest.join(" "))?.on(day),
     }
 }
 
